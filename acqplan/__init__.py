@@ -1,0 +1,60 @@
+"""acqplan: plan which views of which objects to photograph.
+
+Public names are loaded on first use (PEP 562), so that importing the package loads no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from acqplan.evaluate.recommend import Recommendation, recommend
+    from acqplan.rig.spec import open_rig
+    from acqplan.space import Category, Circle, Interval, Objects, Shots, Space
+    from acqplan.strategy import find_strategy
+    from acqplan.strategy.base import Choice, History, Strategy
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Category": "acqplan.space",
+    "Choice": "acqplan.strategy.base",
+    "Circle": "acqplan.space",
+    "History": "acqplan.strategy.base",
+    "Interval": "acqplan.space",
+    "Objects": "acqplan.space",
+    "Recommendation": "acqplan.evaluate.recommend",
+    "Shots": "acqplan.space",
+    "Space": "acqplan.space",
+    "Strategy": "acqplan.strategy.base",
+    "find_strategy": "acqplan.strategy",
+    "open_rig": "acqplan.rig.spec",
+    "recommend": "acqplan.evaluate.recommend",
+}
+
+__all__ = [
+    "Category",
+    "Choice",
+    "Circle",
+    "History",
+    "Interval",
+    "Objects",
+    "Recommendation",
+    "Shots",
+    "Space",
+    "Strategy",
+    "find_strategy",
+    "open_rig",
+    "recommend",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'acqplan' has no attribute '{name}'")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -1,0 +1,1 @@
+"""Plans: accepted choices, in order."""

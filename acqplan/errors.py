@@ -1,0 +1,113 @@
+"""One tree of errors; each carries what to do next and the exit code of the program."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class AcqplanError(Exception):
+    """Something acqplan cannot do, said in one sentence, with a hint of what to do.
+
+    Args:
+        message: What was asked and what was found.
+        hint: What the reader can do about it; shown after the message.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.hint}" if self.hint else self.message
+
+
+class UsageError(AcqplanError):
+    """A wrong argument: exit code 2."""
+
+    exit_code = 2
+
+
+class SpaceError(UsageError):
+    """A design space, axis or view that cannot be."""
+
+
+class BudgetError(UsageError):
+    """A number of images that cannot be planned."""
+
+
+class StrategyError(UsageError):
+    """An unknown strategy, or one that broke the contract of `propose`."""
+
+
+class BackboneError(UsageError):
+    """An unknown backbone or layer."""
+
+
+class SplitError(UsageError):
+    """Objects cannot be split into train and test as asked."""
+
+
+class OutputError(UsageError):
+    """A folder or file that cannot be written."""
+
+
+class InputError(AcqplanError):
+    """A file that cannot be used as it is: exit code 3."""
+
+    exit_code = 3
+
+
+class SpecError(InputError):
+    """rig.toml is not valid."""
+
+
+class ManifestError(InputError):
+    """A manifest or table of predictions is not valid."""
+
+
+class ImageError(InputError):
+    """An image cannot be used."""
+
+
+class MeshError(InputError):
+    """A mesh cannot be rendered."""
+
+
+class WeightsError(InputError):
+    """A file of weights does not hold what the backbone needs."""
+
+
+class MissingError(AcqplanError):
+    """A needed thing is missing (weights, device, extra): exit code 4."""
+
+    exit_code = 4
+
+
+class Finished(Exception):  # noqa: N818 - the end of a campaign is not an error
+    """The work is over; not a failure: exit code 5."""
+
+    exit_code = 5
+
+
+class BudgetSpent(Finished):
+    """Every image of the budget has been taken."""
+
+
+class SpaceExhausted(Finished):
+    """No candidate is left to choose from."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Say which known names there are, the most similar first.
+
+    Returns:
+        A hint such as ``did you mean 'azimuth'? known: azimuth, elevation``.
+    """
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    listing = "known: " + ", ".join(names)
+    return f"did you mean '{close[0]}'? {listing}" if close else listing

@@ -1,0 +1,1 @@
+"""Evaluation: splits, replay, tests and verdicts."""

@@ -1,0 +1,1 @@
+"""Features: images through a frozen, pretrained backbone."""

@@ -1,0 +1,87 @@
+"""Files that are whole or absent: atomic replacement and digests."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from acqplan.errors import OutputError
+
+
+@contextlib.contextmanager
+def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
+    """Write a file so that readers see the old or the new one, never a part.
+
+    The text or bytes go to a temporary file beside ``path``, are flushed to the disk, and are
+    renamed over ``path`` only if the block ends without an exception.
+
+    Args:
+        path: The file to replace; its folder must exist.
+        mode: ``"w"`` for text in UTF-8, ``"wb"`` for bytes.
+
+    Raises:
+        OutputError: If the folder cannot be written, or the disk is full.
+    """
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    temporary = Path(name)
+    try:
+        encoding, newline = (None, None) if "b" in mode else ("utf-8", "")
+        with os.fdopen(descriptor, mode, encoding=encoding, newline=newline) as handle:
+            yield handle
+            handle.flush()
+            os.fsync(handle.fileno())
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def folder(path: Path) -> Path:
+    """Make a folder to write into, parents included.
+
+    Raises:
+        OutputError: If it cannot be made or written.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    if not os.access(path, os.W_OK):
+        raise OutputError(f"{path}: this folder cannot be written", "choose another with --out")
+    return path
+
+
+def digest_bytes(*parts: bytes) -> str:
+    """SHA-256 of the parts, each preceded by its length, as 64 hexadecimal digits."""
+    sha = hashlib.sha256()
+    for part in parts:
+        sha.update(len(part).to_bytes(8, "big"))
+        sha.update(part)
+    return sha.hexdigest()
+
+
+def digest_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, as 64 hexadecimal digits."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current
+
+
+def _unwritable(path: Path, error: OSError) -> OutputError:
+    reason = error.strerror or str(error)
+    return OutputError(f"{path}: cannot be written ({reason})", "choose another place, or make room")

@@ -1,0 +1,1 @@
+"""Heads: linear classifiers on features."""

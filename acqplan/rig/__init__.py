@@ -1,0 +1,1 @@
+"""Rigs: whatever can take shots."""

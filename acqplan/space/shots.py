@@ -1,0 +1,144 @@
+"""Objects and shots: what stands on the turntable, and which view of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from acqplan.errors import UsageError
+from acqplan.space.axes import Circle
+from acqplan.space.space import Space, ViewValue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objects:
+    """Physical things with class labels; the unit by which train and test are split.
+
+    Attributes:
+        names: Distinct names.
+        labels: Class label of each.
+    """
+
+    names: tuple[str, ...]
+    labels: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.names) != len(self.labels):
+            raise UsageError(f"{len(self.names)} objects have {len(self.labels)} labels", "give one label an object")
+        if len(set(self.names)) != len(self.names):
+            twice = next(name for name in self.names if self.names.count(name) > 1)
+            raise UsageError(f"object '{twice}' stands twice", "give each object its own name")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The distinct labels, sorted."""
+        return tuple(sorted(set(self.labels)))
+
+    @property
+    def class_rows(self) -> Int[np.ndarray, " objects"]:
+        """Number of each object's class in `classes`."""
+        number = {label: row for row, label in enumerate(self.classes)}
+        return np.array([number[label] for label in self.labels], dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Shots:
+    """A table of (object, view) pairs: candidates, or, once taken, captures.
+
+    Attributes:
+        space: The space of the views.
+        objects: The objects that rows refer to (there may be more of them than rows mention).
+        object_rows: Row of each shot's object in ``objects``, shape ``[shots]``.
+        coordinates: View of each shot, shape ``[shots, axes]``; categories as level numbers.
+    """
+
+    space: Space
+    objects: Objects
+    object_rows: Int[np.ndarray, " shots"]
+    coordinates: Float[np.ndarray, "shots axes"]
+
+    def __post_init__(self) -> None:
+        if self.coordinates.shape != (len(self.object_rows), len(self.space.axes)):
+            raise UsageError(
+                f"{len(self.object_rows)} shots with coordinates of shape {self.coordinates.shape}",
+                f"give shape [shots, {len(self.space.axes)}]",
+            )
+
+    @classmethod
+    def every(cls, space: Space, objects: Objects) -> Shots:
+        """Every view of every object, objects in order, views varying fastest."""
+        return cls(
+            space=space,
+            objects=objects,
+            object_rows=np.repeat(np.arange(len(objects)), space.n_views),
+            coordinates=np.tile(space.views(), (len(objects), 1)),
+        )
+
+    def __len__(self) -> int:
+        return len(self.object_rows)
+
+    def take(self, rows: Int[np.ndarray, " taken"] | Sequence[int]) -> Shots:
+        """Some of the shots, in the order of ``rows`` (or where a mask is true)."""
+        chosen = np.asarray(rows)
+        return Shots(
+            space=self.space,
+            objects=self.objects,
+            object_rows=self.object_rows[chosen],
+            coordinates=self.coordinates[chosen],
+        )
+
+    def join(self, other: Shots) -> Shots:
+        """These shots followed by those of another table of the same space and objects."""
+        return Shots(
+            space=self.space,
+            objects=self.objects,
+            object_rows=np.concatenate([self.object_rows, other.object_rows]),
+            coordinates=np.concatenate([self.coordinates, other.coordinates]),
+        )
+
+    @property
+    def class_rows(self) -> Int[np.ndarray, " shots"]:
+        """Number of each shot's class."""
+        return self.objects.class_rows[self.object_rows]
+
+    @property
+    def names(self) -> list[str]:
+        """Object name of each shot."""
+        return [self.objects.names[row] for row in self.object_rows]
+
+    @property
+    def labels(self) -> list[str]:
+        """Class label of each shot."""
+        return [self.objects.labels[row] for row in self.object_rows]
+
+    def views(self) -> list[dict[str, ViewValue]]:
+        """The view of each shot as a person reads it."""
+        return [self.space.view(row) for row in self.coordinates]
+
+    def keys(self) -> list[tuple[str, tuple[float, ...]]]:
+        """What tells shots apart: object name and coordinates rounded to 1e-6."""
+        rounded = np.round(self.coordinates, 6).tolist()
+        return [(name, tuple(row)) for name, row in zip(self.names, rounded, strict=True)]
+
+    def canonical_order(self) -> Int[np.ndarray, " shots"]:
+        """Rows sorted by object name, then by how far each view lies from its axis' first level.
+
+        The order depends on neither the order of the rows nor the direction that a circle calls zero.
+        """
+        by_name = np.argsort(np.argsort(np.array(self.objects.names)))
+        columns = [_from_first_level(self, column) for column in range(len(self.space.axes))]
+        return np.lexsort([*reversed(columns), by_name[self.object_rows]])
+
+
+def _from_first_level(shots: Shots, column: int) -> Float[np.ndarray, " shots"]:
+    axis, values = shots.space.axes[column], shots.coordinates[:, column]
+    apart = values - axis.codes()[0]
+    if isinstance(axis, Circle):
+        return np.mod(np.round(np.mod(apart, axis.period), 6), axis.period)
+    return np.round(apart, 6)

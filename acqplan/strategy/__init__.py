@@ -1,0 +1,58 @@
+"""Strategies by name: rules that say which candidates to take next."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+
+from acqplan.errors import StrategyError, nearest
+from acqplan.strategy.base import Strategy
+
+STRATEGIES = {
+    "auto": "acqplan.strategy.auto:Auto",
+    "even": "acqplan.strategy.design:Even",
+    "even-staggered": "acqplan.strategy.design:EvenStaggered",
+    "herding": "acqplan.strategy.coverage:Herding",
+    "lattice": "acqplan.strategy.lattice:Lattice",
+    "maximin": "acqplan.strategy.coverage:Maximin",
+    "random": "acqplan.strategy.design:RandomSets",
+    "random-shots": "acqplan.strategy.design:RandomShots",
+    "sobol": "acqplan.strategy.design:Sobol",
+}
+
+ENTRY_POINTS = "acqplan.strategies"
+
+
+def find_strategy(name: str) -> Strategy:
+    """Make the strategy of this name, with its default settings.
+
+    Args:
+        name: A built-in name, the name of an entry point of the group ``acqplan.strategies``, or
+            ``module:Class``.
+
+    Raises:
+        StrategyError: If there is no such strategy; names the nearest.
+    """
+    target = STRATEGIES.get(name) or _third_parties().get(name) or (name if ":" in name else None)
+    if target is None:
+        raise StrategyError(
+            f"no strategy is called '{name}'", nearest(name, sorted({**STRATEGIES, **_third_parties()}))
+        )
+    return _make(name, target)
+
+
+def _third_parties() -> dict[str, str]:
+    return {point.name: point.value for point in importlib.metadata.entry_points(group=ENTRY_POINTS)}
+
+
+def _make(name: str, target: str) -> Strategy:
+    module, _, attribute = target.partition(":")
+    try:
+        made = getattr(importlib.import_module(module), attribute)()
+    except (ImportError, AttributeError, TypeError) as error:
+        raise StrategyError(f"strategy '{name}' cannot be made from '{target}' ({error})", "check its name") from error
+    if not isinstance(made, Strategy):
+        raise StrategyError(
+            f"strategy '{name}' lacks name, exact, turns or propose", "see acqplan.strategy.base.Strategy"
+        )
+    return made
