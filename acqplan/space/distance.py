@@ -44,6 +44,14 @@ def covering_radius(
     return float(distances(space, space.views(), chosen, scales=scales).min(axis=1).max())
 
 
+def nearest_views(space: Space, coordinates: Float[np.ndarray, "views axes"]) -> Float[np.ndarray, "views axes"]:
+    """For each view the allowed one that is nearest, e.g. 40 for a reached azimuth of 40.3 degrees."""
+    if space.is_grid:
+        levels = space.levels(coordinates)
+        return np.stack([axis.codes()[levels[:, column]] for column, axis in enumerate(space.axes)], axis=1)
+    return space.views()[distances(space, coordinates, space.views()).argmin(axis=1)]
+
+
 def view_kernel(
     space: Space,
     a: Float[np.ndarray, "left axes"],

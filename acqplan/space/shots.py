@@ -85,7 +85,7 @@ class Shots:
 
     def take(self, rows: Int[np.ndarray, " taken"] | Sequence[int]) -> Shots:
         """Some of the shots, in the order of ``rows`` (or where a mask is true)."""
-        chosen = np.asarray(rows)
+        chosen = np.asarray(rows) if len(rows) else np.empty(0, dtype=np.int64)
         return Shots(
             space=self.space,
             objects=self.objects,
@@ -100,6 +100,23 @@ class Shots:
             objects=self.objects,
             object_rows=np.concatenate([self.object_rows, other.object_rows]),
             coordinates=np.concatenate([self.coordinates, other.coordinates]),
+        )
+
+    def narrow(self, rows: Int[np.ndarray, " kept"]) -> Shots:
+        """The shots of some objects only, over a table of just these objects.
+
+        Args:
+            rows: Rows of the objects to keep, ascending, shape ``[kept]``.
+        """
+        mine = np.flatnonzero(np.isin(self.object_rows, rows))
+        objects = Objects(
+            names=tuple(self.objects.names[row] for row in rows), labels=tuple(self.objects.labels[row] for row in rows)
+        )
+        return Shots(
+            space=self.space,
+            objects=objects,
+            object_rows=np.searchsorted(rows, self.object_rows[mine]),
+            coordinates=self.coordinates[mine],
         )
 
     @property
@@ -121,7 +138,7 @@ class Shots:
         """The view of each shot as a person reads it."""
         return [self.space.view(row) for row in self.coordinates]
 
-    def keys(self) -> list[tuple[str, tuple[float, ...]]]:
+    def pairs(self) -> list[tuple[str, tuple[float, ...]]]:
         """What tells shots apart: object name and coordinates rounded to 1e-6."""
         rounded = np.round(self.coordinates, 6).tolist()
         return [(name, tuple(row)) for name, row in zip(self.names, rounded, strict=True)]

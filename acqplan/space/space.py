@@ -118,7 +118,7 @@ class Space:
 
     def digest(self) -> str:
         """SHA-256 of what the space allows; equal for equal spaces on any machine."""
-        axes = [[axis.kind, axis.name, list(axis.values), axis.unit] for axis in self.axes]
+        axes = [[axis.kind, axis.name, list(map(_written, axis.values)), axis.unit] for axis in self.axes]
         table = None if self.table is None else np.round(self.table, 9).tolist()
         return digest_bytes(json.dumps([axes, table], ensure_ascii=False).encode())
 
@@ -136,6 +136,10 @@ def _nearest_level(axis: Axis, values: Float[np.ndarray, " views"]) -> Int[np.nd
 
 def _readable(axis: Axis, value: float) -> ViewValue:
     return axis.values[round(float(value))] if isinstance(axis, Category) else float(value)
+
+
+def _written(value: ViewValue) -> ViewValue:
+    return value if isinstance(value, str) else round(float(value), 9)
 
 
 def _coordinate(axis: Axis, value: ViewValue) -> float:

@@ -1,0 +1,119 @@
+"""The walls of the house: which room may import which, and where each foreign library lives."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "acqplan"
+ROOMS = [
+    "space",
+    "rig",
+    "features",
+    "heads",
+    "model",
+    "strategy",
+    "campaign",
+    "evaluate",
+    "study",
+    "report",
+    "service",
+    "cli",
+]
+LEAVES = ["errors", "rng", "runtime", "files", "progress"]
+BLIND = {"model", "strategy", "campaign"}
+PIXELS = {"rig", "features", "heads"}
+HOMES = {
+    "typer": ("cli/",),
+    "rich": ("cli/", "report/table.py"),
+    "matplotlib": ("report/plot",),
+    "botorch": ("model/", "strategy/bayes.py"),
+    "gpytorch": ("model/", "strategy/bayes.py"),
+    "torchvision": ("features/",),
+    "timm": ("features/",),
+    "trimesh": ("rig/",),
+    "embreex": ("rig/",),
+    "statsmodels": ("evaluate/",),
+    "sklearn": ("heads/", "evaluate/"),
+    "sqlalchemy": ("campaign/store.py",),
+    "fastapi": ("service/",),
+    "dask": ("evaluate/replay.py", "features/extract.py"),
+    "pydantic": ("rig/spec", "service/"),
+}
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def imported(path: Path) -> set[str]:
+    """Dotted names that a module imports, at its top or inside functions."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return names
+
+
+def room(dotted: str) -> str:
+    parts = dotted.split(".")
+    return parts[1] if parts[0] == "acqplan" and len(parts) > 1 else ""
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_one_way(path: Path) -> None:
+    here = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    if here == "__init__":
+        return
+    rooms = {room(name) for name in imported(path)} & set(ROOMS)
+    if here in LEAVES:
+        assert not rooms, f"a leaf imports {rooms}"
+        return
+    later = {name for name in rooms if ROOMS.index(name) > ROOMS.index(here)}
+    assert not later, f"{here} imports the later {later}"
+    if here in BLIND:
+        assert not rooms & PIXELS, f"planning sees pixels through {rooms & PIXELS}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_each_foreign_library_has_one_home(path: Path) -> None:
+    here = path.relative_to(PACKAGE).as_posix()
+    for name in imported(path):
+        homes = HOMES.get(name.split(".")[0])
+        assert homes is None or here.startswith(homes), f"{here} imports {name}, whose home is {homes}"
+        if name.startswith("scipy.stats") and not name.startswith("scipy.stats.qmc"):
+            assert here.startswith("evaluate/"), f"{here} imports {name}, whose home is evaluate/"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_files_stay_one_room(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
+
+
+def loaded_by(*arguments: str) -> set[str]:
+    """Top-level modules loaded after running ``python -c`` or ``-m`` with these arguments."""
+    code = (
+        "import sys, runpy\n"
+        f"sys.argv = {['acqplan', *arguments]!r}\n"
+        "try:\n"
+        "    from acqplan.cli.app import main\n"
+        "    main()\n"
+        "except SystemExit as stop:\n"
+        "    assert not stop.code, stop.code\n"
+        "print('\\n'.join(sys.modules), file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return {name.split(".")[0] for name in done.stderr.split()}
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["recommend", "--help"], ["compare", "--help"]])
+def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
+    heavy = {"torch", "torchvision", "matplotlib", "scipy", "sklearn", "statsmodels", "botorch", "trimesh", "pandas"}
+    assert not loaded_by(*arguments) & heavy
+
+
+def test_importing_the_package_loads_no_torch() -> None:
+    code = "import acqplan, sys; assert 'torch' not in sys.modules; assert 'numpy' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
