@@ -16,17 +16,19 @@ Image = UInt8[np.ndarray, "height width *channels"]
 
 
 class Rig(Protocol):
-    """Whatever can take shots of objects from views.
+    """Whatever can take shots of objects from views."""
 
-    Attributes:
-        name: Kind of rig as in rig.toml: toys, meshes, folder, norb or live.
-        space: The design space.
-        objects: The objects, with labels.
-    """
+    @property
+    def name(self) -> str:
+        """Kind of rig as in rig.toml: toys, meshes, folder, norb or live."""
 
-    name: str
-    space: Space
-    objects: Objects
+    @property
+    def space(self) -> Space:
+        """The design space."""
+
+    @property
+    def objects(self) -> Objects:
+        """The objects, with labels."""
 
     def shots(self) -> Shots:
         """Every shot that can be had, over all objects of the rig."""

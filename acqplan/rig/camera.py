@@ -15,6 +15,9 @@ Eye = Literal["mono", "left", "right"]
 Window = tuple[slice, slice, slice]
 """Samples, rows and columns of the rays that can meet something."""
 
+NEAREST_CM = 25.0
+"""Objects of 12 cm and all their shadows lie before a camera that keeps this distance."""
+
 _PATTERNS = {
     1: ((0.0, 0.0),),
     2: ((-0.25, -0.25), (0.25, 0.25)),
@@ -55,6 +58,8 @@ class Optics:
             value = getattr(self, name)
             if not 0 < value < 1e4:
                 raise UsageError(f"{name} is {value}", "give a length in centimetres, above 0")
+        if self.distance_cm < NEAREST_CM:
+            raise UsageError(f"a camera at {self.distance_cm} cm stands in the shadows", f"stay {NEAREST_CM} cm away")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

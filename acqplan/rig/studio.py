@@ -1,0 +1,158 @@
+"""One object before the camera: from its shape and a list of views to noisy images.
+
+What is sent to another process is here: shapes and settings in plain arrays, no embree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+from jaxtyping import Float, Float32, Int, Int32, UInt8
+
+from acqplan.errors import UsageError
+from acqplan.files import digest_bytes
+from acqplan.rig.camera import Eye, Optics, Pose
+from acqplan.rig.render import LIGHTINGS, RENDERER, Scene, build_scene, expose, trace
+from acqplan.rng import generator
+
+DIAGONAL_CM = 12.0
+"""Every object is scaled so that the box around it has this diagonal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What all shots of a rendered rig have in common; an image depends on nothing else.
+
+    Args:
+        seed: Of sensor noise and jitter (and of the shapes of toys).
+        noise: Standard deviation of the sensor's noise, grey levels of 255.
+        jitter_cm: Objects stand off the middle of the table by up to this much, anew in each pose.
+        eye: One camera in the middle, or the left or right one of a stereo pair.
+        optics: Lens, sensor and stand.
+
+    Raises:
+        UsageError: If the noise or the jitter is negative or too large.
+    """
+
+    seed: int = 0
+    noise: float = 2.0
+    jitter_cm: float = 0.0
+    eye: Eye = "mono"
+    optics: Optics = field(default_factory=Optics)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.noise <= 64:
+            raise UsageError(f"noise of {self.noise} grey levels", "give 0 to 64")
+        if not 0 <= self.jitter_cm <= 4:
+            raise UsageError(f"jitter of {self.jitter_cm} cm", "give 0 to 4 centimetres")
+        if self.eye not in ("mono", "left", "right"):
+            raise UsageError(f"no eye is called '{self.eye}'", "known: mono, left, right")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shape:
+    """The surface of an object on the table, cm.
+
+    Args:
+        vertices: Front +x, up +z, standing on z = 0 around the origin, shape ``[vertices, 3]``.
+        faces: Rows of ``vertices``, shape ``[faces, 3]``.
+    """
+
+    vertices: Float32[np.ndarray, "vertices 3"]
+    faces: Int32[np.ndarray, "faces 3"]
+
+    @classmethod
+    def standing(cls, vertices: Float[np.ndarray, "vertices 3"], faces: Int[np.ndarray, "faces 3"]) -> Shape:
+        """Bring a mesh to the common size, in the middle of the table; stray vertices go.
+
+        Raises:
+            ValueError: If all vertices of faces lie in one point.
+        """
+        used, renumbered = np.unique(faces, return_inverse=True)
+        places = np.asarray(vertices, dtype=np.float64)[used]
+        low, high = places.min(axis=0), places.max(axis=0)
+        diagonal = float(np.linalg.norm(high - low))
+        if not 0 < diagonal < np.inf:
+            raise ValueError("the mesh has no extent")
+        middle = np.array([*(low + high)[:2] / 2, low[2]])
+        scaled = (places - middle) * (DIAGONAL_CM / diagonal)
+        return cls(scaled.astype(np.float32), renumbered.reshape(-1, 3).astype(np.int32))
+
+    def digest(self) -> str:
+        """SHA-256 of the surface."""
+        return digest_bytes(self.vertices.tobytes(), self.faces.tobytes())
+
+
+@dataclass(frozen=True, slots=True)
+class LitPose:
+    """A pose and the lightings it is taken under, names of `LIGHTINGS`."""
+
+    azimuth: float
+    elevation: float
+    lightings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sitting:
+    """Poses of one object that are rendered in one go."""
+
+    name: str
+    shape: Shape
+    poses: tuple[LitPose, ...]
+    settings: Settings
+
+
+def photograph(sitting: Sitting) -> list[UInt8[np.ndarray, "lightings size size"]]:
+    """Images of a sitting, one stack a pose, in order; the same in any process and any company."""
+    scene = _scene(sitting.shape)
+    stacks = []
+    for lit in sitting.poses:
+        levels = trace(scene, _pose(sitting, lit), sitting.settings.optics)
+        lights = np.array([LIGHTINGS[name] for name in lit.lightings])
+        stacks.append(expose(levels, lights, _noise(sitting, lit)))
+    return stacks
+
+
+def shot_names(azimuth: float, elevation: float) -> tuple[str, str]:
+    """A view as it seeds noise and enters digests: full turns drop out, and so does rounding."""
+    return f"{round(azimuth % 360.0, 6) % 360.0:.6f}", f"{round(elevation, 6) + 0.0:.6f}"
+
+
+def identity(name: str, shape: Shape, settings: Settings) -> bytes:
+    """What, beside the view, determines the images of an object: 32 bytes."""
+    parts = (RENDERER, repr(sorted(LIGHTINGS.items())), name, shape.digest(), repr(settings))
+    return bytes.fromhex(digest_bytes(*(part.encode() for part in parts)))
+
+
+@lru_cache(maxsize=16)
+def _scene(shape: Shape) -> Scene:
+    """Shapes compare by identity: a rig that captures again need not build its scene again."""
+    return build_scene(shape.vertices, shape.faces)
+
+
+def _pose(sitting: Sitting, lit: LitPose) -> Pose:
+    settings = sitting.settings
+    offset = (0.0, 0.0)
+    if settings.jitter_cm:
+        draw = generator(settings.seed, "jitter", sitting.name, *shot_names(lit.azimuth, lit.elevation))
+        reach, angle = settings.jitter_cm * np.sqrt(draw.random()), 2.0 * np.pi * draw.random()
+        offset = (float(reach * np.cos(angle)), float(reach * np.sin(angle)))
+    return Pose(azimuth=lit.azimuth, elevation=lit.elevation, offset_cm=offset, eye=settings.eye)
+
+
+def _noise(sitting: Sitting, lit: LitPose) -> Float32[np.ndarray, "lightings size size"] | None:
+    settings = sitting.settings
+    if not settings.noise:
+        return None
+    return np.stack(list(_noise_images(sitting, lit))) * np.float32(settings.noise)
+
+
+def _noise_images(sitting: Sitting, lit: LitPose) -> Iterator[Float32[np.ndarray, "size size"]]:
+    settings = sitting.settings
+    view = shot_names(lit.azimuth, lit.elevation)
+    for lighting in lit.lightings:
+        draw = generator(settings.seed, "noise", sitting.name, settings.eye, *view, lighting)
+        yield draw.standard_normal((settings.optics.size, settings.optics.size), dtype=np.float32)

@@ -1,0 +1,1 @@
+"""How the embedded toys are shaped: one file a category."""

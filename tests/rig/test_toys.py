@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from acqplan.errors import UsageError
+from acqplan.rig.camera import Optics, Pose
+from acqplan.rig.render import build_scene, trace
+from acqplan.rig.studio import DIAGONAL_CM, Settings
+from acqplan.rig.toys import CATEGORIES, make_toy, toy_rig
+from acqplan.space import Circle, Interval, Space
+
+QUICK = Settings(optics=Optics(size=32, samples=1))
+NAMES = [f"{label}-{number:02d}" for label in CATEGORIES for number in range(10)]
+
+
+def test_the_rig_is_norbs() -> None:
+    rig = toy_rig()
+    assert rig.objects.names == tuple(NAMES)
+    assert rig.space.shape == (18, 9, 6)
+    assert len(rig.shots()) == 50 * 972
+    assert rig.name == "toys"
+
+
+def test_every_toy_looks_different() -> None:
+    view = Space(axes=(Circle(name="azimuth", values=(40.0,)), Interval(name="elevation", values=(40.0,), unit="deg")))
+    rig = toy_rig(space=view, settings=replace(QUICK, noise=0.0))
+    taken = dict(rig.capture(rig.shots()))
+    pictures = [taken[row] for row in range(50)]
+    flat = np.stack(pictures).reshape(50, -1).astype(float)
+    for first, second in itertools.combinations(range(50), 2):
+        assert np.abs(flat[first] - flat[second]).mean() > 1.0, (NAMES[first], NAMES[second])
+
+
+@pytest.mark.parametrize("label", CATEGORIES)
+def test_toys_stand_on_the_table_at_one_size(label: str) -> None:
+    for number in range(10):
+        shape = make_toy(label, number)
+        low, high = shape.vertices.min(axis=0), shape.vertices.max(axis=0)
+        assert_allclose(np.linalg.norm(high - low), DIAGONAL_CM, rtol=1e-5)
+        assert_allclose([*(low + high)[:2], low[2]], 0, atol=1e-5)
+        assert 500 < len(shape.faces) < 10_000
+
+
+@pytest.mark.parametrize("label", CATEGORIES)
+def test_toys_are_seen_whole(label: str) -> None:
+    for number, azimuth in itertools.product(range(10), (0.0, 130.0)):
+        shape = make_toy(label, number)
+        ambient = trace(build_scene(shape.vertices, shape.faces), Pose(azimuth=azimuth, elevation=35), QUICK.optics)[0]
+        covered = ambient != ambient[0, 0]
+        assert covered.mean() > 0.03
+        assert not covered[[0, -1]].any()
+        assert not covered[:, [0, -1]].any()
+
+
+def test_all_instances_beyond_ten_are_new() -> None:
+    assert make_toy("car", 0).digest() != make_toy("car", 10).digest()
+    assert len(toy_rig(n_instances=12).objects) == 60
+
+
+def test_the_seed_makes_other_toys() -> None:
+    assert make_toy("human", 2, 0).digest() != make_toy("human", 2, 1).digest()
+    first, second = (toy_rig(settings=replace(QUICK, seed=seed)) for seed in (0, 1))
+    assert first.shape(0).digest() != second.shape(0).digest()
+
+
+@pytest.mark.parametrize("n_instances", [0, 101])
+def test_impossible_numbers_of_toys_are_refused(n_instances: int) -> None:
+    with pytest.raises(UsageError):
+        toy_rig(n_instances=n_instances)
