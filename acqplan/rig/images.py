@@ -1,0 +1,189 @@
+"""Image files: checked before anything is captured, then decoded to bytes by several threads."""
+
+from __future__ import annotations
+
+import stat
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+import numpy as np
+import PIL
+import PIL.Image
+import PIL.ImageOps
+
+from acqplan.errors import ImageError
+from acqplan.files import digest_file
+from acqplan.progress import SILENT, Progress
+from acqplan.rig.base import Image
+
+READABLE = ("PNG", "JPEG", "BMP", "PPM", "TIFF", "WEBP")
+"""Formats that are read; Pillow knows others, some of which run foreign programs or hold no photographs."""
+
+MAX_PIXELS = 89_478_485
+"""Pillow's own bound against images that unpack to more than 256 MB."""
+
+GREY, COLOUR = ("1", "L"), ("RGB", "P")
+"""Pillow's modes that become ``[h, w]`` and ``[h, w, 3]``."""
+
+ENDINGS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}
+"""Last bytes of a whole file; one that ends otherwise is decoded to see whether it is truncated."""
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageFile:
+    """An image and the line that names it.
+
+    Attributes:
+        path: The file.
+        origin: Manifest and line, as errors begin.
+    """
+
+    path: Path
+    origin: str
+
+    def error(self, complaint: str, advice: str) -> ImageError:
+        """An error that names line, file and remedy."""
+        return ImageError(f"{self.origin}: image '{self.path}' {complaint}", advice)
+
+
+def check_image(file: ImageFile) -> None:
+    """Refuse an image that cannot be decoded to 8 bits of grey or RGB, mostly without decoding it.
+
+    Raises:
+        ImageError: If it is missing, empty, no image, truncated, too large, animated, has an alpha
+            channel, 16 bits a channel or a colour space other than grey and RGB.
+    """
+    with _opened(file) as (image, handle):
+        handle.seek(-min(12, handle.seek(0, 2)), 2)
+        ending = ENDINGS.get(image.format or "")
+        if ending is None or not handle.read().endswith(ending):
+            handle.seek(0)
+            image.load()
+
+
+def decode(file: ImageFile) -> Image:
+    """The pixels, upright as a viewer shows them: grey ``[h, w]`` or colour ``[h, w, 3]``, uint8.
+
+    Raises:
+        ImageError: As `check_image`, and if the file is damaged in the middle.
+    """
+    with _opened(file) as (image, _):
+        mode = "L" if image.mode in GREY else "RGB"
+        return np.array(PIL.ImageOps.exif_transpose(image).convert(mode), dtype=np.uint8)
+
+
+def digest(file: ImageFile) -> bytes:
+    """SHA-256 of the file's bytes; read again only if its size or time of change differ.
+
+    Raises:
+        ImageError: If the file cannot be read.
+    """
+    try:
+        status = file.path.stat()
+        return _digest(file.path, status.st_size, status.st_mtime_ns)
+    except OSError as error:
+        raise _unreadable(file, error) from error
+
+
+def in_threads(
+    action: Callable[[ImageFile], Answer],
+    files: Sequence[ImageFile],
+    *,
+    workers: int,
+    name: str,
+    progress: Progress = SILENT,
+) -> Iterator[Answer]:
+    """Apply an action to each file, in order; at most four results a worker wait to be fetched.
+
+    Args:
+        action: What to do with each file; Pillow and hashing let other threads run.
+        files: The files.
+        workers: Threads.
+        name: What the work is called in ``progress``.
+        progress: Who listens.
+    """
+    waiting: deque[Future[Answer]] = deque()
+    with ThreadPoolExecutor(workers) as pool, progress.task(name, len(files)) as advance:
+        try:
+            for file in files:
+                waiting.append(pool.submit(action, file))
+                if len(waiting) >= 4 * workers:
+                    yield waiting.popleft().result()
+                    advance(1)
+            while waiting:
+                yield waiting.popleft().result()
+                advance(1)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+@contextmanager
+def _opened(file: ImageFile) -> Iterator[tuple[PIL.Image.Image, BinaryIO]]:
+    _check_regular(file)
+    try:
+        with file.path.open("rb") as handle, PIL.Image.open(handle, formats=READABLE) as image:
+            _check_kind(file, image)
+            yield image, handle
+    except (ImageError, MemoryError):
+        raise
+    except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning) as error:
+        raise file.error(f"has more than {MAX_PIXELS:,} pixels", "make it smaller") from error
+    except PIL.UnidentifiedImageError as error:
+        raise file.error("is not an image", f"give {', '.join(READABLE)}, or take the line out") from error
+    except Exception as error:  # on a damaged file Pillow raises nearly anything: SyntaxError, zlib.error …
+        raise file.error(f"is damaged ({error})", "capture or copy it again") from error
+
+
+def _check_regular(file: ImageFile) -> None:
+    try:
+        status = file.path.stat()
+    except (OSError, ValueError) as error:
+        raise _unreadable(file, error) from error
+    if not stat.S_ISREG(status.st_mode):
+        raise file.error("is not a file", "give the path of an image")
+    if status.st_size == 0:
+        raise file.error("is empty (0 bytes)", "capture or copy it again")
+
+
+def _check_kind(file: ImageFile, image: PIL.Image.Image) -> None:
+    frames = getattr(image, "n_frames", 1)
+    if image.width * image.height > MAX_PIXELS:
+        raise file.error(f"has {image.width} x {image.height} pixels", f"make it smaller than {MAX_PIXELS:,}")
+    if image.has_transparency_data:
+        raise file.error("has an alpha channel", "flatten it onto a background")
+    if _is_deep(image):
+        raise file.error("has 16 bits a channel or more", "convert it to 8 bits")
+    if image.mode not in GREY + COLOUR:
+        raise file.error(f"has the colour space {image.mode}", "convert it to grey or RGB")
+    if frames > 1 and image.format != "MPO":  # telephones add a preview to a JPEG as a second picture
+        raise file.error(f"holds {frames} pictures", "keep one")
+
+
+def _is_deep(image: PIL.Image.Image) -> bool:
+    # a 16-bit colour file opens in mode RGB; only the arguments of its decoder tell (RGB;16B, or the maximum of a PPM)
+    arguments = [
+        part for tile in getattr(image, "tile", ()) for part in (tile[3] if isinstance(tile[3], tuple) else (tile[3],))
+    ]
+    raw = any(";16" in part for part in arguments if isinstance(part, str))
+    wide = image.format == "PPM" and any(part > 255 for part in arguments if isinstance(part, int))
+    return raw or wide or image.mode[0] in "IF"
+
+
+def _unreadable(file: ImageFile, error: OSError | ValueError) -> ImageError:
+    reason = getattr(error, "strerror", None) or str(error)
+    if isinstance(error, FileNotFoundError):
+        return file.error("is missing", "correct the path or take the line out")
+    return file.error(f"cannot be read ({reason})", "check its path and permissions")
+
+
+@lru_cache(maxsize=1_000_000)
+def _digest(path: Path, size: int, changed: int) -> bytes:
+    return bytes.fromhex(digest_file(path))

@@ -1,0 +1,36 @@
+"""A live rig: every shot can be planned, none can be taken here."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from acqplan.errors import UsageError
+from acqplan.rig.spec import open_rig
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "live.toml"
+
+
+def test_every_view_of_every_object_can_be_planned() -> None:
+    setup = open_rig(EXAMPLE)
+    assert (setup.rig.name, setup.rig.space.shape, len(setup.rig.objects)) == ("live", (18, 9, 3), 12)
+    assert len(setup.rig.shots()) == 18 * 9 * 3 * 12
+    assert setup.seconds_per_shot == 0.4
+
+
+def test_no_image_can_be_had() -> None:
+    rig = open_rig(EXAMPLE).rig
+    for ask in (rig.capture, rig.identities):
+        with pytest.raises(UsageError, match="2 images asked of a live rig, which holds none; take the shots of plan"):
+            ask(rig.shots().take([0, 1]))
+
+
+def test_opening_one_loads_neither_torch_nor_a_renderer() -> None:
+    heavy = "{'torch', 'trimesh', 'embreex', 'PIL', 'scipy', 'sklearn'}"
+    program = (
+        "import sys; from pathlib import Path; from acqplan.rig.spec import open_rig; "
+        f"open_rig(Path({str(EXAMPLE)!r})).rig.shots(); print(sorted({heavy} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
