@@ -10,11 +10,11 @@ import numpy as np
 from acqplan.errors import UsageError
 from acqplan.rig.rendered import RenderedRig, norb_space
 from acqplan.rig.studio import Settings, Shape
-from acqplan.rig.toy_shapes.parts import Part
 from acqplan.rig.toy_shapes.airplanes import airplane
 from acqplan.rig.toy_shapes.animals import animal
 from acqplan.rig.toy_shapes.cars import car
 from acqplan.rig.toy_shapes.humans import human
+from acqplan.rig.toy_shapes.parts import Part
 from acqplan.rig.toy_shapes.trucks import truck
 from acqplan.rng import generator
 from acqplan.runtime import available_cores

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from acqplan.rig.toy_shapes.parts import Part, Station, ball, both, hull, join, limb, loft, moved, panel, rod, vary
 from acqplan.rig.toy_shapes.airplane_plans import PLANS, AirplanePlan
+from acqplan.rig.toy_shapes.parts import Part, Station, ball, both, hull, join, limb, loft, moved, panel, rod, vary
 
 
 def airplane(number: int, generator: np.random.Generator) -> Part:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from acqplan.rig.toy_shapes.parts import Part, Point, Station, ball, both, chain, join, limb, loft, rod, vary
 from acqplan.rig.toy_shapes.animal_plans import PLANS, AnimalPlan
+from acqplan.rig.toy_shapes.parts import Part, Point, Station, ball, both, chain, join, limb, loft, rod, vary
 
 
 def animal(number: int, generator: np.random.Generator) -> Part:
