@@ -1,0 +1,206 @@
+"""report.html: one self-contained page that says what to photograph and what that gains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+import numpy as np
+
+from acqplan import __version__
+from acqplan.campaign.plan import Plan
+from acqplan.evaluate.records import Validation
+from acqplan.files import replacing
+from acqplan.report.palette import DARK, LIGHT
+from acqplan.report.pictures import coverage_pictures, validation_pictures, view_pictures
+from acqplan.report.summary import count_range, final_arms, object_counts, p_text, picture_axes, positions, printable
+from acqplan.space import Space
+
+FIRST_SHOTS = 12
+
+HONESTY = (
+    "An accuracy is the share of test images classified correctly, averaged over test objects that no training image "
+    "shows; its interval says how much another set of objects could move it.",
+    "Verdicts come from the test on objects: whole objects' differences, signs flipped, corrected by Holm for the "
+    "number of comparisons. “No difference found” does not mean “equal”.",
+    "McNemar's test counts images and takes the test objects as given. Images of one object are not independent, so it "
+    "rejects far too often if read as a claim about new objects; it is shown because the literature reports it.",
+)
+
+
+def write_page(
+    path: Path,
+    plan: Plan,
+    validation: Validation | None = None,
+    sentences: Sequence[str] = (),
+    *,
+    facts: Mapping[str, str] | None = None,
+) -> None:
+    """Write the report of a plan as one HTML file that needs no network and no script.
+
+    Args:
+        path: The file to replace, usually ``report.html``.
+        plan: What to photograph.
+        validation: What it gains; ``None`` on a live rig.
+        sentences: The verdicts in words.
+        facts: More lines for "How it was made", e.g. ``{"rig": "toys", "device": "cpu"}``.
+
+    Raises:
+        OutputError: If the file cannot be written.
+    """
+    text = page_text(plan, validation, sentences, facts=facts)
+    with replacing(path) as handle:
+        handle.write(text)
+
+
+def page_text(
+    plan: Plan,
+    validation: Validation | None = None,
+    sentences: Sequence[str] = (),
+    *,
+    facts: Mapping[str, str] | None = None,
+) -> str:
+    """The page as text; the same arguments give the same text."""
+    room = files("acqplan.report")
+    judged = validation if validation is not None and validation.records else None
+    return Template((room / "page.html").read_text(encoding="utf-8")).substitute(
+        title=_text(f"{len(plan):,} images of {len(plan.shots.objects)} objects – acqplan"),
+        style=f"{_colours()}\n{(room / 'page.css').read_text(encoding='utf-8')}",
+        headline=_text(headline(plan)),
+        lead=_lead(plan, judged, sentences),
+        tiles="".join(_tile(*tile) for tile in _tiles(plan, judged)),
+        views=view_pictures(plan),
+        coverage=coverage_pictures(plan),
+        gains="" if judged is None else _gains(plan, judged),
+        shots=_first_shots(plan),
+        facts="".join(f"<dt>{_text(key)}</dt><dd>{_text(value)}</dd>" for key, value in _facts(plan, facts or {})),
+        notes="" if judged is None else _notes(),
+    )
+
+
+def _text(text: str) -> str:
+    return escape(printable(text))
+
+
+def _colours() -> str:
+    light, dark = (";".join(f"--{name}:{colour}" for name, colour in theme.items()) for theme in (LIGHT, DARK))
+    return f":root{{color-scheme:light dark;{light}}}\n@media (prefers-color-scheme: dark){{:root{{{dark}}}}}"
+
+
+def headline(plan: Plan) -> str:
+    """What is recommended, in one sentence."""
+    where, objects = positions(plan.shots), plan.shots.objects
+    sentence = (
+        f"Take {len(plan):,} images of {len(objects)} objects: {count_range(object_counts(plan))} of each, from "
+        f"{int((where.n_shots > 0).sum()):,} of {len(where.n_shots):,} {_position_name(plan.shots.space)}"
+    )
+    return f"{sentence}, beside the {plan.captured:,} captured before." if plan.captured else f"{sentence}."
+
+
+def _position_name(space: Space) -> str:
+    if len(space.axes) <= 2:
+        return "views"
+    return "positions of " + " and ".join(space.names[column] for column in picture_axes(space) if column is not None)
+
+
+def _lead(plan: Plan, validation: Validation | None, sentences: Sequence[str]) -> str:
+    if validation is None:
+        expected = f"Expected accuracy on new objects: {_expectation(plan)}." if plan.predicted else ""
+        words = (expected, "Not validated: what this plan gains on other strategies was not measured.")
+        return "".join(f"<p>{_text(word)}</p>" for word in words if word)
+    items = "".join(f"<li>{_text(sentence)}</li>" for sentence in sentences)
+    return f'<ul class="verdicts">{items}</ul>' if items else ""
+
+
+def _expectation(plan: Plan) -> str:
+    if plan.predicted is None:
+        return ""
+    accuracy, low, high = (100 * value for value in plan.predicted)
+    return f"{accuracy:.1f} % (95 % interval {low:.1f} to {high:.1f})"
+
+
+def _tiles(plan: Plan, validation: Validation | None) -> Iterator[tuple[str, str, str]]:
+    yield f"{len(plan):,}", "images", f"budget {plan.budget:,}"
+    yield count_range(object_counts(plan)), "an object", f"{len(plan.shots.objects)} objects"
+    if validation is None:
+        return
+    mine = [arm for arm in final_arms(validation) if arm.strategy == plan.strategy]
+    for arm in mine:
+        interval = f"{100 * arm.low:.1f} to {100 * arm.high:.1f}"
+        yield f"{100 * arm.accuracy:.1f} %", "right on new objects", interval
+    for verdict in validation.verdicts:
+        if verdict.a == plan.strategy and verdict.b in ("even", "random"):
+            yield f"{100 * verdict.difference:+.1f}", f"points against {verdict.b}", verdict.verdict
+
+
+def _tile(number: str, what: str, more: str) -> str:
+    return f"<li><b>{_text(number)}</b> <span>{_text(what)}</span> <small>{_text(more)}</small></li>"
+
+
+def _gains(plan: Plan, validation: Validation) -> str:
+    pictures = validation_pictures(plan, validation)
+    return f"<section><h2>What it gains</h2>{pictures}{_verdicts(validation)}</section>"
+
+
+COLUMNS = (
+    "strategy", "against", "difference, points", "95 % interval", "p, objects",
+    "p, McNemar (conditional on these objects)", "images only the first / only the second got right", "verdict",
+)  # fmt: skip
+
+
+def _verdicts(validation: Validation) -> str:
+    if not validation.verdicts:
+        return ""
+    head = "".join(f'<th scope="col">{_text(name)}</th>' for name in COLUMNS)
+    rows = "".join(_verdict_row(validation, number) for number in range(len(validation.verdicts)))
+    caption = f"Compared at {validation.verdicts[0].budget:,} images over {validation.verdicts[0].n_objects} objects"
+    top = f"<caption>{_text(caption)}</caption><thead><tr>{head}</tr></thead>"
+    return f'<table class="verdict">{top}<tbody>{rows}</tbody></table>'
+
+
+def _verdict_row(validation: Validation, number: int) -> str:
+    verdict = validation.verdicts[number]
+    low, high = (f"{100 * end:+.1f}" for end in verdict.ci95)
+    found = verdict.verdict if verdict.verdict == "no difference found" else f"{verdict.a} is {verdict.verdict}"
+    cells = [
+        verdict.a, verdict.b, f"{100 * verdict.difference:+.1f}", f"{low} to {high}", p_text(verdict.p_object),
+        p_text(verdict.p_mcnemar), f"{verdict.n10:,} / {verdict.n01:,}", found,
+    ]  # fmt: skip
+    kind = verdict.verdict.split()[0]
+    marked = (f'<td data-label="{_text(name)}">{_text(cell)}</td>' for name, cell in zip(COLUMNS, cells, strict=True))
+    return f'<tr class="{kind}">{"".join(marked)}</tr>'
+
+
+def _notes() -> str:
+    items = "".join(f"<li>{_text(note)}</li>" for note in HONESTY)
+    return f'<section class="notes"><h2>How to read the numbers</h2><ul>{items}</ul></section>'
+
+
+def _first_shots(plan: Plan) -> str:
+    names = [axis.name + (f" ({axis.unit})" if axis.unit else "") for axis in plan.shots.space.axes]
+    head = "".join(f'<th scope="col">{_text(name)}</th>' for name in ("", "object", *names, "why"))
+    first = plan.shots.take(np.arange(min(FIRST_SHOTS, len(plan))))
+    rows = []
+    for row, (name, view) in enumerate(zip(first.names, first.views(), strict=True)):
+        values = [value if isinstance(value, str) else f"{value:g}" for value in view.values()]
+        cells = [f"{row + 1}", name, *values, plan.reason[row]]
+        rows.append("<tr>" + "".join(f"<td>{_text(cell)}</td>" for cell in cells) + "</tr>")
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+
+
+def _facts(plan: Plan, more: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    space = plan.shots.space
+    yield "strategy", plan.strategy
+    yield "settings", ", ".join(f"{key} = {value}" for key, value in plan.parameters.items()) or "none"
+    yield "seed", f"{plan.seed}"
+    yield "space", f"{space.n_views:,} views; " + ", ".join(f"{axis.name} {len(axis.values)}" for axis in space.axes)
+    yield "digest of the space", space.digest()[:16]
+    yield "backbone", plan.backbone or "none: no image was looked at"
+    if plan.predicted:
+        yield "expected accuracy", _expectation(plan)
+    yield "planning took", f"{plan.seconds:.1f} s"
+    yield "acqplan", __version__
+    yield from more.items()

@@ -1,0 +1,189 @@
+"""Accuracy of the arms: against images, at the full budget, and as gains of the plan's own strategy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from acqplan.evaluate.records import Validation
+from acqplan.report.palette import LIGHT, arm_colours
+from acqplan.report.plot.style import bare, drawing, new_figure, thousands
+from acqplan.report.summary import Arm, arms, final_arms, shortened
+
+LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1)))
+
+
+def accuracy_curve(validation: Validation, *, emphasised: str = "auto", width: float = 5.2) -> Figure:
+    """Accuracy on new objects against images taken, with 95 % bands over objects.
+
+    Args:
+        validation: Records at several budgets; seeds are averaged.
+        emphasised: The strategy drawn bold.
+        width: Width in inches.
+    """
+    with drawing():
+        figure = new_figure(width, 0.85 * width)
+        draw_curve(figure.add_subplot(), validation, emphasised=emphasised)
+    return figure
+
+
+def draw_curve(axes: Axes, validation: Validation, *, emphasised: str) -> None:
+    """Draw accuracy against images into empty axes."""
+    every = arms(validation)
+    names = list(dict.fromkeys(arm.strategy for arm in every))
+    colours = arm_colours(names, emphasised)
+    for number, name in enumerate(sorted(names, key=lambda name: name == emphasised)):
+        mine = [arm for arm in every if arm.strategy == name]
+        _line(axes, mine, LIGHT[colours[name]], LINES[number % len(LINES)], strong=name == emphasised)
+    _curve_frame(axes, every)
+    ends = [max((arm for arm in every if arm.strategy == name), key=lambda arm: arm.images) for name in names]
+    _label_ends(axes, ends, [LIGHT[colours[arm.strategy]] for arm in ends], emphasised)
+
+
+def _line(axes: Axes, mine: Sequence[Arm], colour: str, style: object, *, strong: bool) -> None:
+    images, accuracy = [arm.images for arm in mine], [100 * arm.accuracy for arm in mine]
+    low, high = [100 * arm.low for arm in mine], [100 * arm.high for arm in mine]
+    axes.fill_between(images, low, high, color=colour, alpha=0.18 if strong else 0.07, linewidth=0)
+    axes.plot(
+        images,
+        accuracy,
+        color=colour,
+        linestyle="-" if strong else style,
+        linewidth=2.8 if strong else 1.3,
+        marker="o",
+        markersize=5.5 if strong else 3.5,
+        zorder=4 if strong else 3,
+    )
+    if len(mine) == 1:  # a band needs two budgets
+        axes.vlines(images, low, high, color=colour, linewidth=2.8 if strong else 1.3)
+
+
+def _curve_frame(axes: Axes, every: Sequence[Arm]) -> None:
+    axes.set_xscale("log")
+    axes.minorticks_off()
+    ticks = _apart(sorted({arm.budget for arm in every}))
+    axes.set_xticks(ticks, [thousands(tick) for tick in ticks])
+    low, high = min(arm.images for arm in every), max(arm.images for arm in every)
+    axes.set_xlim(low * 0.93, max(high, *ticks) * 1.07)
+    axes.grid(axis="y")
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlabel(f"images taken (log scale); bands: 95 % over {every[0].n_objects} objects", fontsize=9)
+    axes.set_title("Accuracy on new objects, %")
+
+
+def _apart(budgets: Sequence[int]) -> list[int]:
+    """Ticks at budgets, without those that would touch the next larger one."""
+    kept: list[int] = []
+    for budget in sorted(budgets, reverse=True):
+        if not kept or np.log(kept[-1] / budget) > 0.09 * np.log(max(budgets) / min(budgets)):
+            kept.append(budget)
+    return kept[::-1]
+
+
+def _label_ends(axes: Axes, ends: Sequence[Arm], colours: Sequence[str], emphasised: str) -> None:
+    bottom, top = axes.get_ylim()
+    values = [100 * arm.accuracy for arm in ends]
+    places = spread([(value - bottom) / (top - bottom) for value in values], gap=0.075)
+    for arm, value, place, colour in zip(ends, values, places, colours, strict=True):
+        weight = "bold" if arm.strategy == emphasised else "normal"
+        axes.annotate(
+            f"{shortened(arm.strategy, 16)} {value:.1f}",
+            xy=(arm.images, value),
+            xytext=(1.05, place),
+            textcoords="axes fraction",
+            color=colour,
+            weight=weight,
+            va="center",
+            fontsize=9.5,
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "alpha": 0.6, "shrinkA": 1, "shrinkB": 4},
+        )
+
+
+def spread(places: Sequence[float], *, gap: float) -> list[float]:
+    """Move labels as little as needed so that no two are nearer than ``gap``; order is kept.
+
+    Args:
+        places: Where each wants to be, 0 at the bottom and 1 at the top.
+        gap: Least distance between two.
+    """
+    order = sorted(range(len(places)), key=lambda row: places[row])
+    groups: list[list[int]] = []
+    for row in order:
+        groups.append([row])
+        while len(groups) > 1 and _bottom(groups[-1], places, gap) - _top(groups[-2], places, gap) < gap:
+            groups[-2:] = [groups[-2] + groups[-1]]
+    placed = dict.fromkeys(order, 0.0)
+    for group in groups:
+        for step, row in enumerate(group):
+            placed[row] = _bottom(group, places, gap) + step * gap
+    return [placed[row] for row in range(len(places))]
+
+
+def _bottom(group: Sequence[int], places: Sequence[float], gap: float) -> float:
+    return float(np.mean([places[row] for row in group])) - gap * (len(group) - 1) / 2
+
+
+def _top(group: Sequence[int], places: Sequence[float], gap: float) -> float:
+    return _bottom(group, places, gap) + gap * (len(group) - 1)
+
+
+def accuracy_bars(validation: Validation, *, emphasised: str = "auto", width: float = 4.8) -> Figure:
+    """Accuracy at the full budget as points with 95 % bars over objects."""
+    final = sorted(final_arms(validation), key=lambda arm: arm.accuracy)
+    colours = arm_colours([arm.strategy for arm in arms(validation)], emphasised)
+    with drawing():
+        figure = new_figure(width, 1.1 + 0.36 * len(final))
+        axes = figure.add_subplot()
+        for row, arm in enumerate(final):
+            text = f"{100 * arm.accuracy:.1f}"
+            _interval(axes, row, (arm.low, arm.accuracy, arm.high), LIGHT[colours[arm.strategy]], text)
+        _rows(axes, [arm.strategy for arm in final], emphasised)
+        axes.set_title("Accuracy on new objects, %")
+        _below(axes, f"{thousands(final[0].budget)} images allowed; bars: 95 % over {final[0].n_objects} objects")
+    return figure
+
+
+def gains(validation: Validation, *, emphasised: str = "auto", width: float = 4.8) -> Figure:
+    """What the plan's strategy gains on each of the others, in points of accuracy."""
+    verdicts = sorted(
+        (verdict for verdict in validation.verdicts if verdict.a == emphasised), key=lambda verdict: verdict.difference
+    )
+    colours = {"better": "green", "worse": "rust", "no difference found": "slate"}
+    with drawing():
+        figure = new_figure(width, 1.1 + 0.36 * len(verdicts))
+        axes = figure.add_subplot()
+        axes.axvline(0, color=LIGHT["ink"], linewidth=1)
+        for row, verdict in enumerate(verdicts):
+            ends = (verdict.ci95[0], verdict.difference, verdict.ci95[1])
+            _interval(axes, row, ends, LIGHT[colours[verdict.verdict]], f"{100 * verdict.difference:+.1f}")
+        _rows(axes, [f"against {verdict.b}" for verdict in verdicts], "")
+        axes.set_title(f"Gain of {shortened(emphasised, 16)}, points")
+        _below(axes, f"right of 0: {shortened(emphasised, 16)} is more accurate; bars: 95 % over objects")
+    return figure
+
+
+def _interval(axes: Axes, row: int, ends: tuple[float, float, float], colour: str, text: str) -> None:
+    low, middle, high = (100 * end for end in ends)
+    axes.hlines(row, low, high, color=colour, linewidth=5, alpha=0.35)
+    axes.plot([middle], [row], marker="o", markersize=7, color=colour)
+    axes.annotate(text, (middle, row), (0, 6), textcoords="offset points", ha="center", color=colour, fontsize=9)
+
+
+def _below(axes: Axes, text: str) -> None:
+    """A note that may reach to the left under the names."""
+    axes.set_xlabel(text, loc="right", fontsize=9)
+
+
+def _rows(axes: Axes, names: Sequence[str], emphasised: str) -> None:
+    bare(axes)
+    axes.grid(axis="x")
+    axes.set_yticks(range(len(names)), [shortened(name, 24) for name in names])
+    axes.set_ylim(-0.6, len(names) - 0.2)
+    for tick, name in zip(axes.get_yticklabels(), names, strict=True):
+        tick.set_color(LIGHT["ink"])
+        tick.set_fontweight("bold" if name == emphasised else "normal")

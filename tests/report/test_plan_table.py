@@ -1,0 +1,125 @@
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console, RenderableType
+
+from acqplan.campaign.plan import Plan
+from acqplan.evaluate.predictions import compare
+from acqplan.evaluate.records import Validation
+from acqplan.report.summary import object_counts
+from acqplan.report.table import comparison_table, facts_table, plan_table, predictions_table, sparkline
+from acqplan.space import Objects, Shots
+
+
+def shown(table: RenderableType, width: int = 80) -> str:
+    console = Console(width=width, record=True, file=None, quiet=False, force_terminal=False, color_system=None)
+    with console.capture() as capture:
+        console.print(table)
+    return capture.get()
+
+
+def grid_rows(text: str) -> dict[str, list[int]]:
+    """Numbers of each line of the picture, by its label."""
+    lines = text.split("\n\n")[1].splitlines()
+    found = {line.split()[0]: line.split()[1:] for line in lines if line.strip() and not line.startswith("Shots per")}
+    return {label: [int(word) for word in words if word.isdigit()] for label, words in found.items()}
+
+
+def test_cells_and_sums_are_the_plans_counts(toy_plan: Plan) -> None:
+    rows = grid_rows(shown(plan_table(toy_plan)))
+    elevations = toy_plan.shots.coordinates[:, 1]
+    for elevation in range(30, 71, 5):
+        *cells, total = rows[f"{elevation}"]
+        assert sum(cells) == total == int((elevations == elevation).sum())
+    *sums, total = rows["Σ"]
+    assert sums == [int((toy_plan.shots.coordinates[:, 0] == azimuth).sum()) for azimuth in range(0, 360, 20)]
+    assert total == len(toy_plan) == 2430
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_every_kind_of_space_fits_the_terminal(any_plan: Plan, width: int) -> None:
+    text = shown(plan_table(any_plan, width=width), width=300)
+    picture = text.split("\n\n")[1].splitlines()[1:]
+    assert max(map(len, picture)) <= width
+    assert f"{len(any_plan)}" in text
+
+
+def test_eighteen_azimuths_by_nine_elevations_keep_every_level_at_80_columns(toy_plan: Plan) -> None:
+    rows = grid_rows(shown(plan_table(toy_plan)))
+    assert len(rows) == 1 + 9 + 1
+    assert len(rows["Σ"]) == 18 + 1
+
+
+def test_digits_never_touch_even_where_counts_are_large(toy_plan: Plan) -> None:
+    many = replace(toy_plan, shots=repeated(toy_plan.shots, 60))
+    text = shown(plan_table(many)).split("\n\n")[1]
+    *sums, total = map(int, re.findall(r"\d+", text.rpartition("Σ")[2]))
+    assert total == 60 * 2430 or total in sums
+    assert sum(sums) + total == 2 * 60 * 2430
+
+
+def repeated(shots: Shots, times: int) -> Shots:
+    return shots.take(list(range(len(shots))) * times)
+
+
+def test_untouched_views_are_marked_and_missing_ones_are_blank(live_plan: Plan) -> None:
+    first = live_plan.shots.take(live_plan.shots.object_rows == 0)
+    assert "·" in shown(plan_table(replace(live_plan, shots=first)))
+
+
+def test_table_says_shares_of_lights_and_images_of_classes(toy_plan: Plan) -> None:
+    text = shown(plan_table(toy_plan))
+    assert re.search(r"lighting\s+\S+\s+L0:.\d\d.%", text)
+    for label in toy_plan.shots.objects.classes:
+        assert re.search(rf"{label}\s+486\s+█+\s+5 objects, 97 or 98 each", text)
+
+
+def test_markup_and_escape_sequences_in_names_are_shown_not_obeyed(live_plan: Plan) -> None:
+    objects = live_plan.shots.objects
+    labels = tuple("[red]car\x1b[2J" if label == "car" else label for label in objects.labels)
+    shots = replace(live_plan.shots, objects=Objects(names=objects.names, labels=labels))
+    text = shown(plan_table(replace(live_plan, shots=shots)))
+    assert "[red]car" in text
+    assert "\x1b" not in text
+
+
+def test_comparison_has_every_strategy_and_every_sentence(validation: Validation, sentences: list[str]) -> None:
+    text = " ".join(shown(comparison_table(validation, sentences)).split())
+    for name in ("auto", "even", "even-staggered", "random", "random-shots"):
+        assert name in text
+    assert all(" ".join(sentence.split()) in text for sentence in sentences)
+    assert "conditional on these objects" in text
+    for verdict in validation.verdicts:
+        assert f"{100 * verdict.difference:+.1f}" in text
+
+
+def test_comparison_fits_80_columns(validation: Validation) -> None:
+    text = shown(comparison_table(validation))
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_a_validation_without_verdicts_is_still_a_table(validation: Validation) -> None:
+    assert "auto" in shown(comparison_table(Validation(records=validation.records, verdicts=[])))
+
+
+def test_sparkline_starts_at_zero(toy_plan: Plan) -> None:
+    assert sparkline(object_counts(toy_plan) * 0 + 3) == "█" * 25
+    assert sparkline(object_counts(toy_plan)[:2] * [0, 1]) == " █"
+
+
+def test_facts_are_lines_of_key_and_value() -> None:
+    assert re.search(r"device\s+cpu \[2 cores\]", shown(facts_table({"device": "cpu [2 cores]"})))
+
+
+def test_two_classifiers_are_compared_on_objects_first(tmp_path: Path) -> None:
+    rows = [f"{row}.png,o{row // 6},car,{{}}" for row in range(24)]
+    for name, right in (("a", 24), ("b", 15)):
+        lines = [row.format("car" if number < right else "bus") for number, row in enumerate(rows)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["image,object,label,predicted", *lines, ""]))
+    text = shown(predictions_table(compare(tmp_path / "a.csv", tmp_path / "b.csv")), width=200)
+    assert "100.0 % right, mean of 4 objects" in text
+    assert text.index("p, objects") < text.index("p, McNemar") < text.index("conditional on these objects")
+    assert "first 9, second 0" in text

@@ -1,0 +1,138 @@
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.collections import PathCollection
+from matplotlib.figure import Figure
+from PIL import Image
+
+from acqplan.campaign.plan import Plan
+from acqplan.errors import OutputError
+from acqplan.evaluate.records import Validation
+from acqplan.report import plot
+from acqplan.report.plot.coverage import level_counts
+from acqplan.space import Objects
+
+PLAN_FIGURES: dict[str, Callable[[Plan], Figure]] = {
+    "dial": lambda plan: plot.dial(plan.shots),
+    "small dial": lambda plan: plot.dial(plan.shots, size=1.7, title="one"),
+    "classes": lambda plan: plot.class_dials(plan.shots),
+    "coverage": plot.coverage,
+    "objects": plot.images_per_object,
+}
+VALIDATION_FIGURES: dict[str, Callable[[Validation], Figure]] = {
+    "curve": plot.accuracy_curve,
+    "bars": plot.accuracy_bars,
+    "gains": plot.gains,
+}
+
+
+def svg(figure: Figure) -> str:
+    return plot.svg_element(figure, name="x", alt="words")
+
+
+@pytest.mark.parametrize("kind", PLAN_FIGURES)
+def test_every_kind_of_space_can_be_drawn(kind: str, any_plan: Plan) -> None:
+    ElementTree.fromstring(svg(PLAN_FIGURES[kind](any_plan)))
+
+
+@pytest.mark.parametrize("kind", VALIDATION_FIGURES)
+def test_validations_can_be_drawn(kind: str, validation: Validation) -> None:
+    ElementTree.fromstring(svg(VALIDATION_FIGURES[kind](validation)))
+
+
+def test_one_budget_and_one_seed_can_be_drawn(validation: Validation) -> None:
+    few = [record for record in validation.records if record.budget == 2430 and record.seed == 0]
+    ElementTree.fromstring(svg(plot.accuracy_curve(Validation(records=few, verdicts=[]))))
+
+
+def test_every_arm_is_labelled_at_its_end(validation: Validation) -> None:
+    text = svg(plot.accuracy_curve(validation))
+    for name in ("auto", "even", "even-staggered", "random", "random-shots"):
+        assert re.search(rf">{name} \d\d\.\d<", text)
+
+
+def test_the_same_plan_gives_the_same_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, live_plan: Plan, validation: Validation
+) -> None:
+    plan = replace(live_plan, strategy="auto")
+    first = [(path.name, path.read_bytes()) for path in plot.write_plots(tmp_path, plan, validation)]
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    assert first == [(path.name, path.read_bytes()) for path in plot.write_plots(tmp_path, plan, validation)]
+    names = ["dial", "classes", "coverage", "objects", "overview", "accuracy", "bars", "gains"]
+    assert [name for name, _ in first] == [f"{name}.png" for name in names]
+    assert svg(plot.dial(plan.shots)) == svg(plot.dial(plan.shots))
+
+
+def test_without_validation_there_are_plots_of_the_plan_alone(tmp_path: Path, live_plan: Plan) -> None:
+    assert len(plot.write_plots(tmp_path, live_plan)) == 4
+    with Image.open(tmp_path / "dial.png") as image:
+        assert image.width == 720
+        assert "Software" not in image.info
+
+
+def test_drawing_leaves_the_settings_of_matplotlib_alone(tmp_path: Path, live_plan: Plan) -> None:
+    before = dict(mpl.rcParams)
+    plot.save_png(plot.dial(live_plan.shots), tmp_path / "dial.png")
+    assert dict(mpl.rcParams) == before
+
+
+def test_names_with_dollars_and_foreign_letters_are_drawn(live_plan: Plan, tmp_path: Path) -> None:
+    labels = tuple({"car": "$x^$", "bus": "车<b>&"}.get(label, label) for label in live_plan.shots.objects.labels)
+    objects = Objects(names=live_plan.shots.objects.names, labels=labels)
+    plan = replace(live_plan, shots=replace(live_plan.shots, objects=objects), strategy="$\\frac$")
+    plot.write_plots(tmp_path, plan)
+    assert "$x^$" in svg(plot.dial(plot.of_class(plan.shots, "$x^$"), title="$x^$"))
+
+
+def test_an_svg_says_what_it_shows_and_takes_the_pages_colours(live_plan: Plan) -> None:
+    text = plot.svg_element(plot.dial(live_plan.shots), name="dial", alt='shots of <"cars">')
+    root = ElementTree.fromstring(text)
+    assert root.attrib["aria-label"] == 'shots of <"cars">'
+    assert "width" not in root.attrib
+    assert root.attrib["viewBox"].startswith("0 0 ")
+    assert set(re.findall(r"#[0-9a-f]{6}\b", text)) == set()
+    assert "<metadata" not in text
+
+
+def test_identifiers_of_an_svg_are_its_own_and_lead_somewhere(toy_plan: Plan) -> None:
+    text = plot.svg_element(plot.coverage(toy_plan), name="coverage", alt="")
+    identifiers = re.findall(r'\bid="([^"]+)"', text)
+    assert all(name.startswith("coverage-") for name in identifiers)
+    assert set(re.findall(r'(?:url\(#|href="#)([^")]+)', text)) <= set(identifiers)
+
+
+def test_dots_are_as_many_as_positions(live_plan: Plan) -> None:
+    axes = plot.dial(live_plan.shots).axes[0]
+    assert sum(len(np.asarray(dots.get_offsets())) for dots in axes.collections) == 60
+
+
+def test_even_share_follows_the_allowed_views(any_plan: Plan) -> None:
+    for column in range(len(any_plan.shots.space.axes)):
+        _, counts, even = level_counts(any_plan.shots, column)
+        assert counts.sum() == len(any_plan)
+        assert even.sum() == pytest.approx(len(any_plan))
+
+
+def test_turning_all_azimuths_turns_the_dial(live_plan: Plan) -> None:
+    coordinates = live_plan.shots.coordinates.copy()
+    coordinates[:, 0] = (coordinates[:, 0] + 90) % 360
+    places = [dots(live_plan), dots(replace(live_plan, shots=replace(live_plan.shots, coordinates=coordinates)))]
+    turned = np.round(np.column_stack([places[0][:, 1], -places[0][:, 0], places[0][:, 2]]), 4)
+    assert sorted(map(tuple, turned + 0.0)) == sorted(map(tuple, np.round(places[1], 4) + 0.0))
+
+
+def dots(plan: Plan) -> np.ndarray:
+    taken = plot.dial(plan.shots).axes[0].collections[1]
+    assert isinstance(taken, PathCollection)
+    return np.column_stack([np.asarray(taken.get_offsets()), taken.get_sizes()])
+
+
+def test_a_folder_that_is_not_there_is_an_output_error(tmp_path: Path, live_plan: Plan) -> None:
+    with pytest.raises(OutputError):
+        plot.save_png(plot.dial(live_plan.shots), tmp_path / "nowhere" / "dial.png")
