@@ -1,0 +1,210 @@
+"""The cache of features on disk: safe to interrupt, and to share between processes.
+
+A folder for each backbone holds immutable segments. Nothing is ever changed in place, and no lock is
+needed: a reader sees a segment whole or not at all, writers add segments of their own, and two that
+merge at once leave a few features twice.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from acqplan.errors import OutputError, UsageError
+from acqplan.features.segment import SUFFIX, Features, Keys, Segment, open_segment, touch, write_segment
+from acqplan.files import folder
+
+LIMIT_GIGABYTES: Final = 10.0
+MANY_SEGMENTS: Final = 32
+SMALL_BYTES: Final = 16_000_000
+"""More than this many segments below this size are merged into one, half a gigabyte at most."""
+
+ABANDONED_SECONDS: Final = 3600.0
+"""A half-written file older than this is no longer being written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureCache:
+    """Features kept on disk.
+
+    Attributes:
+        root: Folder of the cache.
+        limit_bytes: When it is larger, the segments not used for longest are removed.
+    """
+
+    root: Path
+    limit_bytes: int
+
+    @classmethod
+    def open(cls, root: Path | None = None, *, limit_gigabytes: float | None = None) -> FeatureCache:
+        """The cache at ``root``, else ``$ACQPLAN_CACHE``, else the user's cache folder.
+
+        The limit is ``limit_gigabytes``, else ``$ACQPLAN_CACHE_LIMIT_GB``, else 10. Nothing is made yet.
+
+        Raises:
+            UsageError: If the limit is not a number above zero.
+        """
+        limit = _limit_from_environment() if limit_gigabytes is None else limit_gigabytes
+        if not 0 < limit < float("inf"):
+            raise UsageError(f"a cache of {limit:g} GB cannot be", "give ACQPLAN_CACHE_LIMIT_GB above 0, e.g. 10")
+        return cls(root=root or _usual_root(), limit_bytes=int(limit * 1e9))
+
+    def load(self, name: str, keys: Keys, n_features: int) -> tuple[Features, Bool[np.ndarray, " images"]]:
+        """Look images up.
+
+        Args:
+            name: Of the backbone: its fingerprint.
+            keys: Of the images, from `acqplan.features.segment.image_keys`, shape ``[images, 2]``.
+            n_features: Numbers of an image.
+
+        Returns:
+            Features, shape ``[images, n_features]``, and which of them were found; the rest is zero.
+        """
+        features = np.zeros((len(keys), n_features), dtype=np.float32)
+        found = np.zeros(len(keys), dtype=np.bool_)
+        for segment in self._segments(name, n_features):
+            if found.all():
+                break
+            _read(segment, keys, features, found)
+        return features, found
+
+    def save(self, name: str, keys: Keys, features: Features) -> None:
+        """Keep the features of images, and the whole within its limit.
+
+        Raises:
+            OutputError: If the folder cannot be written or the disk is full; what was kept before stays.
+        """
+        where = self.prepare(name)
+        try:
+            written = write_segment(where, keys, [features], features.shape[1])
+            self._merge(name, features.shape[1])
+        except OutputError as error:
+            raise OutputError(error.message, "make room, or set ACQPLAN_CACHE to another folder") from error
+        self._clean()
+        self._evict(keep=written)
+
+    def prepare(self, name: str) -> Path:
+        """Make the folder of a backbone.
+
+        Raises:
+            OutputError: If it cannot be made or written.
+        """
+        try:
+            return folder(self.root / name)
+        except OutputError as error:
+            raise OutputError(error.message, "set ACQPLAN_CACHE to a folder that can be written") from error
+
+    def size(self) -> int:
+        """Bytes of all segments."""
+        return sum(size for _, size, _ in self._files())
+
+    def clear(self) -> None:
+        """Remove everything the cache has written, and nothing else."""
+        for pattern in (f"*/*{SUFFIX}", f"*/.*{SUFFIX}.*.part"):
+            for path in self.root.glob(pattern):
+                path.unlink(missing_ok=True)
+
+    def _segments(self, name: str, n_features: int) -> Iterator[Segment]:
+        """The newest first: should one be damaged, what was computed again instead is found before it."""
+        for path in sorted((self.root / name).glob(f"*{SUFFIX}"), reverse=True):
+            segment = open_segment(path, n_features)
+            if segment is not None:
+                yield segment
+
+    def _merge(self, name: str, n_features: int) -> None:
+        small = [s for s in self._segments(name, n_features) if s.features.nbytes < SMALL_BYTES]
+        if len(small) <= MANY_SEGMENTS:
+            return
+        keys, features = _intact(small)
+        _, first = np.unique(keys, axis=0, return_index=True)
+        write_segment(self.root / name, keys[first], [features[first]], n_features)
+        for segment in small:
+            segment.path.unlink(missing_ok=True)
+
+    def _evict(self, *, keep: Path) -> None:
+        oldest_first = sorted(self._files())
+        excess = sum(size for _, size, _ in oldest_first) - self.limit_bytes
+        for _, size, path in oldest_first:
+            if excess <= 0:
+                return
+            if path != keep:
+                path.unlink(missing_ok=True)
+                excess -= size
+
+    def _clean(self) -> None:
+        for path in self.root.glob(f"*/.*{SUFFIX}.*.part"):
+            status = _status(path)
+            if status and time.time() - status.st_mtime > ABANDONED_SECONDS:
+                path.unlink(missing_ok=True)
+
+    def _files(self) -> list[tuple[int, int, Path]]:
+        """When each segment was last used, its bytes, and where it is."""
+        found = [(path, _status(path)) for path in self.root.glob(f"*/*{SUFFIX}")]
+        return [(status.st_mtime_ns, status.st_size, path) for path, status in found if status]
+
+
+def _read(segment: Segment, keys: Keys, features: Features, found: Bool[np.ndarray, " images"]) -> None:
+    """Fill in what this segment has of what was not found so far."""
+    wanted = np.flatnonzero(~found)
+    hits, rows = _match(segment.rows["key"], keys[wanted])
+    if not len(hits):
+        return
+    read = segment.features[rows]
+    intact = segment.intact(rows, read)
+    at = wanted[hits[intact]]
+    features[at] = read[intact]
+    found[at] = True
+    touch(segment.path)
+
+
+def _match(own: Keys, wanted: Keys) -> tuple[Int[np.ndarray, " hits"], Int[np.ndarray, " hits"]]:
+    """Where wanted keys stand among a segment's own.
+
+    The first 64 bits find the row and the others confirm it: two images that share the first half by
+    chance (once in 10 million million pairs of caches of a million) cost a second look, not a wrong answer.
+    """
+    order = np.argsort(own[:, 0])
+    place = np.searchsorted(own[order, 0], wanted[:, 0]).clip(max=len(own) - 1)
+    rows = order[place]
+    hits = np.flatnonzero((own[rows] == wanted).all(axis=1))
+    return hits, rows[hits]
+
+
+def _intact(segments: list[Segment]) -> tuple[Keys, Features]:
+    keys, features = [], []
+    for segment in segments:
+        whole = segment.intact(np.arange(len(segment.rows)), segment.features)
+        keys.append(segment.rows["key"][whole])
+        features.append(segment.features[whole])
+    return np.concatenate(keys), np.concatenate(features)
+
+
+def _status(path: Path) -> os.stat_result | None:
+    """Of a file that another process may remove at any time."""
+    try:
+        return path.stat()
+    except OSError:
+        return None
+
+
+def _usual_root() -> Path:
+    given = os.environ.get("ACQPLAN_CACHE")
+    if given:
+        return Path(given).expanduser()
+    parent = os.environ.get("XDG_CACHE_HOME")
+    return (Path(parent) if parent else Path.home() / ".cache") / "acqplan"
+
+
+def _limit_from_environment() -> float:
+    text = os.environ.get("ACQPLAN_CACHE_LIMIT_GB", "")
+    try:
+        return float(text) if text else LIMIT_GIGABYTES
+    except ValueError as error:
+        raise UsageError(f"ACQPLAN_CACHE_LIMIT_GB is '{text}'", "give a number of gigabytes, e.g. 10") from error
