@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from acqplan.errors import SpaceError
-from acqplan.space import Category, Circle, Interval, Objects, Shots, Space
+from acqplan.space import Category, Circle, Interval, Objects, Shots, Space, ViewValue
 from acqplan.space.distance import covering_radius, distances, nearest_views, view_kernel
 
 NORB = Space(
@@ -24,7 +24,7 @@ def test_grid_has_every_combination_once() -> None:
 
 
 def test_views_read_as_written() -> None:
-    view = {"azimuth": 40.0, "elevation": 55.0, "lighting": "L2"}
+    view: dict[str, ViewValue] = {"azimuth": 40.0, "elevation": 55.0, "lighting": "L2"}
     assert NORB.view(NORB.coordinates(view)) == view
 
 

@@ -1,0 +1,72 @@
+"""``acqplan recommend``: which views of which objects to photograph under a budget."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from acqplan.cli.console import ProgressBars, exit_codes, print_json, print_note, print_result, terminal_width
+
+if TYPE_CHECKING:
+    from acqplan.evaluate.recommend import Recommendation
+
+
+def command(
+    budget: Annotated[int, typer.Option(help="Images that may be taken, those already captured included.")],
+    rig: Annotated[Path | None, typer.Option(help="rig.toml; without it, the embedded toy rig.")] = None,
+    captured: Annotated[
+        Path | None, typer.Option(help="Manifest of images already captured: image,label,object,<axis>,…")
+    ] = None,
+    strategy: Annotated[str, typer.Option(help="auto, lattice, herding, maximin, sobol, even, random, …")] = "auto",
+    backbone: Annotated[
+        str | None, typer.Option(help="NAME or NAME:LAYER; toynet for toys, else mobilenet_v2.")
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="The backbone's weights (.safetensors, .pth); else downloaded.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of all randomness.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder for the plan, the validation and the report.")] = Path(
+        "acqplan-out"
+    ),
+    no_validate: Annotated[bool, typer.Option("--no-validate", help="Plan only; do not compare strategies.")] = False,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps; by default the fastest.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Recommend which views of which objects to photograph, and show what that gains."""
+    with exit_codes():
+        from acqplan.evaluate.recommend import recommend
+        from acqplan.files import folder
+        from acqplan.report.result import write_result
+        from acqplan.rig.spec import open_rig
+
+        folder(out)
+        with ProgressBars() as progress:
+            setup = open_rig(rig, progress=progress)
+            result = recommend(
+                setup,
+                budget,
+                strategy=strategy,
+                backbone=backbone,
+                weights=weights,
+                captured=captured,
+                seed=seed,
+                validate=not no_validate,
+                device=device,
+                progress=progress,
+            )
+        files = write_result(result, out, facts={"rig": setup.rig.name, "rig.toml": str(rig or "embedded toys")})
+        if as_json:
+            print_json({**result.to_dict(), "files": [str(path) for path in files]})
+            return
+        _show(result)
+        print_note(f"written to {out}: {', '.join(path.name for path in files)}")
+
+
+def _show(result: Recommendation) -> None:
+    from acqplan.report.table import comparison_table, plan_table
+
+    print_result(plan_table(result.plan, width=terminal_width()))
+    if result.validation is not None:
+        print_result("", comparison_table(result.validation, result.sentences, emphasised=result.plan.strategy))

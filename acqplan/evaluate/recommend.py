@@ -1,0 +1,212 @@
+"""The main job: recommend which views of which objects to photograph, and say what that is worth."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, is_dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from acqplan.campaign.plan import Plan, Setting
+from acqplan.errors import BudgetError, BudgetSpent, SplitError
+from acqplan.evaluate.records import Validation
+from acqplan.evaluate.replay import Arm, is_among, joined_history, replay
+from acqplan.evaluate.split import split_objects
+from acqplan.progress import SILENT, Progress
+from acqplan.rig.base import Rig
+from acqplan.rig.captured import read_captured
+from acqplan.rig.spec import RigSetup
+from acqplan.space import Shots
+from acqplan.space.distance import nearest_views
+from acqplan.strategy import find_strategy
+from acqplan.strategy.base import History, Strategy
+
+if TYPE_CHECKING:
+    from acqplan.evaluate.eye import Eye
+
+PILOT_SHARE = 0.1
+"""The pilot's share of the budget (METHODS.md: 5 to 15 %); it counts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Recommendation:
+    """What to photograph, and what that is worth.
+
+    Attributes:
+        plan: The shots to take, in order.
+        candidates: What could have been taken.
+        validation: Comparison with other strategies on test objects; ``None`` on a live rig.
+        sentences: The verdicts in plain words.
+    """
+
+    plan: Plan
+    candidates: Shots
+    validation: Validation | None
+    sentences: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, object]:
+        """Plan, validation and verdicts in words, as one JSON document."""
+        validation = None if self.validation is None else self.validation.to_dict()
+        return {"plan": self.plan.to_dict(), "validation": validation, "sentences": list(self.sentences)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Task:
+    """What is to be planned.
+
+    Attributes:
+        candidates: What may be taken; captured shots are not among them.
+        start: What has been captured.
+        test: Shots of the test objects; none on a live rig.
+    """
+
+    candidates: Shots
+    start: History
+    test: Shots
+
+
+def recommend(
+    setup: RigSetup,
+    budget: int,
+    *,
+    strategy: str | Strategy = "auto",
+    backbone: str | None = None,
+    weights: Path | None = None,
+    captured: Path | None = None,
+    seed: int = 0,
+    validate: bool = True,
+    device: str | None = None,
+    progress: Progress = SILENT,
+) -> Recommendation:
+    """Recommend which shots to take under a budget.
+
+    On a virtual rig (every shot can be had) the plan is carried out round by round, the pilot paid from
+    the budget, and compared with its opponents on objects that were kept aside. On a live rig it is planned
+    in one round. The plan does not depend on whether it is validated.
+
+    Args:
+        setup: The rig, from `open_rig`.
+        budget: Images that may be taken, captured ones included.
+        strategy: Name of a strategy, or a strategy.
+        backbone: ``name`` or ``name:layer``; toynet for toys, otherwise mobilenet_v2.
+        weights: File of the backbone's weights; downloaded if ``None``.
+        captured: Manifest of images captured already.
+        seed: Seed of all randomness.
+        validate: Whether to compare with other strategies.
+        device: Device of the backbone and heads; the fastest by default.
+        progress: Hears about long work.
+
+    Returns:
+        The plan and what it is worth.
+
+    Raises:
+        BudgetError: If the budget is below the number of objects or above that of candidates.
+        BudgetSpent: If the captured images have used the budget up.
+        SplitError: If objects cannot be split into train and test.
+    """
+    began = time.perf_counter()
+    rule = find_strategy(strategy) if isinstance(strategy, str) else strategy
+    live = setup.rig.name == "live"
+    seen = None if captured is None else read_captured(captured, setup.rig, progress=progress)
+    task = _task(setup, seed, None if seen is None else seen.shots())
+    _check_budget(task, budget)
+    eye = None if live and seen is None else _open_eye(setup.rig, backbone, weights, device)
+    if eye and seen:
+        task = replace(task, start=_looked_at(task.start, eye.on(seen), progress))
+    arm = Arm(strategy=rule, budget=budget, seed=seed, pilot=0 if live else _pilot(task, budget))
+    run = replay([arm], task.candidates, task.start, None if live else eye, progress=progress)[0]
+    known = task.start if live else joined_history(task.start, run)
+    plan = Plan(
+        shots=run.shots.narrow(np.unique(task.candidates.object_rows)),
+        rounds=run.rounds,
+        gain=run.gain,
+        reason=run.reason,
+        strategy=rule.name,
+        parameters=_settings(rule),
+        seed=seed,
+        budget=budget,
+        captured=len(task.start),
+        backbone=None if eye is None else eye.backbone.fingerprint,
+        seconds=time.perf_counter() - began,
+        predicted=_predicted(known, eye),
+    )
+    if eye is None or live or not validate or len(task.test) == 0:
+        return Recommendation(plan=plan, candidates=task.candidates, validation=None, sentences=())
+    from acqplan.evaluate.validate import validate_run
+    from acqplan.evaluate.verdict import sentence
+
+    validation = validate_run(run, task.candidates, task.start, task.test, eye, progress=progress)
+    sentences = tuple(sentence(verdict) for verdict in validation.verdicts)
+    return Recommendation(plan=plan, candidates=task.candidates, validation=validation, sentences=sentences)
+
+
+def _task(setup: RigSetup, seed: int, captured: Shots | None) -> _Task:
+    everything = setup.rig.shots()
+    start = everything.take([]) if captured is None else captured
+    tested = () if setup.rig.name == "live" else _test_objects(setup, seed)
+    is_test = np.isin(np.array(setup.rig.objects.names), tested)
+    if is_test[start.object_rows].any():
+        name = start.names[int(np.argmax(is_test[start.object_rows]))]
+        raise SplitError(f"object '{name}' is captured already but kept aside for the test", "name other test objects")
+    had = replace(start, coordinates=nearest_views(start.space, start.coordinates))
+    free = ~is_test[everything.object_rows] & ~is_among(everything, had)
+    return _Task(
+        candidates=everything.take(np.flatnonzero(free)),
+        start=History(shots=start),
+        test=everything.take(np.flatnonzero(is_test[everything.object_rows])),
+    )
+
+
+def _test_objects(setup: RigSetup, seed: int) -> tuple[str, ...]:
+    if setup.test_fraction == 0 and not setup.test:
+        return ()
+    setup.check_splittable()
+    objects = setup.rig.objects
+    return split_objects(objects, test_fraction=setup.test_fraction, test=setup.test or None, seed=seed).test
+
+
+def _check_budget(task: _Task, budget: int) -> None:
+    """Refuse a budget that cannot be planned, before anything is captured."""
+    known, free = len(task.start), len(task.candidates)
+    n_objects = len(np.unique(np.concatenate([task.candidates.object_rows, task.start.shots.object_rows])))
+    if budget < 1:
+        raise BudgetError(f"a budget of {budget} images", "give at least one image per object")
+    if budget <= known:
+        raise BudgetSpent(f"{known:,} of {budget:,} images have been captured already")
+    if budget < n_objects:
+        raise BudgetError(f"a budget of {budget:,} images for {n_objects:,} objects", f"give at least {n_objects:,}")
+    if budget > known + free:
+        raise BudgetError(
+            f"a budget of {budget:,} images, where only {known + free:,} can be had", f"give at most {known + free:,}"
+        )
+
+
+def _pilot(task: _Task, budget: int) -> int:
+    """Images of the first round: a share of the budget, at least one of each object; 0 if that is all."""
+    n_objects = len(np.unique(task.candidates.object_rows))
+    pilot = max(round(PILOT_SHARE * budget), n_objects) - len(task.start)
+    return pilot if 0 < pilot < budget - len(task.start) else 0
+
+
+def _open_eye(rig: Rig, backbone: str | None, weights: Path | None, device: str | None) -> Eye:
+    from acqplan.evaluate.eye import Eye
+
+    return Eye.open(rig, backbone=backbone, weights=weights, device=device)
+
+
+def _looked_at(start: History, eye: Eye, progress: Progress) -> History:
+    return History(shots=start.shots, features=eye(start.shots, progress=progress))
+
+
+def _predicted(known: History, eye: Eye | None) -> tuple[float, float, float] | None:
+    if eye is None or known.features is None:
+        return None
+    from acqplan.evaluate.validate import predict_accuracy
+
+    return predict_accuracy(known, device=eye.runtime.device)
+
+
+def _settings(rule: Strategy) -> dict[str, Setting]:
+    return asdict(rule) if is_dataclass(rule) and not isinstance(rule, type) else {}

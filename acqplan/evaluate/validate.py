@@ -1,0 +1,198 @@
+"""Validation: what a plan is worth on new objects, beside what its opponents are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Int
+
+from acqplan.evaluate.clustered import mean_interval
+from acqplan.evaluate.eye import Eye
+from acqplan.evaluate.records import Record, Validation, Verdict
+from acqplan.evaluate.replay import Arm, Run, distinct, joined_history, replay
+from acqplan.evaluate.verdict import Outcome, judge
+from acqplan.heads.exact import train_heads
+from acqplan.heads.linear import Head, predict_all
+from acqplan.progress import SILENT, Progress
+from acqplan.space import Shots
+from acqplan.strategy import find_strategy
+from acqplan.strategy.base import History
+
+OPPONENTS = ("even", "even-staggered", "random", "random-shots")
+"""Every comparison has the thesis' arms and a staggered one (DESIGN.md section 1, fact 2)."""
+
+SEEDS = 5
+"""Seeds of every arm: enough for a first look; a claim needs 20 (`acqplan benchmark`)."""
+
+SHARES = (1 / 9, 1 / 3, 1.0)
+"""Budgets of the accuracy curve, as shares of the whole."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Bench:
+    """Shots of the test objects and what the backbone sees in them.
+
+    Attributes:
+        shots: Shots of the test objects.
+        features: Features of their images, shape ``[tests, features]``.
+    """
+
+    shots: Shots
+    features: Float32[np.ndarray, "tests features"]
+
+
+def validate_run(
+    main: Run, candidates: Shots, start: History, test: Shots, eye: Eye, *, progress: Progress = SILENT
+) -> Validation:
+    """Compare a run's strategy with its opponents at growing budgets, on objects kept aside.
+
+    Args:
+        main: What the strategy took under the full budget; not taken again.
+        candidates: What every arm may take.
+        start: What had been captured before, charged to every arm.
+        test: Shots of the test objects.
+        eye: Takes shots and sees features.
+        progress: Hears about long work.
+
+    Returns:
+        A record of every arm, and a verdict against each opponent at the full budget.
+    """
+    arms = _arms(main.arm, len(start), len(np.unique(candidates.object_rows)))
+    runs = [main, *replay(arms, candidates, start, eye, progress=progress)]
+    bench = Bench(shots=test, features=eye(test, progress=progress))
+    return examine(runs, start, bench, device=eye.runtime.device, progress=progress)
+
+
+def examine(
+    runs: Sequence[Run], start: History, bench: Bench, *, device: str = "cpu", progress: Progress = SILENT
+) -> Validation:
+    """Train a head for every run and compare the first run's strategy with each of the others.
+
+    Args:
+        runs: One per strategy, budget and seed; the first names the strategy to judge and the budget.
+        start: What had been captured before.
+        bench: What the heads are judged on.
+        device: Where to train.
+        progress: Hears about the training.
+
+    Returns:
+        All records, and one verdict per other strategy at the budget of the first run.
+    """
+    histories = [joined_history(start, run) for run in runs]
+    heads = train_on(histories, device=device, progress=progress)
+    correct = predict_all(heads, bench.features) == bench.shots.class_rows
+    records = [_record(run, len(start), right, bench.shots) for run, right in zip(runs, correct, strict=True)]
+    return Validation(records=records, verdicts=_verdicts([run.arm for run in runs], correct, bench.shots))
+
+
+def train_on(histories: Sequence[History], *, device: str = "cpu", progress: Progress = SILENT) -> list[Head]:
+    """Train one exact head on each history, all in one batch; equal histories share one.
+
+    Args:
+        histories: Captured shots with features.
+        device: Where to train.
+        progress: Hears about the training.
+
+    Returns:
+        One head per history, in order; beliefs follow the order of its shots.
+    """
+    joined, features, subsets = _pooled(histories)
+    keys = [subset.tobytes() for subset in subsets]
+    unique = dict(zip(keys, subsets, strict=True))
+    heads = train_heads(
+        features,
+        joined.class_rows,
+        joined.object_rows,
+        list(unique.values()),
+        n_classes=len(joined.objects.classes),
+        device=device,
+        progress=progress,
+    )
+    trained = dict(zip(unique, heads, strict=True))
+    return [trained[key] for key in keys]
+
+
+def predict_accuracy(known: History, *, device: str = "cpu") -> tuple[float, float, float] | None:
+    """Accuracy to expect on new objects, from captured shots alone, leaving one object of a class out.
+
+    Returns:
+        Mean over objects and its 95 % t interval; ``None`` if no class has two captured objects.
+    """
+    beliefs = train_on([known], device=device)[0].beliefs
+    objects = known.shots.object_rows
+    judged = _has_sibling(known.shots)
+    if not judged.any():
+        return None
+    right = beliefs.argmax(axis=1) == known.shots.class_rows
+    share = [float(right[objects == row].mean()) for row in np.unique(objects[judged])]
+    return mean_interval(np.array(share))
+
+
+def _arms(main: Arm, known: int, n_objects: int) -> list[Arm]:
+    rules = [main.strategy, *(find_strategy(name) for name in OPPONENTS if name != main.strategy.name)]
+    budgets = sorted({round(main.budget * share) for share in SHARES})
+    budgets = [budget for budget in budgets if budget - known >= n_objects]
+    arms = [
+        Arm(strategy=rule, budget=budget, seed=main.seed + step, pilot=_pilot(main, budget) * (rule is main.strategy))
+        for rule in rules
+        for budget in (budgets or [main.budget])
+        for step in range(SEEDS)
+    ]
+    return [
+        arm for arm in arms if (arm.strategy.name, arm.budget, arm.seed) != (main.strategy.name, main.budget, main.seed)
+    ]
+
+
+def _pilot(main: Arm, budget: int) -> int:
+    """The pilot of a smaller budget: the same share."""
+    return main.pilot * budget // main.budget
+
+
+def _pooled(
+    histories: Sequence[History],
+) -> tuple[Shots, Float32[np.ndarray, "pool features"], list[Int[np.ndarray, " rows"]]]:
+    joined = histories[0].shots
+    for history in histories[1:]:
+        joined = joined.join(history.shots)
+    features = [history.features for history in histories if history.features is not None]
+    first, inverse = distinct(joined)
+    subsets = np.split(inverse, np.cumsum([len(history) for history in histories])[:-1])
+    return joined.take(first), np.concatenate(features)[first], subsets
+
+
+def _record(run: Run, known: int, correct: Bool[np.ndarray, " tests"], test: Shots) -> Record:
+    shares = _per_object(correct, test)
+    names = [test.objects.names[row] for row in np.unique(test.object_rows)]
+    return Record(
+        strategy=run.arm.strategy.name,
+        budget=run.arm.budget,
+        images=known + len(run.shots),
+        seed=run.arm.seed,
+        accuracy=float(shares.mean()),
+        per_object=dict(zip(names, map(float, shares), strict=True)),
+    )
+
+
+def _verdicts(arms: Sequence[Arm], correct: Bool[np.ndarray, "runs tests"], test: Shots) -> list[Verdict]:
+    """The first arm's strategy against each other one, at its budget, paired by seed."""
+    main = arms[0]
+    marks: dict[str, dict[int, Bool[np.ndarray, " tests"]]] = {}
+    for arm, right in zip(arms, correct, strict=True):
+        if arm.budget == main.budget:
+            marks.setdefault(arm.strategy.name, {})[arm.seed] = right
+    mine, *others = (Outcome(name=name, correct=seeds) for name, seeds in marks.items())
+    return judge(mine, others, budget=main.budget, objects=test.names)
+
+
+def _per_object(correct: Bool[np.ndarray, " tests"], test: Shots) -> Float[np.ndarray, " objects"]:
+    _, inverse, counts = np.unique(test.object_rows, return_inverse=True, return_counts=True)
+    return np.bincount(inverse, weights=correct) / counts
+
+
+def _has_sibling(shots: Shots) -> Bool[np.ndarray, " shots"]:
+    """Whether another object of the same class was captured."""
+    rows = np.unique(shots.object_rows)
+    per_class = np.bincount(shots.objects.class_rows[rows], minlength=len(shots.objects.classes))
+    return per_class[shots.class_rows] > 1

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from acqplan.errors import UsageError
+from acqplan.evaluate.clustered import holm, sign_flip
+from acqplan.evaluate.mcnemar import mcnemar
+from acqplan.evaluate.records import Verdict
+from acqplan.evaluate.verdict import Outcome, judge, sentence
+
+N_OBJECTS, N_IMAGES = 12, 50
+OBJECTS = [f"o-{number:02d}" for number in range(N_OBJECTS) for _ in range(N_IMAGES)]
+
+
+def outcome(name: str, accuracy: float, *, spread: float = 0.0, seeds: tuple[int, ...] = (0, 1, 2)) -> Outcome:
+    random = np.random.default_rng([ord(name[0]), len(name)])
+    shares = np.repeat(np.clip(random.normal(accuracy, spread, N_OBJECTS), 0, 1), N_IMAGES)
+    return Outcome(name=name, correct={seed: random.random(len(shares)) < shares for seed in seeds})
+
+
+AUTO = outcome("auto", 0.9)
+OTHERS = [outcome("even", 0.7), outcome("lattice", 0.9), outcome("oracle", 0.97)]
+
+
+def test_answers_go_with_the_sign_and_p_of_objects() -> None:
+    found = judge(AUTO, OTHERS, budget=810, objects=OBJECTS)
+    assert [verdict.verdict for verdict in found] == ["better", "no difference found", "worse"]
+    assert [(verdict.a, verdict.b, verdict.budget) for verdict in found] == [
+        ("auto", "even", 810),
+        ("auto", "lattice", 810),
+        ("auto", "oracle", 810),
+    ]
+    for verdict in found:
+        assert verdict.ci95[0] < verdict.difference < verdict.ci95[1]
+        assert verdict.n_objects == N_OBJECTS
+
+
+def test_numbers_are_those_of_the_tests_done_by_hand() -> None:
+    found = judge(AUTO, OTHERS, budget=810, objects=OBJECTS)
+    shares = [
+        np.mean([AUTO.correct[s].astype(float) - other.correct[s] for s in (0, 1, 2)], axis=0).reshape(N_OBJECTS, -1)
+        for other in OTHERS
+    ]
+    expected = holm([sign_flip(share.mean(axis=1)) for share in shares])
+    for verdict, share, p, other in zip(found, shares, expected, OTHERS, strict=True):
+        images = mcnemar(AUTO.correct[0], other.correct[0])
+        assert verdict.difference == pytest.approx(share.mean())
+        assert verdict.p_object == pytest.approx(p)
+        assert (verdict.p_mcnemar, verdict.n01, verdict.n10) == (images.p, images.n01, images.n10)
+
+
+def test_seeds_are_paired_by_key_and_not_by_order() -> None:
+    other = OTHERS[0]
+    backwards = replace(other, correct={seed: other.correct[seed] for seed in (2, 1, 0)})
+    one = judge(AUTO, [other], budget=9, objects=OBJECTS)
+    assert judge(AUTO, [backwards], budget=9, objects=OBJECTS) == one
+    more = replace(other, correct={**other.correct, 9: ~other.correct[0]})
+    assert judge(AUTO, [more], budget=9, objects=OBJECTS) == one
+
+
+def test_objects_count_equally_and_their_order_does_not_matter() -> None:
+    order = np.random.default_rng(3).permutation(len(OBJECTS))
+    shuffled = [replace(arm, correct={s: c[order] for s, c in arm.correct.items()}) for arm in (AUTO, OTHERS[0])]
+    one = judge(AUTO, OTHERS[:1], budget=9, objects=OBJECTS)[0]
+    other = judge(shuffled[0], shuffled[1:], budget=9, objects=[OBJECTS[row] for row in order])[0]
+    assert other.difference == pytest.approx(one.difference)
+    assert other.p_object == one.p_object
+    right, wrong = np.array([True] * 9 + [False]), np.array([False] * 9 + [True])
+    uneven = judge(
+        Outcome(name="a", correct={0: right}),
+        [Outcome(name="b", correct={0: wrong})],
+        budget=1,
+        objects=["x"] * 9 + ["y"],
+    )
+    assert uneven[0].difference == 0.0
+
+
+def test_more_opponents_make_p_no_smaller() -> None:
+    alone = judge(AUTO, OTHERS[1:2], budget=9, objects=OBJECTS)[0]
+    among = judge(AUTO, OTHERS, budget=9, objects=OBJECTS)[1]
+    assert among.p_object >= alone.p_object
+    assert judge(AUTO, [], budget=9, objects=OBJECTS) == []
+
+
+def test_outcomes_that_cannot_be_compared_are_refused() -> None:
+    with pytest.raises(UsageError, match="no seed in common"):
+        judge(AUTO, [outcome("even", 0.7, seeds=(7,))], budget=9, objects=OBJECTS)
+    with pytest.raises(UsageError, match="'auto' was judged on 600 images"):
+        judge(AUTO, OTHERS, budget=9, objects=OBJECTS[:-1])
+
+
+PLAIN = Verdict(
+    a="auto",
+    b="even",
+    budget=810,
+    difference=0.031,
+    ci95=(0.012, 0.05),
+    p_object=0.002,
+    p_mcnemar=0.0001,
+    n01=10,
+    n10=90,
+    n_objects=25,
+    verdict="better",
+)
+NONE = replace(
+    PLAIN, difference=0.004, ci95=(-0.006, 0.014), p_object=0.4, p_mcnemar=0.3, verdict="no difference found"
+)
+
+
+def test_sentence_of_a_difference() -> None:
+    expected = "auto is better than even by 3.1 points (95 % interval 1.2 to 5.0; p = .002 over 25 objects)"
+    assert sentence(PLAIN) == expected
+    worse = replace(PLAIN, difference=-0.031, ci95=(-0.05, -0.012), verdict="worse", n01=90, n10=10, p_object=1e-9)
+    assert sentence(worse) == (
+        "auto is worse than even by 3.1 points (95 % interval −5.0 to −1.2; p < .001 over 25 objects)"
+    )
+
+
+def test_sentence_of_no_difference() -> None:
+    assert sentence(NONE) == (
+        "no difference found between auto and even (+0.4 points, 95 % interval −0.6 to 1.4; p = .400 over 25 objects)"
+    )
+    zero = replace(NONE, difference=-0.0001, ci95=(-0.0001, 0.0001), p_object=1.0, n_objects=7)
+    assert "(0.0 points, 95 % interval 0.0 to 0.0; p = 1 over 7 objects)" in sentence(zero)
+
+
+def test_sentence_says_why_mcnemar_sees_what_objects_do_not_show() -> None:
+    text = sentence(replace(NONE, p_mcnemar=1e-7))
+    assert "McNemar's test on images says better (p < .001)" in text
+    assert "images of one object are not independent" in text
+    assert "these objects" in text
+    assert "says worse" in sentence(replace(NONE, p_mcnemar=1e-7, n01=90, n10=10))
+
+
+def test_sentence_says_where_one_pair_of_heads_does_not_show_the_difference() -> None:
+    assert "McNemar's test on one pair of heads does not see it (p = .300)" in sentence(replace(PLAIN, p_mcnemar=0.3))
+
+
+def test_sentence_says_when_no_number_of_images_could_have_decided() -> None:
+    assert "with 5 objects no difference could be found" in sentence(replace(NONE, n_objects=5))
+    assert "could be found" not in sentence(replace(NONE, n_objects=6))
+
+
+def test_sentence_explains_an_interval_that_leaves_out_zero() -> None:
+    text = sentence(replace(NONE, ci95=(0.001, 0.02), p_object=0.08))
+    assert "p is corrected for all comparisons" in text
