@@ -26,7 +26,7 @@ OPPONENTS = ("even", "even-staggered", "random", "random-shots")
 SEEDS = 5
 """Seeds of every arm: enough for a first look; a claim needs 20 (`acqplan benchmark`)."""
 
-SHARES = (1 / 9, 1 / 3, 1.0)
+SHARES = (1 / 27, 1 / 9, 1 / 3, 1.0)
 """Budgets of the accuracy curve, as shares of the whole."""
 
 

@@ -16,7 +16,16 @@ from acqplan.evaluate.records import Validation
 from acqplan.files import replacing
 from acqplan.report.palette import DARK, LIGHT
 from acqplan.report.pictures import coverage_pictures, validation_pictures, view_pictures
-from acqplan.report.summary import count_range, final_arms, object_counts, p_text, picture_axes, positions, printable
+from acqplan.report.summary import (
+    count_range,
+    final_arms,
+    object_counts,
+    p_text,
+    picture_axes,
+    points,
+    positions,
+    printable,
+)
 from acqplan.space import Space
 
 FIRST_SHOTS = 12
@@ -133,7 +142,7 @@ def _tiles(plan: Plan, validation: Validation | None) -> Iterator[tuple[str, str
         yield f"{100 * arm.accuracy:.1f} %", "right on new objects", interval
     for verdict in validation.verdicts:
         if verdict.a == plan.strategy and verdict.b in ("even", "random"):
-            yield f"{100 * verdict.difference:+.1f}", f"points against {verdict.b}", verdict.verdict
+            yield points(verdict.difference), f"points against {verdict.b}", verdict.verdict
 
 
 def _tile(number: str, what: str, more: str) -> str:
@@ -163,10 +172,10 @@ def _verdicts(validation: Validation) -> str:
 
 def _verdict_row(validation: Validation, number: int) -> str:
     verdict = validation.verdicts[number]
-    low, high = (f"{100 * end:+.1f}" for end in verdict.ci95)
+    low, high = map(points, verdict.ci95)
     found = verdict.verdict if verdict.verdict == "no difference found" else f"{verdict.a} is {verdict.verdict}"
     cells = [
-        verdict.a, verdict.b, f"{100 * verdict.difference:+.1f}", f"{low} to {high}", p_text(verdict.p_object),
+        verdict.a, verdict.b, points(verdict.difference), f"{low} to {high}", p_text(verdict.p_object),
         p_text(verdict.p_mcnemar), f"{verdict.n10:,} / {verdict.n01:,}", found,
     ]  # fmt: skip
     kind = verdict.verdict.split()[0]

@@ -9,7 +9,7 @@ import numpy as np
 from acqplan.campaign.plan import Plan
 from acqplan.evaluate.records import Validation
 from acqplan.report import plot
-from acqplan.report.summary import Arm, arms, count_range, final_arms, object_counts, positions, printable
+from acqplan.report.summary import Arm, arms, count_range, final_arms, object_counts, points, positions, printable
 from acqplan.space import Shots
 
 SMALL = 1.7
@@ -108,7 +108,7 @@ def _accuracies(some: list[Arm]) -> str:
 
 def _gain_words(plan: Plan, validation: Validation) -> str:
     mine = [verdict for verdict in validation.verdicts if verdict.a == plan.strategy]
-    gained = ", ".join(f"{100 * verdict.difference:+.1f} against {verdict.b}" for verdict in mine)
+    gained = ", ".join(f"{points(verdict.difference)} against {verdict.b}" for verdict in mine)
     return f"Gain of {plan.strategy} in points of accuracy: {gained}."
 
 

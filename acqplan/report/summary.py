@@ -246,6 +246,11 @@ def count_range(counts: Int[np.ndarray, " some"]) -> str:
     return f"{low:,}" if low == high else f"{low:,} {'or' if high == low + 1 else 'to'} {high:,}"
 
 
+def points(share: float) -> str:
+    """A difference of shares in points, signed, with one decimal and no negative zero."""
+    return f"{round(100 * share, 1) + 0.0:+.1f}"
+
+
 def p_text(p: float) -> str:
     """A p-value as papers print it."""
     return "< 0.001" if p < 0.001 else f"{p:.3f}"

@@ -23,6 +23,7 @@ from acqplan.report.summary import (
     object_counts,
     p_text,
     picture_axes,
+    points,
     printable,
     shortened,
 )
@@ -243,8 +244,8 @@ def _comparison_row(arm: Arm, verdict: Verdict | None) -> list[Text]:
     cells = [Text(shortened(arm.strategy, 16)), Text(f"{arm.images:,.0f}"), Text(accuracy)]
     if verdict is None:
         return [*cells, *(Text("–"),) * 3, Text("")]
-    low, high = (100 * end for end in verdict.ci95)
-    difference = f"{100 * verdict.difference:+.1f}\n{low:+.1f} to {high:+.1f}"
+    low, high = map(points, verdict.ci95)
+    difference = f"{points(verdict.difference)}\n{low} to {high}"
     p_values = [Text(p_text(verdict.p_object)), Text(p_text(verdict.p_mcnemar))]
     return [*cells, Text(difference), *p_values, Text(_answer(verdict), style=ANSWER_STYLES[verdict.verdict])]
 
@@ -266,11 +267,11 @@ def _footnote(validation: Validation, emphasised: str) -> str:
 
 def predictions_table(comparison: Comparison) -> Table:
     """Two classifiers on the same images: the test on objects first, those on images below it."""
-    low, high = (100 * end for end in comparison.ci95)
+    low, high = map(points, comparison.ci95)
     facts = {
         "first": f"{comparison.a}: {100 * comparison.accuracy_a:.1f} % right, mean of {comparison.n_objects:,} objects",
         "second": f"{comparison.b}: {100 * comparison.accuracy_b:.1f} %",
-        "difference": f"{100 * comparison.difference:+.1f} points (95 % interval {low:+.1f} to {high:+.1f})",
+        "difference": f"{points(comparison.difference)} points (95 % interval {low} to {high})",
         "p, objects": f"{p_text(comparison.p_object)} (signs flipped; decides the verdict)",
         "p, clustered": f"Obuchowski {p_text(comparison.obuchowski.p)}, Durkalski {p_text(comparison.durkalski.p)}",
         "p, McNemar": f"{p_text(comparison.p_mcnemar)} ({comparison.n_images:,} images; conditional on these objects)",

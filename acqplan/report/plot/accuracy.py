@@ -11,13 +11,13 @@ from matplotlib.figure import Figure
 from acqplan.evaluate.records import Validation
 from acqplan.report.palette import LIGHT, arm_colours
 from acqplan.report.plot.style import bare, drawing, new_figure, thousands
-from acqplan.report.summary import Arm, arms, final_arms, shortened
+from acqplan.report.summary import Arm, arms, final_arms, points, shortened
 
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1)))
 
 
 def accuracy_curve(validation: Validation, *, emphasised: str = "auto", width: float = 5.2) -> Figure:
-    """Accuracy on new objects against images taken, with 95 % bands over objects.
+    """Accuracy on new objects against images taken, with the 95 % band over objects of one strategy.
 
     Args:
         validation: Records at several budgets; seeds are averaged.
@@ -46,7 +46,8 @@ def draw_curve(axes: Axes, validation: Validation, *, emphasised: str) -> None:
 def _line(axes: Axes, mine: Sequence[Arm], colour: str, style: object, *, strong: bool) -> None:
     images, accuracy = [arm.images for arm in mine], [100 * arm.accuracy for arm in mine]
     low, high = [100 * arm.low for arm in mine], [100 * arm.high for arm in mine]
-    axes.fill_between(images, low, high, color=colour, alpha=0.18 if strong else 0.07, linewidth=0)
+    if strong:  # the bands of all arms would lie on each other: objects differ more than strategies
+        axes.fill_between(images, low, high, color=colour, alpha=0.15, linewidth=0)
     axes.plot(
         images,
         accuracy,
@@ -71,7 +72,7 @@ def _curve_frame(axes: Axes, every: Sequence[Arm]) -> None:
     axes.grid(axis="y")
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    axes.set_xlabel(f"images taken (log scale); bands: 95 % over {every[0].n_objects} objects", fontsize=9)
+    axes.set_xlabel(f"images taken (log scale); band: 95 % over {every[0].n_objects} objects", fontsize=9)
     axes.set_title("Accuracy on new objects, %")
 
 
@@ -160,7 +161,7 @@ def gains(validation: Validation, *, emphasised: str = "auto", width: float = 4.
         axes.axvline(0, color=LIGHT["ink"], linewidth=1)
         for row, verdict in enumerate(verdicts):
             ends = (verdict.ci95[0], verdict.difference, verdict.ci95[1])
-            _interval(axes, row, ends, LIGHT[colours[verdict.verdict]], f"{100 * verdict.difference:+.1f}")
+            _interval(axes, row, ends, LIGHT[colours[verdict.verdict]], points(verdict.difference))
         _rows(axes, [f"against {verdict.b}" for verdict in verdicts], "")
         axes.set_title(f"Gain of {shortened(emphasised, 16)}, points")
         _below(axes, f"right of 0: {shortened(emphasised, 16)} is more accurate; bars: 95 % over objects")
