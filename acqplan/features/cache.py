@@ -69,10 +69,12 @@ class FeatureCache:
         """
         features = np.zeros((len(keys), n_features), dtype=np.float32)
         found = np.zeros(len(keys), dtype=np.bool_)
-        for segment in self._segments(name, n_features):
-            if found.all():
-                break
-            _read(segment, keys, features, found)
+        seen: set[Path] = set()
+        # another process may merge a listed segment away before it is opened: look at what is new since
+        while not found.all() and (paths := [path for path in self._paths(name) if path not in seen]):
+            seen.update(paths)
+            for segment in _opened(paths, n_features):
+                _read(segment, keys, features, found)
         return features, found
 
     def save(self, name: str, keys: Keys, features: Features) -> None:
@@ -111,15 +113,12 @@ class FeatureCache:
             for path in self.root.glob(pattern):
                 path.unlink(missing_ok=True)
 
-    def _segments(self, name: str, n_features: int) -> Iterator[Segment]:
+    def _paths(self, name: str) -> list[Path]:
         """The newest first: should one be damaged, what was computed again instead is found before it."""
-        for path in sorted((self.root / name).glob(f"*{SUFFIX}"), reverse=True):
-            segment = open_segment(path, n_features)
-            if segment is not None:
-                yield segment
+        return sorted((self.root / name).glob(f"*{SUFFIX}"), reverse=True)
 
     def _merge(self, name: str, n_features: int) -> None:
-        small = [s for s in self._segments(name, n_features) if s.features.nbytes < SMALL_BYTES]
+        small = [s for s in _opened(self._paths(name), n_features) if s.features.nbytes < SMALL_BYTES]
         if len(small) <= MANY_SEGMENTS:
             return
         keys, features = _intact(small)
@@ -150,9 +149,15 @@ class FeatureCache:
         return [(status.st_mtime_ns, status.st_size, path) for path, status in found if status]
 
 
+def _opened(paths: list[Path], n_features: int) -> Iterator[Segment]:
+    return (segment for path in paths if (segment := open_segment(path, n_features)))
+
+
 def _read(segment: Segment, keys: Keys, features: Features, found: Bool[np.ndarray, " images"]) -> None:
     """Fill in what this segment has of what was not found so far."""
     wanted = np.flatnonzero(~found)
+    if not len(wanted):
+        return
     hits, rows = _match(segment.rows["key"], keys[wanted])
     if not len(hits):
         return

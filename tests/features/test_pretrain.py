@@ -14,11 +14,11 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from acqplan.errors import UsageError
-from acqplan.features.pretrain import EMBEDDED, pretrain, write_weights
-from acqplan.features.pretrain_augment import plain_light, varied
-from acqplan.features.pretrain_data import render_poses
-from acqplan.features.pretrain_loop import Training
-from acqplan.features.pretrain_recipe import HELD_OUT, TRAINED, Recipe
+from acqplan.features.pretrain.__main__ import EMBEDDED, pretrain, write_weights
+from acqplan.features.pretrain.augment import plain_light, varied
+from acqplan.features.pretrain.data import render_poses
+from acqplan.features.pretrain.loop import Training
+from acqplan.features.pretrain.recipe import HELD_OUT, TRAINED, Recipe
 from acqplan.features.toynet import folded, plain
 from acqplan.progress import SILENT, Progress
 from acqplan.rig.render import LIGHTINGS, expose

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from acqplan.features.pretrain_recipe import Recipe
+from acqplan.features.pretrain.recipe import Recipe
 from acqplan.files import folder, replacing
 from acqplan.progress import SILENT, Progress
 from acqplan.rig.camera import Optics, Pose

@@ -7,9 +7,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from acqplan.features.pretrain_augment import plain_light, standardised
-from acqplan.features.pretrain_data import Poses
-from acqplan.features.pretrain_recipe import Recipe
+from acqplan.features.pretrain.augment import plain_light, standardised
+from acqplan.features.pretrain.data import Poses
+from acqplan.features.pretrain.recipe import Recipe
 from acqplan.features.toynet import ToyNet
 
 _N_TRAIN_MEMBERS = 5

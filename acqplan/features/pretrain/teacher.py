@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from acqplan.errors import WeightsError
-from acqplan.features.pretrain_augment import plain_light
-from acqplan.features.pretrain_data import Poses
-from acqplan.features.pretrain_recipe import Recipe
+from acqplan.features.pretrain.augment import plain_light
+from acqplan.features.pretrain.data import Poses
+from acqplan.features.pretrain.recipe import Recipe
 from acqplan.files import digest_file, folder, replacing
 from acqplan.progress import SILENT, Progress
 

@@ -20,7 +20,7 @@ TRAINED: Final = tuple(name for name in sorted(FAMILIES) if name not in HELD_OUT
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """All that decides the weights; two runs of one recipe on one machine give the same file.
+    """All that decides the weights; two runs of one recipe on one machine give the same weights.
 
     Args:
         seed: Of shapes, views, lights, order and first weights.

@@ -21,18 +21,18 @@ from safetensors.torch import save
 
 import acqplan
 from acqplan.errors import AcqplanError
-from acqplan.features.pretrain_data import Poses, render_poses
-from acqplan.features.pretrain_loop import Training, begin, resume, train_epoch
-from acqplan.features.pretrain_loop import save as save_checkpoint
-from acqplan.features.pretrain_probe import held_out_accuracy
-from acqplan.features.pretrain_recipe import HELD_OUT, TRAINED, Recipe
-from acqplan.features.pretrain_teacher import Answers, ask_teacher
+from acqplan.features.pretrain.data import Poses, render_poses
+from acqplan.features.pretrain.loop import Training, begin, resume, train_epoch
+from acqplan.features.pretrain.loop import save as save_checkpoint
+from acqplan.features.pretrain.probe import held_out_accuracy
+from acqplan.features.pretrain.recipe import HELD_OUT, TRAINED, Recipe
+from acqplan.features.pretrain.teacher import Answers, ask_teacher
 from acqplan.features.toynet import METADATA, ToyNet, folded
 from acqplan.files import digest_file, folder, replacing
 from acqplan.progress import SILENT, Progress
 from acqplan.runtime import available_cores
 
-EMBEDDED = Path(__file__).parent / "weights" / "toynet.safetensors"
+EMBEDDED = Path(__file__).parent.parent / "weights" / "toynet.safetensors"
 QUICK = Recipe(members=16, views=4, epochs=3)
 
 
@@ -137,15 +137,24 @@ def _recipe(options: argparse.Namespace) -> Recipe:
 def _about(training: Training, recipe: Recipe, options: argparse.Namespace) -> dict[str, object]:
     return {
         "recipe": asdict(recipe),
-        "command": "python -m acqplan.features.pretrain",
+        "command": _command(options),
         "teacher": {"file": options.teacher.name, "sha256": digest_file(options.teacher)} if options.teacher else None,
         "families": list(TRAINED),
         "held_out_families": list(HELD_OUT),
         "held_out_accuracy": [round(score, 4) for score in training.held_out],
         "training_seconds": round(training.seconds),
-        "device": f"cpu, {options.threads} threads of {available_cores()}, {platform.machine()}",
+        "device": f"cpu, {options.threads} of {available_cores()} cores, {platform.machine()}",
         "versions": {"acqplan": acqplan.__version__, "torch": torch.__version__},
     }
+
+
+def _command(options: argparse.Namespace) -> str:
+    """What to type to train these weights again."""
+    words = ["python -m acqplan.features.pretrain", f"--seed {options.seed}"]
+    words += ["--quick"] if options.quick else []
+    words += [f"--epochs {options.epochs}"] if options.epochs else []
+    words += [f"--teacher {options.teacher.name}"] if options.teacher else []
+    return " ".join(words)
 
 
 class _Lines:

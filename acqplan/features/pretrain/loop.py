@@ -13,10 +13,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from acqplan.features.pretrain_augment import varied
-from acqplan.features.pretrain_data import Poses
-from acqplan.features.pretrain_recipe import Recipe
-from acqplan.features.pretrain_teacher import N_TEACHER, Answers, disagreement
+from acqplan.features.pretrain.augment import varied
+from acqplan.features.pretrain.data import Poses
+from acqplan.features.pretrain.recipe import Recipe
+from acqplan.features.pretrain.teacher import N_TEACHER, Answers, disagreement
 from acqplan.features.toynet import N_FEATURES, ToyNet
 from acqplan.files import replacing
 from acqplan.progress import SILENT, Progress
