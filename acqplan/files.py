@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import signal
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -52,13 +54,50 @@ def folder(path: Path) -> Path:
     Raises:
         OutputError: If it cannot be made or written.
     """
+    there = next(place for place in (path, *path.parents) if place.exists())
+    if not there.is_dir():
+        raise OutputError(f"{path}: cannot be a folder, as {there} is a file", "choose another place")
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _unwritable(path, error) from error
     if not os.access(path, os.W_OK):
-        raise OutputError(f"{path}: this folder cannot be written", "choose another with --out")
+        raise OutputError(f"{path}: this folder cannot be written", "choose another place")
     return path
+
+
+@contextlib.contextmanager
+def folder_for_result(path: Path) -> Iterator[Path]:
+    """Make a folder before long work whose result it shall hold; should the work fail, leave none behind.
+
+    Raises:
+        OutputError: If it cannot be made or written.
+    """
+    missing = [place for place in (path, *path.parents) if not place.exists()]
+    try:
+        yield folder(path)
+    except BaseException:
+        for place in missing:
+            with contextlib.suppress(OSError):  # not made, or not empty any more
+                place.rmdir()
+        raise
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Hold Ctrl-C back for a moment in which half the work would be worse than none."""
+    usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if not usual or threading.current_thread() is not threading.main_thread():
+        yield  # somebody else answers
+        return
+    pressed: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if pressed:
+        raise KeyboardInterrupt
 
 
 def digest_bytes(*parts: bytes) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from typing import Protocol
 
 
@@ -24,3 +25,20 @@ class Silent:
 
 
 SILENT = Silent()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Titled:
+    """A listener that hears of every task under one title: what the work is for, not how it is done.
+
+    Attributes:
+        progress: Who listens.
+        title: What each task is called.
+    """
+
+    progress: Progress
+    title: str
+
+    def task(self, name: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+        """A task of ``total`` steps under the title."""
+        return self.progress.task(self.title, total)

@@ -1,52 +1,23 @@
-"""The command line program ``acqplan``; each command loads what it needs when it is called."""
+"""The program ``acqplan``."""
 
 from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
 
-import typer
-
-from acqplan import __version__
-from acqplan.cli import compare, doctor, recommend
-from acqplan.cli.console import INTERRUPTED
-
-app = typer.Typer(
-    name="acqplan",
-    help="Plan which views of which objects to photograph, so that a classifier is as accurate as possible "
-    "on new objects from any view.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-app.command("recommend")(recommend.command)
-app.command("compare")(compare.command)
-app.command("doctor")(doctor.command)
-
-
-@app.callback()
-def options(
-    version: Annotated[
-        bool,
-        typer.Option("--version", help="Show the version.", callback=lambda asked: _version(asked), is_eager=True),
-    ] = False,
-) -> None:
-    """Options before the command."""
-
-
-def _version(asked: bool) -> None:
-    if asked:
-        typer.echo(f"acqplan {__version__}")
-        raise typer.Exit
+from acqplan.cli import INTERRUPTED
 
 
 def main() -> None:
-    """Run the program and leave with its exit code."""
+    """Run the program and leave with its exit code; Ctrl-C is answered even while it is being loaded."""
     # Threads that wait by spinning take the cores from rendering processes: 15 s instead of 112 s for the
     # heads of a validation on two busy cores. It must be set before torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Planning multiplies small matrices, where numpy's threads cost more than they bring.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
+        from acqplan.cli.commands import app
+
         app()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)

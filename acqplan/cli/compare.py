@@ -11,8 +11,10 @@ from acqplan.cli.console import exit_codes, print_json, print_result
 
 
 def command(
-    a: Annotated[Path, typer.Argument(help="Predictions of one classifier: CSV image,object,label,predicted.")],
-    b: Annotated[Path, typer.Argument(help="Predictions of the other, on the same images.")],
+    a: Annotated[
+        Path, typer.Argument(metavar="A.csv", help="Predictions of one classifier: image,object,label,predicted.")
+    ],
+    b: Annotated[Path, typer.Argument(metavar="B.csv", help="Predictions of the other, on the same images.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Compare two classifiers' predictions: McNemar on images, and tests on objects."""

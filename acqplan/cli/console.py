@@ -9,15 +9,18 @@ from contextlib import contextmanager
 
 import typer
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.text import Text
 
+from acqplan.cli import INTERRUPTED
 from acqplan.errors import AcqplanError, Finished
+from acqplan.files import uninterrupted
 
-INTERRUPTED = 130
+LONG_SECONDS = 2.0
+"""A bar that was done sooner is taken away."""
 
-notes = Console(stderr=True, soft_wrap=True, highlight=False)
+notes = Console(stderr=True, highlight=False)
 results = Console(highlight=False)
 
 
@@ -30,11 +33,19 @@ def exit_codes() -> Iterator[None]:
         _complain(error.message, error.hint)
         raise typer.Exit(error.exit_code) from error
     except Finished as finished:
-        notes.print(Text(f"finished: {finished}"))
+        _say(Text(f"finished: {finished}"))
         raise typer.Exit(finished.exit_code) from finished
     except KeyboardInterrupt as interrupt:
-        notes.print(Text("interrupted; what was computed so far is kept in the cache"))
+        _say(Text("interrupted; what was computed so far is kept in the cache"))
         raise typer.Exit(INTERRUPTED) from interrupt
+
+
+def whole_number(text: str | int) -> int:
+    """Read the value of an option; a wrong one is told with what was given."""
+    try:
+        return int(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"'{text}' is not a whole number; give e.g. 2430") from error
 
 
 def print_json(document: object) -> None:
@@ -55,15 +66,18 @@ def terminal_width() -> int:
 
 def print_note(text: str) -> None:
     """Say something beside the result, on stderr."""
-    notes.print(Text(text))
+    _say(Text(text))
 
 
 class ProgressBars:
-    """Shows tasks as bars with the time left, on stderr."""
+    """Shows tasks as bars with the time left, on stderr; of those that are done only the long ones stay.
+
+    Nothing is drawn between tasks, so that others (the bar of a download, a question) may write there.
+    """
 
     def __init__(self) -> None:
         self._bars = Bars(
-            TextColumn("{task.description:<28}"),
+            TextColumn("{task.description:<18}"),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
@@ -72,22 +86,46 @@ class ProgressBars:
             console=notes,
         )
 
-    def __enter__(self) -> ProgressBars:
-        self._bars.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bars.stop()
-
     @contextmanager
     def task(self, name: str, total: int) -> Iterator[Callable[[int], None]]:
-        """A bar of ``total`` steps."""
+        """A bar of ``total`` steps; where there is no terminal, a line once it is done."""
         bar = self._bars.add_task(name, total=total)
-        yield lambda steps: self._bars.advance(bar, steps)
+        try:
+            self._draw(self._bars.start)
+            yield lambda steps: self._bars.advance(bar, steps)
+        finally:
+            self._finish(self._bars.tasks[self._bars.task_ids.index(bar)])
+
+    def _finish(self, task: Task) -> None:
+        seconds = task.elapsed or 0.0
+        self._bars.update(task.id, visible=seconds >= LONG_SECONDS)
+        self._bars.stop_task(task.id)
+        if not notes.is_interactive and task.visible:
+            _say(Text(f"{task.description}: {task.completed:,.0f} of {task.total or 0:,.0f} in {seconds:.0f} s"))
+        if any(other.stop_time is None for other in self._bars.tasks):
+            return
+        self._draw(self._bars.stop)
+        for done in self._bars.task_ids:
+            self._bars.remove_task(done)
+
+    def _draw(self, change: Callable[[], None]) -> None:
+        """Interrupted here, rich would lose track of the cursor."""
+        if notes.is_interactive:
+            with uninterrupted():
+                change()
 
 
 def _complain(message: str, hint: str) -> None:
-    text = Text.assemble(("error: ", "bold red"), message)
+    _say(Text.assemble(("error: ", "bold red"), message))
     if hint:
-        text.append(f"\n  {hint}", style="dim")
-    notes.print(text)
+        _say(Text(hint, style="dim"), indent=2)
+
+
+def _say(text: Text, *, indent: int = 0) -> None:
+    """On a terminal wrapped at words; elsewhere (a log, a pipe) one line, which can be searched."""
+    if not notes.is_terminal:
+        notes.print(" " * indent, text, sep="", soft_wrap=True)
+        return
+    for line in text.wrap(notes, notes.width - indent):
+        line.rstrip()
+        notes.print(" " * indent, line, sep="")

@@ -12,34 +12,40 @@ import typer
 
 from acqplan import __version__
 from acqplan.cli.console import exit_codes, print_json, print_result
+from acqplan.errors import AcqplanError, MissingError
 
 LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "botorch", "trimesh", "embreex")
 EXTRAS = {"timm": "more backbones: pip install 'acqplan[timm]'"}
 
 
 def command(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False) -> None:
-    """Show device, weights, renderer, cache and versions."""
+    """Show device, weights, renderer, cache and versions, and what of it is missing."""
     with exit_codes():
+        missing: list[AcqplanError] = []
         findings = {
             "acqplan": __version__,
             "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
-            **_versions(),
-            **_extras(),
-            **_device(),
-            **_embedded_weights(),
-            **_renderer(),
-            **_cache(),
         }
+        for look in (_versions, _extras, _device, _embedded_weights, _renderer, _cache):
+            try:
+                findings |= look()
+            except AcqplanError as error:
+                missing.append(error)
         if as_json:
             print_json(findings)
-            return
-        from acqplan.report.table import facts_table
+        else:
+            from acqplan.report.table import facts_table
 
-        print_result(facts_table(findings))
+            print_result(facts_table(findings))
+        if missing:
+            raise MissingError(missing[0].message, missing[0].hint)
 
 
 def _versions() -> dict[str, str]:
-    return {name: importlib.metadata.version(name) for name in LIBRARIES}
+    try:
+        return {name: importlib.metadata.version(name) for name in LIBRARIES}
+    except importlib.metadata.PackageNotFoundError as error:
+        raise MissingError(f"library {error.name} is not installed", "install acqplan again") from error
 
 
 def _extras() -> dict[str, str]:

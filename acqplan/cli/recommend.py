@@ -7,14 +7,28 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from acqplan.cli.console import ProgressBars, exit_codes, print_json, print_note, print_result, terminal_width
+from acqplan.cli.console import (
+    ProgressBars,
+    exit_codes,
+    print_json,
+    print_note,
+    print_result,
+    terminal_width,
+    whole_number,
+)
+from acqplan.files import folder_for_result
 
 if TYPE_CHECKING:
     from acqplan.evaluate.recommend import Recommendation
 
 
 def command(
-    budget: Annotated[int, typer.Option(help="Images that may be taken, those already captured included.")],
+    budget: Annotated[
+        int,
+        typer.Option(
+            help="Images that may be taken, those already captured included.", parser=whole_number, metavar="IMAGES"
+        ),
+    ],
     rig: Annotated[Path | None, typer.Option(help="rig.toml; without it, the embedded toy rig.")] = None,
     captured: Annotated[
         Path | None, typer.Option(help="Manifest of images already captured: image,label,object,<axis>,…")
@@ -35,33 +49,32 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Recommend which views of which objects to photograph, and show what that gains."""
-    with exit_codes():
+    with exit_codes(), folder_for_result(out):
         from acqplan.evaluate.recommend import recommend
-        from acqplan.files import folder
         from acqplan.report.result import write_result
         from acqplan.rig.spec import open_rig
 
-        folder(out)
-        with ProgressBars() as progress:
-            setup = open_rig(rig, progress=progress)
-            result = recommend(
-                setup,
-                budget,
-                strategy=strategy,
-                backbone=backbone,
-                weights=weights,
-                captured=captured,
-                seed=seed,
-                validate=not no_validate,
-                device=device,
-                progress=progress,
-            )
-        files = write_result(result, out, facts={"rig": setup.rig.name, "rig.toml": str(rig or "embedded toys")})
+        progress = ProgressBars()
+        setup = open_rig(rig, progress=progress)
+        result = recommend(
+            setup,
+            budget,
+            strategy=strategy,
+            backbone=backbone,
+            weights=weights,
+            captured=captured,
+            seed=seed,
+            validate=not no_validate,
+            device=device,
+            progress=progress,
+        )
+        facts = {"rig": setup.rig.name, "rig.toml": str(rig or "embedded toys")}
+        files = write_result(result, out, facts=facts, progress=progress)
         if as_json:
             print_json({**result.to_dict(), "files": [str(path) for path in files]})
-            return
-        _show(result)
-        print_note(f"written to {out}: {', '.join(path.name for path in files)}")
+        else:
+            _show(result)
+            print_note(f"written to {out}: {', '.join(path.name for path in files)}")
 
 
 def _show(result: Recommendation) -> None:

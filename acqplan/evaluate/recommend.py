@@ -14,7 +14,7 @@ from acqplan.errors import BudgetError, BudgetSpent, SplitError
 from acqplan.evaluate.records import Validation
 from acqplan.evaluate.replay import Arm, is_among, joined_history, replay
 from acqplan.evaluate.split import split_objects
-from acqplan.progress import SILENT, Progress
+from acqplan.progress import SILENT, Progress, Titled
 from acqplan.rig.base import Rig
 from acqplan.rig.captured import read_captured
 from acqplan.rig.spec import RigSetup
@@ -25,6 +25,7 @@ from acqplan.strategy.base import History, Strategy
 
 if TYPE_CHECKING:
     from acqplan.evaluate.eye import Eye
+    from acqplan.rig.folder import FolderRig
 
 PILOT_SHARE = 0.1
 """The pilot's share of the budget (METHODS.md: 5 to 15 %); it counts."""
@@ -110,11 +111,11 @@ def recommend(
     rule = find_strategy(strategy) if isinstance(strategy, str) else strategy
     live = setup.rig.name == "live"
     seen = None if captured is None else read_captured(captured, setup.rig, progress=progress)
-    task = _task(setup, seed, None if seen is None else seen.shots())
+    task = _task(setup, seed, seen)
     _check_budget(task, budget)
-    eye = None if live and seen is None else _open_eye(setup.rig, backbone, weights, device)
+    eye = None if live and seen is None else _open_eye(setup.rig, backbone, weights, device, progress)
     if eye and seen:
-        task = replace(task, start=_looked_at(task.start, eye.on(seen), progress))
+        task = replace(task, start=_looked_at(task.start, eye.on(seen), Titled(progress=progress, title="captured")))
     arm = Arm(strategy=rule, budget=budget, seed=seed, pilot=0 if live else _pilot(task, budget))
     run = replay([arm], task.candidates, task.start, None if live else eye, progress=progress)[0]
     known = task.start if live else joined_history(task.start, run)
@@ -142,14 +143,15 @@ def recommend(
     return Recommendation(plan=plan, candidates=task.candidates, validation=validation, sentences=sentences)
 
 
-def _task(setup: RigSetup, seed: int, captured: Shots | None) -> _Task:
+def _task(setup: RigSetup, seed: int, seen: FolderRig | None) -> _Task:
     everything = setup.rig.shots()
-    start = everything.take([]) if captured is None else captured
+    start = everything.take([]) if seen is None else seen.shots()
     tested = () if setup.rig.name == "live" else _test_objects(setup, seed)
     is_test = np.isin(np.array(setup.rig.objects.names), tested)
-    if is_test[start.object_rows].any():
-        name = start.names[int(np.argmax(is_test[start.object_rows]))]
-        raise SplitError(f"object '{name}' is captured already but kept aside for the test", "name other test objects")
+    if seen is not None and is_test[start.object_rows].any():
+        row = int(np.argmax(is_test[start.object_rows]))
+        said = f"object '{start.names[row]}' is captured already, but the test is on objects that nobody has seen"
+        raise SplitError(f"{seen.manifest.where(row)}: {said}", 'name others in rig.toml: [objects] test = ["…"]')
     had = replace(start, coordinates=nearest_views(start.space, start.coordinates))
     free = ~is_test[everything.object_rows] & ~is_among(everything, had)
     return _Task(
@@ -163,23 +165,25 @@ def _test_objects(setup: RigSetup, seed: int) -> tuple[str, ...]:
     if setup.test_fraction == 0 and not setup.test:
         return ()
     setup.check_splittable()
-    objects = setup.rig.objects
-    return split_objects(objects, test_fraction=setup.test_fraction, test=setup.test or None, seed=seed).test
+    objects, test = setup.rig.objects, setup.test or None
+    try:
+        return split_objects(objects, test_fraction=setup.test_fraction, test=test, seed=seed).test
+    except SplitError as error:
+        raise SplitError(f"{setup.path or setup.rig.name}: {error.message}", error.hint) from error
 
 
 def _check_budget(task: _Task, budget: int) -> None:
     """Refuse a budget that cannot be planned, before anything is captured."""
     known, free = len(task.start), len(task.candidates)
     n_objects = len(np.unique(np.concatenate([task.candidates.object_rows, task.start.shots.object_rows])))
-    if budget < 1:
-        raise BudgetError(f"a budget of {budget} images", "give at least one image per object")
-    if budget <= known:
-        raise BudgetSpent(f"{known:,} of {budget:,} images have been captured already")
+    if 0 < budget <= known:
+        raise BudgetSpent(f"{known:,} of {budget:,} images have been captured already; a larger budget takes more")
     if budget < n_objects:
         raise BudgetError(f"a budget of {budget:,} images for {n_objects:,} objects", f"give at least {n_objects:,}")
     if budget > known + free:
         raise BudgetError(
-            f"a budget of {budget:,} images, where only {known + free:,} can be had", f"give at most {known + free:,}"
+            f"a budget of {budget:,} images, where {n_objects:,} objects can be shot {known + free:,} times",
+            f"give at most {known + free:,}",
         )
 
 
@@ -190,9 +194,11 @@ def _pilot(task: _Task, budget: int) -> int:
     return pilot if 0 < pilot < budget - len(task.start) else 0
 
 
-def _open_eye(rig: Rig, backbone: str | None, weights: Path | None, device: str | None) -> Eye:
-    from acqplan.evaluate.eye import Eye
+def _open_eye(rig: Rig, backbone: str | None, weights: Path | None, device: str | None, progress: Progress) -> Eye:
+    with progress.task("loading torch", 1) as advance:
+        from acqplan.evaluate.eye import Eye
 
+        advance(1)
     return Eye.open(rig, backbone=backbone, weights=weights, device=device)
 
 

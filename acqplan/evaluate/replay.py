@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
 
 from acqplan.errors import BudgetError
-from acqplan.progress import SILENT, Progress
+from acqplan.progress import SILENT, Progress, Titled
 from acqplan.space import Shots
 from acqplan.strategy.base import Choice, History, Strategy, check_choice
 
@@ -91,7 +91,8 @@ def replay(
     for number in range(1 + any(arm.pilot for arm in arms)):
         choices = [_choose(run, candidates, start, number) for run in runs]
         taken = [candidates.take(choice.rows) for choice in choices]
-        seen = capture_all(taken, capture, progress=progress)
+        pilot = number == 0 and any(arm.pilot for arm in arms)
+        seen = capture_all(taken, capture, progress=Titled(progress=progress, title="pilot" if pilot else "plan"))
         steps = zip(runs, taken, choices, seen, strict=True)
         runs = [_extend(run, shots, choice, features, number) for run, shots, choice, features in steps]
     return runs

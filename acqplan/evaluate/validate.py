@@ -15,7 +15,7 @@ from acqplan.evaluate.replay import Arm, Run, distinct, joined_history, replay
 from acqplan.evaluate.verdict import Outcome, judge
 from acqplan.heads.exact import train_heads
 from acqplan.heads.linear import Head, predict_all
-from acqplan.progress import SILENT, Progress
+from acqplan.progress import SILENT, Progress, Titled
 from acqplan.space import Shots
 from acqplan.strategy import find_strategy
 from acqplan.strategy.base import History
@@ -60,8 +60,9 @@ def validate_run(
         A record of every arm, and a verdict against each opponent at the full budget.
     """
     arms = _arms(main.arm, len(start), len(np.unique(candidates.object_rows)))
-    runs = [main, *replay(arms, candidates, start, eye, progress=progress)]
-    bench = Bench(shots=test, features=eye(test, progress=progress))
+    others, views = (Titled(progress=progress, title=title) for title in ("other strategies", "test views"))
+    runs = [main, *replay(arms, candidates, start, eye, progress=others)]
+    bench = Bench(shots=test, features=eye(test, progress=views))
     return examine(runs, start, bench, device=eye.runtime.device, progress=progress)
 
 

@@ -1,0 +1,88 @@
+"""A disk that is full while something is being written: here a limit on the size of a file."""
+
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import QUICK, Acqplan, complaint, contents, untouched
+
+resource = pytest.importorskip("resource", reason="this system cannot limit the size of files")
+
+
+@contextmanager
+def room_for(n_bytes: int) -> Iterator[None]:
+    """No file can grow larger in this block; writing fails as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+def check_refused(acqplan: Acqplan, live: Path, out: Path, reason: str) -> None:
+    with untouched(out):
+        done = acqplan("recommend", "--rig", live, "--budget", 12, "--out", out)
+    message = complaint(done, 2)
+    assert str(out) in message
+    assert f"cannot be written ({reason})" in message
+    assert "make room" in message
+    assert not any(path.is_dir() for path in out.iterdir())
+
+
+@pytest.mark.parametrize("limit", [100, 1000, 10_000], ids=["plan.csv", "plan.json", "report.html"])
+def test_a_disk_that_is_full_at_a_file_of_the_result_leaves_the_earlier_report(
+    limit: int, acqplan: Acqplan, live: Path, out: Path
+) -> None:
+    with room_for(limit):
+        check_refused(acqplan, live, out, "File too large")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk with room for the report but not for the plots."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", str(place)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small disk cannot be mounted here; only root can")
+    yield place
+    subprocess.run(["umount", place], check=True)
+
+
+def test_a_disk_that_is_full_at_a_plot_leaves_the_earlier_report(
+    acqplan: Acqplan, live: Path, out: Path, small_disk: Path
+) -> None:
+    for path in out.iterdir():
+        shutil.copy(path, small_disk)
+    check_refused(acqplan, live, small_disk, "No space left on device")
+
+
+def test_a_cache_that_is_full_is_told_and_keeps_what_it_had(
+    acqplan: Acqplan, toys: Path, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("ACQPLAN_CACHE", str(cache))
+    assert acqplan("recommend", "--rig", toys, "--budget", 10, "--out", tmp_path / "first", *QUICK).code == 0
+    assert contents(cache)
+    with untouched(out), untouched(cache), room_for(1000):
+        done = acqplan("recommend", "--rig", toys, "--budget", 60, "--out", out, *QUICK)
+    message = complaint(done, 2)
+    assert "cannot be written (File too large)" in message
+    assert "make room, or set ACQPLAN_CACHE to another folder" in message
+
+
+def test_a_cache_that_cannot_be_a_folder_is_told_before_any_rendering(
+    acqplan: Acqplan, toys: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACQPLAN_CACHE", str(toys))
+    with untouched(out):
+        done = acqplan("recommend", "--rig", toys, "--budget", 10, "--out", out, *QUICK)
+    assert "set ACQPLAN_CACHE to a folder that can be written" in complaint(done, 2)

@@ -1,0 +1,130 @@
+"""What a command that succeeds prints and writes."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from acqplan.report.result import FILES
+from tests.cli.conftest import Acqplan, Done, complaint, contents, untouched, written
+
+
+def recommended(acqplan: Acqplan, rig: Path, budget: int, out: Path, *more: str) -> Done:
+    done = acqplan("recommend", "--rig", rig, "--budget", budget, "--out", out, "--backbone", "histogram", *more)
+    assert done.code == 0, done.err
+    return done
+
+
+def test_a_validated_plan_is_shown_written_and_repeated_byte_for_byte(
+    acqplan: Acqplan, toys: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    shown = recommended(acqplan, toys, 40, out)
+    assert "40 images of 5 objects" in shown.out
+    assert "no difference found between auto and even" in " ".join(shown.out.split())
+    assert shown.err == f"written to {out}: {', '.join(FILES)}\n"
+    assert sorted(contents(out)) == sorted(FILES)
+    assert len(list(csv.DictReader(io.StringIO((out / "plan.csv").read_text())))) == 40
+
+    again = recommended(acqplan, toys, 40, tmp_path / "again", "--no-validate", "--json")
+    assert (tmp_path / "again" / "plan.csv").read_bytes() == (out / "plan.csv").read_bytes()
+    document = json.loads(again.out)
+    assert document["validation"] is None
+    assert len(document["plan"]["shots"]) == 40
+    assert [Path(path).name for path in document["files"]] == [*FILES[:2], *FILES[3:8]]
+
+    other = recommended(acqplan, toys, 40, out, "--no-validate", "--seed", "1")
+    assert (out / "plan.csv").read_bytes() != (tmp_path / "again" / "plan.csv").read_bytes()
+    assert sorted(contents(out)) == sorted([*FILES[:2], *FILES[3:8]]), "the old validation speaks of another plan"
+    assert "validation.json" not in other.err
+
+
+def test_the_json_of_a_validation_is_one_document(acqplan: Acqplan, photographs: Path, tmp_path: Path) -> None:
+    done = recommended(acqplan, photographs, 6, tmp_path / "out", "--json")
+    document = json.loads(done.out)
+    assert document["validation"] == json.loads((tmp_path / "out" / "validation.json").read_text())
+    assert len(document["sentences"]) == len(document["validation"]["verdicts"]) == 4
+    assert json.loads((tmp_path / "out" / "plan.json").read_text()) == document["plan"]
+
+
+def test_one_label_alone_is_validated_with_numbers_that_json_knows(
+    acqplan: Acqplan, photographs: Path, tmp_path: Path
+) -> None:
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace(",cow,", ",car,"))
+    done = recommended(acqplan, photographs, 6, tmp_path / "out", "--json")
+    assert json.loads(done.out)["plan"]["budget"] == 6
+
+
+def test_a_live_rig_is_planned_without_a_validation(acqplan: Acqplan, live: Path, tmp_path: Path) -> None:
+    done = acqplan("recommend", "--rig", live, "--budget", 8, "--out", tmp_path / "out", "--json")
+    document = json.loads(done.out)
+    assert document["validation"] is None
+    assert document["plan"]["backbone"] is None
+    assert done.err == ""
+
+
+ROWS = [(f"{thing}-{view}", thing, thing[:3]) for thing in ("car-0", "car-1", "cow-0", "cow-1") for view in range(5)]
+
+
+def predictions(path: Path, wrong: int) -> Path:
+    guesses = ["pig"] * wrong + [label for _, _, label in ROWS[wrong:]]
+    lines = [",".join((*row, guess)) for row, guess in zip(ROWS, guesses, strict=True)]
+    return written(path, "\n".join(["image,object,label,predicted", *lines]) + "\n")
+
+
+def test_two_files_of_predictions_are_compared(acqplan: Acqplan, tmp_path: Path) -> None:
+    a, b = predictions(tmp_path / "a.csv", 2), predictions(tmp_path / "b.csv", 9)
+    table = acqplan("compare", a, b)
+    assert (table.code, table.err) == (0, "")
+    assert "McNemar" in table.out
+    document = acqplan("compare", a, b, "--json")
+    assert (document.code, document.err) == (0, "")
+    assert json.loads(document.out)["n_objects"] == 4
+
+
+BAD = {
+    "column": ("label", "lable", "line 1: no column 'label'"),
+    "image twice": ("car-0-1,", "car-0-0,", "line 3: image 'car-0-0' stands already in line 2"),
+    "empty cell": ("car-0-1,car-0", "car-0-1,", "line 3: 'object' is empty"),
+    "other image": ("car-0-1,", "car-0-9,", "1 of the 20 images"),
+    "label changes": ("car-0-1,car-0,car", "car-0-1,car-0,cat", "line 3: object 'car-0' has label 'cat'"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_file_of_predictions_that_cannot_be_used_is_told_with_its_line(
+    case: str, acqplan: Acqplan, tmp_path: Path
+) -> None:
+    old, new, said = BAD[case]
+    a, b = predictions(tmp_path / "a.csv", 2), predictions(tmp_path / "b.csv", 9)
+    b.write_text(b.read_text().replace(old, new, 1))
+    with untouched(tmp_path):
+        message = complaint(acqplan("compare", a, b, "--json"), 3)
+    assert said in message
+    assert str(b) in message
+
+
+def test_predictions_that_are_not_there_are_told(acqplan: Acqplan, tmp_path: Path) -> None:
+    message = complaint(acqplan("compare", tmp_path / "a.csv", tmp_path / "b.csv"), 3)
+    assert "a.csv: cannot be read (No such file or directory)" in message
+
+
+def test_doctor_names_device_weights_renderer_cache_and_versions(acqplan: Acqplan, shared_cache: Path) -> None:
+    table = acqplan("doctor")
+    document = acqplan("doctor", "--json")
+    assert (table.code, table.err, document.code, document.err) == (0, "", 0, "")
+    findings = json.loads(document.out)
+    assert {"acqplan", "torch", "device", "embedded backbone", "renderer", "cache"} <= set(findings)
+    assert str(shared_cache) in findings["cache"]
+    assert all(name in table.out for name in findings)
+
+
+def test_doctor_says_what_is_wrong_and_all_the_rest(acqplan: Acqplan, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACQPLAN_CACHE_LIMIT_GB", "much")
+    done = acqplan("doctor", "--json")
+    assert done.code == 4
+    assert "renderer" in json.loads(done.out)
+    assert done.err.startswith("error: ACQPLAN_CACHE_LIMIT_GB is 'much'\n  give")

@@ -1,0 +1,166 @@
+"""The main job as a library: what is planned, charged, kept aside and predicted."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from acqplan.errors import BudgetError, BudgetSpent, SplitError
+from acqplan.evaluate.recommend import PILOT_SHARE, recommend
+from acqplan.evaluate.split import split_objects
+from acqplan.rig.live import LiveRig
+from acqplan.rig.rendered import RenderedRig
+from acqplan.rig.spec import RigSetup, open_rig
+from acqplan.rig.toys import toy_rig
+from acqplan.space import Circle, Interval, Objects, Space
+from tests.cli.conftest import manifest, written
+
+SPACE = Space(
+    axes=(
+        Circle(name="azimuth", values=tuple(range(0, 360, 45))),
+        Interval(name="elevation", values=(30.0, 50.0, 70.0), unit="deg"),
+    )
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ACQPLAN_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def toys() -> RenderedRig:
+    """Ten toys, 24 views each."""
+    return toy_rig(space=SPACE, n_instances=2, workers=1)
+
+
+@dataclass
+class Heard:
+    """Who listens, and remembers the titles of the tasks."""
+
+    titles: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def task(self, name: str, total: int) -> Iterator[Callable[[int], None]]:
+        self.titles.append(name)
+        yield lambda _: None
+
+
+def test_test_objects_are_never_planned(toys: RenderedRig) -> None:
+    result = recommend(RigSetup(rig=toys), 30, backbone="histogram", validate=False)
+    split = split_objects(toys.objects)
+    assert set(result.plan.shots.names) == set(result.candidates.names) == set(split.train)
+
+
+def test_without_a_test_share_all_objects_are_planned_and_nothing_is_validated(toys: RenderedRig) -> None:
+    result = recommend(RigSetup(rig=toys, test_fraction=0.0), 30, backbone="histogram")
+    assert len(set(result.plan.shots.names)) == 10
+    assert result.validation is None
+    assert result.sentences == ()
+
+
+def test_the_pilot_is_paid_from_the_budget(toys: RenderedRig) -> None:
+    plan = recommend(RigSetup(rig=toys), 100, backbone="histogram", validate=False).plan
+    assert len(plan) == 100
+    assert (plan.rounds == 0).sum() == PILOT_SHARE * 100
+    assert sorted(set(plan.rounds.tolist())) == [0, 1]
+
+
+def test_accuracy_is_predicted_from_siblings_alone(toys: RenderedRig) -> None:
+    lonely = RigSetup(rig=toys)  # one object a class is left to train on
+    assert recommend(lonely, 30, backbone="histogram", validate=False).plan.predicted is None
+    pairs = RigSetup(rig=toys, test_fraction=0.0)
+    predicted = recommend(pairs, 60, backbone="histogram", validate=False).plan.predicted
+    assert predicted is not None
+    accuracy, low, high = predicted
+    assert 0.0 <= low <= accuracy <= high <= 1.0
+
+
+@pytest.mark.parametrize("strategy", ["even", "random"])
+def test_a_factorial_design_may_leave_images_unspent_and_the_plan_says_so(strategy: str, toys: RenderedRig) -> None:
+    plan = recommend(RigSetup(rig=toys), 47, strategy=strategy, backbone="histogram", validate=False).plan
+    assert plan.to_dict()["budget"] == 47
+    assert len(plan) < 47
+    assert len(plan.to_csv().splitlines()) == len(plan) + 1
+
+
+def test_each_step_of_the_work_is_heard_under_its_title(toys: RenderedRig) -> None:
+    heard = Heard()
+    recommend(RigSetup(rig=toys), 40, seed=5, backbone="histogram", progress=heard)
+    titles = [title for title in heard.titles if title != "training heads"]
+    assert titles[:3] == ["loading torch", "pilot", "plan"]
+    assert set(titles[3:]) == {"other strategies", "test views"}
+
+
+def test_captured_images_are_charged_and_the_object_of_a_test_is_refused(toys: RenderedRig, tmp_path: Path) -> None:
+    split = split_objects(toys.objects)
+    things = {name: [name] for name in (split.train[0], split.test[0])}
+    paths = {name: manifest(tmp_path, f"{name}.csv", thing, range(0, 360, 45)) for name, thing in things.items()}
+    for path in paths.values():
+        lines = path.read_text().splitlines()
+        path.write_text("\n".join([f"{lines[0]},elevation", *(f"{line},41.5" for line in lines[1:])]) + "\n")
+    setup = RigSetup(rig=toys)
+    plan = recommend(setup, 60, captured=paths[split.train[0]], backbone="histogram", validate=False).plan
+    assert (plan.captured, len(plan)) == (8, 52)
+    with pytest.raises(BudgetSpent, match="8 of 8"):
+        recommend(setup, 8, captured=paths[split.train[0]], backbone="histogram")
+    with pytest.raises(SplitError, match=f"line 2: object '{split.test[0]}' is captured already"):
+        recommend(setup, 60, captured=paths[split.test[0]], backbone="histogram")
+
+
+@pytest.mark.parametrize("budget", [-1, 0, 4, 121])
+def test_a_budget_that_cannot_be_planned_is_refused(budget: int, toys: RenderedRig) -> None:
+    with pytest.raises(BudgetError, match=f"a budget of {budget} images.*give at (least 5|most 120)"):
+        recommend(RigSetup(rig=toys), budget, backbone="histogram")
+
+
+def test_objects_that_cannot_be_split_name_the_rig(tmp_path: Path) -> None:
+    path = written(tmp_path / "rig.toml", 'source = "toys"\n[render]\ninstances = 1\n')
+    with pytest.raises(SplitError, match=r"rig\.toml: label 'airplane' has one object only"):
+        recommend(open_rig(path), 60, backbone="histogram")
+
+
+def test_the_digest_of_the_plan_follows_the_seed(toys: RenderedRig) -> None:
+    plans = [recommend(RigSetup(rig=toys), 30, seed=seed, backbone="histogram", validate=False) for seed in (0, 0, 1)]
+    first, same, other = (result.plan.to_csv() for result in plans)
+    assert first == same != other
+
+
+def test_a_live_rig_is_planned_in_one_round_and_not_validated() -> None:
+    objects = Objects(names=("a-0", "a-1", "b-0"), labels=("a", "a", "b"))
+    setup = RigSetup(rig=LiveRig(space=SPACE, objects=objects))
+    result = recommend(setup, 20)
+    assert result.validation is None
+    assert set(result.plan.rounds.tolist()) == {0}
+    assert (result.plan.backbone, result.plan.predicted) == (None, None)
+    renamed = replace(setup, rig=LiveRig(space=SPACE, objects=objects), test=("a-0",))
+    assert recommend(renamed, 20).plan.to_csv() == result.plan.to_csv()
+
+
+LIVE = """
+import sys
+from pathlib import Path
+from acqplan import open_rig, recommend
+from acqplan.report.result import write_result
+folder = Path(sys.argv[1])
+result = recommend(open_rig(folder / "rig.toml"), 120)
+print(*sorted(path.name for path in write_result(result, folder / "out")))
+assert "torch" not in sys.modules, "torch was loaded"
+"""
+
+
+def test_a_live_rig_is_planned_and_drawn_without_torch(tmp_path: Path) -> None:
+    example = Path(__file__).parents[2] / "examples" / "live.toml"
+    written(tmp_path / "rig.toml", example.read_text(encoding="utf-8"))
+    done = subprocess.run([sys.executable, "-c", LIVE, tmp_path], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [
+        "classes.png", "coverage.png", "dial.png", "objects.png", "plan.csv", "plan.json", "report.html",
+    ]  # fmt: skip
+    assert len((tmp_path / "out" / "plan.csv").read_text().splitlines()) == 121
