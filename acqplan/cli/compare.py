@@ -27,4 +27,4 @@ def command(
             return
         from acqplan.report.table import predictions_table
 
-        print_result(predictions_table(comparison))
+        print_result(predictions_table(comparison), "", comparison.sentence)

@@ -56,7 +56,7 @@ def print_json(document: object) -> None:
 def print_result(*renderables: RenderableType) -> None:
     """Print what a person asked for to stdout."""
     for renderable in renderables:
-        results.print(renderable)
+        results.print(Text(renderable) if isinstance(renderable, str) else renderable)
 
 
 def terminal_width() -> int:
