@@ -14,7 +14,7 @@ from rich.progress import Progress as Bars
 from rich.text import Text
 
 from acqplan.cli import INTERRUPTED
-from acqplan.errors import AcqplanError, Finished
+from acqplan.errors import AcqplanError, Finished, OutputError
 from acqplan.files import uninterrupted
 
 LONG_SECONDS = 2.0
@@ -45,18 +45,33 @@ def whole_number(text: str | int) -> int:
     try:
         return int(text)
     except ValueError as error:
-        raise typer.BadParameter(f"'{text}' is not a whole number; give e.g. 2430") from error
+        raise typer.BadParameter(f"'{text}' is not a whole number; give digits alone, e.g. 2430") from error
 
 
 def print_json(document: object) -> None:
     """Print the one JSON document of a command to stdout."""
-    sys.stdout.write(json.dumps(document, indent=1, allow_nan=False) + "\n")
+    with _standard_output():
+        sys.stdout.write(json.dumps(document, indent=1, allow_nan=False) + "\n")
 
 
 def print_result(*renderables: RenderableType) -> None:
     """Print what a person asked for to stdout."""
-    for renderable in renderables:
-        results.print(Text(renderable) if isinstance(renderable, str) else renderable)
+    with _standard_output():
+        for renderable in renderables:
+            results.print(renderable)
+
+
+@contextmanager
+def _standard_output() -> Iterator[None]:
+    """Write all of it now, so that a full disk is told and not found out at the end."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise  # the reader has seen enough
+    except OSError as error:
+        sys.stdout = None  # the end would try again
+        raise OutputError(f"the standard output cannot be written ({error.strerror})", "make room") from error
 
 
 def terminal_width() -> int:

@@ -40,7 +40,7 @@ def command(
     weights: Annotated[
         Path | None, typer.Option(help="The backbone's weights (.safetensors, .pth); else downloaded.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of all randomness.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of all randomness.", parser=whole_number, metavar="INTEGER")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for the plan, the validation and the report.")] = Path(
         "acqplan-out"
     ),

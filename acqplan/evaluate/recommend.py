@@ -131,7 +131,7 @@ def recommend(
         captured=len(task.start),
         backbone=None if eye is None else eye.backbone.fingerprint,
         seconds=time.perf_counter() - began,
-        predicted=_predicted(known, eye),
+        predicted=_predicted(known, eye, Titled(progress=progress, title="expected accuracy")),
     )
     if eye is None or live or not validate or len(task.test) == 0:
         return Recommendation(plan=plan, candidates=task.candidates, validation=None, sentences=())
@@ -206,12 +206,12 @@ def _looked_at(start: History, eye: Eye, progress: Progress) -> History:
     return History(shots=start.shots, features=eye(start.shots, progress=progress))
 
 
-def _predicted(known: History, eye: Eye | None) -> tuple[float, float, float] | None:
+def _predicted(known: History, eye: Eye | None, progress: Progress) -> tuple[float, float, float] | None:
     if eye is None or known.features is None:
         return None
     from acqplan.evaluate.validate import predict_accuracy
 
-    return predict_accuracy(known, device=eye.runtime.device)
+    return predict_accuracy(known, device=eye.runtime.device, progress=progress)
 
 
 def _settings(rule: Strategy) -> dict[str, Setting]:

@@ -79,7 +79,7 @@ def replay(
         start: What had been captured before, the same for every arm and charged to each.
         capture: Takes shots; is asked only for shots that an arm has chosen. ``None`` to plan blind, when
             no image comes back before the end: features then have shape ``[shots, 0]``.
-        progress: Hears about the capture.
+        progress: Hears about planning and capture.
 
     Returns:
         One run per arm, in order; none takes more than its budget.
@@ -89,7 +89,7 @@ def replay(
     """
     runs = [_nothing_yet(arm, candidates, start) for arm in arms]
     for number in range(1 + any(arm.pilot for arm in arms)):
-        choices = [_choose(run, candidates, start, number) for run in runs]
+        choices = _choose_all(runs, candidates, start, number, progress)
         taken = [candidates.take(choice.rows) for choice in choices]
         pilot = number == 0 and any(arm.pilot for arm in arms)
         seen = capture_all(taken, capture, progress=Titled(progress=progress, title="pilot" if pilot else "plan"))
@@ -138,6 +138,17 @@ def _nothing_yet(arm: Arm, candidates: Shots, start: History) -> Run:
         reason=(),
         features=np.empty((0, width), dtype=np.float32),
     )
+
+
+def _choose_all(
+    runs: Sequence[Run], candidates: Shots, start: History, number: int, progress: Progress
+) -> list[Choice]:
+    choices = []
+    with progress.task("planning", len(runs)) as advance:
+        for run in runs:
+            choices.append(_choose(run, candidates, start, number))
+            advance(1)
+    return choices
 
 
 def _choose(run: Run, candidates: Shots, start: History, number: int) -> Choice:

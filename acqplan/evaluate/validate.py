@@ -115,13 +115,15 @@ def train_on(histories: Sequence[History], *, device: str = "cpu", progress: Pro
     return [trained[key] for key in keys]
 
 
-def predict_accuracy(known: History, *, device: str = "cpu") -> tuple[float, float, float] | None:
+def predict_accuracy(
+    known: History, *, device: str = "cpu", progress: Progress = SILENT
+) -> tuple[float, float, float] | None:
     """Accuracy to expect on new objects, from captured shots alone, leaving one object of a class out.
 
     Returns:
         Mean over objects and its 95 % t interval; ``None`` if no class has two captured objects.
     """
-    beliefs = train_on([known], device=device)[0].beliefs
+    beliefs = train_on([known], device=device, progress=progress)[0].beliefs
     objects = known.shots.object_rows
     judged = _has_sibling(known.shots)
     if not judged.any():

@@ -235,8 +235,10 @@ def comparison_table(
         table.add_row(
             *_comparison_row(arm, verdicts.get(arm.strategy)), style="bold" if arm.strategy == emphasised else ""
         )
-    words = [Text(f"• {printable(sentence)}") for sentence in sentences]
-    return Group(table, Text(), Text(_footnote(validation, emphasised), style="dim"), Text(), *words)
+    words = Table.grid(padding=(0, 1))
+    for sentence in sentences:
+        words.add_row("•", Text(printable(sentence)))
+    return Group(table, Text(), Text(_footnote(validation, emphasised), style="dim"), Text(), words)
 
 
 def _comparison_row(arm: Arm, verdict: Verdict | None) -> list[Text]:

@@ -3,13 +3,14 @@
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import QUICK, Acqplan, complaint, contents, untouched
+from tests.cli.conftest import QUICK, Acqplan, complaint, contents, untouched, written
 
 resource = pytest.importorskip("resource", reason="this system cannot limit the size of files")
 
@@ -86,3 +87,22 @@ def test_a_cache_that_cannot_be_a_folder_is_told_before_any_rendering(
     with untouched(out):
         done = acqplan("recommend", "--rig", toys, "--budget", 10, "--out", out, *QUICK)
     assert "set ACQPLAN_CACHE to a folder that can be written" in complaint(done, 2)
+
+
+def test_a_full_disk_behind_the_standard_output_is_told(tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    table = written(tmp_path / "a.csv", "image,object,label,predicted\n1,a,x,x\n2,b,y,y\n")
+    program = [
+        sys.executable,
+        "-c",
+        "from acqplan.cli.app import main; main()",
+        "compare",
+        str(table),
+        str(table),
+        "--json",
+    ]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(program, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "error: the standard output cannot be written (No space left on device)\n  make room\n"

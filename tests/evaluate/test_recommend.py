@@ -93,9 +93,9 @@ def test_a_factorial_design_may_leave_images_unspent_and_the_plan_says_so(strate
 def test_each_step_of_the_work_is_heard_under_its_title(toys: RenderedRig) -> None:
     heard = Heard()
     recommend(RigSetup(rig=toys), 40, seed=5, backbone="histogram", progress=heard)
-    titles = [title for title in heard.titles if title != "training heads"]
-    assert titles[:3] == ["loading torch", "pilot", "plan"]
-    assert set(titles[3:]) == {"other strategies", "test views"}
+    steps = ["loading torch", "planning", "pilot", "planning", "plan", "expected accuracy"]
+    assert heard.titles[: len(steps)] == steps
+    assert set(heard.titles[len(steps) :]) == {"other strategies", "test views", "training heads"}
 
 
 def test_captured_images_are_charged_and_the_object_of_a_test_is_refused(toys: RenderedRig, tmp_path: Path) -> None:
