@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from acqplan.heads.softmax import DataSet, SoftmaxFit, SoftmaxSetting, train_softmax
-from acqplan.heads.softmax_streams import (
+from acqplan.heads.softmax.streams import (
     NOBODY,
     bar,
     batches,

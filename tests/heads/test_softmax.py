@@ -13,7 +13,7 @@ import torch
 from acqplan.heads import softmax
 from acqplan.heads.linear import predict_all
 from acqplan.heads.softmax import SoftmaxSetting, thesis_settings, train_softmax
-from acqplan.heads.softmax_run import Replay
+from acqplan.heads.softmax.run import Replay
 from tests.heads.softmax_reference import (
     GRID,
     UPDATES,

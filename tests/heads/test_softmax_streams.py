@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from acqplan.heads.softmax_pca import fit_share
-from acqplan.heads.softmax_streams import (
+from acqplan.heads.softmax.pca import fit_share
+from acqplan.heads.softmax.streams import (
     LEVELS,
     NOBODY,
     batches,

@@ -8,8 +8,8 @@ from jaxtyping import Bool, Float, Float32, Int32
 from torch import Tensor
 from torch.optim.adam import adam
 
-from acqplan.heads.softmax_block import Block
-from acqplan.heads.softmax_streams import chances
+from acqplan.heads.softmax.block import Block
+from acqplan.heads.softmax.streams import chances
 
 VALIDATED_ROWS = 1024
 """Rows of validation that are looked at together."""

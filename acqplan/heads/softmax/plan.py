@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int
 
 from acqplan.heads.prepare import Preparation
-from acqplan.heads.softmax_setting import DataSet, SoftmaxSetting
+from acqplan.heads.softmax.setting import DataSet, SoftmaxSetting
 
 COPIES = 5
 """Numbers kept for each weight: the weight, its gradient, two moments, and the weight at the best epoch."""

@@ -14,11 +14,11 @@ from jaxtyping import Float, Float32, Int
 from torch import Tensor
 
 from acqplan.errors import AcqplanError
-from acqplan.heads.softmax_block import Block, make_block
-from acqplan.heads.softmax_plan import BlockPlan
-from acqplan.heads.softmax_setting import SoftmaxFit
-from acqplan.heads.softmax_streams import updates_of_epoch
-from acqplan.heads.softmax_update import keep_best, update, validate
+from acqplan.heads.softmax.block import Block, make_block
+from acqplan.heads.softmax.plan import BlockPlan
+from acqplan.heads.softmax.setting import SoftmaxFit
+from acqplan.heads.softmax.streams import updates_of_epoch
+from acqplan.heads.softmax.update import keep_best, update, validate
 
 WARM_UP = 3
 """Updates before a graph is captured, as torch advises: libraries make their workspaces in them."""

@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float32, Int, Int32
 from torch import Tensor
 
-from acqplan.heads.softmax_plan import BlockPlan, Family
-from acqplan.heads.softmax_streams import (
+from acqplan.heads.softmax.plan import BlockPlan, Family
+from acqplan.heads.softmax.streams import (
     NOBODY,
     bar,
     batches,

@@ -15,10 +15,10 @@ from torch import Tensor
 from acqplan.errors import UsageError
 from acqplan.heads.check import as_rows, check_pool
 from acqplan.heads.prepare import Preparation
-from acqplan.heads.softmax_pca import fit_share
-from acqplan.heads.softmax_plan import plan_blocks
-from acqplan.heads.softmax_run import Done, Work, run_blocks
-from acqplan.heads.softmax_setting import DataSet, SoftmaxFit, SoftmaxSetting
+from acqplan.heads.softmax.pca import fit_share
+from acqplan.heads.softmax.plan import plan_blocks
+from acqplan.heads.softmax.run import Done, Work, run_blocks
+from acqplan.heads.softmax.setting import DataSet, SoftmaxFit, SoftmaxSetting
 from acqplan.progress import SILENT, Progress
 from acqplan.runtime import available_cores
 
