@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from jaxtyping import Float, Float32, Int
 from torch import Tensor
 
 from acqplan.errors import AcqplanError, UsageError
+from acqplan.heads.cores import side_by_side
 from acqplan.heads.folds import NEVER, object_folds, out_of_object_loss
 from acqplan.heads.linear import Head
 from acqplan.heads.parts import Part, Pool, prepare_part, stack
@@ -34,8 +36,8 @@ by .04."""
 FINE = 1e-7
 """Tolerance of the heads that are returned, in double precision: probabilities good to 1e-5."""
 
-BATCH_BYTES = {"cpu": 64 << 20, "mps": 1 << 30, "cuda": 4 << 30}
-"""Prepared features that are trained on at once."""
+BATCH_BYTES = {"cpu": 16 << 20, "mps": 1 << 30, "cuda": 4 << 30}
+"""Prepared features that are trained on at once; on a processor, by each core."""
 
 
 def train_heads(
@@ -88,8 +90,9 @@ def train_heads(
     pool = Pool(features=held, targets=targets, groups=groups, n_classes=n_classes, components=components)
     heads: dict[int, Head] = {}
     with progress.task("training heads", len(rows)) as advance:
-        for batch in _batches(pool, rows, folds):
-            heads.update(zip(batch, _train_batch(pool, [rows[number] for number in batch], settings), strict=True))
+        train = partial(_train_batch, pool, rows, settings)
+        for batch, trained in side_by_side(train, list(_batches(pool, rows, folds)), device=held.device.type):
+            heads.update(zip(batch, trained, strict=True))
             advance(len(batch))
     return [heads[number] for number in range(len(rows))]
 
@@ -160,7 +163,10 @@ def _batches(pool: Pool, subsets: list[Int[np.ndarray, " rows"]], folds: int) ->
         yield batch
 
 
-def _train_batch(pool: Pool, subsets: list[Int[np.ndarray, " rows"]], settings: _Settings) -> list[Head]:
+def _train_batch(
+    pool: Pool, every: list[Int[np.ndarray, " rows"]], settings: _Settings, batch: list[int]
+) -> list[Head]:
+    subsets = [every[number] for number in batch]
     numbers = [object_folds(pool.targets[rows], pool.groups[rows], settings.folds) for rows in subsets]
     folds = [fold for subset, rows in enumerate(subsets) for fold in _folds(pool, subset, rows, numbers[subset])]
     tables = [[_no_belief(pool, rows) for rows in subsets] for _ in settings.strengths]

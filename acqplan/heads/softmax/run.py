@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Event
 
@@ -14,6 +13,7 @@ from jaxtyping import Float, Float32, Int
 from torch import Tensor
 
 from acqplan.errors import AcqplanError
+from acqplan.heads.cores import one_core_each
 from acqplan.heads.softmax.block import Block, make_block
 from acqplan.heads.softmax.plan import BlockPlan
 from acqplan.heads.softmax.setting import SoftmaxFit
@@ -62,7 +62,7 @@ def run_blocks(plans: Sequence[BlockPlan], work: Work, workers: int) -> Done:
     """
     if workers == 1:
         return [fit for plan in plans for fit in _run(plan, work)]
-    with _one_core_each(), ThreadPoolExecutor(workers, thread_name_prefix="softmax") as pool:
+    with one_core_each(), ThreadPoolExecutor(workers, thread_name_prefix="softmax") as pool:
         try:
             futures = [pool.submit(_run, plan, work) for plan in plans]
             # the first that fails is looked at first: its error must not wait for those that still run
@@ -207,17 +207,6 @@ def _fit(plan: BlockPlan, block: Block, place: Place, losses: Float[np.ndarray, 
         best_epoch=int(np.argmin(losses)) + 1,
         losses=losses.copy(),
     )
-
-
-@contextmanager
-def _one_core_each() -> Iterator[None]:
-    """Threads share nothing and meet never; one that used all cores would wait for the others at every product."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _out_of_memory(error: Exception) -> bool:
