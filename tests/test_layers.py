@@ -39,7 +39,8 @@ HOMES = {
     "sklearn": ("heads/", "evaluate/"),
     "sqlalchemy": ("campaign/store.py",),
     "fastapi": ("service/",),
-    "dask": ("evaluate/replay.py", "features/extract.py"),
+    "dask": ("evaluate/replay.py", "features/extract_dask.py"),
+    "distributed": ("evaluate/replay.py", "features/extract_dask.py"),
     "pydantic": ("rig/spec", "service/"),
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))

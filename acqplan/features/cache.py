@@ -12,19 +12,27 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from jaxtyping import Bool, Int
 
 from acqplan.errors import OutputError, UsageError
-from acqplan.features.segment import SUFFIX, Features, Keys, Segment, open_segment, touch, write_segment
+from acqplan.features.segment import SUFFIX, Features, Keys, Segment, Stored, open_segment, touch, write_segment
 from acqplan.files import folder
 
 LIMIT_GIGABYTES: Final = 10.0
 MANY_SEGMENTS: Final = 32
 SMALL_BYTES: Final = 16_000_000
 """More than this many segments below this size are merged into one, half a gigabyte at most."""
+
+Storage = Literal["float32", "float16"]
+
+HALF: Final = "-float16"
+"""Ends the name of a folder of features in half precision."""
+
+HALF_ERROR: Final = 1e-3
+"""Features of an image that half precision cannot hold this well, relative, are kept in full."""
 
 ABANDONED_SECONDS: Final = 3600.0
 """A half-written file older than this is no longer being written."""
@@ -37,13 +45,18 @@ class FeatureCache:
     Attributes:
         root: Folder of the cache.
         limit_bytes: When it is larger, the segments not used for longest are removed.
+        storage: ``"float16"`` takes half the room and keeps features to 1e-3 of their length; what it keeps is
+            not seen by a cache of ``"float32"``.
     """
 
     root: Path
     limit_bytes: int
+    storage: Storage = "float32"
 
     @classmethod
-    def open(cls, root: Path | None = None, *, limit_gigabytes: float | None = None) -> FeatureCache:
+    def open(
+        cls, root: Path | None = None, *, limit_gigabytes: float | None = None, storage: Storage = "float32"
+    ) -> FeatureCache:
         """The cache at ``root``, else ``$ACQPLAN_CACHE``, else the user's cache folder.
 
         The limit is ``limit_gigabytes``, else ``$ACQPLAN_CACHE_LIMIT_GB``, else 10. Nothing is made yet.
@@ -54,7 +67,7 @@ class FeatureCache:
         limit = _limit_from_environment() if limit_gigabytes is None else limit_gigabytes
         if not 0 < limit < float("inf"):
             raise UsageError(f"a cache of {limit:g} GB cannot be", "give ACQPLAN_CACHE_LIMIT_GB above 0, e.g. 10")
-        return cls(root=root or _usual_root(), limit_bytes=int(limit * 1e9))
+        return cls(root=root or _usual_root(), limit_bytes=int(limit * 1e9), storage=storage)
 
     def load(self, name: str, keys: Keys, n_features: int) -> tuple[Features, Bool[np.ndarray, " images"]]:
         """Look images up.
@@ -69,13 +82,18 @@ class FeatureCache:
         """
         features = np.zeros((len(keys), n_features), dtype=np.float32)
         found = np.zeros(len(keys), dtype=np.bool_)
+        self._look(name, keys, features, found)
+        if self.storage == "float16":
+            self._look(name + HALF, keys, features, found)
+        return features, found
+
+    def _look(self, name: str, keys: Keys, features: Features, found: Bool[np.ndarray, " images"]) -> None:
         seen: set[Path] = set()
         # another process may merge a listed segment away before it is opened: look at what is new since
         while not found.all() and (paths := [path for path in self._paths(name) if path not in seen]):
             seen.update(paths)
-            for segment in _opened(paths, n_features):
+            for segment in _opened(paths, features.shape[1]):
                 _read(segment, keys, features, found)
-        return features, found
 
     def save(self, name: str, keys: Keys, features: Features) -> None:
         """Keep the features of images, and the whole within its limit.
@@ -83,14 +101,23 @@ class FeatureCache:
         Raises:
             OutputError: If the folder cannot be written or the disk is full; what was kept before stays.
         """
+        in_half = _fit_in_half(features) if self.storage == "float16" else np.zeros(len(keys), dtype=np.bool_)
+        written = []
+        if in_half.any():
+            written.append(self._add(name + HALF, keys[in_half], features[in_half].astype(np.float16)))
+        if not in_half.all() or not len(keys):
+            written.append(self._add(name, keys[~in_half], features[~in_half]))
+        self._clean()
+        self._evict(keep=written)
+
+    def _add(self, name: str, keys: Keys, features: Stored) -> Path:
         where = self.prepare(name)
         try:
-            written = write_segment(where, keys, [features], features.shape[1])
+            written = write_segment(where, keys, features)
             self._merge(name, features.shape[1])
         except OutputError as error:
             raise OutputError(error.message, "make room, or set ACQPLAN_CACHE to another folder") from error
-        self._clean()
-        self._evict(keep=written)
+        return written
 
     def prepare(self, name: str) -> Path:
         """Make the folder of a backbone.
@@ -123,17 +150,17 @@ class FeatureCache:
             return
         keys, features = _intact(small)
         _, first = np.unique(keys, axis=0, return_index=True)
-        write_segment(self.root / name, keys[first], [features[first]], n_features)
+        write_segment(self.root / name, keys[first], features[first])
         for segment in small:
             segment.path.unlink(missing_ok=True)
 
-    def _evict(self, *, keep: Path) -> None:
+    def _evict(self, *, keep: list[Path]) -> None:
         oldest_first = sorted(self._files())
         excess = sum(size for _, size, _ in oldest_first) - self.limit_bytes
         for _, size, path in oldest_first:
             if excess <= 0:
                 return
-            if path != keep:
+            if path not in keep:
                 path.unlink(missing_ok=True)
                 excess -= size
 
@@ -147,6 +174,14 @@ class FeatureCache:
         """When each segment was last used, its bytes, and where it is."""
         found = [(path, _status(path)) for path in self.root.glob(f"*/*{SUFFIX}")]
         return [(status.st_mtime_ns, status.st_size, path) for path, status in found if status]
+
+
+def _fit_in_half(features: Features) -> Bool[np.ndarray, " images"]:
+    """Which images' features half precision holds; neither 1e5 nor 1e-9 is a number to it."""
+    with np.errstate(over="ignore"):
+        half = features.astype(np.float16)
+    wrong = np.linalg.norm(half.astype(np.float64) - features, axis=1)
+    return np.asarray(wrong <= HALF_ERROR * np.linalg.norm(features.astype(np.float64), axis=1))
 
 
 def _opened(paths: list[Path], n_features: int) -> Iterator[Segment]:
@@ -182,7 +217,7 @@ def _match(own: Keys, wanted: Keys) -> tuple[Int[np.ndarray, " hits"], Int[np.nd
     return hits, rows[hits]
 
 
-def _intact(segments: list[Segment]) -> tuple[Keys, Features]:
+def _intact(segments: list[Segment]) -> tuple[Keys, Stored]:
     keys, features = [], []
     for segment in segments:
         whole = segment.intact(np.arange(len(segment.rows)), segment.features)

@@ -11,6 +11,7 @@ from jaxtyping import Float32, UInt8
 from torch import Tensor
 
 from acqplan.errors import AcqplanError
+from acqplan.features.memory import PROBE_IMAGES, Room
 from acqplan.features.pixels import stack
 
 Images = Tensor | Sequence[UInt8[np.ndarray, "height width *channels"]]
@@ -24,10 +25,12 @@ class Forward:
     Attributes:
         once: A single pass, on its device.
         limit: Images in a pass; halved when the memory is out.
+        room: Memory that a pass may take; looked at before the first batch.
     """
 
     once: Pass
     limit: int
+    room: Room | None = None
 
     def __call__(self, images: UInt8[Tensor, "images channels height width"]) -> Float32[np.ndarray, "images features"]:
         """Features of images of one shape, shape ``[images, features]``, in main memory.
@@ -35,6 +38,7 @@ class Forward:
         Raises:
             AcqplanError: If not even one image fits.
         """
+        self._measure(images)
         done: list[np.ndarray] = []
         row = 0
         while row < len(images):
@@ -44,6 +48,14 @@ class Forward:
                 done.append(features)
                 row += len(batch)
         return np.concatenate(done)
+
+    def _measure(self, images: Tensor) -> None:
+        if self.room is not None and min(self.limit, len(images)) > PROBE_IMAGES:
+            try:
+                self.limit = min(self.limit, self.room.holds(self.once, images))
+            except torch.OutOfMemoryError:
+                self.limit = PROBE_IMAGES
+            self.room = None
 
     def _attempt(self, batch: Tensor) -> Float32[np.ndarray, "batch features"] | None:
         try:
@@ -59,17 +71,15 @@ class Forward:
         return None
 
 
-def compute_all(once: Pass, images: Images, *, limit: int, n_features: int) -> Float32[np.ndarray, "images features"]:
+def compute_all(forward: Forward, images: Images, *, n_features: int) -> Float32[np.ndarray, "images features"]:
     """Features of images of any shapes, in their order.
 
     Args:
-        once: A single pass.
+        forward: One pass after the other.
         images: One tensor, or a list of arrays.
-        limit: Images in a pass at most.
         n_features: Numbers of an image, for the answer to no images.
     """
     features = np.empty((len(images), n_features), dtype=np.float32)
-    forward = Forward(once=once, limit=limit)
     for rows, together in _same_shapes(images):
         features[rows] = forward(together)
     return features

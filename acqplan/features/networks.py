@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from acqplan.errors import BackboneError, MissingError, WeightsError
 from acqplan.features.hub import published_weights
@@ -53,12 +53,19 @@ def cut(net: nn.Module, parts: Cut) -> None:
         setattr(net, part, whole[:kept] if isinstance(whole, nn.Sequential) else nn.Sequential())
 
 
-def digest(net: nn.Module, *names: str) -> str:
+def tensor_names(name: str, layer: str) -> list[str]:
+    """Tensors of a network of the registry that ends at a layer, in its order."""
+    net = _hollow(name)
+    cut(net, NETWORKS[name].layers[layer])
+    return list(net.state_dict())
+
+
+def digest(tensors: Mapping[str, Tensor], *names: str) -> str:
     """SHA-256 over names and every tensor of a network, as 64 hexadecimal digits."""
     sha = hashlib.sha256("\x1f".join(names).encode())
-    for key, tensor in net.state_dict().items():
+    for key, tensor in tensors.items():
         sha.update(f"\x1f{key} {tensor.dtype} {list(tensor.shape)}\x1f".encode())
-        sha.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+        sha.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
     return sha.hexdigest()
 
 

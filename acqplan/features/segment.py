@@ -6,13 +6,13 @@ import hashlib
 import os
 import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int, UInt64
+from jaxtyping import Bool, Float, Float32, Int, UInt64
 from numpy.lib import format as npy
 
 from acqplan.files import replacing
@@ -25,6 +25,8 @@ by which a page that the disk lost is noticed."""
 
 Keys = UInt64[np.ndarray, "images 2"]
 Features = Float32[np.ndarray, "images features"]
+Stored = Float[np.ndarray, "images features"]
+"""Features as they lie on the disk, in single or half precision."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -39,9 +41,9 @@ class Segment:
 
     path: Path
     rows: np.ndarray
-    features: Features
+    features: Stored
 
-    def intact(self, rows: Int[np.ndarray, " wanted"], features: Features) -> Bool[np.ndarray, " wanted"]:
+    def intact(self, rows: Int[np.ndarray, " wanted"], features: Stored) -> Bool[np.ndarray, " wanted"]:
         """Which of the features read from these rows are those that were written."""
         return np.asarray(_checks(features) == self.rows["check"][rows])
 
@@ -60,7 +62,7 @@ def open_segment(path: Path, n_features: int) -> Segment | None:
             if npy.read_magic(handle) != (1, 0):
                 return None
             shape, _, kind = npy.read_array_header_1_0(handle)
-            if rows.dtype != ROW or kind != np.float32 or shape != (len(rows), n_features):
+            if rows.dtype != ROW or kind not in (np.float32, np.float16) or shape != (len(rows), n_features):
                 return None
             features = np.memmap(handle, kind, "r", offset=handle.tell(), shape=shape)
     except (OSError, ValueError, EOFError):
@@ -68,24 +70,23 @@ def open_segment(path: Path, n_features: int) -> Segment | None:
     return Segment(path=path, rows=rows, features=features)
 
 
-def write_segment(folder: Path, keys: Keys, parts: Iterable[Features], n_features: int) -> Path:
-    """Write keys and their features, which may come in parts, as a new segment.
+def write_segment(folder: Path, keys: Keys, features: Stored) -> Path:
+    """Write keys and their features as a new segment, in the precision of the features.
 
     Names begin with the time, so that the newest come last.
 
     Raises:
         OutputError: If the folder cannot be written or the disk is full; nothing is left half-written.
     """
-    parts = list(parts)
     path = folder / f"{time.time_ns():016x}-{uuid.uuid4().hex[:8]}{SUFFIX}"
     rows = np.empty(len(keys), dtype=ROW)
     rows["key"] = keys
-    rows["check"] = np.concatenate([_checks(part) for part in parts])
+    rows["check"] = _checks(features)
+    kind = "<f2" if features.dtype == np.float16 else "<f4"
     with replacing(path, "wb") as handle:
         np.save(handle, rows)
-        npy.write_array_header_1_0(handle, {"descr": "<f4", "fortran_order": False, "shape": (len(keys), n_features)})
-        for part in parts:
-            handle.write(np.ascontiguousarray(part, dtype="<f4").data)
+        npy.write_array_header_1_0(handle, {"descr": kind, "fortran_order": False, "shape": features.shape})
+        handle.write(np.ascontiguousarray(features, dtype=kind).data)
     return path
 
 
@@ -97,7 +98,7 @@ def touch(path: Path) -> None:
         return
 
 
-def _checks(features: Features) -> UInt64[np.ndarray, " images"]:
+def _checks(features: Stored) -> UInt64[np.ndarray, " images"]:
     """A sum over the bits of each row; not zero for zeros, which is what a lost page reads as."""
     words = np.ascontiguousarray(features, dtype="<f4").view("<u4")
     return np.asarray(words.sum(axis=1, dtype=np.uint64) + np.uint64(1))

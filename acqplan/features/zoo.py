@@ -23,7 +23,8 @@ class Network:
     Attributes:
         make: ``module:function`` that builds it without weights.
         weights: Where its weights come from if no file is given.
-        layers: What to cut away so that the network's output is that layer, pooled over positions.
+        layers: What to cut away so that the network's output is that layer, pooled over positions; layers and
+            the parts of each stand in the order in which an image passes them.
         default: Layer if none is named.
         aliases: Other names of layers.
         input: Preprocessing in the grammar of `acqplan.features.pixels.parse_input`.
@@ -109,11 +110,11 @@ NETWORKS: Mapping[str, Network] = {
 }
 
 
-def find_layer(spec: str) -> tuple[str, str]:
-    """Read ``name`` or ``name:layer``.
+def find_layers(spec: str) -> tuple[str, tuple[str, ...]]:
+    """Read ``name``, ``name:layer`` or ``name:layer+layer``.
 
     Returns:
-        Name of the network, and the layer's own name (an alias resolved).
+        Name of the network, and the layers' own names (aliases resolved) in the order asked, none twice.
 
     Raises:
         BackboneError: If there is no such network or layer; names the nearest.
@@ -121,8 +122,12 @@ def find_layer(spec: str) -> tuple[str, str]:
     name, _, asked = spec.partition(":")
     if name not in NETWORKS:
         raise BackboneError(f"no backbone is called '{name}'", nearest(name, [*NETWORKS, "timm/NAME"]))
+    return name, tuple(dict.fromkeys(_own_name(name, layer) for layer in asked.split("+")))
+
+
+def _own_name(name: str, asked: str) -> str:
     network = NETWORKS[name]
     layer = network.aliases.get(asked, asked) or network.default
     if layer not in network.layers:
         raise BackboneError(f"{name} has no layer '{asked}'", nearest(asked, [*network.layers, *network.aliases]))
-    return name, layer
+    return layer

@@ -13,7 +13,7 @@ import torch
 from PIL import Image as Pillow
 from torch import Tensor, nn
 
-from acqplan.features.backbone import Backbone
+from acqplan.features.backbone import Backbone, Layer
 from acqplan.features.cache import FeatureCache
 from acqplan.features.pixels import Preprocessing
 from acqplan.progress import SILENT, Progress
@@ -91,9 +91,7 @@ class Quarters(nn.Module):
 def tiny_backbone(module: nn.Module | None = None, *, batch: int = 8, fingerprint: str = "tiny") -> Backbone:
     return Backbone(
         name="tiny",
-        layer="quarters",
-        fingerprint=fingerprint,
-        n_features=4,
+        layers=(Layer(name="quarters", fingerprint=fingerprint, n_features=4),),
         preprocessing=Preprocessing(channels=1, size=16, mean=(0.0,), std=(1.0,)),
         module=module or Quarters(),
         runtime=Runtime(batch=batch),

@@ -14,7 +14,7 @@ from acqplan.features.backbone import Backbone, load_backbone
 from acqplan.features.networks import build, cut, fold_normalisation
 from acqplan.features.pixels import parse_input
 from acqplan.features.toynet import MEAN, N_FEATURES, STD, ToyNet, folded, untrained
-from acqplan.features.zoo import NETWORKS, find_layer
+from acqplan.features.zoo import NETWORKS, find_layers
 from acqplan.runtime import Runtime
 
 RUNTIME = Runtime(batch=4)
@@ -145,9 +145,9 @@ def test_every_layer_of_every_network_is_one_row_an_image(name: str) -> None:
 
 
 def test_names_of_the_thesis_are_known() -> None:
-    assert find_layer("vgg16:fc6") == ("vgg16", "fc14")
-    assert find_layer("vgg16:fc7") == ("vgg16", "fc15")
-    assert find_layer("resnet18") == ("resnet18", "avgpool")
+    assert find_layers("vgg16:fc6") == ("vgg16", ("fc14",))
+    assert find_layers("vgg16:fc7+fc14+fc15") == ("vgg16", ("fc15", "fc14"))
+    assert find_layers("resnet18") == ("resnet18", ("avgpool",))
 
 
 @pytest.mark.parametrize(
