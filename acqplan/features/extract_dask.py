@@ -81,7 +81,7 @@ def _connected(address: str) -> Any:
     from dask.distributed import Client
 
     try:
-        return Client(address, timeout=PATIENCE_SECONDS, set_as_default=False)  # type: ignore[no-untyped-call]
+        return Client(address, timeout=PATIENCE_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise MissingError(

@@ -139,7 +139,7 @@ def cluster() -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
 def wait_for_workers(address: str, n: int) -> None:
     from dask.distributed import Client
 
-    with Client(address, timeout=30, set_as_default=False) as client:  # type: ignore[no-untyped-call]
+    with Client(address, timeout=30, set_as_default=False) as client:
         client.wait_for_workers(n, timeout=30)
 
 
