@@ -14,6 +14,7 @@ from acqplan.errors import BudgetError, BudgetSpent, SplitError
 from acqplan.evaluate.records import Validation
 from acqplan.evaluate.replay import Arm, is_among, joined_history, replay
 from acqplan.evaluate.split import split_objects
+from acqplan.features.zoo import find_layers
 from acqplan.progress import SILENT, Progress, Titled
 from acqplan.rig.base import Rig
 from acqplan.rig.captured import read_captured
@@ -106,6 +107,7 @@ def recommend(
         BudgetError: If the budget is below the number of objects or above that of candidates.
         BudgetSpent: If the captured images have used the budget up.
         SplitError: If objects cannot be split into train and test.
+        BackboneError: If there is no such backbone or layer.
     """
     began = time.perf_counter()
     rule = find_strategy(strategy) if isinstance(strategy, str) else strategy
@@ -113,6 +115,8 @@ def recommend(
     seen = None if captured is None else read_captured(captured, setup.rig, progress=progress)
     task = _task(setup, seed, seen)
     _check_budget(task, budget)
+    if backbone and not backbone.startswith("timm/"):
+        find_layers(backbone)  # a live rig may not need it yet, but a wrong name is told now
     eye = None if live and seen is None else _open_eye(setup.rig, backbone, weights, device, progress)
     if eye and seen:
         task = replace(task, start=_looked_at(task.start, eye.on(seen), Titled(progress=progress, title="captured")))

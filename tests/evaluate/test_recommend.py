@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from acqplan.errors import BudgetError, BudgetSpent, SplitError
+from acqplan.errors import BackboneError, BudgetError, BudgetSpent, SplitError
 from acqplan.evaluate.recommend import PILOT_SHARE, recommend
 from acqplan.evaluate.split import split_objects
 from acqplan.rig.live import LiveRig
@@ -164,3 +164,9 @@ def test_a_live_rig_is_planned_and_drawn_without_torch(tmp_path: Path) -> None:
         "classes.png", "coverage.png", "dial.png", "objects.png", "plan.csv", "plan.json", "report.html",
     ]  # fmt: skip
     assert len((tmp_path / "out" / "plan.csv").read_text().splitlines()) == 121
+
+
+def test_a_live_rig_is_told_of_a_wrong_backbone_before_it_needs_one() -> None:
+    live = LiveRig(space=SPACE, objects=Objects(names=("a-0", "b-0"), labels=("a", "b")))
+    with pytest.raises(BackboneError, match="did you mean 'resnet18'"):
+        recommend(RigSetup(rig=live), 10, backbone="resnt18")
