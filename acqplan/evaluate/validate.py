@@ -12,6 +12,7 @@ from acqplan.evaluate.clustered import mean_interval
 from acqplan.evaluate.eye import Eye
 from acqplan.evaluate.records import Record, Validation, Verdict
 from acqplan.evaluate.replay import Arm, Run, distinct, joined_history, replay
+from acqplan.evaluate.split import check_disjoint
 from acqplan.evaluate.verdict import Outcome, judge
 from acqplan.heads.exact import train_heads
 from acqplan.heads.linear import Head, predict_all
@@ -59,6 +60,7 @@ def validate_run(
     Returns:
         A record of every arm, and a verdict against each opponent at the full budget.
     """
+    check_disjoint(candidates.join(start.shots), test)
     arms = _arms(main.arm, len(start), len(np.unique(candidates.object_rows)))
     others, views = (Titled(progress=progress, title=title) for title in ("other strategies", "test views"))
     runs = [main, *replay(arms, candidates, start, eye, progress=others)]

@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float, Float32, Int
 from torch import Tensor
 
-from acqplan.errors import AcqplanError, UsageError
+from acqplan.errors import UsageError
+from acqplan.heads.check import check_pool
 from acqplan.heads.cores import side_by_side
 from acqplan.heads.folds import NEVER, object_folds, out_of_object_loss
 from acqplan.heads.linear import Head
@@ -129,23 +130,15 @@ class _Fold:
 def _check(
     features: np.ndarray, targets: np.ndarray, groups: np.ndarray, subsets: list[np.ndarray], n_classes: int
 ) -> None:
-    if features.ndim != 2 or not len(features) == len(targets) == len(groups):
-        raise UsageError(
-            f"features of shape {features.shape}, {len(targets)} targets and {len(groups)} groups",
-            "give features [pool, features], and a target and a group for each row",
-        )
+    if len(groups) != len(targets):
+        raise UsageError(f"{len(targets)} targets and {len(groups)} groups", "give a target and a group for each row")
     for number, rows in enumerate(subsets):
-        if len(rows) == 0 or rows.min() < 0 or rows.max() >= len(features):
-            raise UsageError(f"subset {number} is empty or has rows outside the pool", f"rows: 0..{len(features) - 1}")
+        if len(rows) == 0:
+            raise UsageError(f"subset {number} is empty", "give it rows")
+    check_pool(features, targets, subsets, n_classes)
     used = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *subsets]))
-    if len(used) and not 0 <= targets[used].min() <= targets[used].max() < n_classes:
-        raise UsageError(f"targets are not all in 0..{n_classes - 1}", "number the classes from 0")
     if len(np.unique(groups[used])) != len(np.unique(np.stack([groups[used], targets[used]]), axis=1).T):
         raise UsageError("an object has rows of two classes", "give each object one class")
-    # Row by row, not the whole pool: features of shots that were not captured may be anything.
-    broken = used[~np.isfinite(features[used]).all(axis=1)]
-    if len(broken):
-        raise AcqplanError(f"features of row {broken[0]} are not finite", "look for a broken image or backbone")
 
 
 def _batches(pool: Pool, subsets: list[Int[np.ndarray, " rows"]], folds: int) -> Iterator[list[int]]:
