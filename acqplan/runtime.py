@@ -54,21 +54,36 @@ class Runtime:
             raise UsageError(f"a ceiling of {self.memory_gigabytes:g} GB of memory cannot be", "give more than 0")
 
     @classmethod
-    def detect(cls, device: str | None = None) -> Runtime:
-        """The fastest device there is, or the one asked for.
+    def detect(cls, device: str | None = None, *, precision: Precision = "float32", cluster: str = "") -> Runtime:
+        """The fastest device there is, or those asked for.
+
+        Args:
+            device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``, or several of one kind, ``"cuda:0,cuda:1"``.
+            precision: Number format of a backbone's forward pass.
+            cluster: Address of a dask scheduler; ``""`` for none.
 
         Raises:
-            MissingError: If the device asked for is not there.
+            MissingError: If a device asked for is not there.
         """
-        found = _devices()
-        chosen = device or found[0]
-        if chosen.split(":")[0] not in found:
-            raise MissingError(f"device '{chosen}' is not available", f"found: {', '.join(found)}")
-        return cls(device=chosen)
+        there = _devices()
+        asked = device.split(",") if device is not None else [next(iter(there))]
+        for name in asked:
+            _check_there(name, there)
+        several = tuple(asked) if len(asked) > 1 else ()
+        return cls(device=asked[0], devices=several, precision=precision, cluster=cluster)
 
 
-def _devices() -> list[str]:
+def _devices() -> dict[str, int]:
+    """Kinds of devices there are, the fastest first, and how many of each."""
     import torch
 
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    return [name for name, here in there.items() if here]
+    there = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available()), "cpu": 1}
+    return {name: count for name, count in there.items() if count}
+
+
+def _check_there(name: str, there: dict[str, int]) -> None:
+    kind, colon, number = name.partition(":")
+    if kind in there and (not colon or (number.isdecimal() and int(number) < there[kind])):
+        return
+    found = [kind if count == 1 else f"{kind}:0 to {kind}:{count - 1}" for kind, count in there.items()]
+    raise MissingError(f"device '{name}' is not available", f"found: {', '.join(found)}")

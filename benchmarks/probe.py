@@ -29,6 +29,7 @@ from acqplan.rig.base import Rig
 from acqplan.rig.folder import FolderRig
 from acqplan.rig.toys import toy_rig
 from acqplan.rng import generator
+from acqplan.runtime import Runtime
 from acqplan.space import Shots
 
 Rows = Int[np.ndarray, " rows"]
@@ -73,7 +74,7 @@ def main() -> None:
 
 
 def _accuracies(case: Case, backbone: str, weights: Path | None) -> list[float]:
-    eye = Eye.open(case.rig, backbone=backbone, weights=weights, device="cpu")
+    eye = Eye.open(case.rig, backbone=backbone, weights=weights, runtime=Runtime())
     features, targets = eye(case.shots), case.shots.class_rows
     subsets = [train for train, _ in case.splits]
     heads = train_heads(features, targets, case.groups, subsets, n_classes=int(targets.max()) + 1)

@@ -16,6 +16,14 @@ from acqplan.cli.console import (
     terminal_width,
     whole_number,
 )
+from acqplan.cli.options import (
+    BackboneOption,
+    DeviceOption,
+    Precision,
+    PrecisionOption,
+    WeightsOption,
+    chosen_runtime,
+)
 from acqplan.files import folder_for_result
 
 if TYPE_CHECKING:
@@ -34,18 +42,18 @@ def command(
         Path | None, typer.Option(help="Manifest of images already captured: image,label,object,<axis>,…")
     ] = None,
     strategy: Annotated[str, typer.Option(help="auto, lattice, herding, maximin, sobol, even, random, …")] = "auto",
-    backbone: Annotated[
-        str | None, typer.Option(help="NAME or NAME:LAYER; toynet for toys, else mobilenet_v2.")
-    ] = None,
-    weights: Annotated[
-        Path | None, typer.Option(help="The backbone's weights (.safetensors, .pth); else downloaded.")
-    ] = None,
+    backbone: BackboneOption = None,
+    weights: WeightsOption = None,
     seed: Annotated[int, typer.Option(help="Seed of all randomness.", parser=whole_number, metavar="INTEGER")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for the plan, the validation and the report.")] = Path(
         "acqplan-out"
     ),
     no_validate: Annotated[bool, typer.Option("--no-validate", help="Plan only; do not compare strategies.")] = False,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps; by default the fastest.")] = None,
+    device: DeviceOption = None,
+    precision: PrecisionOption = Precision.float32,
+    dask: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Scheduler of a dask cluster that computes features.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Recommend which views of which objects to photograph, and show what that gains."""
@@ -65,7 +73,7 @@ def command(
             captured=captured,
             seed=seed,
             validate=not no_validate,
-            device=device,
+            runtime=chosen_runtime(device, precision, dask),
             progress=progress,
         )
         facts = {"rig": setup.rig.name, "rig.toml": str(rig or "embedded toys")}

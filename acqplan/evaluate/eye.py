@@ -39,15 +39,14 @@ class Eye:
     cache: FeatureCache | None
 
     @classmethod
-    def open(cls, rig: Rig, *, backbone: str | None, weights: Path | None, device: str | None) -> Eye:
+    def open(cls, rig: Rig, *, backbone: str | None, weights: Path | None, runtime: Runtime) -> Eye:
         """Load the backbone that is asked for, or the rig's default one.
 
         Raises:
             BackboneError: If there is no such backbone or layer.
             WeightsError: If its weights cannot be used.
-            MissingError: If its weights or the device are not there.
+            MissingError: If its weights are not there.
         """
-        runtime = Runtime.detect(device)
         spec = backbone or DEFAULT_BACKBONES.get(rig.name, IMAGENET_BACKBONE)
         loaded = load_backbone(spec, weights=weights, runtime=runtime)
         return cls(rig=rig, backbone=loaded, runtime=runtime, cache=FeatureCache.open())

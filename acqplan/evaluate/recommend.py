@@ -19,6 +19,7 @@ from acqplan.progress import SILENT, Progress, Titled
 from acqplan.rig.base import Rig
 from acqplan.rig.captured import read_captured
 from acqplan.rig.spec import RigSetup
+from acqplan.runtime import Runtime
 from acqplan.space import Shots
 from acqplan.space.distance import nearest_views
 from acqplan.strategy import find_strategy
@@ -79,7 +80,7 @@ def recommend(
     captured: Path | None = None,
     seed: int = 0,
     validate: bool = True,
-    device: str | None = None,
+    runtime: Runtime | None = None,
     progress: Progress = SILENT,
 ) -> Recommendation:
     """Recommend which shots to take under a budget.
@@ -97,7 +98,7 @@ def recommend(
         captured: Manifest of images captured already.
         seed: Seed of all randomness.
         validate: Whether to compare with other strategies.
-        device: Device of the backbone and heads; the fastest by default.
+        runtime: Where the backbone and the heads run; the fastest device by default.
         progress: Hears about long work.
 
     Returns:
@@ -117,7 +118,7 @@ def recommend(
     _check_budget(task, budget)
     if backbone and not backbone.startswith("timm/"):
         find_layers(backbone)  # a live rig may not need it yet, but a wrong name is told now
-    eye = None if live and seen is None else _open_eye(setup.rig, backbone, weights, device, progress)
+    eye = None if live and seen is None else _open_eye(setup.rig, backbone, weights, runtime, progress)
     if eye and seen:
         task = replace(task, start=_looked_at(task.start, eye.on(seen), Titled(progress=progress, title="captured")))
     arm = Arm(strategy=rule, budget=budget, seed=seed, pilot=0 if live else _pilot(task, budget))
@@ -198,12 +199,12 @@ def _pilot(task: _Task, budget: int) -> int:
     return pilot if 0 < pilot < budget - len(task.start) else 0
 
 
-def _open_eye(rig: Rig, backbone: str | None, weights: Path | None, device: str | None, progress: Progress) -> Eye:
+def _open_eye(rig: Rig, backbone: str | None, weights: Path | None, runtime: Runtime | None, progress: Progress) -> Eye:
     with progress.task("loading torch", 1) as advance:
         from acqplan.evaluate.eye import Eye
 
         advance(1)
-    return Eye.open(rig, backbone=backbone, weights=weights, device=device)
+    return Eye.open(rig, backbone=backbone, weights=weights, runtime=runtime or Runtime.detect())
 
 
 def _looked_at(start: History, eye: Eye, progress: Progress) -> History:

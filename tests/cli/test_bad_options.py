@@ -59,6 +59,17 @@ def test_a_device_that_is_not_there_is_missing(acqplan: Acqplan, toys: Path, out
     assert "device 'abacus' is not available\n  found:" in complaint(done, 4)
 
 
+def test_a_cluster_that_does_not_answer_is_missing(
+    acqplan: Acqplan, toys: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("acqplan.features.extract_dask.PATIENCE_SECONDS", 0.5)
+    with untouched(out):
+        done = acqplan("recommend", "--rig", toys, "--budget", 20, "--out", out, "--dask", "tcp://127.0.0.1:1", *QUICK)
+    assert done.code == 4
+    assert "no dask scheduler answers at 'tcp://127.0.0.1:1'" in done.err
+    assert "start one by `dask scheduler`, or correct it" in done.err
+
+
 def test_weights_that_cannot_be_downloaded_are_named_with_size_source_and_place(
     acqplan: Acqplan, photographs: Path, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
