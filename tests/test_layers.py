@@ -39,8 +39,8 @@ HOMES = {
     "sklearn": ("heads/", "evaluate/"),
     "sqlalchemy": ("campaign/store.py",),
     "fastapi": ("service/",),
-    "dask": ("evaluate/replay.py", "features/extract_dask.py"),
-    "distributed": ("evaluate/replay.py", "features/extract_dask.py"),
+    "dask": ("evaluate/benchmark/elsewhere.py", "features/extract_dask.py"),
+    "distributed": ("evaluate/benchmark/elsewhere.py", "features/extract_dask.py"),
     "pydantic": ("rig/spec", "service/"),
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))

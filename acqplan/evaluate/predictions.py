@@ -14,7 +14,7 @@ from acqplan.evaluate.clustered import ChiSquare, durkalski, interval, obuchowsk
 from acqplan.evaluate.mcnemar import McNemar, mcnemar
 from acqplan.evaluate.prediction_file import Prediction, check_pairs, read_predictions
 from acqplan.evaluate.records import Answer
-from acqplan.evaluate.verdict import answer, sentence
+from acqplan.evaluate.words import answer, sentence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +69,16 @@ class Comparison:
     def p_mcnemar(self) -> float:
         """McNemar's p as the thesis chooses it."""
         return self.mcnemar.p
+
+    @property
+    def p(self) -> float:
+        """What decides the verdict: there is one pair of heads, and the objects are all that varies."""
+        return self.p_object
+
+    @property
+    def n_seeds(self) -> int:
+        """One pair of heads."""
+        return 1
 
     @property
     def sentence(self) -> str:

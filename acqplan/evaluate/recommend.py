@@ -141,7 +141,7 @@ def recommend(
     if eye is None or live or not validate or len(task.test) == 0:
         return Recommendation(plan=plan, candidates=task.candidates, validation=None, sentences=())
     from acqplan.evaluate.validate import validate_run
-    from acqplan.evaluate.verdict import sentence
+    from acqplan.evaluate.words import sentence
 
     validation = validate_run(run, task.candidates, task.start, task.test, eye, progress=progress)
     sentences = tuple(sentence(verdict) for verdict in validation.verdicts)

@@ -10,6 +10,8 @@ from typing import Literal
 
 from acqplan.files import replacing
 
+ALPHA = 0.05
+
 Answer = Literal["better", "worse", "no difference found"]
 
 
@@ -43,13 +45,20 @@ class Verdict:
         b: The one it is compared with.
         budget: Images each was allowed.
         difference: Mean accuracy of ``a`` minus that of ``b``, over test objects, averaged over seeds.
-        ci95: 95 % interval of the difference, over objects.
-        p_object: Two-sided p of the sign-flip test on objects, corrected by Holm within the family.
+        ci95: 95 % interval of the difference, for other objects and other seeds, of this comparison alone.
+        p: Two-sided p for other objects and other seeds (`two_way`), corrected by Holm within the family; with
+            one seed that of ``p_object``.
+        p_object: Two-sided p of the sign-flip test on objects, corrected by Holm: conditional on these seeds.
+        p_equivalent: p that the difference is beyond the margin of equivalence (two one-sided tests).
         p_mcnemar: Two-sided p of McNemar's test on the images of the first seed, conditional on these objects.
+        p_obuchowski: p of Obuchowski's test on the same images, clustered by object.
+        p_durkalski: The same of Durkalski's.
         n01: Test images that only ``b`` classified correctly (first seed).
         n10: Test images that only ``a`` classified correctly (first seed).
         n_objects: Test objects.
-        verdict: The answer, from ``p_object`` at 0.05.
+        n_seeds: Seeds that both have.
+        verdict: The answer, from ``p`` at 0.05.
+        per_object: Difference of each test object, mean over seeds.
     """
 
     a: str
@@ -57,12 +66,18 @@ class Verdict:
     budget: int
     difference: float
     ci95: tuple[float, float]
+    p: float
     p_object: float
+    p_equivalent: float
     p_mcnemar: float
+    p_obuchowski: float
+    p_durkalski: float
     n01: int
     n10: int
     n_objects: int
+    n_seeds: int
     verdict: Answer
+    per_object: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

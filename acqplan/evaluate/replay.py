@@ -6,7 +6,7 @@ one door to pixels is `Capture`, and it is opened only for shots that a strategy
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -68,6 +68,19 @@ class Run:
     features: Float32[np.ndarray, "shots features"]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Failure:
+    """An arm whose strategy raised, or broke its contract.
+
+    Attributes:
+        arm: The arm.
+        error: What was raised.
+    """
+
+    arm: Arm
+    error: Exception
+
+
 def replay(
     arms: Sequence[Arm], candidates: Shots, start: History, capture: Capture | None, *, progress: Progress = SILENT
 ) -> list[Run]:
@@ -85,17 +98,42 @@ def replay(
         One run per arm, in order; none takes more than its budget.
 
     Raises:
-        StrategyError: If a strategy breaks its contract.
+        StrategyError: If a strategy breaks its contract. What a strategy raises is not caught.
     """
-    runs = [_nothing_yet(arm, candidates, start) for arm in arms]
+    ended = _rounds(arms, candidates, start, capture, _refuse, progress)
+    return [run for run in ended if isinstance(run, Run)]
+
+
+def attempt(
+    arms: Sequence[Arm], candidates: Shots, start: History, capture: Capture | None, *, progress: Progress = SILENT
+) -> list[Run | Failure]:
+    """The same, but an arm that fails leaves, and the others go on. Arguments are those of `replay`."""
+    return _rounds(arms, candidates, start, capture, lambda arm, error: Failure(arm=arm, error=error), progress)
+
+
+def _refuse(_: Arm, error: Exception) -> Failure:
+    raise error
+
+
+def _rounds(
+    arms: Sequence[Arm],
+    candidates: Shots,
+    start: History,
+    capture: Capture | None,
+    fail: Callable[[Arm, Exception], Failure],
+    progress: Progress,
+) -> list[Run | Failure]:
+    ended: list[Run | Failure] = [_nothing_yet(arm, candidates, start) for arm in arms]
     for number in range(1 + any(arm.pilot for arm in arms)):
-        choices = _choose_all(runs, candidates, start, number, progress)
-        taken = [candidates.take(choice.rows) for choice in choices]
+        steps = _choose_all(ended, candidates, start, number, fail, progress)
+        taken = [candidates.take(step.rows) if isinstance(step, Choice) else candidates.take([]) for step in steps]
         pilot = number == 0 and any(arm.pilot for arm in arms)
         seen = capture_all(taken, capture, progress=Titled(progress=progress, title="pilot" if pilot else "plan"))
-        steps = zip(runs, taken, choices, seen, strict=True)
-        runs = [_extend(run, shots, choice, features, number) for run, shots, choice, features in steps]
-    return runs
+        ended = [
+            _after(run, step, shots, features, number)
+            for run, step, shots, features in zip(ended, steps, taken, seen, strict=True)
+        ]
+    return ended
 
 
 def capture_all(
@@ -141,14 +179,30 @@ def _nothing_yet(arm: Arm, candidates: Shots, start: History) -> Run:
 
 
 def _choose_all(
-    runs: Sequence[Run], candidates: Shots, start: History, number: int, progress: Progress
-) -> list[Choice]:
-    choices = []
+    runs: Sequence[Run | Failure],
+    candidates: Shots,
+    start: History,
+    number: int,
+    fail: Callable[[Arm, Exception], Failure],
+    progress: Progress,
+) -> list[Choice | Failure]:
+    choices: list[Choice | Failure] = []
     with progress.task("planning", len(runs)) as advance:
         for run in runs:
-            choices.append(_choose(run, candidates, start, number))
+            choices.append(_choose_or_fail(run, candidates, start, number, fail))
             advance(1)
     return choices
+
+
+def _choose_or_fail(
+    run: Run | Failure, candidates: Shots, start: History, number: int, fail: Callable[[Arm, Exception], Failure]
+) -> Choice | Failure:
+    if isinstance(run, Failure):
+        return run
+    try:
+        return _choose(run, candidates, start, number)
+    except Exception as error:  # whatever a strategy of somebody else's raises
+        return fail(run.arm, error)
 
 
 def _choose(run: Run, candidates: Shots, start: History, number: int) -> Choice:
@@ -184,6 +238,14 @@ def is_among(shots: Shots, others: Shots) -> Bool[np.ndarray, " shots"]:
         return np.zeros(len(shots), dtype=bool)
     _, inverse = distinct(others.join(shots))
     return np.isin(inverse[len(others) :], inverse[: len(others)])
+
+
+def _after(
+    run: Run | Failure, step: Choice | Failure, shots: Shots, features: Float32[np.ndarray, "new features"], number: int
+) -> Run | Failure:
+    if isinstance(step, Failure):
+        return step
+    return run if isinstance(run, Failure) else _extend(run, shots, step, features, number)
 
 
 def _extend(run: Run, shots: Shots, choice: Choice, features: Float32[np.ndarray, "new features"], number: int) -> Run:

@@ -1,20 +1,20 @@
-"""Verdicts: one strategy against its opponents, in numbers and in words."""
+"""Verdicts: one strategy against its opponents, in numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from acqplan.errors import UsageError
-from acqplan.evaluate.clustered import holm, interval, sign_flip
+from acqplan.evaluate.clustered import durkalski, holm, obuchowski, sign_flip
 from acqplan.evaluate.mcnemar import mcnemar
-from acqplan.evaluate.records import Answer, Verdict
-
-ALPHA = 0.05
+from acqplan.evaluate.power import MARGIN
+from acqplan.evaluate.records import Verdict
+from acqplan.evaluate.two_way import TwoWay, two_way
+from acqplan.evaluate.words import answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -31,36 +31,42 @@ class Outcome:
     correct: Mapping[int, Bool[np.ndarray, " images"]]
 
 
-class Finding(Protocol):
-    """What a sentence can be made of: a `Verdict`, or a comparison of two files of predictions."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Pair:
+    """Two strategies at one budget, paired by seed.
+
+    Attributes:
+        a: The strategy asked about.
+        b: The one it is compared with.
+        budget: Images each was allowed.
+        differences: Accuracy of ``a`` minus that of ``b`` for each object and seed, NaN where it was not tested,
+            shape ``[objects, seeds]``; every object and seed has a number.
+        objects: Names of the objects.
+        correct_a: Whether ``a`` classified each image of the first seed correctly, shape ``[images]``.
+        correct_b: The same of ``b``.
+        image_objects: Object of each of these images, any numbers, shape ``[images]``.
+    """
+
+    a: str
+    b: str
+    budget: int
+    differences: Float[np.ndarray, "objects seeds"]
+    objects: tuple[str, ...]
+    correct_a: Bool[np.ndarray, " images"]
+    correct_b: Bool[np.ndarray, " images"]
+    image_objects: Int[np.ndarray, " images"]
 
     @property
-    def a(self) -> str: ...  # noqa: D102
-    @property
-    def b(self) -> str: ...  # noqa: D102
-    @property
-    def difference(self) -> float: ...  # noqa: D102
-    @property
-    def ci95(self) -> tuple[float, float]: ...  # noqa: D102
-    @property
-    def p_object(self) -> float: ...  # noqa: D102
-    @property
-    def p_mcnemar(self) -> float: ...  # noqa: D102
-    @property
-    def n01(self) -> int: ...  # noqa: D102
-    @property
-    def n10(self) -> int: ...  # noqa: D102
-    @property
-    def n_objects(self) -> int: ...  # noqa: D102
-    @property
-    def verdict(self) -> Answer: ...  # noqa: D102
+    def object_means(self) -> Float[np.ndarray, " objects"]:
+        """Difference of each object, mean over seeds."""
+        return np.nanmean(self.differences, axis=1)
 
 
 def judge(mine: Outcome, opponents: Sequence[Outcome], *, budget: int, objects: Sequence[str]) -> list[Verdict]:
     """Compare one strategy with its opponents: a family of comparisons, corrected by Holm.
 
-    Differences are paired by seed and averaged over the seeds that both have; the unit of the test
-    and of the interval is the object. McNemar's test sees the images of the smallest common seed.
+    Differences are paired by seed over the seeds that both have. McNemar's test sees the images of the smallest
+    common seed.
 
     Args:
         mine: The strategy asked about.
@@ -74,46 +80,48 @@ def judge(mine: Outcome, opponents: Sequence[Outcome], *, budget: int, objects: 
     Raises:
         UsageError: If two strategies have no seed in common, or another number of images than ``objects``.
     """
-    names = np.asarray(objects)
-    per_object = [_per_object(_mean_difference(mine, opponent, len(names)), names) for opponent in opponents]
-    corrected = holm([sign_flip(differences) for differences in per_object])
+    names, places = np.unique(np.asarray(objects), return_inverse=True)
+    return judge_pairs([_pair(mine, opponent, budget, tuple(map(str, names)), places) for opponent in opponents])
+
+
+def judge_pairs(pairs: Sequence[Pair], *, margin: float = MARGIN) -> list[Verdict]:
+    """Judge a family of comparisons: p over objects and seeds, corrected by Holm; images beside it.
+
+    With one seed nothing is known of other seeds, and p is that of the sign-flip test on objects.
+
+    Args:
+        pairs: The family.
+        margin: Differences of accuracy up to this count as equal.
+    """
+    means = [two_way(pair.differences) for pair in pairs]
+    by_object = holm([sign_flip(pair.object_means) for pair in pairs])
+    one_seed = [pair.differences.shape[1] == 1 for pair in pairs]
+    raw = [sign_flip(p.object_means) if alone else m.p for p, m, alone in zip(pairs, means, one_seed, strict=True)]
     return [
-        _verdict(mine, opponent, budget, differences, p)
-        for opponent, differences, p in zip(opponents, per_object, corrected, strict=True)
+        _verdict(pair, mean, p=p, p_object=p_object, margin=margin)
+        for pair, mean, p, p_object in zip(pairs, means, holm(raw), by_object, strict=True)
     ]
 
 
-def answer(difference: float, p: float) -> Answer:
-    """The verdict that a difference and its p speak for, at .05."""
-    if p >= ALPHA or difference == 0.0:
-        return "no difference found"
-    return "better" if difference > 0 else "worse"
-
-
-def sentence(finding: Finding) -> str:
-    """A verdict in plain words, with effect, interval, p, number of objects, and what the images alone would say."""
-    points, (low, high) = 100.0 * finding.difference, (100.0 * end for end in finding.ci95)
-    over = f"over {finding.n_objects} object{'s' if finding.n_objects != 1 else ''}"
-    evidence = f"95 % interval {_signed(low)} to {_signed(high)}; p {_p(finding.p_object)} {over}"
-    if finding.verdict == "no difference found":
-        text = f"no difference found between {finding.a} and {finding.b} ({_plus(points)} points, {evidence})"
-    else:
-        text = f"{finding.a} is {finding.verdict} than {finding.b} by {abs(points):.1f} points ({evidence})"
-    return text + "".join(f"; {remark}" for remark in _remarks(finding))
-
-
-def _mean_difference(mine: Outcome, opponent: Outcome, n_images: int) -> Float[np.ndarray, " images"]:
-    total = np.zeros(n_images)
+def _pair(mine: Outcome, opponent: Outcome, budget: int, names: tuple[str, ...], places: np.ndarray) -> Pair:
     seeds = _common_seeds(mine, opponent)
-    for seed in seeds:
-        for name, correct in ((mine.name, mine.correct[seed]), (opponent.name, opponent.correct[seed])):
-            if correct.shape != (n_images,):
-                raise UsageError(
-                    f"'{name}' was judged on {len(correct):,} images, seed {seed}, but {n_images:,} have an object",
-                    "judge all strategies on the same images",
-                )
-        total += mine.correct[seed].astype(np.float64) - opponent.correct[seed]
-    return total / len(seeds)
+    for arm in (mine, opponent):
+        _check_lengths(arm, seeds, len(places))
+    counts = np.bincount(places)
+    columns = [
+        np.bincount(places, weights=mine.correct[seed].astype(np.float64) - opponent.correct[seed]) / counts
+        for seed in seeds
+    ]
+    return Pair(
+        a=mine.name,
+        b=opponent.name,
+        budget=budget,
+        differences=np.stack(columns, axis=1),
+        objects=names,
+        correct_a=mine.correct[seeds[0]],
+        correct_b=opponent.correct[seeds[0]],
+        image_objects=places,
+    )
 
 
 def _common_seeds(mine: Outcome, opponent: Outcome) -> list[int]:
@@ -123,69 +131,42 @@ def _common_seeds(mine: Outcome, opponent: Outcome) -> list[int]:
     return seeds
 
 
-def _per_object(values: Float[np.ndarray, " images"], objects: np.ndarray) -> Float[np.ndarray, " objects"]:
-    """Mean over the images of each object, objects sorted by name."""
-    _, places = np.unique(objects, return_inverse=True)
-    return np.bincount(places, weights=values) / np.bincount(places)
+def _check_lengths(arm: Outcome, seeds: Sequence[int], n_images: int) -> None:
+    for seed in seeds:
+        if arm.correct[seed].shape != (n_images,):
+            raise UsageError(
+                f"'{arm.name}' was judged on {len(arm.correct[seed]):,} images, seed {seed}, but {n_images:,} have an "
+                "object",
+                "judge all strategies on the same images",
+            )
 
 
-def _verdict(
-    mine: Outcome, opponent: Outcome, budget: int, differences: Float[np.ndarray, " objects"], p_object: float
-) -> Verdict:
-    first = _common_seeds(mine, opponent)[0]
-    images = mcnemar(mine.correct[first], opponent.correct[first])
-    difference = float(differences.mean())
+def _verdict(pair: Pair, mean: TwoWay, *, p: float, p_object: float, margin: float) -> Verdict:
+    images = mcnemar(pair.correct_a, pair.correct_b)
+    n01, n10, n = _counts(pair)
     return Verdict(
-        a=mine.name,
-        b=opponent.name,
-        budget=budget,
-        difference=difference,
-        ci95=interval(differences),
+        a=pair.a,
+        b=pair.b,
+        budget=pair.budget,
+        difference=mean.mean,
+        ci95=(max(mean.low, -1.0), min(mean.high, 1.0)),
+        p=p,
         p_object=p_object,
+        p_equivalent=mean.p_within(margin),
         p_mcnemar=images.p,
+        p_obuchowski=obuchowski(n01, n10).p,
+        p_durkalski=durkalski(n01, n10, n).p,
         n01=images.n01,
         n10=images.n10,
-        n_objects=len(differences),
-        verdict=answer(difference, p_object),
+        n_objects=len(pair.objects),
+        n_seeds=pair.differences.shape[1],
+        verdict=answer(mean.mean, p),
+        per_object=dict(zip(pair.objects, map(float, pair.object_means), strict=True)),
     )
 
 
-def _remarks(finding: Finding) -> list[str]:
-    """Where tests and interval seem to disagree: that they do, and why."""
-    remarks = []
-    found = finding.verdict != "no difference found"
-    if not found and 2.0 / 2.0**finding.n_objects >= ALPHA:
-        remarks.append(f"with {finding.n_objects} objects no difference could be found at .05, however large")
-    elif not found and not finding.ci95[0] <= 0.0 <= finding.ci95[1]:
-        remarks.append("the interval is that of this comparison alone, p is corrected for all comparisons")
-    images = answer(float(finding.n10 - finding.n01), finding.p_mcnemar)
-    if images != finding.verdict:
-        remarks.append(_disagreement(finding, images))
-    return remarks
-
-
-def _disagreement(finding: Finding, images: Answer) -> str:
-    if images == "no difference found":
-        return f"McNemar's test on one pair of heads does not see it (p {_p(finding.p_mcnemar)})"
-    return (
-        f"McNemar's test on images says {images} (p {_p(finding.p_mcnemar)}), but images of one object are not "
-        "independent: that holds for these heads on these objects and not for new ones"
-    )
-
-
-def _p(p: float) -> str:
-    """A p-value as journals print it: without the leading zero, three decimals."""
-    if p < 0.0005:
-        return "< .001"
-    return "= 1" if p > 0.9995 else f"= {p:.3f}".replace("0.", ".")
-
-
-def _signed(points: float) -> str:
-    """One decimal, a true minus sign, no negative zero."""
-    text = f"{points:.1f}"
-    return "0.0" if text == "-0.0" else text.replace("-", "−")
-
-
-def _plus(points: float) -> str:
-    text = _signed(points)
-    return text if text.startswith("−") or text == "0.0" else f"+{text}"
+def _counts(pair: Pair) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Images of each object that only ``b``, that only ``a`` got right, and all."""
+    _, places = np.unique(pair.image_objects, return_inverse=True)
+    only_b, only_a = (~pair.correct_a & pair.correct_b), (pair.correct_a & ~pair.correct_b)
+    return np.bincount(places, weights=only_b), np.bincount(places, weights=only_a), np.bincount(places)

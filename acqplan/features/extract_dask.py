@@ -35,7 +35,7 @@ class Cluster:
         self.open = ExitStack()
 
     def __enter__(self) -> Self:
-        self.client = self.open.enter_context(_connected(self.address))
+        self.client = self.open.enter_context(connected(self.address))
         self.size = len(self.client.nthreads())
         if not self.size:
             self.open.close()
@@ -75,7 +75,12 @@ class _Sent:
         return features
 
 
-def _connected(address: str) -> Any:
+def connected(address: str) -> Any:
+    """A client of the scheduler at an address, e.g. ``tcp://10.0.0.1:8786``.
+
+    Raises:
+        MissingError: If dask is not installed, or no scheduler is there.
+    """
     if importlib.util.find_spec("distributed") is None:
         raise MissingError("a cluster needs dask, which is not installed", "pip install 'acqplan[dask]'")
     from dask.distributed import Client

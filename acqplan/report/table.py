@@ -227,7 +227,7 @@ def comparison_table(
         emphasised: The strategy of the plan.
     """
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    heads = ("strategy", "images", "accuracy\n%", "difference\npoints", "p\nobjects", "p\nMcNemar", "verdict")
+    heads = ("strategy", "images", "accuracy\n%", "difference\npoints", "p", "p\nMcNemar", "verdict")
     for head in heads:
         table.add_column(head, justify="left" if head in ("strategy", "verdict") else "right", no_wrap=True)
     verdicts = {verdict.b: verdict for verdict in validation.verdicts if verdict.a == emphasised}
@@ -248,7 +248,7 @@ def _comparison_row(arm: Arm, verdict: Verdict | None) -> list[Text]:
         return [*cells, *(Text("–"),) * 3, Text("")]
     low, high = map(points, verdict.ci95)
     difference = f"{points(verdict.difference)}\n{low} to {high}"
-    p_values = [Text(p_text(verdict.p_object)), Text(p_text(verdict.p_mcnemar))]
+    p_values = [Text(p_text(verdict.p)), Text(p_text(verdict.p_mcnemar))]
     return [*cells, Text(difference), *p_values, Text(_answer(verdict), style=ANSWER_STYLES[verdict.verdict])]
 
 
@@ -262,8 +262,8 @@ def _footnote(validation: Validation, emphasised: str) -> str:
     n_objects, n_seeds = (final[0].n_objects, final[0].n_seeds) if final else (0, 0)
     return (
         f"Accuracy on {n_objects} new objects, mean of {n_seeds} seed{'s' * (n_seeds != 1)}, ± and difference with "
-        f"95 % intervals over objects; difference: {printable(emphasised)} minus the other. p objects: sign-flip test, "
-        "Holm-corrected; it decides the verdict. p McNemar: on images, conditional on these objects."
+        f"95 % intervals; difference: {printable(emphasised)} minus the other. p: for other objects and other seeds, "
+        "Holm-corrected; it decides the verdict. p McNemar: on images, conditional on these objects and heads."
     )
 
 

@@ -93,8 +93,10 @@ def check_choice(choice: Choice, candidates: Shots, n: int, *, strategy: Strateg
     Raises:
         StrategyError: If rows are unknown, repeated, too few or too many, or gains are not finite.
     """
-    count = len(choice.rows)
-    wrong = _broken_clause(choice, candidates, n, count, strategy.exact)
+    if not isinstance(choice, Choice) or not isinstance(choice.rows, np.ndarray):
+        wrong = f"returned a {type(choice).__name__} without an array of rows, not a Choice"
+    else:
+        wrong = _broken_clause(choice, candidates, n, len(choice.rows), strategy.exact)
     if wrong:
         raise StrategyError(f"strategy '{strategy.name}' {wrong}", "this is a defect of the strategy")
     return choice

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar as outside_mcnemar
+from statsmodels.stats.multitest import multipletests
 
 from acqplan.errors import UsageError
 from acqplan.evaluate import clustered
@@ -87,6 +88,34 @@ def test_published_statistics_of_the_thyroid_data() -> None:
     assert round(obuchowski(b, c).statistic, 2) == 2.86
     assert round(durkalski(b, c, n).statistic, 2) == 2.32
     assert (int(b.sum()), int(c.sum())) == (1, 7)
+    total = outside_mcnemar([[0, b.sum()], [c.sum(), 0]], exact=False, correction=False)
+    assert total.statistic == pytest.approx(4.5)  # also reported by Durkalski et al.
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_swapping_classifiers_and_shuffling_objects_change_no_clustered_test(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    n = random.integers(5, 30, size=8)
+    n01, n10 = random.binomial(n, 0.2), random.binomial(n, 0.3)
+    order = random.permutation(8)
+    for one, other in (
+        (obuchowski(n01, n10), obuchowski(n10, n01)),
+        (obuchowski(n01, n10), obuchowski(n01[order], n10[order])),
+        (durkalski(n01, n10, n), durkalski(n10, n01, n)),
+        (durkalski(n01, n10, n), durkalski(n01[order], n10[order], n[order])),
+        (durkalski(n01, n10, n), durkalski(7 * n01, 7 * n10, 7 * n)),
+    ):
+        assert one.p == pytest.approx(other.p)
+    differences = (n10 - n01) / n
+    assert sign_flip(differences) == sign_flip(-differences[order])
+
+
+def test_clustered_tests_of_equal_sizes_are_bounded_functions_of_t_over_objects() -> None:
+    """Below K - 1 and K for K objects, however large t: that is why they seldom reject with few objects."""
+    n01, n10 = np.array([3, 0, 2, 5, 1]), np.array([1, 4, 2, 9, 6])
+    t = float(stats.ttest_1samp(n10 - n01, 0.0).statistic)
+    assert obuchowski(n01, n10).statistic == pytest.approx(4 * t**2 / (4 + t**2))
+    assert durkalski(n01, n10, np.full(5, 20)).statistic == pytest.approx(5 * t**2 / (4 + t**2))
 
 
 def test_durkalski_with_equal_sizes_is_obuchowski_without_its_factor() -> None:
@@ -168,6 +197,17 @@ def test_differences_that_are_none_are_refused(wrong: np.ndarray) -> None:
     for test in (sign_flip, interval):
         with pytest.raises(UsageError, match="one finite number"):
             test(wrong)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_agrees_with_statsmodels(p_values: list[float]) -> None:
+    assert holm(p_values) == pytest.approx(list(multipletests(p_values, method="holm")[1]), rel=1e-12)
+
+
+def test_p_values_that_are_none_are_refused_by_holm() -> None:
+    for wrong in (float("nan"), -0.1, 1.1):
+        with pytest.raises(UsageError, match="between 0 and 1"):
+            holm([0.5, wrong])
 
 
 def test_holm_by_hand() -> None:

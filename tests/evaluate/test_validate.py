@@ -84,7 +84,8 @@ def test_validation_json_has_the_agreed_keys(result: Recommendation, tmp_path: P
     assert set(document) == {"records", "verdicts"}
     assert {"strategy", "budget", "seed", "accuracy", "per_object"} <= set(document["records"][0])
     assert set(document["verdicts"][0]) == {
-        "a", "b", "budget", "difference", "ci95", "p_object", "p_mcnemar", "n01", "n10", "n_objects", "verdict",
+        "a", "b", "budget", "difference", "ci95", "p", "p_object", "p_equivalent", "p_mcnemar", "p_obuchowski",
+        "p_durkalski", "n01", "n10", "n_objects", "n_seeds", "verdict", "per_object",
     }  # fmt: skip
 
 

@@ -9,7 +9,9 @@ from acqplan.errors import UsageError
 from acqplan.evaluate.clustered import holm, sign_flip
 from acqplan.evaluate.mcnemar import mcnemar
 from acqplan.evaluate.records import Verdict
-from acqplan.evaluate.verdict import Outcome, judge, sentence
+from acqplan.evaluate.two_way import two_way
+from acqplan.evaluate.verdict import Outcome, judge
+from acqplan.evaluate.words import sentence
 
 N_OBJECTS, N_IMAGES = 12, 50
 OBJECTS = [f"o-{number:02d}" for number in range(N_OBJECTS) for _ in range(N_IMAGES)]
@@ -25,7 +27,7 @@ AUTO = outcome("auto", 0.9)
 OTHERS = [outcome("even", 0.7), outcome("lattice", 0.9), outcome("oracle", 0.97)]
 
 
-def test_answers_go_with_the_sign_and_p_of_objects() -> None:
+def test_answers_go_with_the_sign_and_p() -> None:
     found = judge(AUTO, OTHERS, budget=810, objects=OBJECTS)
     assert [verdict.verdict for verdict in found] == ["better", "no difference found", "worse"]
     assert [(verdict.a, verdict.b, verdict.budget) for verdict in found] == [
@@ -40,15 +42,21 @@ def test_answers_go_with_the_sign_and_p_of_objects() -> None:
 
 def test_numbers_are_those_of_the_tests_done_by_hand() -> None:
     found = judge(AUTO, OTHERS, budget=810, objects=OBJECTS)
-    shares = [
-        np.mean([AUTO.correct[s].astype(float) - other.correct[s] for s in (0, 1, 2)], axis=0).reshape(N_OBJECTS, -1)
+    tables = [
+        np.stack([AUTO.correct[s].astype(float) - other.correct[s] for s in (0, 1, 2)])
+        .reshape(3, N_OBJECTS, -1)
+        .mean(axis=2)
+        .T
         for other in OTHERS
     ]
-    expected = holm([sign_flip(share.mean(axis=1)) for share in shares])
-    for verdict, share, p, other in zip(found, shares, expected, OTHERS, strict=True):
+    by_object = holm([sign_flip(table.mean(axis=1)) for table in tables])
+    expected = holm([two_way(table).p for table in tables])
+    for verdict, table, p, p_object, other in zip(found, tables, expected, by_object, OTHERS, strict=True):
         images = mcnemar(AUTO.correct[0], other.correct[0])
-        assert verdict.difference == pytest.approx(share.mean())
-        assert verdict.p_object == pytest.approx(p)
+        assert verdict.difference == pytest.approx(table.mean())
+        assert verdict.p == pytest.approx(p)
+        assert verdict.p_object == pytest.approx(p_object)
+        assert verdict.per_object == pytest.approx(dict(zip(sorted(set(OBJECTS)), table.mean(axis=1), strict=True)))
         assert (verdict.p_mcnemar, verdict.n01, verdict.n10) == (images.p, images.n01, images.n10)
 
 
@@ -68,6 +76,7 @@ def test_objects_count_equally_and_their_order_does_not_matter() -> None:
     other = judge(shuffled[0], shuffled[1:], budget=9, objects=[OBJECTS[row] for row in order])[0]
     assert other.difference == pytest.approx(one.difference)
     assert other.p_object == one.p_object
+    assert other.p == pytest.approx(one.p)
     right, wrong = np.array([True] * 9 + [False]), np.array([False] * 9 + [True])
     uneven = judge(
         Outcome(name="a", correct={0: right}),
@@ -82,6 +91,7 @@ def test_more_opponents_make_p_no_smaller() -> None:
     alone = judge(AUTO, OTHERS[1:2], budget=9, objects=OBJECTS)[0]
     among = judge(AUTO, OTHERS, budget=9, objects=OBJECTS)[1]
     assert among.p_object >= alone.p_object
+    assert among.p >= alone.p
     assert judge(AUTO, [], budget=9, objects=OBJECTS) == []
 
 
@@ -98,32 +108,39 @@ PLAIN = Verdict(
     budget=810,
     difference=0.031,
     ci95=(0.012, 0.05),
-    p_object=0.002,
+    p=0.002,
+    p_object=0.001,
+    p_equivalent=0.9,
     p_mcnemar=0.0001,
+    p_obuchowski=0.01,
+    p_durkalski=0.01,
     n01=10,
     n10=90,
     n_objects=25,
+    n_seeds=5,
     verdict="better",
+    per_object={},
 )
 NONE = replace(
-    PLAIN, difference=0.004, ci95=(-0.006, 0.014), p_object=0.4, p_mcnemar=0.3, verdict="no difference found"
+    PLAIN, difference=0.004, ci95=(-0.006, 0.014), p=0.4, p_object=0.4, p_mcnemar=0.3, verdict="no difference found"
 )
 
 
 def test_sentence_of_a_difference() -> None:
-    expected = "auto is better than even by 3.1 points (95 % interval 1.2 to 5.0; p = .002 over 25 objects)"
+    expected = "auto is better than even by 3.1 points (95 % interval 1.2 to 5.0; p = .002 over 25 objects and 5 seeds)"
     assert sentence(PLAIN) == expected
-    worse = replace(PLAIN, difference=-0.031, ci95=(-0.05, -0.012), verdict="worse", n01=90, n10=10, p_object=1e-9)
+    worse = replace(PLAIN, difference=-0.031, ci95=(-0.05, -0.012), verdict="worse", n01=90, n10=10, p=1e-9)
     assert sentence(worse) == (
-        "auto is worse than even by 3.1 points (95 % interval −5.0 to −1.2; p < .001 over 25 objects)"
+        "auto is worse than even by 3.1 points (95 % interval −5.0 to −1.2; p < .001 over 25 objects and 5 seeds)"
     )
 
 
 def test_sentence_of_no_difference() -> None:
     assert sentence(NONE) == (
-        "no difference found between auto and even (+0.4 points, 95 % interval −0.6 to 1.4; p = .400 over 25 objects)"
+        "no difference found between auto and even (+0.4 points, 95 % interval −0.6 to 1.4; p = .400 over 25 objects "
+        "and 5 seeds)"
     )
-    zero = replace(NONE, difference=-0.0001, ci95=(-0.0001, 0.0001), p_object=1.0, n_objects=7)
+    zero = replace(NONE, difference=-0.0001, ci95=(-0.0001, 0.0001), p=1.0, n_objects=7, n_seeds=1)
     assert "(0.0 points, 95 % interval 0.0 to 0.0; p = 1 over 7 objects)" in sentence(zero)
 
 
@@ -140,10 +157,36 @@ def test_sentence_says_where_one_pair_of_heads_does_not_show_the_difference() ->
 
 
 def test_sentence_says_when_no_number_of_images_could_have_decided() -> None:
-    assert "with 5 objects no difference could be found" in sentence(replace(NONE, n_objects=5))
-    assert "could be found" not in sentence(replace(NONE, n_objects=6))
+    assert "with 5 objects no difference could be found" in sentence(replace(NONE, n_objects=5, n_seeds=1))
+    assert "could be found" not in sentence(replace(NONE, n_objects=6, n_seeds=1))
 
 
 def test_sentence_explains_an_interval_that_leaves_out_zero() -> None:
-    text = sentence(replace(NONE, ci95=(0.001, 0.02), p_object=0.08))
+    text = sentence(replace(NONE, ci95=(0.001, 0.02), p=0.08))
     assert "p is corrected for all comparisons" in text
+
+
+def test_sentence_says_where_objects_alone_would_tell_two_rules_apart() -> None:
+    text = sentence(replace(NONE, p=0.2, p_object=0.01))
+    assert "the objects alone would tell them apart (p = .010), but two seeds of one rule differ as much" in text
+    assert "the objects alone" not in sentence(replace(NONE, p=0.2, p_object=0.01, n_seeds=1))
+
+
+def test_one_seed_is_judged_by_the_objects() -> None:
+    one = [replace(arm, correct={0: arm.correct[0]}) for arm in (AUTO, *OTHERS)]
+    for verdict in judge(one[0], one[1:], budget=9, objects=OBJECTS):
+        assert (verdict.p, verdict.n_seeds) == (verdict.p_object, 1)
+
+
+def test_two_copies_of_a_rule_whose_heads_differ_are_not_told_apart() -> None:
+    random = np.random.default_rng(0)
+    verdicts = []
+    for _ in range(60):
+        luck = {name: random.normal(0.0, 0.03, size=4) for name in "ab"}  # what a head is off on all objects
+        arms = [
+            Outcome(name=name, correct={s: random.random(len(OBJECTS)) < 0.8 + luck[name][s] for s in range(4)})
+            for name in "ab"
+        ]
+        verdicts += judge(arms[0], arms[1:], budget=9, objects=OBJECTS)
+    assert np.mean([verdict.p_object < 0.05 for verdict in verdicts]) > 0.3
+    assert np.mean([verdict.p < 0.05 for verdict in verdicts]) <= 0.1

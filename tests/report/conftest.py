@@ -113,12 +113,18 @@ def _some_verdict(difference: np.ndarray, opponent: str) -> Verdict:
         budget=BUDGETS[-1],
         difference=mean,
         ci95=(mean - half, mean + half),
+        p=0.0004 if answer == "better" else 0.21,
         p_object=0.0004 if answer == "better" else 0.21,
+        p_equivalent=0.3,
         p_mcnemar=0.00002,
+        p_obuchowski=0.01,
+        p_durkalski=0.01,
         n01=901,
         n10=1744,
         n_objects=len(difference),
+        n_seeds=5,
         verdict=answer,
+        per_object={f"toy-{number:02d}": float(value) for number, value in enumerate(difference)},
     )
 
 

@@ -1,0 +1,1 @@
+"""Benchmarks of strategies: strategies x budgets x seeds x object splits, paired by seed, resumable."""

@@ -1,0 +1,108 @@
+"""One block of a benchmark: every strategy and budget of one seed on one split, heads trained in one batch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from acqplan.errors import AcqplanError
+from acqplan.evaluate.benchmark.design import Block, Design, seed_of, strategy_of
+from acqplan.evaluate.benchmark.material import Material
+from acqplan.evaluate.replay import Arm, Failure, Run, attempt, joined_history
+from acqplan.evaluate.validate import train_on
+from acqplan.heads.linear import predict_all
+from acqplan.strategy.base import History, Strategy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class BlockResult:
+    """What came out of a block; cells in the order of `Design.cells`.
+
+    Attributes:
+        block: Which it was.
+        images: Images each cell took, 0 if it failed, shape ``[cells]``.
+        failures: Why each cell failed; empty for one that did not.
+        correct: Whether each test shot was classified correctly, shape ``[cells, tests]``.
+        test_rows: Rows of the test shots among all shots of the rig, shape ``[tests]``.
+        taken: Rows of the shots that each strategy took under the primary budget, in order.
+        seconds: Time spent on planning, on heads, and altogether.
+    """
+
+    block: Block
+    images: Int[np.ndarray, " cells"]
+    failures: tuple[str, ...]
+    correct: Bool[np.ndarray, "cells tests"]
+    test_rows: Int[np.ndarray, " tests"]
+    taken: Mapping[str, Int[np.ndarray, " images"]]
+    seconds: Mapping[str, float]
+
+
+def run_block(material: Material, design: Design, block: Block, *, device: str = "cpu") -> BlockResult:
+    """Replay, train and judge every cell of a block: a pure function, times excepted.
+
+    Args:
+        material: All shots of the rig with their features. A strategy is shown those of its own captures only.
+        design: The design.
+        block: Which of its blocks.
+        device: Where heads are trained.
+    """
+    began = time.perf_counter()
+    train, test = design.sides(block)
+    pool, test_rows = material.of(train), material.rows_of(test)
+    ended = attempt(_arms(design, block, len(train)), pool.shots, History.empty(pool.shots), pool)
+    planned = time.perf_counter()
+    runs = [(cell, run) for cell, run in enumerate(ended) if isinstance(run, Run)]
+    correct = np.zeros((len(ended), len(test_rows)), dtype=np.bool_)
+    start = History.empty(pool.shots)
+    if runs:
+        heads = train_on([joined_history(start, run) for _, run in runs], device=device)
+        predicted = predict_all(heads, material.features[test_rows])
+        correct[[cell for cell, _ in runs]] = predicted == material.shots.class_rows[test_rows]
+    done = time.perf_counter()
+    return BlockResult(
+        block=block,
+        images=np.array([len(run.shots) if isinstance(run, Run) else 0 for run in ended], dtype=np.int64),
+        failures=tuple(_reason(run) for run in ended),
+        correct=correct,
+        test_rows=test_rows,
+        taken=_taken(design, ended, material),
+        seconds={"planning": planned - began, "heads": done - planned, "altogether": done - began},
+    )
+
+
+def _arms(design: Design, block: Block, n_objects: int) -> list[Arm]:
+    rules = {name: strategy_of(name) for name in design.strategies}
+    return [
+        Arm(
+            strategy=rules[name],
+            budget=budget,
+            seed=seed_of(name, block.seed),
+            pilot=_pilot(rules[name], design.pilot_share, budget, n_objects),
+        )
+        for name, budget in design.cells
+    ]
+
+
+def _pilot(rule: Strategy, share: float, budget: int, n_objects: int) -> int:
+    """A strategy that learns pays a pilot from its budget; for others one round is as good as two."""
+    pilot = max(round(share * budget), n_objects)
+    return pilot if getattr(rule, "learns", False) and pilot < budget else 0
+
+
+def _reason(run: Run | Failure) -> str:
+    if isinstance(run, Run):
+        return ""
+    kind = "" if isinstance(run.error, AcqplanError) else f"{type(run.error).__name__}: "
+    return f"{kind}{run.error}" or type(run.error).__name__
+
+
+def _taken(design: Design, ended: Sequence[Run | Failure], material: Material) -> dict[str, Int[np.ndarray, " images"]]:
+    return {
+        name: material.places(run.shots)
+        for (name, budget), run in zip(design.cells, ended, strict=True)
+        if budget == design.primary_budget and isinstance(run, Run)
+    }
