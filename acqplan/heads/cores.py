@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TypeVar
 
 import torch
@@ -27,19 +27,26 @@ def one_core_each() -> Iterator[None]:
 
 
 def side_by_side(
-    function: Callable[[Item], Result], items: Sequence[Item], *, device: str
+    function: Callable[[Item], Result], items: Sequence[Item], *, device: str, cores: int | None = None
 ) -> Iterator[tuple[Item, Result]]:
     """Apply a function to items, on a processor one core each, on other devices one after the other.
 
     Small tensor programs scale with cores this way; with one program on all cores, its threads wait for each
     other at every operation.
 
+    Args:
+        function: What to do with an item.
+        items: The items.
+        device: Kind of device that the function computes on.
+        cores: Cores it may use; by default all that this process may.
+
     Yields:
         Each item with its result, in the order in which they are done.
     """
-    workers = min(available_cores(), len(items)) if device == "cpu" else 1
+    workers = min(cores or available_cores(), len(items)) if device == "cpu" else 1
     if workers <= 1:
-        yield from ((item, function(item)) for item in items)
+        with one_core_each() if cores == 1 else nullcontext():
+            yield from ((item, function(item)) for item in items)
         return
     with one_core_each(), ThreadPoolExecutor(workers, thread_name_prefix="heads") as pool:
         futures = {pool.submit(function, item): item for item in items}

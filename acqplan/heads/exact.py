@@ -16,7 +16,8 @@ from acqplan.heads.check import check_pool
 from acqplan.heads.cores import side_by_side
 from acqplan.heads.folds import NEVER, object_folds, out_of_object_loss
 from acqplan.heads.linear import Head
-from acqplan.heads.parts import Part, Pool, prepare_part, stack
+from acqplan.heads.parts import Part, Pool, prepare_folds, stack
+from acqplan.heads.polish import polish
 from acqplan.heads.solver import solve
 from acqplan.progress import SILENT, Progress
 
@@ -52,6 +53,7 @@ def train_heads(
     components: int = COMPONENTS,
     folds: int = FOLDS,
     device: str = "cpu",
+    cores: int | None = None,
     progress: Progress = SILENT,
 ) -> list[Head]:
     """Train one head on each of many subsets of a pool.
@@ -74,6 +76,7 @@ def train_heads(
         components: Principal components kept at most.
         folds: Folds at most; with more objects a class, several are left out at once.
         device: Where to train, as torch names it.
+        cores: Processor cores to use; by default all that this process may.
         progress: Hears of each head trained.
 
     Returns:
@@ -92,7 +95,9 @@ def train_heads(
     heads: dict[int, Head] = {}
     with progress.task("training heads", len(rows)) as advance:
         train = partial(_train_batch, pool, rows, settings)
-        for batch, trained in side_by_side(train, list(_batches(pool, rows, folds)), device=held.device.type):
+        for batch, trained in side_by_side(
+            train, list(_batches(pool, rows, folds)), device=held.device.type, cores=cores
+        ):
             heads.update(zip(batch, trained, strict=True))
             advance(len(batch))
     return [heads[number] for number in range(len(rows))]
@@ -161,7 +166,12 @@ def _train_batch(
 ) -> list[Head]:
     subsets = [every[number] for number in batch]
     numbers = [object_folds(pool.targets[rows], pool.groups[rows], settings.folds) for rows in subsets]
-    folds = [fold for subset, rows in enumerate(subsets) for fold in _folds(pool, subset, rows, numbers[subset])]
+    prepared = [prepare_folds(pool, rows, fold) for rows, fold in zip(subsets, numbers, strict=True)]
+    folds = [
+        _Fold(subset=subset, left=np.flatnonzero(numbers[subset] == number), part=part, outside=outside)
+        for subset, (_, parts) in enumerate(prepared)
+        for number, (part, outside) in enumerate(parts)
+    ]
     tables = [[_no_belief(pool, rows) for rows in subsets] for _ in settings.strengths]
     if folds:
         _fill_beliefs(pool, folds, settings, tables)
@@ -169,17 +179,7 @@ def _train_batch(
         _pick(pool, rows, numbers[subset], [table[subset] for table in tables], settings)
         for subset, rows in enumerate(subsets)
     ]
-    return _train_on_all(pool, subsets, picks)
-
-
-def _folds(
-    pool: Pool, subset: int, rows: Int[np.ndarray, " rows"], numbers: Int[np.ndarray, " rows"]
-) -> Iterator[_Fold]:
-    for number in range(int(numbers.max()) + 1):
-        left = np.flatnonzero(numbers == number)
-        part = prepare_part(pool, rows[numbers != number])
-        outside = part.preparation.apply(pool.features[torch.from_numpy(rows[left]).to(pool.features.device)])
-        yield _Fold(subset=subset, left=left, part=part, outside=outside)
+    return _train_on_all(pool, [whole for whole, _ in prepared], picks)
 
 
 def _no_belief(pool: Pool, rows: Int[np.ndarray, " rows"]) -> Float32[np.ndarray, "rows classes"]:
@@ -217,18 +217,21 @@ def _pick(
 
 
 def _train_on_all(
-    pool: Pool,
-    subsets: list[Int[np.ndarray, " rows"]],
-    picks: list[tuple[float, Float32[np.ndarray, "rows classes"]]],
+    pool: Pool, parts: list[Part], picks: list[tuple[float, Float32[np.ndarray, "rows classes"]]]
 ) -> list[Head]:
-    parts = [prepare_part(pool, rows) for rows in subsets]
+    every = stack(pool, parts)
+    # Without classes that none has: a head must be the same to the last bit, however many classes it is not about.
+    seen = every.present.any(dim=0)
+    problems = every.of_classes(seen)
+    start = problems.inputs.new_zeros(len(problems), int(seen.sum()), problems.inputs.shape[2])
+    strengths = torch.tensor([strength for strength, _ in picks], dtype=start.dtype, device=start.device)
+    found = solve(problems, strengths, start, tolerance=ROUGH)
     # MPS has no double precision; its heads are good to about .01.
-    dtype, tolerance = (torch.float32, ROUGH) if pool.features.device.type == "mps" else (torch.float64, FINE)
-    problems = stack(pool, parts).to(dtype)
-    start = problems.inputs.new_zeros(len(problems), pool.n_classes, problems.inputs.shape[2])
-    strengths = torch.tensor([strength for strength, _ in picks], dtype=dtype, device=start.device)
-    found = solve(problems, strengths, start, tolerance=tolerance)
+    if pool.features.device.type != "mps":
+        found = polish(problems, strengths.double(), found.double(), tolerance=FINE)
+    coefficients = found.new_zeros(len(parts), pool.n_classes, found.shape[2])
+    coefficients[:, seen] = found
     return [
-        part.head(coefficients, strength=strength, beliefs=beliefs)
-        for part, coefficients, (strength, beliefs) in zip(parts, found, picks, strict=True)
+        part.head(solved, strength=strength, beliefs=beliefs)
+        for part, solved, (strength, beliefs) in zip(parts, coefficients, picks, strict=True)
     ]

@@ -10,8 +10,9 @@ import torch
 from jaxtyping import Bool, Float, Float32, Int
 from torch import Tensor
 
+from acqplan.heads.folds import NEVER
 from acqplan.heads.linear import Head
-from acqplan.heads.prepare import Preparation, fit_preparation
+from acqplan.heads.prepare import Preparation, fit_preparation, moments, moments_pay, pooled, preparation_of
 from acqplan.heads.solver import Problems
 
 
@@ -85,9 +86,49 @@ class Part:
 
 def prepare_part(pool: Pool, rows: Int[np.ndarray, " rows"]) -> Part:
     """Fit the preparation on some rows, and apply it to them."""
-    taken = pool.features[torch.from_numpy(rows).to(pool.features.device)]
+    taken = _taken(pool, rows)
     preparation = fit_preparation(taken, pool.components)
     return Part(rows=rows, preparation=preparation, inputs=preparation.apply(taken), present=pool.present(rows))
+
+
+def prepare_folds(
+    pool: Pool, rows: Int[np.ndarray, " rows"], numbers: Int[np.ndarray, " rows"]
+) -> tuple[Part, list[tuple[Part, Float[Tensor, "left components"]]]]:
+    """Prepare all rows, and for each fold those that stay; moments are shared where that pays.
+
+    Args:
+        pool: What the rows are of.
+        rows: Rows of the pool, shape ``[rows]``.
+        numbers: Fold that leaves each row out, `NEVER` for rows that always stay, shape ``[rows]``.
+
+    Returns:
+        The part of all rows, and for each fold its part and the components of the rows it leaves out.
+    """
+    taken, n_folds = _taken(pool, rows), int(numbers.max()) + 1
+    masks = [torch.from_numpy(numbers == number).to(taken.device) for number in range(NEVER, n_folds)]
+    shared = moments_pay(*taken.shape)
+    groups = [moments(taken[mask]) if bool(mask.any()) else None for mask in masks] if shared else []
+
+    def fitted(without: int | None) -> Preparation:
+        stay = [group for place, group in enumerate(groups) if group is not None and place - 1 != without]
+        if groups and moments_pay(sum(group.count for group in stay), taken.shape[1]):
+            return preparation_of(pooled(stay), pool.components)
+        return fit_preparation(taken if without is None else taken[~masks[without + 1]], pool.components)
+
+    def part(preparation: Preparation, kept: Int[np.ndarray, " kept"], inputs: Tensor) -> Part:
+        return Part(rows=kept, preparation=preparation, inputs=inputs, present=pool.present(kept))
+
+    whole = fitted(None)
+    folds = []
+    for number in range(n_folds):
+        preparation, left = fitted(number), masks[number + 1]
+        every = preparation.apply(taken)
+        folds.append((part(preparation, rows[numbers != number], every[~left]), every[left]))
+    return part(whole, rows, whole.apply(taken)), folds
+
+
+def _taken(pool: Pool, rows: Int[np.ndarray, " rows"]) -> Float[Tensor, "rows features"]:
+    return pool.features[torch.from_numpy(rows).to(pool.features.device)]
 
 
 def stack(pool: Pool, parts: Sequence[Part]) -> Problems:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +18,10 @@ more than the heads themselves, and subspace iteration takes over."""
 ITERATIONS = 2
 """Rounds of subspace iteration (Halko et al. advise one or two): on MobileNetV2 features of photographs 128
 components then hold 99.8 % of the variance that the exact ones hold."""
+
+SCATTER_SIDE = 1024
+"""Up to this many features, and no more than rows, components come from the scatter of the rows: the scatters of
+folds are sums of a few, and cost one product for all folds. It takes the square of this many numbers a fold."""
 
 SOFTENING = 1.0
 """A feature is divided by its standard deviation plus this many times the mean one. Plain standardisation (0)
@@ -46,6 +51,50 @@ class Preparation:
         return rows @ self.projection - self.mean @ self.projection
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Moments:
+    """Number, mean and scatter of rows: all that preparation asks of them, and what adds up over groups of rows.
+
+    Attributes:
+        count: How many rows.
+        mean: Shape ``[features]``.
+        scatter: Sum of products of centred rows, shape ``[features, features]``.
+    """
+
+    count: int
+    mean: Float[Tensor, " features"]
+    scatter: Float[Tensor, "features features"]
+
+
+def moments(rows: Float[Tensor, "rows features"]) -> Moments:
+    """Moments of some rows, at least one."""
+    mean = rows.mean(dim=0)
+    centred = rows - mean
+    return Moments(count=len(rows), mean=mean, scatter=centred.mT @ centred)
+
+
+def pooled(groups: Sequence[Moments]) -> Moments:
+    """Moments of all rows of some groups; only sums, so that nothing cancels, whatever the groups left out hold.
+
+    Source:
+        T. F. Chan, G. H. Golub, R. J. LeVeque, Amer. Statist. 37 (1983) 242-247, equation 2.1, for several groups.
+    """
+    count = sum(group.count for group in groups)
+    means = torch.stack([group.mean for group in groups])
+    counts = torch.tensor([group.count for group in groups], dtype=means.dtype, device=means.device)[:, None]
+    mean = means[0] + (counts * (means - means[0])).sum(dim=0) / count
+    apart = counts.sqrt() * (means - mean)
+    scatter = apart.mT @ apart
+    for group in groups:
+        scatter += group.scatter
+    return Moments(count=count, mean=mean, scatter=scatter)
+
+
+def moments_pay(n_rows: int, n_features: int) -> bool:
+    """Whether preparing by the scatter costs less than by the rows."""
+    return n_features <= min(n_rows, SCATTER_SIDE)
+
+
 def fit_preparation(rows: Float[Tensor, "rows features"], components: int) -> Preparation:
     """Standardise and find the leading principal components.
 
@@ -56,14 +105,32 @@ def fit_preparation(rows: Float[Tensor, "rows features"], components: int) -> Pr
     Returns:
         The map; a constant feature gets no weight.
     """
+    if moments_pay(*rows.shape):
+        return preparation_of(moments(rows), components)
     mean = rows.mean(dim=0)
     scaled = rows - mean
     scale = _scale(scaled.square().mean(dim=0).sqrt(), mean.abs())
     scaled *= scale
-    kept = max(1, min(components, len(rows) - 1, rows.shape[1]))
-    directions = _leading_directions(scaled, kept)
+    directions = _leading_directions(scaled, _kept(components, *rows.shape))
     variances = (scaled @ directions).square().mean(dim=0)
     return Preparation(mean=mean, projection=scale[:, None] * directions, variances=variances)
+
+
+def preparation_of(rows: Moments, components: int) -> Preparation:
+    """What `fit_preparation` finds, from the moments of the rows alone."""
+    covariance = rows.scatter / rows.count
+    scale = _scale(covariance.diagonal().sqrt(), rows.mean.abs())
+    covariance *= scale[:, None] * scale
+    kept = _kept(components, rows.count, len(scale))
+    if len(scale) > max(EXACT_SIDE, 2 * kept):
+        directions, variances = _subspace_of(covariance, kept)
+    else:
+        directions, variances = _leading_pairs(covariance, kept)
+    return Preparation(mean=rows.mean, projection=scale[:, None] * directions, variances=variances)
+
+
+def _kept(components: int, n_rows: int, n_features: int) -> int:
+    return max(1, min(components, n_rows - 1, n_features))
 
 
 def _scale(deviation: Float[Tensor, " features"], size: Float[Tensor, " features"]) -> Float[Tensor, " features"]:
@@ -81,13 +148,16 @@ def _leading_directions(rows: Float[Tensor, "rows features"], kept: int) -> Floa
     if side > max(EXACT_SIDE, 2 * kept):
         return _subspace_iteration(rows, kept)
     if len(rows) >= rows.shape[1]:
-        return _leading_vectors(rows.mT @ rows, kept)
-    spanned = rows.mT @ _leading_vectors(rows @ rows.mT, kept)
+        return _leading_pairs(rows.mT @ rows, kept)[0]
+    spanned = rows.mT @ _leading_pairs(rows @ rows.mT, kept)[0]
     return spanned / spanned.norm(dim=0).clamp_min(torch.finfo(rows.dtype).eps)
 
 
-def _leading_vectors(gram: Float[Tensor, "side side"], kept: int) -> Float[Tensor, "side kept"]:
-    return torch.linalg.eigh(gram).eigenvectors[:, len(gram) - kept :].flip(1)
+def _leading_pairs(
+    gram: Float[Tensor, "side side"], kept: int
+) -> tuple[Float[Tensor, "side kept"], Float[Tensor, " kept"]]:
+    values, vectors = torch.linalg.eigh(gram)
+    return vectors[:, len(gram) - kept :].flip(1), values[len(gram) - kept :].flip(0).clamp_min(0.0)
 
 
 def _subspace_iteration(rows: Float[Tensor, "rows features"], kept: int) -> Float[Tensor, "features kept"]:
@@ -97,9 +167,24 @@ def _subspace_iteration(rows: Float[Tensor, "rows features"], kept: int) -> Floa
         N. Halko, P. G. Martinsson, J. A. Tropp, SIAM Review 53 (2011) 217-288, algorithm 4.4. The random
         start is the same for all rows and devices.
     """
-    chance = torch.Generator().manual_seed(stream(0, "subspace iteration"))
-    basis = torch.randn(rows.shape[1], kept + 16, generator=chance).to(rows)
+    basis = _random_basis(rows, kept)
     for _ in range(ITERATIONS + 1):
         basis = torch.linalg.qr(rows.mT @ (rows @ basis)).Q
     spanned = rows @ basis
-    return basis @ _leading_vectors(spanned.mT @ spanned, kept)
+    return basis @ _leading_pairs(spanned.mT @ spanned, kept)[0]
+
+
+def _subspace_of(
+    covariance: Float[Tensor, "features features"], kept: int
+) -> tuple[Float[Tensor, "features kept"], Float[Tensor, " kept"]]:
+    """The same iteration on the covariance: equal in exact arithmetic, and rows are read no more."""
+    basis = _random_basis(covariance, kept)
+    for _ in range(ITERATIONS + 1):
+        basis = torch.linalg.qr(covariance @ basis).Q
+    directions, variances = _leading_pairs(basis.mT @ (covariance @ basis), kept)
+    return basis @ directions, variances
+
+
+def _random_basis(like: Float[Tensor, "rows features"], kept: int) -> Float[Tensor, "features basis"]:
+    chance = torch.Generator().manual_seed(stream(0, "subspace iteration"))
+    return torch.randn(like.shape[1], kept + 16, generator=chance).to(like)

@@ -42,6 +42,10 @@ class Problems:
         """Some of the problems."""
         return Problems(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
+    def of_classes(self, seen: Bool[Tensor, " classes"]) -> Problems:
+        """The same without classes that no problem has."""
+        return replace(self, targets=(seen.cumsum(0) - 1)[self.targets], present=self.present[:, seen])
+
     def to(self, dtype: torch.dtype) -> Problems:
         """The same in another number format."""
         return replace(
@@ -115,10 +119,10 @@ def _descend(
     """
     found, done = start.clone(), torch.zeros(len(problems), dtype=torch.bool, device=start.device)
     where = torch.arange(len(problems), device=start.device)
-    penalty = _penalty(problems, strengths)
-    state = _begin(problems, penalty, start)
+    penalty = penalty_of(problems, strengths)
+    state = begin(problems, penalty, start)
     for _ in range(CEILING):
-        met = _steepness(problems, penalty, state) <= tolerance
+        met = steepness(problems, penalty, state) <= tolerance
         # An answer is final once it is good enough: it must not depend on how long the rest of the batch takes.
         found[where] = torch.where(done[where, None, None], found[where], state.coefficients)
         done[where] |= met
@@ -131,19 +135,21 @@ def _descend(
     return found, done
 
 
-def _penalty(problems: Problems, strengths: Float[Tensor, " problems"]) -> Float[Tensor, "problems variables"]:
+def penalty_of(problems: Problems, strengths: Float[Tensor, " problems"]) -> Float[Tensor, "problems variables"]:
+    """L2 strength of each variable; the bias is free."""
     penalty = strengths[:, None].expand(-1, problems.inputs.shape[2]).clone()
     penalty[:, -1] = 0.0
     return penalty
 
 
-def _steepness(problems: Problems, penalty: Float[Tensor, "problems variables"], state: _State) -> Tensor:
+def steepness(problems: Problems, penalty: Float[Tensor, "problems variables"], state: _State) -> Tensor:
     """Length of the gradient in the inverse of the curvature bound, shape ``[problems]``."""
     bound = 0.5 * problems.squares + penalty
     return (state.gradient.square() / bound[:, None]).sum(dim=(1, 2)).sqrt()
 
 
-def _begin(problems: Problems, penalty: Float[Tensor, "problems variables"], start: Tensor) -> _State:
+def begin(problems: Problems, penalty: Float[Tensor, "problems variables"], start: Tensor) -> _State:
+    """The state at some coefficients, before any step."""
     barred = torch.where(problems.present, 0.0, -torch.inf).to(start.dtype)
     logits = start @ problems.inputs.mT + barred[:, :, None]
     memory = start.new_zeros(len(start), MEMORY, *start.shape[1:])
@@ -180,10 +186,10 @@ def _advance(problems: Problems, penalty: Float[Tensor, "problems variables"], s
     bound = 0.5 * problems.squares + penalty
     direction = _direction(state, bound)
     turned = direction @ problems.inputs.mT
-    slope = _dot(state.gradient, direction)
+    slope = dot(state.gradient, direction)
     length = -slope / _bend(problems, penalty, state.chances, direction, turned)
     # Böhning: the loss lies below its parabola with this bend, so this length never increases it.
-    safe = -slope / _dot(bound[:, None] * direction, direction).clamp_min(torch.finfo(slope.dtype).tiny)
+    safe = -slope / dot(bound[:, None] * direction, direction).clamp_min(torch.finfo(slope.dtype).tiny)
     length = torch.where(torch.isfinite(length) & (length > 0), length, safe)
     loss, chances = _try(problems, penalty, state, direction, turned, length)
     worse = ~(loss <= state.loss + 1e-6 * state.loss.abs())
@@ -204,7 +210,7 @@ def _bend(problems: Problems, penalty: Tensor, chances: Tensor, direction: Tenso
     """Second derivative of the loss along a direction, shape ``[problems]``."""
     weighted = chances * turned
     spread = (weighted * turned).sum(dim=1) - weighted.sum(dim=1).square()
-    return (problems.weights * spread).sum(dim=1) + _dot(penalty[:, None] * direction, direction)
+    return (problems.weights * spread).sum(dim=1) + dot(penalty[:, None] * direction, direction)
 
 
 def _remember(
@@ -220,7 +226,7 @@ def _remember(
     coefficients = state.coefficients + step
     gradient = _gradient(problems, penalty, coefficients, chances)
     change = gradient - state.gradient
-    product = _dot(step, change)
+    product = dot(step, change)
     inverse = torch.where(product > 0, 1.0 / product, 0.0)
     return _State(
         coefficients=coefficients,
@@ -238,12 +244,12 @@ def _direction(state: _State, bound: Float[Tensor, "problems variables"]) -> Ten
     """Minus the inverse Hessian estimate times the gradient: the two loops of L-BFGS, newest step first."""
     residual, shares = state.gradient, []
     for age in range(MEMORY):
-        share = state.inverses[:, age] * _dot(state.steps[:, age], residual)
+        share = state.inverses[:, age] * dot(state.steps[:, age], residual)
         residual = residual - share[:, None, None] * state.changes[:, age]
         shares.append(share)
     result = _newest_scale(state, bound)[:, None, None] * residual / bound[:, None]
     for age in reversed(range(MEMORY)):
-        excess = shares[age] - state.inverses[:, age] * _dot(state.changes[:, age], result)
+        excess = shares[age] - state.inverses[:, age] * dot(state.changes[:, age], result)
         result = result + excess[:, None, None] * state.steps[:, age]
     return -result
 
@@ -251,10 +257,11 @@ def _direction(state: _State, bound: Float[Tensor, "problems variables"]) -> Ten
 def _newest_scale(state: _State, bound: Float[Tensor, "problems variables"]) -> Float[Tensor, " problems"]:
     """How much less the loss bends than its bound along the newest step; 1 before any step."""
     change = state.changes[:, 0]
-    size = _dot(change, change / bound[:, None])
+    size = dot(change, change / bound[:, None])
     usable = (state.inverses[:, 0] > 0) & (size > 0)
     return torch.where(usable, 1.0 / (state.inverses[:, 0] * size), 1.0)
 
 
-def _dot(a: Float[Tensor, "problems classes variables"], b: Tensor) -> Float[Tensor, " problems"]:
+def dot(a: Float[Tensor, "problems classes variables"], b: Tensor) -> Float[Tensor, " problems"]:
+    """Inner product of each problem's coefficients."""
     return (a * b).sum(dim=(1, 2))

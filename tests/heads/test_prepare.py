@@ -9,7 +9,7 @@ import torch
 from sklearn.decomposition import PCA
 
 from acqplan.heads import prepare
-from acqplan.heads.prepare import fit_preparation
+from acqplan.heads.prepare import fit_preparation, moments, pooled, preparation_of
 
 if TYPE_CHECKING:
     from tests.heads.conftest import Pool
@@ -79,3 +79,24 @@ def test_few_rows_give_at_most_one_component_less(rows: Callable[..., torch.Tens
     prepared = fit_preparation(rows(n), 128)
     assert len(prepared.variances) == max(1, n - 1)
     assert torch.isfinite(prepared.apply(rows())).all()
+
+
+def test_moments_of_groups_together_are_those_of_all_rows(rows: Callable[..., torch.Tensor]) -> None:
+    taken = rows() + 100.0  # far from zero, where sums of squares would cancel
+    together = pooled([moments(taken[:7]), moments(taken[7:60]), moments(taken[60:61]), moments(taken[61:])])
+    whole = moments(taken.double())
+    assert together.count == whole.count
+    torch.testing.assert_close(together.mean.double(), whole.mean, rtol=1e-6, atol=0)
+    torch.testing.assert_close(together.scatter.double(), whole.scatter, rtol=1e-3, atol=1e-3)
+
+
+def test_rows_and_their_moments_prepare_alike(
+    rows: Callable[..., torch.Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = rows()
+    of_moments = preparation_of(moments(taken), 8)
+    monkeypatch.setattr(prepare, "SCATTER_SIDE", 0)
+    of_rows = fit_preparation(taken, 8)
+    torch.testing.assert_close(of_moments.variances, of_rows.variances, rtol=1e-4, atol=1e-7)
+    signs = (of_moments.apply(taken) * of_rows.apply(taken)).sum(dim=0).sign()
+    torch.testing.assert_close(of_moments.apply(taken) * signs, of_rows.apply(taken), rtol=1e-3, atol=1e-4)
