@@ -12,6 +12,7 @@ from torch import Tensor
 from acqplan.features.backbone import Backbone
 from acqplan.features.extract_dask import Cluster
 from acqplan.features.extract_processes import Processes
+from acqplan.features.lanes import Lanes
 from acqplan.features.store import Features
 from acqplan.features.stream import Crew
 
@@ -19,20 +20,36 @@ MANY_IMAGES: Final = 20_000
 """From here on several GPUs are used unasked: below, one is done before the others' processes have started."""
 
 
-def crew_for(backbone: Backbone, n_images: int) -> AbstractContextManager[Crew]:
-    """Those whom the backbone's runtime names.
+MOST_LANES: Final = 4
+"""On more cores one network runs on all of them: so many batches would not lie in the caches together."""
+
+MANY_BATCHES: Final = 4
+"""For fewer batches a core, one network on all cores is done as soon, or sooner."""
+
+
+def crew_for(backbone: Backbone, n_images: int) -> tuple[AbstractContextManager[Crew], int]:
+    """Those whom the backbone's runtime names; on a few cores a network on each.
 
     Args:
         backbone: What shall be computed.
         n_images: How many images there are to do.
+
+    Returns:
+        Who computes, and images in a batch: lanes share the caches, and so what lies in them.
     """
     runtime = backbone.runtime
     if runtime.cluster:
-        return Cluster(backbone, runtime.cluster)
+        return Cluster(backbone, runtime.cluster), backbone.limit
     every_gpu = runtime.device == "cuda" and n_images >= MANY_IMAGES
     unasked = tuple(f"cuda:{number}" for number in range(torch.cuda.device_count())) if every_gpu else ()
     devices = runtime.devices or unasked
-    return Processes(backbone, devices) if len(devices) > 1 else Here(backbone)
+    if len(devices) > 1:
+        return Processes(backbone, devices), backbone.limit
+    n_lanes = torch.get_num_threads()
+    many = n_images >= MANY_BATCHES * n_lanes * backbone.limit
+    if runtime.device == "cpu" and many and 1 < n_lanes <= MOST_LANES:
+        return Lanes(backbone, n_lanes), -(-backbone.limit // n_lanes)
+    return Here(backbone), backbone.limit
 
 
 class Here:

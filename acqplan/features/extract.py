@@ -13,8 +13,8 @@ from acqplan.errors import AcqplanError, UsageError
 from acqplan.features.backbone import Backbone
 from acqplan.features.cache import FeatureCache
 from acqplan.features.crew import crew_for
+from acqplan.features.identities import keys_of
 from acqplan.features.precision import PROBE_IMAGES, choices, settle
-from acqplan.features.segment import image_keys
 from acqplan.features.store import Features, Rows, Store
 from acqplan.features.stream import stream
 from acqplan.progress import SILENT, Progress
@@ -60,14 +60,14 @@ def extract(
     """
     if runtime.device != backbone.runtime.device:
         raise UsageError(f"{backbone.spec} is on {backbone.runtime.device}, not {runtime.device}", "load it there")
-    keys = image_keys(rig.identities(shots))
-    _, first, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    keys = keys_of(rig, shots, cache=cache)
     candidates = [
         Store.open(replace(backbone, runtime=replace(runtime, precision=choice)), keys, cache=cache, clock=clock)
         for choice in choices(runtime)
     ]
     store = next((store for store in candidates if store.complete.all()), None)
     if store is None:
+        _, first, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
         work = _settled(rig, shots, np.sort(first), candidates)
         store = work.store
         _compute(work, rig, shots, np.sort(first[~store.complete[first]]), progress)
@@ -124,7 +124,8 @@ def _compute(work: _Work, rig: Rig, shots: Shots, missing: Rows, progress: Progr
     name = f"features {backbone.spec}" + (f" ({work.finding})" if work.finding else "")
     with progress.task(name, len(missing)) as advance, store:
         captures = _captures(rig, shots, missing, work.images)
-        with closing(stream(captures, crew_for(backbone, len(missing)), batch=backbone.limit)) as batches:
+        crew, batch = crew_for(backbone, len(missing))
+        with closing(stream(captures, crew, batch=batch)) as batches:
             for rows, features in batches:
                 store.put(rows, features)
                 advance(len(rows))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from acqplan.rig.base import Image
 from acqplan.rig.columns import Column, default_columns, space_of
 from acqplan.rig.images import ImageFile, check_image, decode, digest, in_threads
 from acqplan.rig.manifest import Manifest, check_shots, object_rows, read_manifest
+from acqplan.rig.stamps import stamp
 from acqplan.runtime import available_cores
 from acqplan.space import Objects, Shots, Space
 
@@ -89,9 +91,8 @@ class FolderRig:
         check_shots(manifest, space.names, coordinates)
         rows = object_rows(manifest.names, objects)
         taken = Shots(space=space, objects=objects, object_rows=rows, coordinates=coordinates)
-        images = tuple(ImageFile(path=file, origin=manifest.where(row)) for row, file in enumerate(manifest.files))
-        for _ in in_threads(check_image, images, workers=workers, name="checking images", progress=progress):
-            pass
+        named = [ImageFile(path=file, origin=manifest.where(row)) for row, file in enumerate(manifest.files)]
+        images = tuple(in_threads(check_image, named, workers=workers, name="checking images", progress=progress))
         numbered = {key: row for row, key in enumerate(taken.pairs())}
         return cls(
             space=space, objects=objects, manifest=manifest, images=images, taken=taken, rows=numbered, workers=workers
@@ -109,6 +110,15 @@ class FolderRig:
             ImageError: If a file cannot be read any more.
         """
         return list(in_threads(digest, self._files(shots), workers=self.workers, name="reading images"))
+
+    def stamps(self, shots: Shots) -> list[bytes]:
+        """For each shot what changes whenever its file does; empty where it changed just now, or is gone.
+
+        Raises:
+            UsageError: If the manifest has no such shot.
+        """
+        now_ns = time.time_ns()
+        return [stamp(file.path, now_ns) for file in self._files(shots)]
 
     def capture(self, shots: Shots, *, progress: Progress = SILENT) -> Iterator[tuple[int, Image]]:
         """Decode the images of the shots, in order.
