@@ -10,7 +10,6 @@ from jaxtyping import Float
 from scipy import stats
 
 from acqplan.errors import UsageError
-from acqplan.evaluate.intervals import two_way_mean
 
 
 def common_runs(
@@ -47,11 +46,6 @@ def area_under_curve(
         raise UsageError("one budget", "the area under a curve needs at least two")
     steps = np.diff(np.log(np.asarray(budgets, dtype=np.float64)))
     return np.tensordot(steps / steps.sum(), (accuracy[1:] + accuracy[:-1]) / 2.0, axes=1)
-
-
-def mean_curve(accuracy: Float[np.ndarray, "budgets objects seeds"]) -> Float[np.ndarray, " budgets"]:
-    """Mean accuracy at each budget over the runs that have all budgets; objects count equally."""
-    return two_way_mean(common_runs(accuracy[None])[0])
 
 
 def mean_ranks(accuracy: Float[np.ndarray, "arms budgets blocks"]) -> Float[np.ndarray, "arms budgets"]:

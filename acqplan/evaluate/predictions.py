@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int
 
 from acqplan.evaluate.clustered import ChiSquare, durkalski, interval, obuchowski, sign_flip
 from acqplan.evaluate.mcnemar import McNemar, mcnemar
+from acqplan.evaluate.power import equivalence
 from acqplan.evaluate.prediction_file import Prediction, check_pairs, read_predictions
 from acqplan.evaluate.records import Answer
 from acqplan.evaluate.words import answer, sentence
@@ -33,6 +34,7 @@ class Comparison:
         difference: ``accuracy_a - accuracy_b``.
         ci95: 95 % interval of the difference, over objects.
         p_object: Two-sided p of the sign-flip test on objects.
+        p_equivalent: p that the difference is a point or more (two one-sided tests over objects): small if equal.
         mcnemar: McNemar's test on images, conditional on these objects.
         obuchowski: Obuchowski's test for clustered images.
         durkalski: Durkalski's test for clustered images.
@@ -50,6 +52,7 @@ class Comparison:
     difference: float
     ci95: tuple[float, float]
     p_object: float
+    p_equivalent: float
     mcnemar: McNemar
     obuchowski: ChiSquare
     durkalski: ChiSquare
@@ -98,6 +101,7 @@ class Comparison:
             "difference": self.difference,
             "ci95": list(self.ci95),
             "p_object": self.p_object,
+            "p_equivalent": self.p_equivalent,
             "contingency": {"n11": self.n11, "n10": self.n10, "n01": self.n01, "n00": self.n00},
             "mcnemar": {
                 "conditional_on": "these objects",
@@ -163,6 +167,7 @@ def _comparison(
         difference=difference,
         ci95=interval(differences),
         p_object=p_object,
+        p_equivalent=equivalence(differences).p,
         mcnemar=mcnemar(right_a, right_b),
         obuchowski=obuchowski(n01.astype(np.int64), n10.astype(np.int64)),
         durkalski=durkalski(n01.astype(np.int64), n10.astype(np.int64), n),

@@ -90,12 +90,15 @@ def examine(
     return Validation(records=records, verdicts=_verdicts([run.arm for run in runs], correct, bench.shots))
 
 
-def train_on(histories: Sequence[History], *, device: str = "cpu", progress: Progress = SILENT) -> list[Head]:
+def train_on(
+    histories: Sequence[History], *, device: str = "cpu", cores: int | None = None, progress: Progress = SILENT
+) -> list[Head]:
     """Train one exact head on each history, all in one batch; equal histories share one.
 
     Args:
         histories: Captured shots with features.
         device: Where to train.
+        cores: Processor cores to use; by default all.
         progress: Hears about the training.
 
     Returns:
@@ -111,6 +114,7 @@ def train_on(histories: Sequence[History], *, device: str = "cpu", progress: Pro
         list(unique.values()),
         n_classes=len(joined.objects.classes),
         device=device,
+        cores=cores,
         progress=progress,
     )
     trained = dict(zip(unique, heads, strict=True))

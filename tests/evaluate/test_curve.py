@@ -8,8 +8,8 @@ from scipy import stats
 
 from acqplan.errors import UsageError
 from acqplan.evaluate.clustered import sign_flip
-from acqplan.evaluate.curve import area_under_curve, common_runs, mean_curve, mean_ranks
-from acqplan.evaluate.intervals import two_way_interval
+from acqplan.evaluate.curve import area_under_curve, common_runs, mean_ranks
+from acqplan.evaluate.intervals import two_way_interval, two_way_mean
 
 BUDGETS = [90, 270, 810, 2430]
 CURVES = np.random.default_rng(0).uniform(0.5, 1.0, size=(4, 6, 5))
@@ -56,17 +56,17 @@ def test_a_run_that_failed_once_is_left_out_in_all_arms_and_at_all_budgets() -> 
     assert np.isnan(kept[:, :, :, 3]).all()
     assert np.isnan(kept[:, :, 4, 0]).all()
     assert np.isfinite(kept).sum() == 2 * 4 * (6 * 5 - 6 - 1)
-    other_seeds = mean_curve(np.delete(CURVES, 3, axis=2))
+    other_seeds = two_way_mean(np.delete(CURVES, 3, axis=2))
     failed = CURVES.copy()
     failed[2, :, 3] = np.nan
-    assert mean_curve(failed) == pytest.approx(other_seeds)
+    assert two_way_mean(common_runs(failed[None])[0]) == pytest.approx(other_seeds)
     assert np.isnan(area_under_curve(failed, BUDGETS)[:, 3]).all()
 
 
 def test_objects_count_equally_however_many_seeds_they_have() -> None:
     accuracy = np.full((2, 2, 4), np.nan)
     accuracy[:, 0, :], accuracy[:, 1, 0] = 0.2, 1.0
-    assert mean_curve(accuracy) == pytest.approx([0.6, 0.6])
+    assert two_way_mean(accuracy) == pytest.approx([0.6, 0.6])
 
 
 def test_ranks_by_hand_with_ties_averaged() -> None:

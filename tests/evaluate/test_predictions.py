@@ -10,6 +10,7 @@ import pytest
 from acqplan.errors import ManifestError
 from acqplan.evaluate.clustered import durkalski, obuchowski, sign_flip
 from acqplan.evaluate.mcnemar import mcnemar
+from acqplan.evaluate.power import equivalence
 from acqplan.evaluate.predictions import compare
 
 HEADER = "image,object,label,predicted"
@@ -45,6 +46,7 @@ def test_numbers_are_those_of_the_tests_done_by_hand(files: tuple[Path, Path, np
     assert (found.n10, found.n01, found.n11, found.n00) == (n10.sum(), n01.sum(), (a & b).sum(), (~a & ~b).sum())
     assert (found.accuracy_a, found.accuracy_b) == pytest.approx((a.mean(), b.mean()))
     assert found.difference == pytest.approx(a.mean() - b.mean())
+    assert found.p_equivalent == pytest.approx(equivalence(a.mean(axis=1) - b.mean(axis=1)).p)
     assert found.p_object == pytest.approx(sign_flip(a.mean(axis=1) - b.mean(axis=1)))
     assert found.obuchowski == obuchowski(n01, n10)
     assert found.durkalski == durkalski(n01, n10, np.full(8, 20))

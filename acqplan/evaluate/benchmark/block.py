@@ -41,7 +41,9 @@ class BlockResult:
     seconds: Mapping[str, float]
 
 
-def run_block(material: Material, design: Design, block: Block, *, device: str = "cpu") -> BlockResult:
+def run_block(
+    material: Material, design: Design, block: Block, *, device: str = "cpu", cores: int | None = None
+) -> BlockResult:
     """Replay, train and judge every cell of a block: a pure function, times excepted.
 
     Args:
@@ -49,17 +51,18 @@ def run_block(material: Material, design: Design, block: Block, *, device: str =
         design: The design.
         block: Which of its blocks.
         device: Where heads are trained.
+        cores: Processor cores for them; by default all.
     """
     began = time.perf_counter()
     train, test = design.sides(block)
     pool, test_rows = material.of(train), material.rows_of(test)
-    ended = attempt(_arms(design, block, len(train)), pool.shots, History.empty(pool.shots), pool)
+    ended = attempt(arms_of(design, block, n_objects=len(train)), pool.shots, History.empty(pool.shots), pool)
     planned = time.perf_counter()
     runs = [(cell, run) for cell, run in enumerate(ended) if isinstance(run, Run)]
     correct = np.zeros((len(ended), len(test_rows)), dtype=np.bool_)
     start = History.empty(pool.shots)
     if runs:
-        heads = train_on([joined_history(start, run) for _, run in runs], device=device)
+        heads = train_on([joined_history(start, run) for _, run in runs], device=device, cores=cores)
         predicted = predict_all(heads, material.features[test_rows])
         correct[[cell for cell, _ in runs]] = predicted == material.shots.class_rows[test_rows]
     done = time.perf_counter()
@@ -74,7 +77,8 @@ def run_block(material: Material, design: Design, block: Block, *, device: str =
     )
 
 
-def _arms(design: Design, block: Block, n_objects: int) -> list[Arm]:
+def arms_of(design: Design, block: Block, *, n_objects: int) -> list[Arm]:
+    """The arms of a block, in the order of `Design.cells`."""
     rules = {name: strategy_of(name) for name in design.strategies}
     return [
         Arm(

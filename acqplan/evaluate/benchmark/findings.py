@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from acqplan.evaluate.benchmark.claims import check_contrast, compare_all, detectable
+from acqplan.evaluate.benchmark.claims import Evidence, check_contrast, compare_all, weigh
 from acqplan.evaluate.benchmark.results import FailedCell, Results
 from acqplan.evaluate.benchmark.standings import Idea, Point, Standing, curves, rank_all, what_ideas_add
 from acqplan.evaluate.records import Record, Verdict
@@ -33,8 +33,7 @@ class Findings:
         target: Accuracy that images are counted for: what the baseline reaches at the primary budget.
         standings: Every strategy over all budgets.
         ideas: What each idea adds, where both strategies took part.
-        smallest_difference: Smallest difference that the primary contrast could find with 80 % power over these
-            objects; NaN if it cannot be told.
+        evidence: What other methods say of the primary contrast, and how much it could have found.
         failed: Cells that failed; they are in no figure, nor are the same seeds of other strategies where curves
             are compared.
     """
@@ -47,8 +46,13 @@ class Findings:
     target: float
     standings: Sequence[Standing]
     ideas: Sequence[Idea]
-    smallest_difference: float
+    evidence: Evidence
     failed: Sequence[FailedCell]
+
+    @property
+    def smallest_difference(self) -> float:
+        """Smallest difference that the primary contrast could find with 80 % power; NaN if it cannot be told."""
+        return self.evidence.smallest_difference
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -68,7 +72,7 @@ class Findings:
             "target": self.target,
             "standings": [standing.to_dict() for standing in self.standings],
             "ideas": [asdict(idea) for idea in self.ideas],
-            "smallest_difference": self.smallest_difference,
+            "evidence": asdict(self.evidence),
             "failed": [asdict(cell) for cell in self.failed],
         }
         return {key: _plain(value) for key, value in document.items()}
@@ -105,7 +109,7 @@ def find(results: Results) -> Findings:
         target=target,
         standings=rank_all(results, accuracy, target),
         ideas=list(what_ideas_add(results, accuracy)),
-        smallest_difference=detectable(results, accuracy),
+        evidence=weigh(results, accuracy),
         failed=results.failed(),
     )
 
