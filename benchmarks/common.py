@@ -7,8 +7,11 @@ import json
 import os
 import platform
 import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +21,49 @@ import torch
 from acqplan.runtime import available_cores
 
 RESULTS = Path(__file__).parent / "results"
+PAUSE_SECONDS = 0.25
+PROGRAM = "from acqplan.cli.app import main; main()"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """A run of the program, seen from outside.
+
+    Attributes:
+        seconds: Wall-clock time.
+        peak_gb: Peak memory of its whole tree of processes (proportional set size: shared pages count once).
+        shown: What it printed.
+    """
+
+    seconds: float
+    peak_gb: float
+    shown: str
+
+
+QUICK_TOYS = """source = "toys"
+[[axis]]
+name = "azimuth"
+kind = "circle"
+values = "0:300:60"
+[[axis]]
+name = "elevation"
+kind = "interval"
+values = [30, 60]
+[[axis]]
+name = "lighting"
+kind = "category"
+values = ["L0", "L3"]
+[render]
+instances = 4
+size = 32
+"""
+
+
+def quick_rig(folder: Path) -> Path:
+    """rig.toml of few small toys, for ``--quick``."""
+    path = folder / "rig.toml"
+    path.write_text(QUICK_TOYS, encoding="utf-8")
+    return path
 
 
 def options(description: str | None, *extra: tuple[str, Mapping[str, object]]) -> argparse.Namespace:
@@ -88,6 +134,58 @@ def median_ratio(above: Sequence[float], below: Sequence[float]) -> float:
     ratios = sorted(one / other for one, other in zip(above, below, strict=True))
     middle = len(ratios) // 2
     return ratios[middle] if len(ratios) % 2 else (ratios[middle - 1] + ratios[middle]) / 2
+
+
+def watch_acqplan(arguments: Sequence[str], *, cache: Path) -> Watched:
+    """Run ``acqplan`` as a user does, in a process of its own, and watch time and memory."""
+    command = [sys.executable, "-c", PROGRAM, *arguments]
+    began, peak = time.perf_counter(), 0.0
+    with tempfile.TemporaryFile("w+") as log:
+        program = subprocess.Popen(
+            command, env={**os.environ, "ACQPLAN_CACHE": str(cache)}, stdout=log, stderr=subprocess.STDOUT
+        )
+        while program.poll() is None:
+            peak = max(peak, sum(map(_bytes, _tree(program.pid))))
+            _pause(program)
+        took = time.perf_counter() - began
+        log.seek(0)
+        shown = log.read()
+    if program.returncode:
+        raise SystemExit(f"acqplan ended with code {program.returncode}:\n{shown}")
+    return Watched(seconds=took, peak_gb=peak / 1e9, shown=shown)
+
+
+def _pause(program: subprocess.Popen[bytes]) -> None:
+    """A pause that ends with the program."""
+    try:
+        program.wait(PAUSE_SECONDS)
+    except subprocess.TimeoutExpired:
+        return
+
+
+def _tree(root: int) -> list[int]:
+    """A process and all that descend from it."""
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            # the name, in parentheses, may hold anything
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+        except (OSError, ValueError):
+            continue
+        children.setdefault(parent, []).append(int(stat.parent.name))
+    found = [root]
+    for process in found:
+        found += children.get(process, [])
+    return found
+
+
+def _bytes(process: int) -> int:
+    """Memory of a process, its share of shared pages; 0 once it is gone."""
+    try:
+        lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(1024 * int(line.split()[1]) for line in lines if line.startswith("Pss:"))
 
 
 def _wait(device: str) -> None:
