@@ -2,9 +2,11 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from acqplan.errors import BudgetError, StrategyError
-from acqplan.evaluate.replay import Arm, is_among, replay
+from acqplan.evaluate.replay import Arm, distinct, is_among, replay
 from acqplan.progress import SILENT, Progress
 from acqplan.space import Circle, Interval, Objects, Shots, Space
 from acqplan.strategy import STRATEGIES, find_strategy
@@ -102,3 +104,15 @@ class Broken:
 def test_a_strategy_that_breaks_its_contract_is_named(rule: Broken, said: str) -> None:
     with pytest.raises(StrategyError, match=f"broken.*{said}"):
         replay([Arm(strategy=rule, budget=3, seed=0)], CANDIDATES, NOTHING, Camera())
+
+
+@given(st.integers(0, 10**6))
+def test_distinct_shots_are_those_of_whole_rows(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    shots = CANDIDATES.take(random.integers(0, len(CANDIDATES), size=random.integers(0, 40)))
+    table = np.column_stack([shots.object_rows, np.round(shots.coordinates, 6)])
+    expected, rows, places = np.unique(table, axis=0, return_index=True, return_inverse=True)
+    first, inverse = distinct(shots)
+    np.testing.assert_array_equal(first, rows)
+    np.testing.assert_array_equal(inverse, places.ravel())
+    assert len(first) == len(expected)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -15,6 +16,7 @@ from acqplan.evaluate.benchmark.material import Material
 from acqplan.evaluate.replay import Arm, Failure, Run, attempt, joined_history
 from acqplan.evaluate.validate import train_on
 from acqplan.heads.linear import predict_all
+from acqplan.space import Shots
 from acqplan.strategy.base import History, Strategy
 
 
@@ -55,12 +57,12 @@ def run_block(
     """
     began = time.perf_counter()
     train, test = design.sides(block)
-    pool, test_rows = material.of(train), material.rows_of(test)
-    ended = attempt(arms_of(design, block, n_objects=len(train)), pool.shots, History.empty(pool.shots), pool)
+    candidates, test_rows = material.shots.take(material.rows_of(train)), material.rows_of(test)
+    start = History.empty(candidates)
+    ended = attempt(arms_of(design, block, n_objects=len(train)), candidates, start, material)
     planned = time.perf_counter()
     runs = [(cell, run) for cell, run in enumerate(ended) if isinstance(run, Run)]
     correct = np.zeros((len(ended), len(test_rows)), dtype=np.bool_)
-    start = History.empty(pool.shots)
     if runs:
         heads = train_on([joined_history(start, run) for _, run in runs], device=device, cores=cores)
         predicted = predict_all(heads, material.features[test_rows])
@@ -105,8 +107,12 @@ def _reason(run: Run | Failure) -> str:
 
 
 def _taken(design: Design, ended: Sequence[Run | Failure], material: Material) -> dict[str, Int[np.ndarray, " images"]]:
-    return {
-        name: material.places(run.shots)
+    runs = {
+        name: run.shots
         for (name, budget), run in zip(design.cells, ended, strict=True)
         if budget == design.primary_budget and isinstance(run, Run)
     }
+    if not runs:
+        return {}
+    places = material.places(reduce(Shots.join, runs.values()))
+    return dict(zip(runs, np.split(places, np.cumsum([len(shots) for shots in runs.values()])[:-1]), strict=True))

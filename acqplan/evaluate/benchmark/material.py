@@ -30,11 +30,6 @@ class Material:
         """SHA-256 of the features: results of other images or another machine's features do not mix."""
         return digest_bytes(np.ascontiguousarray(self.features).tobytes())
 
-    def of(self, names: tuple[str, ...]) -> Material:
-        """What belongs to some objects."""
-        rows = self.rows_of(names)
-        return Material(shots=self.shots.take(rows), features=self.features[rows])
-
     def rows_of(self, names: tuple[str, ...]) -> Int[np.ndarray, " some"]:
         """Rows of the shots of some objects."""
         wanted = np.isin(np.array(self.shots.objects.names), names)
