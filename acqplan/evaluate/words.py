@@ -64,6 +64,8 @@ def _remarks(finding: Finding) -> list[str]:
         remarks.append(f"with {finding.n_objects} objects no difference could be found at .05, however large")
     elif not found and not finding.ci95[0] <= 0.0 <= finding.ci95[1]:
         remarks.append("the interval is that of this comparison alone, p is corrected for all comparisons")
+    if finding.n_seeds == 1 and found:
+        remarks.append("one pair of heads: it says nothing of other seeds")
     if finding.n_seeds > 1 and not found and finding.p_object < ALPHA:
         remarks.append(
             f"the objects alone would tell them apart (p {_p(finding.p_object)}), "

@@ -190,3 +190,8 @@ def test_two_copies_of_a_rule_whose_heads_differ_are_not_told_apart() -> None:
         verdicts += judge(arms[0], arms[1:], budget=9, objects=OBJECTS)
     assert np.mean([verdict.p_object < 0.05 for verdict in verdicts]) > 0.3
     assert np.mean([verdict.p < 0.05 for verdict in verdicts]) <= 0.1
+
+
+def test_sentence_says_that_one_pair_of_heads_says_nothing_of_other_seeds() -> None:
+    assert sentence(replace(PLAIN, n_seeds=1)).endswith("one pair of heads: it says nothing of other seeds")
+    assert "other seeds" not in sentence(replace(NONE, n_seeds=1))
