@@ -3,99 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Float
 
 from acqplan.errors import UsageError
+from acqplan.evaluate.censored import Bounds, ImagesToReach, SpeedUp
 from acqplan.evaluate.curve import check_curves, common_runs
 from acqplan.evaluate.intervals import check_resampling, outward, two_way_draws, two_way_mean
 
 DRAWS = 4_999
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
-    """A number that is known (both ends alike), or only known to lie between two ends: a censored one.
-
-    Attributes:
-        low: It is at least this; 0 if nothing is known.
-        high: It is at most this; infinite if nothing is known.
-    """
-
-    low: float
-    high: float
-
-    @property
-    def known(self) -> bool:
-        """Whether it is a single number."""
-        return self.low == self.high
-
-    def to_dict(self) -> dict[str, float | None]:
-        """Both ends, ready for JSON: an end of which nothing is known is null."""
-        return {"low": self.low or None, "high": self.high if math.isfinite(self.high) else None}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImagesToReach:
-    """How many images an arm needs for an accuracy.
-
-    Attributes:
-        target: The accuracy.
-        images: The number, in ``[largest, inf]`` if no budget reached the target, in ``[0, smallest]`` if all did.
-        interval: Its interval over objects and seeds, censored in the same way: the low end 0 means "at most the
-            smallest budget", the high end infinite "more than the largest".
-        level: Confidence of the interval.
-        smallest: Smallest budget measured.
-        largest: Largest budget measured.
-        n_runs: Pairs of object and seed that had all budgets.
-    """
-
-    target: float
-    images: Bounds
-    interval: Bounds
-    level: float
-    smallest: int
-    largest: int
-    n_runs: int
-
-    @property
-    def text(self) -> str:
-        """For example ``420``, ``≤ 90`` or ``> 2,430``."""
-        if self.images.known:
-            return f"{self.images.low:,.0f}"
-        return f"> {self.largest:,}" if math.isinf(self.images.high) else f"≤ {self.smallest:,}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpeedUp:
-    """How many times fewer images an arm needs than a baseline for the same accuracy.
-
-    Attributes:
-        target: The accuracy.
-        ratio: Images of the baseline over images of the arm; one-sided if one of both is censored, and
-            ``[0, inf]`` if nothing can be said.
-        interval: Its interval over objects and seeds.
-        level: Confidence of the interval.
-        n_runs: Pairs of object and seed that had all budgets in both arms.
-    """
-
-    target: float
-    ratio: Bounds
-    interval: Bounds
-    level: float
-    n_runs: int
-
-    @property
-    def text(self) -> str:
-        """For example ``2.4``, ``≥ 2.4``, ``≤ 0.7``, ``unknown``."""
-        if self.ratio.known:
-            return f"{self.ratio.low:.1f}"
-        if math.isinf(self.ratio.high):
-            return f"≥ {self.ratio.low:.1f}" if self.ratio.low else "unknown"
-        return f"{self.ratio.low:.1f} to {self.ratio.high:.1f}" if self.ratio.low else f"≤ {self.ratio.high:.1f}"
 
 
 def images_to_reach(
@@ -127,11 +45,87 @@ def images_to_reach(
     _check_target(target)
     runs = _runs(accuracy[None])
     means, resampled = _curves(runs, draws, level, seed)
-    low, high = _crossings(means, budgets, target)
+    return _images(means[None], resampled, budgets, _fixed(target), runs=runs, level=level)
+
+
+def images_to_match(
+    accuracy: Float[np.ndarray, "budgets objects seeds"],
+    baseline: Float[np.ndarray, "budgets objects seeds"],
+    budgets: Sequence[int],
+    *,
+    at: int,
+    level: float = 0.95,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> ImagesToReach:
+    """Images at which an arm first reaches what a baseline reaches with ``at`` images.
+
+    Unlike a number chosen beforehand, this target moves with the objects and seeds: with easier objects both curves
+    rise. It is drawn anew with each resample, so that the interval is that of the comparison.
+
+    Args:
+        accuracy: Accuracy of the arm at each budget of each object and seed, NaN where a run failed.
+        baseline: The same of the baseline; the same place is the same object and seed.
+        budgets: Images of both, increasing.
+        at: One of the budgets.
+        level: Confidence of the interval.
+        draws: Resamples.
+        seed: Their seed.
+
+    Raises:
+        UsageError: As `speed_up`, and if ``at`` is no budget.
+    """
+    runs, means, resampled = _both(accuracy, baseline, budgets, draws, level, seed)
+    return _images(means[None], resampled, budgets, _reached_at(budgets, at), runs=runs, level=level)
+
+
+def speed_up_at(
+    accuracy: Float[np.ndarray, "budgets objects seeds"],
+    baseline: Float[np.ndarray, "budgets objects seeds"],
+    budgets: Sequence[int],
+    *,
+    at: int,
+    level: float = 0.95,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> SpeedUp:
+    """The same as a ratio: images of the baseline over those of the arm, for what the baseline reaches at a budget.
+
+    Arguments and errors are those of `images_to_match`.
+    """
+    runs, means, resampled = _both(accuracy, baseline, budgets, draws, level, seed)
+    return _speed_up(means[None], resampled, budgets, _reached_at(budgets, at), runs=runs, level=level)
+
+
+Target = Callable[[Float[np.ndarray, "curves arms budgets"]], Float[np.ndarray, " curves"]]
+"""The target of each set of curves: of the measured ones, or of a resample."""
+
+
+def _fixed(target: float) -> Target:
+    return lambda curves: np.full(len(curves), target)
+
+
+def _reached_at(budgets: Sequence[int], at: int) -> Target:
+    """What the second arm, the baseline, reaches with so many images."""
+    if at not in budgets:
+        raise UsageError(f"{at} images are not among the budgets", f"known: {', '.join(map(str, budgets))}")
+    return lambda curves: curves[:, 1, list(budgets).index(at)]
+
+
+def _images(
+    means: Float[np.ndarray, "one arms budgets"],
+    resampled: Float[np.ndarray, "met arms budgets"],
+    budgets: Sequence[int],
+    target: Target,
+    *,
+    runs: np.ndarray,
+    level: float,
+) -> ImagesToReach:
+    low, high = _crossings(means[:, 0], budgets, target(means))
     return ImagesToReach(
-        target=target,
+        target=float(target(means)[0]),
         images=Bounds(low=float(low[0]), high=float(high[0])),
-        interval=_interval(*_crossings(resampled[:, 0], budgets, target), runs, level),
+        interval=_interval(*_crossings(resampled[:, 0], budgets, target(resampled)), runs, level),
         level=level,
         smallest=int(budgets[0]),
         largest=int(budgets[-1]),
@@ -166,20 +160,44 @@ def speed_up(
         UsageError: If shapes differ, budgets do not increase, no run has all budgets in both, or an argument
             cannot be.
     """
-    check_curves(accuracy, budgets)
-    if accuracy.shape != baseline.shape:
-        raise UsageError(f"curves of shapes {accuracy.shape} and {baseline.shape}", "give the same runs of both")
     _check_target(target)
-    runs = _runs(np.stack([accuracy, baseline]))
-    means, resampled = _curves(runs, draws, level, seed)
-    low, high = _ratio(means[None], budgets, target)
+    runs, means, resampled = _both(accuracy, baseline, budgets, draws, level, seed)
+    return _speed_up(means[None], resampled, budgets, _fixed(target), runs=runs, level=level)
+
+
+def _speed_up(
+    means: Float[np.ndarray, "one arms budgets"],
+    resampled: Float[np.ndarray, "met arms budgets"],
+    budgets: Sequence[int],
+    target: Target,
+    *,
+    runs: np.ndarray,
+    level: float,
+) -> SpeedUp:
+    low, high = _ratio(means, budgets, target(means))
     return SpeedUp(
-        target=target,
+        target=float(target(means)[0]),
         ratio=Bounds(low=float(low[0]), high=float(high[0])),
-        interval=_interval(*_ratio(resampled, budgets, target), runs, level),
+        interval=_interval(*_ratio(resampled, budgets, target(resampled)), runs, level),
         level=level,
         n_runs=int(np.isfinite(runs[0, 0]).sum()),
     )
+
+
+def _both(
+    accuracy: Float[np.ndarray, "budgets objects seeds"],
+    baseline: Float[np.ndarray, "budgets objects seeds"],
+    budgets: Sequence[int],
+    draws: int,
+    level: float,
+    seed: int,
+) -> tuple[np.ndarray, Float[np.ndarray, "arms budgets"], Float[np.ndarray, "met arms budgets"]]:
+    """Complete runs of an arm and its baseline, their mean curves, and those of the resamples."""
+    check_curves(accuracy, budgets)
+    if accuracy.shape != baseline.shape:
+        raise UsageError(f"curves of shapes {accuracy.shape} and {baseline.shape}", "give the same runs of both")
+    runs = _runs(np.stack([accuracy, baseline]))
+    return (runs, *_curves(runs, draws, level, seed))
 
 
 def _runs(accuracy: Float[np.ndarray, "arms budgets objects seeds"]) -> Float[np.ndarray, "arms budgets kept seeds"]:
@@ -201,17 +219,17 @@ def _curves(
 
 
 def _crossings(
-    curves: Float[np.ndarray, "curves budgets"], budgets: Sequence[int], target: float
+    curves: Float[np.ndarray, "curves budgets"], budgets: Sequence[int], targets: Float[np.ndarray, " curves"]
 ) -> tuple[Float[np.ndarray, " curves"], Float[np.ndarray, " curves"]]:
     """First crossing of each curve, as the two ends between which it lies."""
     logs = np.log(np.asarray(budgets, dtype=np.float64))
-    reached = curves >= target - 1e-12
+    reached = curves >= targets[:, None] - 1e-12
     first = reached.argmax(axis=1)
     after, before = np.maximum(first, 1), np.maximum(first - 1, 0)
     rows = np.arange(len(curves))
     high_end, low_end = curves[rows, np.minimum(after, len(budgets) - 1)], curves[rows, before]
     rise = high_end - low_end
-    part = np.clip((target - low_end) / np.where(rise > 0, rise, 1.0), 0.0, 1.0)
+    part = np.clip((targets - low_end) / np.where(rise > 0, rise, 1.0), 0.0, 1.0)
     images = np.exp(logs[before] + part * (logs[np.minimum(after, len(budgets) - 1)] - logs[before]))
     never, always = ~reached.any(axis=1), reached[:, 0]
     low = np.where(never, float(budgets[-1]), np.where(always, 0.0, images))
@@ -220,9 +238,9 @@ def _crossings(
 
 
 def _ratio(
-    curves: Float[np.ndarray, "curves both budgets"], budgets: Sequence[int], target: float
+    curves: Float[np.ndarray, "curves both budgets"], budgets: Sequence[int], targets: Float[np.ndarray, " curves"]
 ) -> tuple[Float[np.ndarray, " curves"], Float[np.ndarray, " curves"]]:
-    mine, theirs = (_crossings(curves[:, arm], budgets, target) for arm in (0, 1))
+    mine, theirs = (_crossings(curves[:, arm], budgets, targets) for arm in (0, 1))
     with np.errstate(divide="ignore"):  # nothing is known below the smallest budget: a ratio without bound
         return theirs[0] / mine[1], theirs[1] / mine[0]
 

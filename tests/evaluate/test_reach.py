@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from acqplan.errors import UsageError
+from acqplan.evaluate.censored import Bounds, ImagesToReach, SpeedUp
 from acqplan.evaluate.intervals import outward
-from acqplan.evaluate.reach import Bounds, ImagesToReach, SpeedUp, images_to_reach, speed_up
+from acqplan.evaluate.reach import images_to_match, images_to_reach, speed_up, speed_up_at
 
 BUDGETS = [100, 1_000, 10_000]
 
@@ -166,3 +167,29 @@ def test_what_cannot_be_is_refused() -> None:
         images_to_reach(accuracy, [100, 1_000], target=0.7)
     with pytest.raises(UsageError, match="resamples"):
         reach(accuracy, 0.7, draws=0)
+
+
+def test_a_target_that_is_what_the_baseline_reaches_moves_with_the_objects() -> None:
+    random = np.random.default_rng(1)
+    objects = random.normal(0.0, 0.1, size=(1, 12, 1))  # far more than the curves rise
+    noise = random.normal(0.0, 0.002, size=(3, 12, 6))
+    mine, theirs = (np.array(means)[:, None, None] + objects for means in ((0.62, 0.68, 0.70), (0.56, 0.62, 0.68)))
+    found = images_to_match(mine + noise, theirs - noise, BUDGETS, at=10_000, draws=500)
+    assert found.images.low == pytest.approx(1_000, rel=0.2)
+    assert 500 < found.interval.low < found.interval.high < 2_000
+    fixed = images_to_reach(mine + noise, BUDGETS, target=found.target, draws=500)
+    assert fixed.images.low == pytest.approx(found.images.low)
+    assert fixed.interval.low < found.interval.low
+    assert fixed.interval.high == math.inf
+    ratio = speed_up_at(mine + noise, theirs - noise, BUDGETS, at=10_000, draws=500)
+    assert ratio.ratio.low == pytest.approx(10_000 / found.images.low)
+    assert ratio.target == found.target
+    assert 5 < ratio.interval.low < 10 < ratio.interval.high < 20
+
+
+def test_a_baseline_matches_itself_with_as_many_images() -> None:
+    curve = runs(0.5, 0.7, 0.9, spread=0.05)
+    assert images_to_match(curve, curve, BUDGETS, at=1_000, draws=200).images.low == pytest.approx(1_000)
+    assert speed_up_at(curve, curve, BUDGETS, at=1_000, draws=200).ratio.low == pytest.approx(1.0)
+    with pytest.raises(UsageError, match="known: 100, 1000, 10000"):
+        images_to_match(curve, curve, BUDGETS, at=500)

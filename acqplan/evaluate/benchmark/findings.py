@@ -107,7 +107,7 @@ def find(results: Results) -> Findings:
         pairs=compare_all(results, accuracy, list(itertools.combinations(design.strategies, 2)), design.primary_budget),
         points=list(curves(results, accuracy)),
         target=target,
-        standings=rank_all(results, accuracy, target),
+        standings=rank_all(results, accuracy),
         ideas=list(what_ideas_add(results, accuracy)),
         evidence=weigh(results, accuracy),
         failed=results.failed(),

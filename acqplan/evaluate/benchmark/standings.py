@@ -9,8 +9,9 @@ import numpy as np
 from jaxtyping import Float
 
 from acqplan.evaluate.benchmark.results import Accuracies, Results
+from acqplan.evaluate.censored import ImagesToReach, SpeedUp
 from acqplan.evaluate.curve import area_under_curve, common_runs, mean_ranks
-from acqplan.evaluate.reach import ImagesToReach, SpeedUp, images_to_reach, speed_up
+from acqplan.evaluate.reach import images_to_match, speed_up_at
 from acqplan.evaluate.two_way import TwoWay, two_way
 
 IDEAS = (
@@ -54,8 +55,8 @@ class Standing:
         strategy: Name of the strategy.
         area: Mean accuracy over the logarithm of images; NaN with one budget.
         area_gain: The same minus that of the baseline, with its uncertainty; ``None`` for the baseline.
-        reach: Images to reach the target.
-        speed_up: Images of the baseline over its own for the target.
+        reach: Images to reach what the baseline reaches at the primary budget.
+        speed_up: Images of the baseline over its own for that.
         ranks: Mean rank at each budget, 1 the best.
         rank: Their mean.
     """
@@ -125,13 +126,12 @@ def curves(results: Results, accuracy: Accuracies) -> Iterator[Point]:
                 )
 
 
-def rank_all(results: Results, accuracy: Accuracies, target: float) -> list[Standing]:
+def rank_all(results: Results, accuracy: Accuracies) -> list[Standing]:
     """Every strategy over all budgets, by the runs (object, seed) that all of them finished.
 
     Args:
         results: The results.
         accuracy: Their accuracies.
-        target: Accuracy that images are counted for.
 
     Returns:
         One standing a strategy that finished any run; none if the baseline did not.
@@ -150,8 +150,8 @@ def rank_all(results: Results, accuracy: Accuracies, target: float) -> list[Stan
             strategy=design.strategies[row],
             area=float(np.nanmean(_area(runs[row], design.budgets))),
             area_gain=_gain(runs[row], baseline, design.budgets) if design.strategies[row] != design.baseline else None,
-            reach=images_to_reach(runs[row], design.budgets, target=target),
-            speed_up=speed_up(runs[row], baseline, design.budgets, target=target),
+            reach=images_to_match(runs[row], baseline, design.budgets, at=design.primary_budget),
+            speed_up=speed_up_at(runs[row], baseline, design.budgets, at=design.primary_budget),
             ranks=tuple(map(float, ranks[place])),
             rank=float(np.nanmean(ranks[place])),
         )
