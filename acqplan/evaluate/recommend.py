@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass, is_dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,8 @@ import numpy as np
 from acqplan.campaign.plan import Plan, Setting
 from acqplan.errors import BudgetError, BudgetSpent, SplitError
 from acqplan.evaluate.records import Validation
-from acqplan.evaluate.replay import Arm, is_among, joined_history, replay
+from acqplan.evaluate.replay import Arm, Learn, joined_history, replay
+from acqplan.evaluate.rounds import pilot_stops
 from acqplan.evaluate.split import split_objects
 from acqplan.features.zoo import find_layers
 from acqplan.progress import SILENT, Progress, Titled
@@ -22,15 +24,13 @@ from acqplan.rig.spec import RigSetup
 from acqplan.runtime import Runtime
 from acqplan.space import Shots
 from acqplan.space.distance import nearest_views
+from acqplan.space.distinct import is_among
 from acqplan.strategy import find_strategy
 from acqplan.strategy.base import History, Strategy
 
 if TYPE_CHECKING:
     from acqplan.evaluate.eye import Eye
     from acqplan.rig.folder import FolderRig
-
-PILOT_SHARE = 0.1
-"""The pilot's share of the budget (METHODS.md: 5 to 15 %); it counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -121,8 +121,10 @@ def recommend(
     eye = None if live and seen is None else _open_eye(setup.rig, backbone, weights, runtime, progress)
     if eye and seen:
         task = replace(task, start=_looked_at(task.start, eye.on(seen), Titled(progress=progress, title="captured")))
-    arm = Arm(strategy=rule, budget=budget, seed=seed, pilot=0 if live else _pilot(task, budget))
-    run = replay([arm], task.candidates, task.start, None if live else eye, progress=progress)[0]
+    n_objects = len(np.unique(task.candidates.object_rows))
+    stops = () if live else pilot_stops(rule, budget, n_objects, known=len(task.start))
+    arm = Arm(strategy=rule, budget=budget, seed=seed, stops=stops)
+    run = replay([arm], task.candidates, task.start, None if live else eye, learn=_learn(eye), progress=progress)[0]
     known = task.start if live else joined_history(task.start, run)
     plan = Plan(
         shots=run.shots.narrow(np.unique(task.candidates.object_rows)),
@@ -192,11 +194,12 @@ def _check_budget(task: _Task, budget: int) -> None:
         )
 
 
-def _pilot(task: _Task, budget: int) -> int:
-    """Images of the first round: a share of the budget, at least one of each object; 0 if that is all."""
-    n_objects = len(np.unique(task.candidates.object_rows))
-    pilot = max(round(PILOT_SHARE * budget), n_objects) - len(task.start)
-    return pilot if 0 < pilot < budget - len(task.start) else 0
+def _learn(eye: Eye | None) -> Learn | None:
+    if eye is None:
+        return None
+    from acqplan.evaluate.validate import with_beliefs
+
+    return partial(with_beliefs, device=eye.runtime.device)
 
 
 def _open_eye(rig: Rig, backbone: str | None, weights: Path | None, runtime: Runtime | None, progress: Progress) -> Eye:

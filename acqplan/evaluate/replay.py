@@ -1,22 +1,26 @@
 """Replay: strategies run on a rig whose every shot can be had, and pay for each shot they take.
 
-Features reach a strategy through its history alone, and the history holds what was captured: the
-one door to pixels is `Capture`, and it is opened only for shots that a strategy has chosen.
+Features reach a strategy through its history alone: pixels have one door, `Capture`, opened only for chosen shots.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int
+from jaxtyping import Float, Float32, Int
 
 from acqplan.errors import BudgetError
 from acqplan.progress import SILENT, Progress, Titled
 from acqplan.space import Shots
-from acqplan.strategy.base import Choice, History, Strategy, check_choice
+from acqplan.space.distinct import distinct, is_among
+from acqplan.strategy.base import Choice, History, Strategy, check_choice, learns
+
+Learn = Callable[[Sequence[History]], Sequence[History]]
+"""Adds beliefs to histories: class probabilities of captured shots by heads that never saw their objects."""
 
 
 class Capture(Protocol):
@@ -34,22 +38,32 @@ class Arm:
         strategy: The rule.
         budget: Images it may take, those of the starting history included.
         seed: Its seed.
-        pilot: Images of its first round; 0 to take everything in one round.
+        stops: Images after which it looks at what was captured so far, ascending, those of the starting history
+            included; empty to take everything in one round.
     """
 
     strategy: Strategy
     budget: int
     seed: int
-    pilot: int = 0
+    stops: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        if not 0 <= self.pilot < self.budget:
-            raise BudgetError(f"a pilot of {self.pilot} images does not fit a budget of {self.budget}", "lower it")
+        ends = (0, *self.stops, self.budget)
+        if any(one >= other for one, other in itertools.pairwise(ends)):
+            rounds = ", ".join(map(str, self.stops))
+            raise BudgetError(
+                f"rounds up to {rounds or 'nothing'} of a budget of {self.budget}", "let them ascend to it"
+            )
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """Images after each round."""
+        return (*self.stops, self.budget)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Run:
-    """What an arm took, in order, the pilot included and the starting history not.
+    """What an arm took, in order; the starting history is not in it.
 
     Attributes:
         arm: The arm.
@@ -82,7 +96,13 @@ class Failure:
 
 
 def replay(
-    arms: Sequence[Arm], candidates: Shots, start: History, capture: Capture | None, *, progress: Progress = SILENT
+    arms: Sequence[Arm],
+    candidates: Shots,
+    start: History,
+    capture: Capture | None,
+    *,
+    learn: Learn | None = None,
+    progress: Progress = SILENT,
 ) -> list[Run]:
     """Run all arms in lock-step, taking the shots of a round for all of them at once.
 
@@ -92,6 +112,8 @@ def replay(
         start: What had been captured before, the same for every arm and charged to each.
         capture: Takes shots; is asked only for shots that an arm has chosen. ``None`` to plan blind, when
             no image comes back before the end: features then have shape ``[shots, 0]``.
+        learn: Adds beliefs to the histories of strategies that learn, before each round but the first; ``None`` to
+            give them features alone.
         progress: Hears about planning and capture.
 
     Returns:
@@ -100,40 +122,73 @@ def replay(
     Raises:
         StrategyError: If a strategy breaks its contract. What a strategy raises is not caught.
     """
-    ended = _rounds(arms, candidates, start, capture, _refuse, progress)
+    ended = _rounds(arms, candidates, start, _Means(capture=capture, learn=learn, fail=_refuse), progress)
     return [run for run in ended if isinstance(run, Run)]
 
 
 def attempt(
-    arms: Sequence[Arm], candidates: Shots, start: History, capture: Capture | None, *, progress: Progress = SILENT
+    arms: Sequence[Arm],
+    candidates: Shots,
+    start: History,
+    capture: Capture | None,
+    *,
+    learn: Learn | None = None,
+    progress: Progress = SILENT,
 ) -> list[Run | Failure]:
     """The same, but an arm that fails leaves, and the others go on. Arguments are those of `replay`."""
-    return _rounds(arms, candidates, start, capture, lambda arm, error: Failure(arm=arm, error=error), progress)
+    means = _Means(capture=capture, learn=learn, fail=lambda arm, error: Failure(arm=arm, error=error))
+    return _rounds(arms, candidates, start, means, progress)
 
 
 def _refuse(_: Arm, error: Exception) -> Failure:
     raise error
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Means:
+    """What a replay has at hand: how shots are taken, what is learned from them, and what becomes of failures."""
+
+    capture: Capture | None
+    learn: Learn | None
+    fail: Callable[[Arm, Exception], Failure]
+
+
 def _rounds(
-    arms: Sequence[Arm],
-    candidates: Shots,
-    start: History,
-    capture: Capture | None,
-    fail: Callable[[Arm, Exception], Failure],
-    progress: Progress,
+    arms: Sequence[Arm], candidates: Shots, start: History, means: _Means, progress: Progress
 ) -> list[Run | Failure]:
     ended: list[Run | Failure] = [_nothing_yet(arm, candidates, start) for arm in arms]
-    for number in range(1 + any(arm.pilot for arm in arms)):
-        steps = _choose_all(ended, candidates, start, number, fail, progress)
+    last = max((len(arm.stops) for arm in arms), default=0)
+    for number in range(1 + last):
+        known = _known(ended, start, number, means.learn)
+        steps = _choose_all(ended, known, candidates, number, means.fail, progress)
         taken = [candidates.take(step.rows) if isinstance(step, Choice) else candidates.take([]) for step in steps]
-        pilot = number == 0 and any(arm.pilot for arm in arms)
-        seen = capture_all(taken, capture, progress=Titled(progress=progress, title="pilot" if pilot else "plan"))
+        title = "plan" if number == last else "pilot" if number == 0 else f"round {number + 1}"
+        seen = capture_all(taken, means.capture, progress=Titled(progress=progress, title=title))
         ended = [
             _after(run, step, shots, features, number)
             for run, step, shots, features in zip(ended, steps, taken, seen, strict=True)
         ]
     return ended
+
+
+def _known(ended: Sequence[Run | Failure], start: History, number: int, learn: Learn | None) -> list[History | None]:
+    """What each arm knows that takes part in this round; with beliefs, if its strategy learns and shots are seen."""
+    known = [
+        joined_history(start, run) if isinstance(run, Run) and number <= len(run.arm.stops) else None for run in ended
+    ]
+    eager = {
+        place: history
+        for place, history in enumerate(known)
+        if history is not None and learns(ended[place].arm.strategy) and _is_seen(history)
+    }
+    if learn is not None and eager:
+        for place, history in zip(eager, learn(list(eager.values())), strict=True):
+            known[place] = history
+    return known
+
+
+def _is_seen(history: History) -> bool:
+    return history.features is not None and history.features.size > 0
 
 
 def capture_all(
@@ -159,19 +214,6 @@ def capture_all(
     return np.split(features, np.cumsum([len(table) for table in tables])[:-1])
 
 
-def distinct(shots: Shots) -> tuple[Int[np.ndarray, " distinct"], Int[np.ndarray, " shots"]]:
-    """Rows of the distinct shots, sorted by object and view, and for every shot which of them it is."""
-    codes = shots.object_rows.astype(np.int64)
-    for column in np.round(shots.coordinates, 6).T:
-        # numbers of levels instead of the levels themselves: sorting whole rows takes eight times as long
-        levels, numbers = np.unique(column, return_inverse=True)
-        if len(codes) and (int(codes.max()) + 1) * len(levels) >= 2**62:
-            codes = np.unique(codes, return_inverse=True)[1]
-        codes = codes * len(levels) + numbers
-    _, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
-    return first, inverse
-
-
 def _nothing_yet(arm: Arm, candidates: Shots, start: History) -> Run:
     width = 0 if start.features is None else start.features.shape[1]
     return Run(
@@ -186,38 +228,37 @@ def _nothing_yet(arm: Arm, candidates: Shots, start: History) -> Run:
 
 def _choose_all(
     runs: Sequence[Run | Failure],
+    known: Sequence[History | None],
     candidates: Shots,
-    start: History,
     number: int,
     fail: Callable[[Arm, Exception], Failure],
     progress: Progress,
 ) -> list[Choice | Failure]:
     choices: list[Choice | Failure] = []
     with progress.task("planning", len(runs)) as advance:
-        for run in runs:
-            choices.append(_choose_or_fail(run, candidates, start, number, fail))
+        for run, history in zip(runs, known, strict=True):
+            choices.append(_choose(run, history, candidates, number, fail))
             advance(1)
     return choices
 
 
-def _choose_or_fail(
-    run: Run | Failure, candidates: Shots, start: History, number: int, fail: Callable[[Arm, Exception], Failure]
+def _choose(
+    run: Run | Failure,
+    history: History | None,
+    candidates: Shots,
+    number: int,
+    fail: Callable[[Arm, Exception], Failure],
 ) -> Choice | Failure:
+    """What the arm takes in this round; nothing if the round is not its own."""
     if isinstance(run, Failure):
         return run
+    n = 0 if history is None else run.arm.ends[number] - len(history)
+    if history is None or n <= 0:
+        return Choice(rows=np.empty(0, dtype=np.int64), gain=np.empty(0), reason=())
     try:
-        return _choose(run, candidates, start, number)
+        return _checked(run.arm, candidates, history, n)
     except Exception as error:  # whatever a strategy of somebody else's raises
         return fail(run.arm, error)
-
-
-def _choose(run: Run, candidates: Shots, start: History, number: int) -> Choice:
-    """What the arm takes in this round; nothing if the round is not its own."""
-    left = run.arm.budget - len(start) - len(run.shots)
-    n = min(run.arm.pilot, left) if run.arm.pilot and number == 0 else left
-    if n <= 0 or (number > 0 and not run.arm.pilot):
-        return Choice(rows=np.empty(0, dtype=np.int64), gain=np.empty(0), reason=())
-    return _checked(run.arm, candidates, joined_history(start, run), n)
 
 
 def joined_history(start: History, run: Run) -> History:
@@ -236,14 +277,6 @@ def _checked(arm: Arm, candidates: Shots, history: History, n: int) -> Choice:
     choice = arm.strategy.propose(remaining, history, n, arm.seed)
     check_choice(choice, remaining, n, strategy=arm.strategy)
     return Choice(rows=left[choice.rows], gain=choice.gain, reason=choice.reason)
-
-
-def is_among(shots: Shots, others: Shots) -> Bool[np.ndarray, " shots"]:
-    """Whether each of ``shots`` stands among ``others``."""
-    if len(others) == 0:
-        return np.zeros(len(shots), dtype=bool)
-    _, inverse = distinct(others.join(shots))
-    return np.isin(inverse[len(others) :], inverse[: len(others)])
 
 
 def _after(

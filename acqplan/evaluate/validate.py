@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
@@ -11,13 +12,15 @@ from jaxtyping import Bool, Float, Float32, Int
 from acqplan.evaluate.clustered import mean_interval
 from acqplan.evaluate.eye import Eye
 from acqplan.evaluate.records import Record, Validation, Verdict
-from acqplan.evaluate.replay import Arm, Run, distinct, joined_history, replay
+from acqplan.evaluate.replay import Arm, Run, joined_history, replay
+from acqplan.evaluate.rounds import pilot_stops, stops_of
 from acqplan.evaluate.split import check_disjoint
 from acqplan.evaluate.verdict import Outcome, judge
 from acqplan.heads.exact import train_heads
 from acqplan.heads.linear import Head, predict_all
 from acqplan.progress import SILENT, Progress, Titled
 from acqplan.space import Shots
+from acqplan.space.distinct import distinct
 from acqplan.strategy import find_strategy
 from acqplan.strategy.base import History
 
@@ -63,7 +66,8 @@ def validate_run(
     check_disjoint(candidates.join(start.shots), test)
     arms = _arms(main.arm, len(start), len(np.unique(candidates.object_rows)))
     others, views = (Titled(progress=progress, title=title) for title in ("other strategies", "test views"))
-    runs = [main, *replay(arms, candidates, start, eye, progress=others)]
+    learn = partial(with_beliefs, device=eye.runtime.device)
+    runs = [main, *replay(arms, candidates, start, eye, learn=learn, progress=others)]
     bench = Bench(shots=test, features=eye(test, progress=views))
     return examine(runs, start, bench, device=eye.runtime.device, progress=progress)
 
@@ -121,6 +125,18 @@ def train_on(
     return [trained[key] for key in keys]
 
 
+def with_beliefs(histories: Sequence[History], *, device: str = "cpu", cores: int | None = None) -> list[History]:
+    """The histories with class probabilities of their shots, by heads that never saw the shot's object.
+
+    Args:
+        histories: Captured shots with features.
+        device: Where to train.
+        cores: Processor cores to use; by default all.
+    """
+    heads = train_on(histories, device=device, cores=cores)
+    return [replace(history, beliefs=head.beliefs) for history, head in zip(histories, heads, strict=True)]
+
+
 def predict_accuracy(
     known: History, *, device: str = "cpu", progress: Progress = SILENT
 ) -> tuple[float, float, float] | None:
@@ -144,7 +160,12 @@ def _arms(main: Arm, known: int, n_objects: int) -> list[Arm]:
     budgets = sorted({round(main.budget * share) for share in SHARES})
     budgets = [budget for budget in budgets if budget - known >= n_objects]
     arms = [
-        Arm(strategy=rule, budget=budget, seed=main.seed + step, pilot=_pilot(main, budget) * (rule is main.strategy))
+        Arm(
+            strategy=rule,
+            budget=budget,
+            seed=main.seed + step,
+            stops=(pilot_stops if rule is main.strategy else stops_of)(rule, budget, n_objects, known=known),
+        )
         for rule in rules
         for budget in (budgets or [main.budget])
         for step in range(SEEDS)
@@ -152,11 +173,6 @@ def _arms(main: Arm, known: int, n_objects: int) -> list[Arm]:
     return [
         arm for arm in arms if (arm.strategy.name, arm.budget, arm.seed) != (main.strategy.name, main.budget, main.seed)
     ]
-
-
-def _pilot(main: Arm, budget: int) -> int:
-    """The pilot of a smaller budget: the same share."""
-    return main.pilot * budget // main.budget
 
 
 def _pooled(

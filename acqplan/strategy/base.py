@@ -77,6 +77,11 @@ class Strategy(Protocol):
         """
 
 
+def learns(strategy: Strategy) -> bool:
+    """Whether a strategy looks at what was captured, and so takes its shots in rounds; not, unless it says so."""
+    return bool(getattr(strategy, "learns", False))
+
+
 def check_request(candidates: Shots, n: int) -> None:
     """Refuse a number of shots that cannot be chosen.
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from acqplan.errors import BackboneError, BudgetError, BudgetSpent, SplitError
-from acqplan.evaluate.recommend import PILOT_SHARE, recommend
+from acqplan.evaluate.recommend import recommend
+from acqplan.evaluate.rounds import PILOT_SHARE
 from acqplan.evaluate.split import split_objects
 from acqplan.rig.live import LiveRig
 from acqplan.rig.rendered import RenderedRig

@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -6,11 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from acqplan.errors import BudgetError, StrategyError
-from acqplan.evaluate.replay import Arm, distinct, is_among, replay
+from acqplan.evaluate.replay import Arm, replay
 from acqplan.progress import SILENT, Progress
 from acqplan.space import Circle, Interval, Objects, Shots, Space
+from acqplan.space.distinct import distinct, is_among
 from acqplan.strategy import STRATEGIES, find_strategy
 from acqplan.strategy.base import Choice, History
+from acqplan.strategy.design import RandomShots
 
 SPACE = Space(
     axes=(
@@ -37,7 +41,7 @@ class Camera:
 @pytest.mark.parametrize("name", sorted(STRATEGIES))
 def test_an_arm_takes_no_more_than_its_budget_pilot_included(name: str) -> None:
     rule = find_strategy(name)
-    run = replay([Arm(strategy=rule, budget=40, seed=3, pilot=8)], CANDIDATES, NOTHING, Camera())[0]
+    run = replay([Arm(strategy=rule, budget=40, seed=3, stops=(8,))], CANDIDATES, NOTHING, Camera())[0]
     assert len(run.shots) == 40 if rule.exact else len(run.shots) <= 40
     assert len(set(run.shots.pairs())) == len(run.shots)
     assert (run.rounds[:8] == 0).all() if rule.exact else True
@@ -53,7 +57,7 @@ def test_the_camera_takes_a_shot_of_many_arms_once_and_no_other_shot() -> None:
 
 
 def test_features_come_back_in_the_order_of_the_shots() -> None:
-    arm = Arm(strategy=find_strategy("herding"), budget=30, seed=0, pilot=10)
+    arm = Arm(strategy=find_strategy("herding"), budget=30, seed=0, stops=(10,))
     run = replay([arm], CANDIDATES, NOTHING, Camera())[0]
     np.testing.assert_array_equal(run.features[:, 0], run.shots.object_rows)
     np.testing.assert_array_equal(run.features[:, 1:], run.shots.coordinates.astype(np.float32))
@@ -68,7 +72,7 @@ def test_captured_shots_are_charged_and_not_taken_again() -> None:
 
 
 def test_arms_together_run_as_each_alone() -> None:
-    arms = [Arm(strategy=find_strategy(name), budget=24, seed=1, pilot=6) for name in ("lattice", "random-shots")]
+    arms = [Arm(strategy=find_strategy(name), budget=24, seed=1, stops=(6,)) for name in ("lattice", "random-shots")]
     together = replay(arms, CANDIDATES, NOTHING, Camera())
     alone = [replay([arm], CANDIDATES, NOTHING, Camera())[0] for arm in arms]
     assert [run.shots.pairs() for run in together] == [run.shots.pairs() for run in alone]
@@ -76,7 +80,7 @@ def test_arms_together_run_as_each_alone() -> None:
 
 def test_a_pilot_as_large_as_the_budget_is_refused() -> None:
     with pytest.raises(BudgetError):
-        Arm(strategy=find_strategy("lattice"), budget=10, seed=0, pilot=10)
+        Arm(strategy=find_strategy("lattice"), budget=10, seed=0, stops=(10,))
 
 
 class Broken:
@@ -116,3 +120,40 @@ def test_distinct_shots_are_those_of_whole_rows(seed: int) -> None:
     np.testing.assert_array_equal(first, rows)
     np.testing.assert_array_equal(inverse, places.ravel())
     assert len(first) == len(expected)
+
+
+class Curious(RandomShots):
+    """A random rule that remembers what it was told."""
+
+    learns: ClassVar[bool] = True
+    told: ClassVar[list[History]] = []
+
+    def propose(self, candidates: Shots, history: History, n: int, seed: int) -> Choice:
+        self.told.append(history)
+        return RandomShots.propose(self, candidates, history, n, seed)
+
+
+def test_a_strategy_that_learns_is_told_what_it_captured_round_by_round() -> None:
+    Curious.told.clear()
+    asked: list[int] = []
+
+    def learn(histories: Sequence[History]) -> list[History]:
+        asked.append(len(histories))
+        return [replace(one, beliefs=np.full((len(one), 2), 0.5, dtype=np.float32)) for one in histories]
+
+    arms = [Arm(strategy=Curious(), budget=30, seed=0, stops=(6, 15)), Arm(strategy=RandomShots(), budget=30, seed=0)]
+    run, other = replay(arms, CANDIDATES, NOTHING, Camera(), learn=learn)
+    assert [len(history) for history in Curious.told] == [0, 6, 15]
+    assert [history.beliefs is None for history in Curious.told] == [True, False, False]
+    assert asked == [1, 1], "a rule that does not learn is not waited for"
+    assert np.bincount(run.rounds).tolist() == [6, 9, 15]
+    assert len(other.shots) == 30
+    for history in Curious.told[1:]:
+        assert history.features is not None
+        np.testing.assert_array_equal(history.features[:, 0], history.shots.object_rows)
+
+
+def test_rounds_that_do_not_ascend_are_refused() -> None:
+    for stops in ((10,), (5, 5), (7, 3), (0,), (11,)):
+        with pytest.raises(BudgetError):
+            Arm(strategy=find_strategy("lattice"), budget=10, seed=0, stops=stops)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -14,10 +14,11 @@ from acqplan.errors import AcqplanError
 from acqplan.evaluate.benchmark.design import Block, Design, seed_of, strategy_of
 from acqplan.evaluate.benchmark.material import Material
 from acqplan.evaluate.replay import Arm, Failure, Run, attempt, joined_history
-from acqplan.evaluate.validate import train_on
+from acqplan.evaluate.rounds import stops_of
+from acqplan.evaluate.validate import train_on, with_beliefs
 from acqplan.heads.linear import predict_all
 from acqplan.space import Shots
-from acqplan.strategy.base import History, Strategy
+from acqplan.strategy.base import History
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -59,7 +60,9 @@ def run_block(
     train, test = design.sides(block)
     candidates, test_rows = material.shots.take(material.rows_of(train)), material.rows_of(test)
     start = History.empty(candidates)
-    ended = attempt(arms_of(design, block, n_objects=len(train)), candidates, start, material)
+    learn = partial(with_beliefs, device=device, cores=cores)
+    arms = arms_of(design, block, n_objects=len(train))
+    ended = attempt(arms, candidates, start, material, learn=learn)
     planned = time.perf_counter()
     runs = [(cell, run) for cell, run in enumerate(ended) if isinstance(run, Run)]
     correct = np.zeros((len(ended), len(test_rows)), dtype=np.bool_)
@@ -87,16 +90,10 @@ def arms_of(design: Design, block: Block, *, n_objects: int) -> list[Arm]:
             strategy=rules[name],
             budget=budget,
             seed=seed_of(name, block.seed),
-            pilot=_pilot(rules[name], design.pilot_share, budget, n_objects),
+            stops=stops_of(rules[name], budget, n_objects),
         )
         for name, budget in design.cells
     ]
-
-
-def _pilot(rule: Strategy, share: float, budget: int, n_objects: int) -> int:
-    """A strategy that learns pays a pilot from its budget; for others one round is as good as two."""
-    pilot = max(round(share * budget), n_objects)
-    return pilot if getattr(rule, "learns", False) and pilot < budget else 0
 
 
 def _reason(run: Run | Failure) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from acqplan import __version__
 from acqplan.campaign.plan import Setting
 from acqplan.errors import BudgetError, InputError, SplitError, UsageError, nearest
+from acqplan.evaluate.rounds import LEARNING_SHARES
 from acqplan.evaluate.split import Split, split_objects
 from acqplan.files import digest_bytes, replacing
 from acqplan.rig.spec import RigSetup
@@ -22,9 +23,6 @@ from acqplan.strategy.base import Strategy
 ALPHA = 0.05
 MARGIN = 0.01
 """Differences within one point count as equal (METHODS.md section 3)."""
-
-PILOT_SHARE = 0.1
-"""The pilot's share of a budget, for strategies that learn (METHODS.md: 5 to 15 %); it counts."""
 
 TESTS = (
     "primary: mean difference of accuracies per object and seed; two-way t test on objects and seeds, Holm over the "
@@ -70,7 +68,7 @@ class Design:
         primary: The strategy the claim is about.
         baseline: The strategy of the primary contrast.
         primary_budget: The budget of the claim.
-        pilot_share: Share of the budget that strategies that learn take first.
+        learning_shares: Shares of the budget after which strategies that learn look at what they have.
         alpha: Level of the tests.
         margin: Differences of accuracy up to this count as equal.
         tests: The tests, in words.
@@ -88,7 +86,7 @@ class Design:
     primary: str
     baseline: str
     primary_budget: int
-    pilot_share: float = PILOT_SHARE
+    learning_shares: tuple[float, ...] = LEARNING_SHARES
     alpha: float = ALPHA
     margin: float = MARGIN
     tests: tuple[str, ...] = TESTS

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Int
 
-from acqplan.evaluate.replay import distinct
 from acqplan.files import digest_bytes
 from acqplan.progress import SILENT, Progress
 from acqplan.space import Shots
+from acqplan.space.distinct import distinct
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
