@@ -27,7 +27,7 @@ BLIND = {"model", "strategy", "campaign"}
 PIXELS = {"rig", "features", "heads"}
 HOMES = {
     "typer": ("cli/",),
-    "rich": ("cli/", "report/table.py"),
+    "rich": ("cli/", "report/table/"),
     "matplotlib": ("report/plot",),
     "botorch": ("model/", "strategy/bayes.py"),
     "gpytorch": ("model/", "strategy/bayes.py"),
@@ -109,7 +109,9 @@ def loaded_by(*arguments: str) -> set[str]:
     return {name.split(".")[0] for name in done.stderr.split()}
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["recommend", "--help"], ["compare", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], *([name, "--help"] for name in ("recommend", "benchmark", "compare"))]
+)
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     heavy = {"torch", "torchvision", "matplotlib", "scipy", "sklearn", "statsmodels", "botorch", "trimesh", "pandas"}
     assert not loaded_by(*arguments) & heavy

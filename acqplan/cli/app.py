@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 from acqplan.cli import INTERRUPTED
 
@@ -15,6 +16,8 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # Planning multiplies small matrices, where numpy's threads cost more than they bring.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # A strategy of one's own, module:Class, may lie where the program is called; it hides nothing installed.
+    sys.path.append(str(Path.cwd()))
     try:
         from acqplan.cli.commands import app
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from html import escape
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 
 import numpy as np
 
 from acqplan import __version__
 from acqplan.campaign.plan import Plan
-from acqplan.evaluate.records import Validation
+from acqplan.evaluate.records import Validation, Verdict
 from acqplan.files import replacing
-from acqplan.report.palette import DARK, LIGHT
+from acqplan.report.parts import bullets, cards, definitions, page, paragraphs, section, table
 from acqplan.report.pictures import coverage_pictures, validation_pictures, view_pictures
 from acqplan.report.summary import (
     count_range,
@@ -24,7 +21,6 @@ from acqplan.report.summary import (
     picture_axes,
     points,
     positions,
-    printable,
 )
 from acqplan.space import Space
 
@@ -74,30 +70,24 @@ def page_text(
     facts: Mapping[str, str] | None = None,
 ) -> str:
     """The page as text; the same arguments give the same text."""
-    room = files("acqplan.report")
     judged = validation if validation is not None and validation.records else None
-    return Template((room / "page.html").read_text(encoding="utf-8")).substitute(
-        title=_text(f"{len(plan):,} images of {len(plan.shots.objects)} objects – acqplan"),
-        style=f"{_colours()}\n{(room / 'page.css').read_text(encoding='utf-8')}",
-        headline=_text(headline(plan)),
-        lead=_lead(plan, judged, sentences),
-        tiles="".join(_tile(*tile) for tile in _tiles(plan, judged)),
-        views=view_pictures(plan),
-        coverage=coverage_pictures(plan),
-        gains="" if judged is None else _gains(plan, judged),
-        shots=_first_shots(plan),
-        facts="".join(f"<dt>{_text(key)}</dt><dd>{_text(value)}</dd>" for key, value in _facts(plan, facts or {})),
-        notes="" if judged is None else _notes(),
+    first = paragraphs("In the order of taking; all of them are in plan.csv.") + _first_shots(plan)
+    sections = (
+        section("Which views", view_pictures(plan)),
+        "" if judged is None else section("What it gains", _gains(plan, judged)),
+        section("How evenly", coverage_pictures(plan)),
+        section("The first shots", first),
+        section("How it was made", definitions(_facts(plan, facts or {}))),
+        "" if judged is None else section("How to read the numbers", bullets(HONESTY), kind="notes"),
     )
-
-
-def _text(text: str) -> str:
-    return escape(printable(text))
-
-
-def _colours() -> str:
-    light, dark = (";".join(f"--{name}:{colour}" for name, colour in theme.items()) for theme in (LIGHT, DARK))
-    return f":root{{color-scheme:light dark;{light}}}\n@media (prefers-color-scheme: dark){{:root{{{dark}}}}}"
+    return page(
+        title=f"{len(plan):,} images of {len(plan.shots.objects)} objects",
+        kicker="recommendation",
+        headline=headline(plan),
+        lead=_lead(plan, judged, sentences),
+        tiles=_tiles(plan, judged),
+        body="\n".join(part for part in sections if part),
+    )
 
 
 def headline(plan: Plan) -> str:
@@ -120,9 +110,8 @@ def _lead(plan: Plan, validation: Validation | None, sentences: Sequence[str]) -
     if validation is None:
         expected = f"Expected accuracy on new objects: {_expectation(plan)}." if plan.predicted else ""
         words = (expected, "Not validated: what this plan gains on other strategies was not measured.")
-        return "".join(f"<p>{_text(word)}</p>" for word in words if word)
-    items = "".join(f"<li>{_text(sentence)}</li>" for sentence in sentences)
-    return f'<ul class="verdicts">{items}</ul>' if items else ""
+        return paragraphs(*words)
+    return bullets(sentences, kind="verdicts")
 
 
 def _expectation(plan: Plan) -> str:
@@ -146,13 +135,8 @@ def _tiles(plan: Plan, validation: Validation | None) -> Iterator[tuple[str, str
             yield points(verdict.difference), f"points against {verdict.b}", verdict.verdict
 
 
-def _tile(number: str, what: str, more: str) -> str:
-    return f"<li><b>{_text(number)}</b> <span>{_text(what)}</span> <small>{_text(more)}</small></li>"
-
-
 def _gains(plan: Plan, validation: Validation) -> str:
-    pictures = validation_pictures(plan, validation)
-    return f"<section><h2>What it gains</h2>{pictures}{_verdicts(validation)}</section>"
+    return validation_pictures(plan, validation) + _verdicts(validation)
 
 
 COLUMNS = (
@@ -164,41 +148,28 @@ COLUMNS = (
 def _verdicts(validation: Validation) -> str:
     if not validation.verdicts:
         return ""
-    head = "".join(f'<th scope="col">{_text(name)}</th>' for name in COLUMNS)
-    rows = "".join(_verdict_row(validation, number) for number in range(len(validation.verdicts)))
     caption = f"Compared at {validation.verdicts[0].budget:,} images over {validation.verdicts[0].n_objects} objects"
-    top = f"<caption>{_text(caption)}</caption><thead><tr>{head}</tr></thead>"
-    return f'<table class="verdict">{top}<tbody>{rows}</tbody></table>'
+    kinds = [verdict.verdict.split()[0] for verdict in validation.verdicts]
+    return cards(COLUMNS, [_verdict_row(verdict) for verdict in validation.verdicts], caption=caption, kinds=kinds)
 
 
-def _verdict_row(validation: Validation, number: int) -> str:
-    verdict = validation.verdicts[number]
+def _verdict_row(verdict: Verdict) -> list[str]:
     low, high = map(points, verdict.ci95)
     found = verdict.verdict if verdict.verdict == "no difference found" else f"{verdict.a} is {verdict.verdict}"
-    cells = [
-        verdict.a, verdict.b, points(verdict.difference), f"{low} to {high}", p_text(verdict.p), p_text(verdict.p_object),
-        p_text(verdict.p_mcnemar), f"{verdict.n10:,} / {verdict.n01:,}", found,
+    return [
+        verdict.a, verdict.b, points(verdict.difference), f"{low} to {high}", p_text(verdict.p),
+        p_text(verdict.p_object), p_text(verdict.p_mcnemar), f"{verdict.n10:,} / {verdict.n01:,}", found,
     ]  # fmt: skip
-    kind = verdict.verdict.split()[0]
-    marked = (f'<td data-label="{_text(name)}">{_text(cell)}</td>' for name, cell in zip(COLUMNS, cells, strict=True))
-    return f'<tr class="{kind}">{"".join(marked)}</tr>'
-
-
-def _notes() -> str:
-    items = "".join(f"<li>{_text(note)}</li>" for note in HONESTY)
-    return f'<section class="notes"><h2>How to read the numbers</h2><ul>{items}</ul></section>'
 
 
 def _first_shots(plan: Plan) -> str:
     names = [axis.name + (f" ({axis.unit})" if axis.unit else "") for axis in plan.shots.space.axes]
-    head = "".join(f'<th scope="col">{_text(name)}</th>' for name in ("", "object", *names, "why"))
     first = plan.shots.take(np.arange(min(FIRST_SHOTS, len(plan))))
     rows = []
     for row, (name, view) in enumerate(zip(first.names, first.views(), strict=True)):
         values = [value if isinstance(value, str) else f"{value:g}" for value in view.values()]
-        cells = [f"{row + 1}", name, *values, plan.reason[row]]
-        rows.append("<tr>" + "".join(f"<td>{_text(cell)}</td>" for cell in cells) + "</tr>")
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+        rows.append([f"{row + 1}", name, *values, plan.reason[row]])
+    return table(["", "object", *names, "why"], rows, label="The first shots")
 
 
 def _facts(plan: Plan, more: Mapping[str, str]) -> Iterator[tuple[str, str]]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from html import escape
+from collections.abc import Mapping
 
 import numpy as np
 
 from acqplan.campaign.plan import Plan
 from acqplan.evaluate.records import Validation
 from acqplan.report import plot
-from acqplan.report.summary import Arm, arms, count_range, final_arms, object_counts, points, positions, printable
+from acqplan.report.parts import figure, text
+from acqplan.report.summary import Arm, arms, count_range, final_arms, object_counts, points, positions, shortened
 from acqplan.space import Shots
 
 SMALL = 1.7
@@ -24,7 +25,7 @@ def view_pictures(plan: Plan) -> str:
     """The dial of all shots, and small ones of classes and of single objects."""
     shots = plan.shots
     words = _dial_words(shots, "All objects")
-    large = _figure(plot.svg_element(plot.dial(shots), name="dial", alt=words), words)
+    large = figure(plot.svg_element(plot.dial(shots), name="dial", alt=words), words)
     return f'<div class="pair"><div>{large}</div><div>{_class_dials(shots)}{_object_dials(shots)}</div></div>'
 
 
@@ -34,7 +35,7 @@ def _class_dials(shots: Shots) -> str:
         return ""
     parts = {label: plot.of_class(shots, label) for label in classes[:MOST_CLASSES]}
     more = f" The first {MOST_CLASSES} of {len(classes)}." if len(classes) > MOST_CLASSES else ""
-    return f"<h3>By class</h3>{_small_dials('class', parts, 'All objects of a class together.' + more)}"
+    return f"<h3>By class</h3>{small_dials('class', parts, 'All objects of a class together.' + more)}"
 
 
 def _object_dials(shots: Shots) -> str:
@@ -43,21 +44,22 @@ def _object_dials(shots: Shots) -> str:
     parts = {objects.names[row]: shots.take(shots.object_rows == row) for row in mine}
     taken = {name: part for name, part in parts.items() if len(part)}
     note = "Single objects: what stands on the turntable at one time."
-    return f"<h3>By object</h3>{_small_dials('object', taken, note)}" if taken else ""
+    return f"<h3>By object</h3>{small_dials('object', taken, note)}" if taken else ""
 
 
-def _small_dials(kind: str, parts: dict[str, Shots], note: str) -> str:
+def small_dials(kind: str, parts: Mapping[str, Shots], note: str, *, style: str = "dials") -> str:
+    """Small dials side by side, drawn to one scale, and what they show."""
     most = max(1, *(int(positions(part).n_shots.max()) for part in parts.values()))
     drawn = [
         plot.svg_element(
-            plot.dial(part, title=name, most=most, size=SMALL),
+            plot.dial(part, title=shortened(name, 18), most=most, size=SMALL),
             name=f"{kind}{number}",
             alt=_dial_words(part, name),
         )
         for number, (name, part) in enumerate(parts.items())
     ]
     scale = f"Largest dot: {most} shot{'s' * (most != 1)}."
-    return f'<div class="dials">{"".join(drawn)}</div><p>{note} {scale}</p>'
+    return f'<div class="{style}">{"".join(drawn)}</div><p>{text(note)} {scale}</p>'
 
 
 def _dial_words(shots: Shots, whose: str) -> str:
@@ -72,9 +74,9 @@ def _dial_words(shots: Shots, whose: str) -> str:
 def coverage_pictures(plan: Plan) -> str:
     """Shots per level of each axis, and images per object."""
     words = f"Shots per level of {', '.join(plan.shots.space.names)}, against an even share of the allowed views."
-    even = _figure(plot.svg_element(plot.coverage(plan), name="coverage", alt=words), words)
+    even = figure(plot.svg_element(plot.coverage(plan), name="coverage", alt=words), words)
     each = f"{count_range(object_counts(plan))} images of each of {len(plan.shots.objects)} objects."
-    objects = _figure(plot.svg_element(plot.images_per_object(plan), name="objects", alt=each), each)
+    objects = figure(plot.svg_element(plot.images_per_object(plan), name="objects", alt=each), each)
     return f'<div class="pair">{even}{objects}</div>'
 
 
@@ -86,7 +88,7 @@ def validation_pictures(plan: Plan, validation: Validation) -> str:
     if any(verdict.a == plan.strategy for verdict in validation.verdicts):
         gained = plot.gains(validation, emphasised=plan.strategy)
         pictures.insert(0, plot.svg_element(gained, name="gains", alt=_gain_words(plan, validation)))
-    both = "".join(_figure(picture, "") for picture in pictures)
+    both = "".join(figure(picture) for picture in pictures)
     return f'<div class="pair">{_curve(plan, validation)}<div>{both}</div></div>'
 
 
@@ -99,7 +101,7 @@ def _curve(plan: Plan, validation: Validation) -> str:
     curve = plot.accuracy_curve(validation, emphasised=plan.strategy)
     n_seeds = every[0].n_seeds
     caption = f"Each point is the mean of {n_seeds} seeds." if n_seeds > 1 else "Each point is one seed."
-    return _figure(plot.svg_element(curve, name="curve", alt=f"Accuracy on new objects: {lines}."), caption)
+    return figure(plot.svg_element(curve, name="curve", alt=f"Accuracy on new objects: {lines}."), caption)
 
 
 def _accuracies(some: list[Arm]) -> str:
@@ -110,8 +112,3 @@ def _gain_words(plan: Plan, validation: Validation) -> str:
     mine = [verdict for verdict in validation.verdicts if verdict.a == plan.strategy]
     gained = ", ".join(f"{points(verdict.difference)} against {verdict.b}" for verdict in mine)
     return f"Gain of {plan.strategy} in points of accuracy: {gained}."
-
-
-def _figure(svg: str, caption: str) -> str:
-    words = f"<figcaption>{escape(printable(caption))}</figcaption>" if caption else ""
-    return f"<figure>{svg}{words}</figure>"

@@ -246,9 +246,15 @@ def count_range(counts: Int[np.ndarray, " some"]) -> str:
     return f"{low:,}" if low == high else f"{low:,} {'or' if high == low + 1 else 'to'} {high:,}"
 
 
+def count_noun(count: int, noun: str) -> str:
+    """``1 seed``, ``20 seeds``."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
 def points(share: float) -> str:
-    """A difference of shares in points, signed, with one decimal and no negative zero."""
-    return f"{round(100 * share, 1) + 0.0:+.1f}"
+    """A difference of shares in points, signed (a true minus), with one decimal and no signed zero."""
+    text = f"{100 * share:+.1f}"
+    return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", "−")
 
 
 def p_text(p: float) -> str:

@@ -1,16 +1,14 @@
 """Extraction by other processes: one for each device, or those of a dask cluster."""
 
-import importlib.util
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -25,6 +23,7 @@ from acqplan.progress import SILENT, Progress
 from acqplan.rig.base import Image
 from acqplan.runtime import Runtime
 from acqplan.space import Objects, Shots, Space
+from tests.dask_cluster import DaskCluster, dask_cluster, free_port, kill, needs_dask
 
 if TYPE_CHECKING:
     from tests.features.conftest import FileRig
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
 Tiny = Callable[..., Backbone]
 Expected = Callable[["FileRig"], np.ndarray]
 TWO = Runtime(batch=4, devices=("cpu", "cpu"))
-ROOT = Path(__file__).parent.parent.parent
-needs_dask = pytest.mark.skipif(importlib.util.find_spec("distributed") is None, reason="dask is not installed")
 
 
 class Signing(nn.Module):
@@ -98,12 +95,6 @@ def test_dask_missing_names_the_extra(rig: "FileRig", tiny: Tiny, monkeypatch: p
     assert caught.value.exit_code == 4
 
 
-def free_port() -> int:
-    with socket.socket() as opened:
-        opened.bind(("127.0.0.1", 0))
-        return int(opened.getsockname()[1])
-
-
 @needs_dask
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:PORT", "nonsense://here"])
 def test_a_cluster_that_is_not_there_is_said_before_any_capture(rig: "FileRig", tiny: Tiny, address: str) -> None:
@@ -114,33 +105,11 @@ def test_a_cluster_that_is_not_there_is_said_before_any_capture(rig: "FileRig", 
     assert rig.taken() == []
 
 
-def start_dask(*arguments: str) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "distributed.cli." + arguments[0], *arguments[1:]]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
-    """Address of a scheduler on loopback, and its two worker processes."""
-    address = f"tcp://127.0.0.1:{free_port()}"
-    scheduler = start_dask("dask_scheduler", "--host", address, "--no-dashboard", "--no-show")
-    worker = ("dask_worker", address, "--no-nanny", "--nthreads", "1", "--no-dashboard", "--host", "127.0.0.1")
-    workers = [start_dask(*worker) for _ in range(2)]
-    try:
-        wait_for_workers(address, 2)
-        yield address, workers
-    finally:
-        for process in (*workers, scheduler):
-            process.kill()
-            process.wait()
-
-
-def wait_for_workers(address: str, n: int) -> None:
-    from dask.distributed import Client
-
-    with Client(address, timeout=30, set_as_default=False) as client:
-        client.wait_for_workers(n, timeout=30)
+def cluster() -> Iterator[DaskCluster]:
+    """A scheduler on loopback, and its two worker processes."""
+    with dask_cluster() as running:
+        yield running
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,13 +139,12 @@ class Killing:
         for row, image in self.rig.capture(shots):
             yield row, image
             if self.victim.poll() is None and len(set(signers(self.log))) == 2:
-                self.victim.kill()
-                self.victim.wait()
+                kill(self.victim)
 
 
 @needs_dask
 def test_a_cluster_gives_the_same_features_and_loses_nothing_with_a_worker(
-    cluster: tuple[str, list[Any]],
+    cluster: DaskCluster,
     rig: "FileRig",
     cache: FeatureCache,
     tmp_path: Path,
@@ -184,7 +152,7 @@ def test_a_cluster_gives_the_same_features_and_loses_nothing_with_a_worker(
     tiny: Tiny,
     expected: Expected,
 ) -> None:
-    address, workers = cluster
+    address, workers = cluster.address, cluster.workers
     runtime, log = Runtime(batch=2, cluster=address), tmp_path / "passes"
     slow = tiny(Signing(quarters, log, seconds=0.1))
     features = extract(Killing(rig=rig, victim=workers[0], log=log), rig.shots(), slow, runtime=runtime, cache=cache)
@@ -197,16 +165,16 @@ def test_a_cluster_gives_the_same_features_and_loses_nothing_with_a_worker(
 
 
 @needs_dask
-def test_a_real_backbone_travels_to_the_cluster(cluster: tuple[str, Any], rig: "FileRig") -> None:
+def test_a_real_backbone_travels_to_the_cluster(cluster: DaskCluster, rig: "FileRig") -> None:
     backbone = load_backbone("toynet-untrained:stage2+pool", runtime=Runtime())
-    there = extract(rig, rig.shots().take([0, 1]), backbone, runtime=Runtime(cluster=cluster[0]), cache=None)
+    there = extract(rig, rig.shots().take([0, 1]), backbone, runtime=Runtime(cluster=cluster.address), cache=None)
     here = extract(rig, rig.shots().take([0, 1]), backbone, runtime=Runtime(), cache=None)
     np.testing.assert_allclose(there, here, rtol=1e-5, atol=1e-6)
 
 
 @needs_dask
 def test_a_cluster_whose_last_worker_dies_is_said_and_what_was_computed_is_kept(
-    cluster: tuple[str, list[Any]],
+    cluster: DaskCluster,
     rig: "FileRig",
     cache: FeatureCache,
     tmp_path: Path,
@@ -214,10 +182,9 @@ def test_a_cluster_whose_last_worker_dies_is_said_and_what_was_computed_is_kept(
     tiny: Tiny,
     expected: Expected,
 ) -> None:
-    address, workers = cluster
+    address, workers = cluster.address, cluster.workers
     for worker in workers[:-1]:
-        worker.kill()
-        worker.wait()
+        kill(worker)
     deadly = tiny(Signing(quarters, tmp_path / "passes", dies_at=6))
     with pytest.raises(AcqplanError, match=r"the dask cluster .*look after its workers"):
         extract(rig, rig.shots(), deadly, runtime=Runtime(batch=2, cluster=address), cache=cache)
@@ -229,4 +196,4 @@ def test_a_cluster_whose_last_worker_dies_is_said_and_what_was_computed_is_kept(
 
 def test_the_runtime_names_who_computes(tiny: Tiny) -> None:
     one = replace(tiny(), runtime=Runtime(devices=("cpu",)))
-    assert isinstance(crew_for(one, 10**9), Here)
+    assert isinstance(crew_for(one, 1)[0], Here)

@@ -131,7 +131,7 @@ def test_strategy_that_lost_is_said_to_be_worse(live_plan: Plan, validation: Val
     lost = replace(validation.verdicts[0], difference=-0.04, ci95=(-0.06, -0.02), verdict="worse")
     parsed = outline(page_text(plan, Validation(records=validation.records, verdicts=[lost])))
     assert "auto is worse" in parsed.text
-    assert "-4.0" in parsed.text
+    assert "−4.0" in parsed.text
 
 
 def test_captured_images_are_told_apart(live_plan: Plan) -> None:
@@ -151,13 +151,17 @@ def test_a_page_that_cannot_be_written_is_an_output_error(live_plan: Plan, tmp_p
 
 @pytest.mark.parametrize("width", [400, 1200])
 def test_page_does_not_scroll_sideways_in_a_browser(toy_page: str, width: int, tmp_path: Path) -> None:
-    """A frame of that width, because headless windows are never narrower than 500 pixels."""
+    sideways(toy_page, width, tmp_path)
+
+
+def sideways(page: str, width: int, tmp_path: Path) -> None:
+    """Check in a frame of that width, because headless windows are never narrower than 500 pixels."""
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if browser is None:
         pytest.skip("no chromium on this machine")
     frame = tmp_path / "frame.html"
     measure = "document.title = 'wide ' + this.contentDocument.documentElement.scrollWidth"
-    inside = f'width={width} height=900 onload="{measure}" srcdoc="{html.escape(toy_page)}"'
+    inside = f'width={width} height=900 onload="{measure}" srcdoc="{html.escape(page)}"'
     frame.write_text(f"<title></title><iframe {inside}></iframe>", encoding="utf-8")
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
     flags += ["--disable-component-update", "--disable-sync", "--hide-scrollbars"]

@@ -10,12 +10,12 @@ import numpy as np
 
 from acqplan.errors import SplitError
 from acqplan.evaluate.benchmark.design import Design, draw_up
+from acqplan.evaluate.benchmark.elsewhere import check_cluster
 from acqplan.evaluate.benchmark.findings import Findings, find
 from acqplan.evaluate.benchmark.ledger import Ledger
 from acqplan.evaluate.benchmark.material import Material
 from acqplan.evaluate.benchmark.run import Workplace, run_benchmark
 from acqplan.evaluate.eye import Eye
-from acqplan.features.extract_dask import connected
 from acqplan.progress import SILENT, Progress
 from acqplan.rig.spec import RigSetup
 from acqplan.runtime import Runtime, available_cores
@@ -67,8 +67,7 @@ class Benchmark:
             AcqplanError: If processes die, or the primary contrast has no seed left.
         """
         if cluster:
-            with connected(cluster):  # before anything is captured
-                pass
+            check_cluster(cluster)
         self.register(out)
         shots = self.eye.rig.shots()
         material = Material(shots=shots, features=self.eye(shots, progress=progress))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
+import time
 import zipfile
 from pathlib import Path
 
@@ -12,6 +15,9 @@ from acqplan.errors import InputError
 from acqplan.evaluate.benchmark.block import BlockResult
 from acqplan.evaluate.benchmark.design import Block, Design, read_digest
 from acqplan.files import folder, replacing
+
+ABANDONED_SECONDS = 600
+"""What is being written changes within seconds: a temporary file so old was left by a run that was killed."""
 
 
 class Ledger:
@@ -36,6 +42,7 @@ class Ledger:
             )
         design.write_json(file)
         self.cells = folder(out / "cells")
+        _clear(out, self.cells)
 
     def load(self, block: Block, material: str) -> BlockResult | None:
         """What a block found, ``None`` if it has not been finished.
@@ -95,3 +102,16 @@ class Ledger:
             taken={name.removeprefix("taken "): kept[name] for name in kept.files if name.startswith("taken ")},
             seconds=about["seconds"],
         )
+
+
+def _clear(out: Path, cells: Path) -> None:
+    """Remove what killed runs left half written; nothing that another run may still be writing."""
+    latest = time.time() - ABANDONED_SECONDS
+    for path in (*out.glob(".acqplan-????????"), *out.glob(".design.json.*.part"), *cells.glob(".seed-*.npz.*.part")):
+        with contextlib.suppress(OSError):  # another run may have cleared it away
+            if path.stat().st_mtime > latest:
+                continue
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()

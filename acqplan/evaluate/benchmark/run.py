@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,8 +61,11 @@ def run_benchmark(
     done = {block.name: result for block in blocks if (result := ledger.load(block, digest)) is not None}
     missing = [block for block in blocks if block.name not in done]
     known = f" ({len(done) * len(design.cells):,} done before)" if done else ""
-    with progress.task(f"cells{known}", len(missing) * len(design.cells)) as advance:
-        for result in _computed(material, design, missing, workplace or Workplace()):
+    with (
+        progress.task(f"cells{known}", len(missing) * len(design.cells)) as advance,
+        closing(_computed(material, design, missing, workplace or Workplace())) as results,
+    ):
+        for result in results:
             ledger.save(result, digest)
             done[result.block.name] = result
             advance(len(design.cells))
@@ -70,11 +74,13 @@ def run_benchmark(
 
 def _computed(
     material: Material, design: Design, blocks: Sequence[Block], workplace: Workplace
-) -> Iterator[BlockResult]:
+) -> Generator[BlockResult, None, None]:
+    """Results as they come; closing it ends whoever computes elsewhere."""
     if not blocks:
-        return iter(())
+        return
     if workplace.cluster:
-        return on_cluster(material, design, blocks, device=workplace.device, address=workplace.cluster)
-    if workplace.workers > 1 and len(blocks) > 1:
-        return in_processes(material, design, blocks, device=workplace.device, workers=workplace.workers)
-    return here(material, design, blocks, device=workplace.device)
+        yield from on_cluster(material, design, blocks, device=workplace.device, address=workplace.cluster)
+    elif workplace.workers > 1 and len(blocks) > 1:
+        yield from in_processes(material, design, blocks, device=workplace.device, workers=workplace.workers)
+    else:
+        yield from here(material, design, blocks, device=workplace.device)

@@ -144,7 +144,7 @@ def rank_all(results: Results, accuracy: Accuracies) -> list[Standing]:
     if not np.isfinite(runs).any():
         runs = accuracy  # a strategy failed everywhere: the others are compared without it
     baseline = runs[design.strategies.index(design.baseline)]
-    ranks = mean_ranks(np.nanmean(accuracy[whole], axis=3)) if len(whole) > 1 else np.ones((1, len(design.budgets)))
+    ranks = mean_ranks(_over_seeds(accuracy[whole])) if len(whole) > 1 else np.ones((1, len(design.budgets)))
     return [
         Standing(
             strategy=design.strategies[row],
@@ -157,6 +157,12 @@ def rank_all(results: Results, accuracy: Accuracies) -> list[Standing]:
         )
         for place, row in enumerate(whole)
     ]
+
+
+def _over_seeds(accuracy: Accuracies) -> Float[np.ndarray, "strategies budgets objects"]:
+    """Mean over seeds; NaN where an object was never tested."""
+    n = np.isfinite(accuracy).sum(axis=3)
+    return np.where(n > 0, np.nansum(accuracy, axis=3) / np.maximum(n, 1), np.nan)
 
 
 def _area(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -65,7 +66,7 @@ def _line(axes: Axes, mine: Sequence[Arm], colour: str, style: object, *, strong
 def _curve_frame(axes: Axes, every: Sequence[Arm]) -> None:
     axes.set_xscale("log")
     axes.minorticks_off()
-    ticks = _apart(sorted({arm.budget for arm in every}))
+    ticks = apart(sorted({arm.budget for arm in every}))
     axes.set_xticks(ticks, [thousands(tick) for tick in ticks])
     low, high = min(arm.images for arm in every), max(arm.images for arm in every)
     axes.set_xlim(low * 0.93, max(high, *ticks) * 1.07)
@@ -76,7 +77,7 @@ def _curve_frame(axes: Axes, every: Sequence[Arm]) -> None:
     axes.set_title("Accuracy on new objects, %")
 
 
-def _apart(budgets: Sequence[int]) -> list[int]:
+def apart(budgets: Sequence[int]) -> list[int]:
     """Ticks at budgets, without those that would touch the next larger one."""
     kept: list[int] = []
     for budget in sorted(budgets, reverse=True):
@@ -86,22 +87,61 @@ def _apart(budgets: Sequence[int]) -> list[int]:
 
 
 def _label_ends(axes: Axes, ends: Sequence[Arm], colours: Sequence[str], emphasised: str) -> None:
+    labels = [
+        EndLabel(
+            text=f"{shortened(arm.strategy, 16)} {100 * arm.accuracy:.1f}",
+            x=arm.images,
+            y=100 * arm.accuracy,
+            colour=colour,
+            strong=arm.strategy == emphasised,
+        )
+        for arm, colour in zip(ends, colours, strict=True)
+    ]
+    label_ends(axes, labels, gap=0.075)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndLabel:
+    """What is written beside the end of a line.
+
+    Attributes:
+        text: The label.
+        x: Where the line ends.
+        y: The same, upwards.
+        colour: Colour of label and leader.
+        strong: Whether it is bold.
+    """
+
+    text: str
+    x: float
+    y: float
+    colour: str
+    strong: bool
+
+
+def label_ends(axes: Axes, labels: Sequence[EndLabel], *, gap: float) -> None:
+    """Write labels to the right of the axes, none over another, each tied to the end of its line.
+
+    Args:
+        axes: Axes whose limits are settled.
+        labels: The labels.
+        gap: Least distance of two labels, as a share of the height of the axes.
+    """
     bottom, top = axes.get_ylim()
-    values = [100 * arm.accuracy for arm in ends]
-    places = spread([(value - bottom) / (top - bottom) for value in values], gap=0.075)
-    for arm, value, place, colour in zip(ends, values, places, colours, strict=True):
-        weight = "bold" if arm.strategy == emphasised else "normal"
+    places = spread([(label.y - bottom) / (top - bottom) for label in labels], gap=gap)
+    for label, place in zip(labels, places, strict=True):
+        leader = {"arrowstyle": "-", "color": label.colour, "linewidth": 0.6, "alpha": 0.6, "shrinkA": 1, "shrinkB": 4}
         axes.annotate(
-            f"{shortened(arm.strategy, 16)} {value:.1f}",
-            xy=(arm.images, value),
+            label.text,
+            xy=(label.x, label.y),
             xytext=(1.05, place),
             textcoords="axes fraction",
-            color=colour,
-            weight=weight,
+            color=label.colour,
+            weight="bold" if label.strong else "normal",
             va="center",
             fontsize=9.5,
             annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "alpha": 0.6, "shrinkA": 1, "shrinkB": 4},
+            arrowprops=leader,
         )
 
 
@@ -143,9 +183,9 @@ def accuracy_bars(validation: Validation, *, emphasised: str = "auto", width: fl
         for row, arm in enumerate(final):
             text = f"{100 * arm.accuracy:.1f}"
             _interval(axes, row, (arm.low, arm.accuracy, arm.high), LIGHT[colours[arm.strategy]], text)
-        _rows(axes, [arm.strategy for arm in final], emphasised)
+        label_rows(axes, [arm.strategy for arm in final], emphasised)
         axes.set_title("Accuracy on new objects, %")
-        _below(axes, f"{thousands(final[0].budget)} images allowed; bars: 95 % over {final[0].n_objects} objects")
+        below(axes, f"{thousands(final[0].budget)} images allowed; bars: 95 % over {final[0].n_objects} objects")
     return figure
 
 
@@ -162,9 +202,9 @@ def gains(validation: Validation, *, emphasised: str = "auto", width: float = 4.
         for row, verdict in enumerate(verdicts):
             ends = (verdict.ci95[0], verdict.difference, verdict.ci95[1])
             _interval(axes, row, ends, LIGHT[colours[verdict.verdict]], points(verdict.difference))
-        _rows(axes, [f"against {verdict.b}" for verdict in verdicts], "")
+        label_rows(axes, [f"against {verdict.b}" for verdict in verdicts], "")
         axes.set_title(f"Gain of {shortened(emphasised, 16)}, points")
-        _below(axes, f"right of 0: {shortened(emphasised, 16)} is more accurate; bars: 95 % over objects")
+        below(axes, f"right of 0: {shortened(emphasised, 16)} is more accurate; bars: 95 % over objects")
     return figure
 
 
@@ -175,12 +215,13 @@ def _interval(axes: Axes, row: int, ends: tuple[float, float, float], colour: st
     axes.annotate(text, (middle, row), (0, 6), textcoords="offset points", ha="center", color=colour, fontsize=9)
 
 
-def _below(axes: Axes, text: str) -> None:
+def below(axes: Axes, text: str) -> None:
     """A note that may reach to the left under the names."""
     axes.set_xlabel(text, loc="right", fontsize=9)
 
 
-def _rows(axes: Axes, names: Sequence[str], emphasised: str) -> None:
+def label_rows(axes: Axes, names: Sequence[str], emphasised: str) -> None:
+    """Name the rows of a plot of points and intervals, without a box."""
     bare(axes)
     axes.grid(axis="x")
     axes.set_yticks(range(len(names)), [shortened(name, 24) for name in names])

@@ -80,13 +80,19 @@ def svg_element(figure: Figure, *, name: str, alt: str, colours: Mapping[str, st
     nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
     with drawing():
         figure.savefig(text, format="svg", dpi=200, transparent=True, metadata=nothing)
-    body = _identified(re.sub(r"<metadata>.*?</metadata>", "", text.getvalue(), flags=re.DOTALL), name)
+    drawn = re.sub(r"<[^>]+>", _rounded, text.getvalue())
+    body = _identified(re.sub(r"<metadata>.*?</metadata>", "", drawn, flags=re.DOTALL), name)
     for variable, colour in colours.items():
         body = body.replace(colour, f"var(--{variable})")
     body = body[body.index("<svg") :]
     # Without width and height the page's style decides the size; the viewBox keeps the proportions.
     sized = re.sub(r'\s(width|height)="[^"]*pt"', "", body, count=2)
     return sized.replace("<svg", f'<svg role="img" aria-label="{escape(printable(alt))}"', 1)
+
+
+def _rounded(tag: re.Match[str]) -> str:
+    """Numbers of a tag to a hundredth of a point: half the size of the page, and the same picture."""
+    return re.sub(r"(\.\d\d)\d+", r"\1", tag.group())
 
 
 def _identified(svg: str, name: str) -> str:

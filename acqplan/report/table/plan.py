@@ -1,9 +1,8 @@
-"""Tables for the terminal: the plan as one picture, the comparison with other strategies, facts."""
+"""The plan as one picture in the terminal: shots per view, other axes, images per object."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Int
@@ -12,25 +11,17 @@ from rich.table import Table
 from rich.text import Text
 
 from acqplan.campaign.plan import Plan
-from acqplan.evaluate.records import Answer, Validation, Verdict
 from acqplan.report.palette import heat_step
 from acqplan.report.summary import (
-    Arm,
     Bins,
     count_range,
     cut,
-    final_arms,
     object_counts,
-    p_text,
     picture_axes,
-    points,
     printable,
     shortened,
 )
 from acqplan.space import Axis, Category, Shots
-
-if TYPE_CHECKING:
-    from acqplan.evaluate.predictions import Comparison
 
 HEAT_STYLES = (
     "#ffffff on #26456e",
@@ -40,8 +31,6 @@ HEAT_STYLES = (
     "#000000 on #f0d04a",
 )
 """Few shots to many: from blue to yellow (as cividis), readable on dark and light terminals."""
-
-ANSWER_STYLES: Mapping[Answer, str] = {"better": "bold green", "worse": "bold red", "no difference found": "yellow"}
 
 MOST_COLUMNS = 18
 MOST_ROWS = 12
@@ -214,79 +203,3 @@ def sparkline(counts: Int[np.ndarray, " levels"]) -> str:
     """Counts as a row of small bars that start at zero."""
     most = max(int(counts.max()), 1)
     return "".join(EIGHTHS[-(-8 * int(count) // most)] for count in counts)
-
-
-def comparison_table(
-    validation: Validation, sentences: Sequence[str] = (), *, emphasised: str = "auto"
-) -> RenderableType:
-    """Every strategy at the full budget, compared with the plan's own, and the verdicts in words.
-
-    Args:
-        validation: What was found.
-        sentences: The verdicts in words, written below the table.
-        emphasised: The strategy of the plan.
-    """
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    heads = ("strategy", "images", "accuracy\n%", "difference\npoints", "p", "p\nMcNemar", "verdict")
-    for head in heads:
-        table.add_column(head, justify="left" if head in ("strategy", "verdict") else "right", no_wrap=True)
-    verdicts = {verdict.b: verdict for verdict in validation.verdicts if verdict.a == emphasised}
-    for arm in sorted(final_arms(validation), key=lambda arm: (arm.strategy != emphasised, -arm.accuracy)):
-        table.add_row(
-            *_comparison_row(arm, verdicts.get(arm.strategy)), style="bold" if arm.strategy == emphasised else ""
-        )
-    words = Table.grid(padding=(0, 1))
-    for sentence in sentences:
-        words.add_row("•", Text(printable(sentence)))
-    return Group(table, Text(), Text(_footnote(validation, emphasised), style="dim"), Text(), words)
-
-
-def _comparison_row(arm: Arm, verdict: Verdict | None) -> list[Text]:
-    accuracy = f"{100 * arm.accuracy:.1f} ± {100 * (arm.high - arm.low) / 2:.1f}"
-    cells = [Text(shortened(arm.strategy, 16)), Text(f"{arm.images:,.0f}"), Text(accuracy)]
-    if verdict is None:
-        return [*cells, *(Text("–"),) * 3, Text("")]
-    low, high = map(points, verdict.ci95)
-    difference = f"{points(verdict.difference)}\n{low} to {high}"
-    p_values = [Text(p_text(verdict.p)), Text(p_text(verdict.p_mcnemar))]
-    return [*cells, Text(difference), *p_values, Text(_answer(verdict), style=ANSWER_STYLES[verdict.verdict])]
-
-
-def _answer(verdict: Verdict) -> str:
-    found = verdict.verdict
-    return "no difference\nfound" if found == "no difference found" else f"{shortened(verdict.a, 10)} is\n{found}"
-
-
-def _footnote(validation: Validation, emphasised: str) -> str:
-    final = final_arms(validation)
-    n_objects, n_seeds = (final[0].n_objects, final[0].n_seeds) if final else (0, 0)
-    return (
-        f"Accuracy on {n_objects} new objects, mean of {n_seeds} seed{'s' * (n_seeds != 1)}, ± and difference with "
-        f"95 % intervals; difference: {printable(emphasised)} minus the other. p: for other objects and other seeds, "
-        "Holm-corrected; it decides the verdict. p McNemar: on images, conditional on these objects and heads."
-    )
-
-
-def predictions_table(comparison: Comparison) -> Table:
-    """Two classifiers on the same images: the test on objects first, those on images below it."""
-    low, high = map(points, comparison.ci95)
-    facts = {
-        "first": f"{comparison.a}: {100 * comparison.accuracy_a:.1f} % right, mean of {comparison.n_objects:,} objects",
-        "second": f"{comparison.b}: {100 * comparison.accuracy_b:.1f} %",
-        "difference": f"{points(comparison.difference)} points (95 % interval {low} to {high})",
-        "p, objects": f"{p_text(comparison.p_object)} (signs flipped; decides the verdict)",
-        "p, clustered": f"Obuchowski {p_text(comparison.obuchowski.p)}, Durkalski {p_text(comparison.durkalski.p)}",
-        "p, McNemar": f"{p_text(comparison.p_mcnemar)} ({comparison.n_images:,} images; conditional on these objects)",
-        "only one right": f"first {comparison.n10:,}, second {comparison.n01:,}",
-    }
-    return facts_table(facts)
-
-
-def facts_table(facts: Mapping[str, str]) -> Table:
-    """Keys and values in two columns."""
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for key, value in facts.items():
-        table.add_row(Text(printable(key)), Text(printable(value)))
-    return table
