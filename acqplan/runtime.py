@@ -16,6 +16,28 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def serve_parent() -> None:
+    """For processes of a pool: leave Ctrl-C to the process that started this one, and do not outlive it.
+
+    Who is killed cannot tell its processes; those would finish what they have and then wait for ever.
+    """
+    import multiprocessing
+    import signal
+    import threading
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_with(sentinel: int) -> None:
+    from multiprocessing.connection import wait
+
+    wait([sentinel])
+    os._exit(1)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runtime:
     """Device, number format and limits of heavy work.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import signal
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from acqplan.errors import AcqplanError
 from acqplan.features.backbone import Backbone
 from acqplan.features.recruit import Recruit
 from acqplan.features.store import Features
-from acqplan.runtime import available_cores
+from acqplan.runtime import available_cores, serve_parent
 
 
 class Processes:
@@ -88,7 +87,7 @@ _AT_WORK: list[Recruit] = []
 
 
 def _take_up(recruit: Recruit, threads: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is answered by the process that takes the images
+    serve_parent()
     torch.set_num_threads(threads)
     _AT_WORK.append(recruit)
 

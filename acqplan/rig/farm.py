@@ -12,6 +12,7 @@ from multiprocessing import forkserver
 from typing import TypeVar
 
 from acqplan.errors import AcqplanError
+from acqplan.runtime import serve_parent
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -39,7 +40,7 @@ def in_order(function: Callable[[Task], Result], tasks: Sequence[Task], *, worke
     if workers <= 1 or len(tasks) <= 1:
         yield from map(function, tasks)
         return
-    pool = ProcessPoolExecutor(min(workers, len(tasks)), mp_context=_context(), initializer=_leave_interrupts)
+    pool = ProcessPoolExecutor(min(workers, len(tasks)), mp_context=_context(), initializer=serve_parent)
     try:
         yield from _sliding(pool, function, tasks, _AHEAD * workers)
     except BrokenProcessPool as error:
@@ -73,8 +74,3 @@ def _context() -> multiprocessing.context.BaseContext:
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return multiprocessing.get_context("forkserver")
-
-
-def _leave_interrupts() -> None:
-    """Ctrl-C goes to every process of the terminal; only the first one shall answer."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
