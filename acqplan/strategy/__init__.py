@@ -13,11 +13,13 @@ STRATEGIES = {
     "even": "acqplan.strategy.design:Even",
     "even-staggered": "acqplan.strategy.design:EvenStaggered",
     "herding": "acqplan.strategy.coverage:Herding",
+    "herding-learned": "acqplan.strategy.coverage:LearnedHerding",
     "lattice": "acqplan.strategy.lattice:Lattice",
     "maximin": "acqplan.strategy.coverage:Maximin",
     "random": "acqplan.strategy.design:RandomSets",
     "random-shots": "acqplan.strategy.design:RandomShots",
     "sobol": "acqplan.strategy.design:Sobol",
+    "variance": "acqplan.strategy.variance:Variance",
 }
 
 ENTRY_POINTS = "acqplan.strategies"

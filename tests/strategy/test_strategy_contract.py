@@ -19,6 +19,7 @@ MakeObjects = Callable[..., Objects]
 Split = Callable[..., tuple[Shots, History]]
 EXACT = sorted(name for name in STRATEGIES if find_strategy(name).exact)
 TURNING = sorted(name for name in STRATEGIES if find_strategy(name).turns)
+LEARNING = sorted(name for name in STRATEGIES if getattr(find_strategy(name), "learns", False))
 
 
 @pytest.fixture(params=sorted(STRATEGIES))
@@ -158,10 +159,12 @@ def test_more_objects_than_shots_is_answered(strategy: Strategy, small: Space, o
     assert np.ptp(np.bincount(chosen.class_rows)) <= 1
 
 
+@pytest.mark.parametrize("name", sorted(set(STRATEGIES) - set(LEARNING)))
 def test_features_and_beliefs_of_captures_do_not_matter(
-    strategy: Strategy, small: Space, objects_of: MakeObjects, captured: Split
+    name: str, small: Space, objects_of: MakeObjects, captured: Split
 ) -> None:
     # a strategy that learns from images must leave this test, not weaken it
+    strategy = find_strategy(name)
     shots, history = captured(Shots.every(small, objects_of(2, 2)), np.arange(0, 40, 3))
     noise = np.random.default_rng(0)
     seen = History(
@@ -171,6 +174,48 @@ def test_features_and_beliefs_of_captures_do_not_matter(
     )
     blind = asked(strategy, shots, 40, history=history)
     assert as_bytes(asked(strategy, shots, 40, history=seen)) == as_bytes(blind)
+
+
+@pytest.mark.parametrize("name", LEARNING)
+@pytest.mark.parametrize("kind", ["small", "photographs"])
+def test_what_learns_keeps_the_contract_with_features(
+    name: str, kind: str, request: pytest.FixtureRequest, objects_of: MakeObjects, captured: Split
+) -> None:
+    space, strategy = request.getfixturevalue(kind), find_strategy(name)
+    shots, history = captured(Shots.every(space, objects_of(2, 3)), np.arange(0, 100, 3))
+    features = np.random.default_rng(0).standard_normal((len(history), 6)).astype(np.float32)
+    seen = replace(history, features=features)
+    expected = asked(strategy, shots, 40, history=seen)
+    assert as_bytes(asked(strategy, shots, 40, history=seen)) == as_bytes(expected)
+    assert np.ptp(totals(seen.shots.join(shots.take(expected.rows)))) <= 7
+
+    rows, past = (np.random.default_rng(1).permutation(len(table)) for table in (shots, history))
+    mixed = History(shots=history.shots.take(past), features=features[past])
+    again = asked(strategy, shots.take(rows), 40, history=mixed)
+    assert taken(shots.take(rows), again) == taken(shots, expected)
+
+    turn, wrap = np.zeros(len(space.axes)), np.full(len(space.axes), 1e9)
+    turn[0], wrap[0] = 45.0, 360.0
+
+    def moved(table: Shots) -> Shots:
+        return replace(table, space=space.turned("azimuth", 45.0), coordinates=np.mod(table.coordinates + turn, wrap))
+
+    turned = History(shots=moved(history.shots), features=features)
+    assert as_bytes(asked(strategy, moved(shots), 40, history=turned)) == as_bytes(expected)
+
+
+@pytest.mark.parametrize("name", LEARNING)
+@pytest.mark.parametrize("counts", [(1, 1, 1, 1, 1), (3, 3), (1,)])
+@pytest.mark.parametrize("n_captured", [1, 9, 40])
+def test_what_learns_survives_hard_features(
+    name: str, counts: tuple[int, ...], n_captured: int, small: Space, objects_of: MakeObjects, captured: Split
+) -> None:
+    # the first objects only: with several, some classes have no capture yet
+    shots, history = captured(Shots.every(small, objects_of(*counts)), np.arange(n_captured))
+    twice = history.shots.join(history.shots.take([0]))
+    for features in (np.zeros((len(twice), 4)), np.full((len(twice), 4), 1e30), np.full((len(twice), 4), np.nan)):
+        seen = History(shots=twice, features=features.astype(np.float32))
+        assert len(asked(find_strategy(name), shots, min(8, len(shots)), history=seen).rows) == min(8, len(shots))
 
 
 def test_goes_on_when_a_design_is_used_up(
