@@ -37,6 +37,11 @@ class Plan:
         seconds: Time spent on planning.
         predicted: Expected accuracy on new objects with its 95 % interval, if known:
             ``(accuracy, low, high)``.
+        time_budget: Seconds that taking the shots may last; ``None`` if nobody said.
+        route_seconds: Seconds of taking the shots in this order, exposures included; ``None`` if not known.
+        naive_seconds: The same in the order of the strategy.
+        sensitivity: How far an image speaks for its neighbours, in words, as learned from what was captured; empty
+            if nothing was.
     """
 
     shots: Shots
@@ -51,6 +56,10 @@ class Plan:
     backbone: str | None = None
     seconds: float = 0.0
     predicted: tuple[float, float, float] | None = None
+    time_budget: float | None = None
+    route_seconds: float | None = None
+    naive_seconds: float | None = None
+    sensitivity: str = ""
 
     def __len__(self) -> int:
         return len(self.shots)
@@ -78,6 +87,10 @@ class Plan:
             "seed": self.seed,
             "budget": self.budget,
             "captured": self.captured,
+            "time_budget_seconds": self.time_budget,
+            "route_seconds": _tenths(self.route_seconds),
+            "route_seconds_naive": _tenths(self.naive_seconds),
+            "sensitivity": self.sensitivity,
             "space": self.shots.space.digest(),
             "backbone": self.backbone,
             "seconds": round(self.seconds, 3),
@@ -117,6 +130,10 @@ def _written_views(shots: Shots) -> list[list[float | int | str]]:
 def _short(value: float) -> float | int:
     rounded = round(float(value), 6)
     return int(rounded) if rounded == int(rounded) else rounded
+
+
+def _tenths(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 1)
 
 
 def _prediction(predicted: tuple[float, float, float] | None) -> dict[str, object] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,19 +25,45 @@ from acqplan.cli.options import (
     WeightsOption,
     chosen_runtime,
 )
+from acqplan.errors import UsageError
 from acqplan.files import folder_for_result
 
 if TYPE_CHECKING:
     from acqplan.evaluate.recommend import Recommendation
 
+_NUMBER = r"(\d+(?:\.\d+)?)"
+TIME_SPAN = re.compile(rf"(?:{_NUMBER} ?h)? ?(?:{_NUMBER} ?min)? ?(?:{_NUMBER} ?s)?")
+HOURS_AND_MINUTES = re.compile(r"\d+ ?h ?\d{1,2}")
+
+
+def time_span(text: str | float) -> float:
+    """Read ``2h``, ``90min``, ``45s`` or ``1h30`` as seconds; a wrong value is told with what was given."""
+    if isinstance(text, float):
+        return text
+    words = text.strip().lower()
+    found = TIME_SPAN.fullmatch(f"{words}min" if HOURS_AND_MINUTES.fullmatch(words) else words)
+    hours, minutes, seconds = (float(part or 0.0) for part in found.groups()) if found else (0.0, 0.0, 0.0)
+    total = 3600.0 * hours + 60.0 * minutes + seconds
+    if not 0.0 < total < float("inf"):
+        raise typer.BadParameter(f"'{text}' is not a time above zero with its unit; give e.g. 2h, 90min, 45s, 1h30")
+    return total
+
 
 def command(
     budget: Annotated[
-        int,
+        int | None,
         typer.Option(
             help="Images that may be taken, those already captured included.", parser=whole_number, metavar="IMAGES"
         ),
-    ],
+    ] = None,
+    time_budget: Annotated[
+        float | None,
+        typer.Option(
+            help="Time of taking them, e.g. 2h, 90min, 1h30: as many images as fit, at most the budget.",
+            parser=time_span,
+            metavar="TIME",
+        ),
+    ] = None,
     rig: Annotated[Path | None, typer.Option(help="rig.toml; without it, the embedded toy rig.")] = None,
     captured: Annotated[
         Path | None, typer.Option(help="Manifest of images already captured: image,label,object,<axis>,…")
@@ -58,6 +85,8 @@ def command(
 ) -> None:
     """Recommend which views of which objects to photograph, and show what that gains."""
     with exit_codes(), folder_for_result(out):
+        if budget is None and time_budget is None:
+            raise UsageError("neither --budget nor --time-budget is given", "give e.g. --budget 2430")
         from acqplan.evaluate.recommend import recommend
         from acqplan.report.result import write_result
         from acqplan.rig.spec import open_rig
@@ -67,6 +96,7 @@ def command(
         result = recommend(
             setup,
             budget,
+            time_budget=time_budget,
             strategy=strategy,
             backbone=backbone,
             weights=weights,

@@ -8,14 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from acqplan.campaign.plan import Plan, Setting
-from acqplan.errors import BudgetError, BudgetSpent, SplitError
+from acqplan.campaign.route import duration, routed
+from acqplan.errors import BudgetError
 from acqplan.evaluate.records import Validation
-from acqplan.evaluate.replay import Arm, Learn, joined_history, replay
-from acqplan.evaluate.rounds import pilot_stops
-from acqplan.evaluate.split import split_objects
+from acqplan.evaluate.replay import Learn, Run, joined_history, replay
+from acqplan.evaluate.task import Task, check_budgets, task_of
+from acqplan.evaluate.time_budget import images_in_time, planned_seconds
 from acqplan.features.zoo import find_layers
 from acqplan.progress import SILENT, Progress, Titled
 from acqplan.rig.base import Rig
@@ -23,14 +22,11 @@ from acqplan.rig.captured import read_captured
 from acqplan.rig.spec import RigSetup
 from acqplan.runtime import Runtime
 from acqplan.space import Shots
-from acqplan.space.distance import nearest_views
-from acqplan.space.distinct import is_among
 from acqplan.strategy import find_strategy
 from acqplan.strategy.base import History, Strategy
 
 if TYPE_CHECKING:
     from acqplan.evaluate.eye import Eye
-    from acqplan.rig.folder import FolderRig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -55,25 +51,11 @@ class Recommendation:
         return {"plan": self.plan.to_dict(), "validation": validation, "sentences": list(self.sentences)}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Task:
-    """What is to be planned.
-
-    Attributes:
-        candidates: What may be taken; captured shots are not among them.
-        start: What has been captured.
-        test: Shots of the test objects; none on a live rig.
-    """
-
-    candidates: Shots
-    start: History
-    test: Shots
-
-
 def recommend(
     setup: RigSetup,
-    budget: int,
+    budget: int | None = None,
     *,
+    time_budget: float | None = None,
     strategy: str | Strategy = "auto",
     backbone: str | None = None,
     weights: Path | None = None,
@@ -83,15 +65,17 @@ def recommend(
     runtime: Runtime | None = None,
     progress: Progress = SILENT,
 ) -> Recommendation:
-    """Recommend which shots to take under a budget.
+    """Recommend which shots to take under a budget of images, of time, or of both.
 
     On a virtual rig (every shot can be had) the plan is carried out round by round, the pilot paid from
     the budget, and compared with its opponents on objects that were kept aside. On a live rig it is planned
-    in one round. The plan does not depend on whether it is validated.
+    in one round. The plan does not depend on whether it is validated. Where the rig says how long moves take, the
+    shots of each round stand in an order that is quick to drive; it gives up that the first few are spread well.
 
     Args:
         setup: The rig, from `open_rig`.
-        budget: Images that may be taken, captured ones included.
+        budget: Images that may be taken, captured ones included; ``None`` for as many as the time allows.
+        time_budget: Seconds of taking the images still to be taken; the plan is the strategy's largest that fits.
         strategy: Name of a strategy, or a strategy.
         backbone: ``name`` or ``name:layer``; toynet for toys, otherwise mobilenet_v2.
         weights: File of the backbone's weights; downloaded if ``None``.
@@ -105,42 +89,33 @@ def recommend(
         The plan and what it is worth.
 
     Raises:
-        BudgetError: If the budget is below the number of objects or above that of candidates.
+        UsageError: If neither budget is given, or nothing on the rig takes time.
+        BudgetError: If the budget is below the number of objects or above that of candidates, or the time does not
+            suffice for the fewest images that make a plan.
         BudgetSpent: If the captured images have used the budget up.
         SplitError: If objects cannot be split into train and test.
         BackboneError: If there is no such backbone or layer.
     """
     began = time.perf_counter()
     rule = find_strategy(strategy) if isinstance(strategy, str) else strategy
-    live = setup.rig.name == "live"
     seen = None if captured is None else read_captured(captured, setup.rig, progress=progress)
-    task = _task(setup, seed, seen)
-    _check_budget(task, budget)
+    task = task_of(setup, seed, seen)
+    check_budgets(task, budget, time_budget)
     if backbone and not backbone.startswith("timm/"):
         find_layers(backbone)  # a live rig may not need it yet, but a wrong name is told now
-    eye = None if live and seen is None else _open_eye(setup.rig, backbone, weights, runtime, progress)
+    eye = None if task.is_live and seen is None else _open_eye(setup.rig, backbone, weights, runtime, progress)
     if eye and seen:
         task = replace(task, start=_looked_at(task.start, eye.on(seen), Titled(progress=progress, title="captured")))
-    n_objects = len(np.unique(task.candidates.object_rows))
-    stops = () if live else pilot_stops(rule, budget, n_objects, known=len(task.start))
-    arm = Arm(strategy=rule, budget=budget, seed=seed, stops=stops)
-    run = replay([arm], task.candidates, task.start, None if live else eye, learn=_learn(eye), progress=progress)[0]
-    known = task.start if live else joined_history(task.start, run)
-    plan = Plan(
-        shots=run.shots.narrow(np.unique(task.candidates.object_rows)),
-        rounds=run.rounds,
-        gain=run.gain,
-        reason=run.reason,
-        strategy=rule.name,
-        parameters=_settings(rule),
-        seed=seed,
-        budget=budget,
-        captured=len(task.start),
-        backbone=None if eye is None else eye.backbone.fingerprint,
+    images = _images(task, rule, budget, time_budget, seed, learn=_learn(eye), progress=progress)
+    run, plan = _carried_out(task, rule, images, time_budget, seed, eye, progress)
+    known = task.start if task.is_live else joined_history(task.start, run)
+    plan = replace(
+        plan,
         seconds=time.perf_counter() - began,
         predicted=_predicted(known, eye, Titled(progress=progress, title="expected accuracy")),
+        sensitivity=_sensitivity(known, seed, progress),
     )
-    if eye is None or live or not validate or len(task.test) == 0:
+    if eye is None or task.is_live or not validate or len(task.test) == 0:
         return Recommendation(plan=plan, candidates=task.candidates, validation=None, sentences=())
     from acqplan.evaluate.validate import validate_run
     from acqplan.evaluate.words import sentence
@@ -150,48 +125,77 @@ def recommend(
     return Recommendation(plan=plan, candidates=task.candidates, validation=validation, sentences=sentences)
 
 
-def _task(setup: RigSetup, seed: int, seen: FolderRig | None) -> _Task:
-    everything = setup.rig.shots()
-    start = everything.take([]) if seen is None else seen.shots()
-    tested = () if setup.rig.name == "live" else _test_objects(setup, seed)
-    is_test = np.isin(np.array(setup.rig.objects.names), tested)
-    if seen is not None and is_test[start.object_rows].any():
-        row = int(np.argmax(is_test[start.object_rows]))
-        said = f"object '{start.names[row]}' is captured already, but the test is on objects that nobody has seen"
-        raise SplitError(f"{seen.manifest.where(row)}: {said}", 'name others in rig.toml: [objects] test = ["…"]')
-    had = replace(start, coordinates=nearest_views(start.space, start.coordinates))
-    free = ~is_test[everything.object_rows] & ~is_among(everything, had)
-    return _Task(
-        candidates=everything.take(np.flatnonzero(free)),
-        start=History(shots=start),
-        test=everything.take(np.flatnonzero(is_test[everything.object_rows])),
+def _images(
+    task: Task,
+    rule: Strategy,
+    budget: int | None,
+    limit: float | None,
+    seed: int,
+    *,
+    learn: Learn | None,
+    progress: Progress,
+) -> int:
+    """Images of the plan, captured ones included: the budget, or as many as fit into the time."""
+    known = len(task.start)
+    most = known + len(task.candidates) if budget is None else budget
+    if limit is None:
+        return most
+
+    def seconds_of(images: int) -> float:
+        arm = task.arm(rule, images, seed)
+        return planned_seconds(arm, task.candidates, task.start, task.times, learn=learn)
+
+    least = min(max(task.n_objects, known + 1), most)
+    with progress.task("images in time", 1) as advance:
+        found = images_in_time(seconds_of, limit, least=least, most=most, step=len(task.objects))
+        advance(1)
+    return found
+
+
+def _carried_out(
+    task: Task, rule: Strategy, images: int, limit: float | None, seed: int, eye: Eye | None, progress: Progress
+) -> tuple[Run, Plan]:
+    """Run the strategy and route its shots; with fewer images where what it saw led it to a longer way than foreseen.
+
+    Raises:
+        BudgetError: If even the fewest images take too long.
+    """
+    arm = task.arm(rule, images, seed)
+    sight = None if task.is_live else eye
+    run = replay([arm], task.candidates, task.start, sight, learn=_learn(eye), progress=progress)[0]
+    plan = Plan(
+        shots=run.shots.narrow(task.objects),
+        rounds=run.rounds,
+        gain=run.gain,
+        reason=run.reason,
+        strategy=rule.name,
+        parameters=_settings(rule),
+        seed=seed,
+        budget=images,
+        captured=len(task.start),
+        backbone=None if eye is None else eye.backbone.fingerprint,
+        time_budget=limit,
     )
+    plan = routed(plan, task.times)
+    if limit is None or plan.route_seconds is None or plan.route_seconds <= limit:
+        return run, plan
+    fewer = min(images - 1, int(images * limit / plan.route_seconds))
+    if fewer < max(task.n_objects, len(task.start) + 1):
+        raise BudgetError(f"a time budget of {duration(limit)}, but {images:,} images take longer", "give more time")
+    return _carried_out(task, rule, fewer, limit, seed, eye, progress)
 
 
-def _test_objects(setup: RigSetup, seed: int) -> tuple[str, ...]:
-    if setup.test_fraction == 0 and not setup.test:
-        return ()
-    setup.check_splittable()
-    objects, test = setup.rig.objects, setup.test or None
-    try:
-        return split_objects(objects, test_fraction=setup.test_fraction, test=test, seed=seed).test
-    except SplitError as error:
-        raise SplitError(f"{setup.path or setup.rig.name}: {error.message}", error.hint) from error
+def _sensitivity(known: History, seed: int, progress: Progress) -> str:
+    """How far an image speaks along each axis, in words; empty if captured images do not tell."""
+    if known.features is None or known.features.size == 0:
+        return ""
+    from acqplan.model.kernels import describe
+    from acqplan.model.surrogate import fit_surrogate
 
-
-def _check_budget(task: _Task, budget: int) -> None:
-    """Refuse a budget that cannot be planned, before anything is captured."""
-    known, free = len(task.start), len(task.candidates)
-    n_objects = len(np.unique(np.concatenate([task.candidates.object_rows, task.start.shots.object_rows])))
-    if 0 < budget <= known:
-        raise BudgetSpent(f"{known:,} of {budget:,} images have been captured already; a larger budget takes more")
-    if budget < n_objects:
-        raise BudgetError(f"a budget of {budget:,} images for {n_objects:,} objects", f"give at least {n_objects:,}")
-    if budget > known + free:
-        raise BudgetError(
-            f"a budget of {budget:,} images, where {n_objects:,} objects can be shot {known + free:,} times",
-            f"give at most {known + free:,}",
-        )
+    with progress.task("length scales", 1) as advance:
+        found = fit_surrogate(known.shots, known.features, seed=seed)
+        advance(1)
+    return describe(known.shots.space, found.kernel) if found.learned else ""
 
 
 def _learn(eye: Eye | None) -> Learn | None:

@@ -136,7 +136,7 @@ def _reach(axis: Axis, length: float, *, first: bool) -> str:
     if isinstance(axis, Category):
         return start + ("a little" if alike > A_LITTLE else "much")
     unit = "°" if axis.unit == "deg" else f" {axis.unit}".rstrip()
-    return f"{start}within {length:.3g}{unit}"
+    return f"{start}within {round(length) if length >= 10 else round(length, 1):g}{unit}"
 
 
 def _least_alike(axis: Axis, length: float) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 
 from acqplan import __version__
 from acqplan.campaign.plan import Plan
+from acqplan.campaign.route import duration, route_words, saved_words
 from acqplan.evaluate.records import Validation, Verdict
 from acqplan.files import replacing
 from acqplan.report.parts import bullets, cards, definitions, page, paragraphs, section, table
@@ -124,6 +125,8 @@ def _expectation(plan: Plan) -> str:
 def _tiles(plan: Plan, validation: Validation | None) -> Iterator[tuple[str, str, str]]:
     yield f"{len(plan):,}", "images", f"budget {plan.budget:,}"
     yield count_range(object_counts(plan)), "an object", f"{len(plan.shots.objects)} objects"
+    if plan.route_seconds:
+        yield duration(plan.route_seconds), "to take them", saved_words(plan)
     if validation is None:
         return
     mine = [arm for arm in final_arms(validation) if arm.strategy == plan.strategy]
@@ -182,6 +185,10 @@ def _facts(plan: Plan, more: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     yield "backbone", plan.backbone or "none: no image was looked at"
     if plan.predicted:
         yield "expected accuracy", _expectation(plan)
+    if plan.sensitivity:
+        yield "learned from the images", plan.sensitivity
+    if plan.route_seconds:
+        yield "taking the images lasts", route_words(plan)
     yield "planning took", f"{plan.seconds:.1f} s"
     yield "acqplan", __version__
     yield from more.items()

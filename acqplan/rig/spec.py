@@ -41,6 +41,7 @@ class RigSetup:
         test_fraction: Share of the objects of each label to test on.
         test: Names of the objects to test on; empty to draw them by ``test_fraction``.
         seconds_per_shot: Exposure and transfer of one image.
+        seconds_per_object: Putting another object on the turntable.
     """
 
     rig: Rig
@@ -49,6 +50,7 @@ class RigSetup:
     test_fraction: float = 0.5
     test: tuple[str, ...] = ()
     seconds_per_shot: float = 0.0
+    seconds_per_object: float = 0.0
 
     @property
     def digest(self) -> str:
@@ -94,6 +96,7 @@ def open_rig(path: Path | None = None, *, workers: int | None = None, progress: 
         test_fraction=0.5 if table.objects.test_fraction is None else table.objects.test_fraction,
         test=test,
         seconds_per_shot=table.shot.seconds,
+        seconds_per_object=table.objects.seconds_per_change,
     )
 
 

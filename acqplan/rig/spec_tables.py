@@ -81,11 +81,12 @@ class ShotTable(Table):
 
 
 class ObjectsTable(Table):
-    """``[objects]``: the split into train and test, and on a live rig what there is."""
+    """``[objects]``: the split into train and test, how long a change takes, and on a live rig what there is."""
 
     test_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
     test: list[Name] | None = None
     labels: dict[Name, Annotated[list[Name], Field(min_length=1)]] | None = None
+    seconds_per_change: Seconds = 0.0
 
 
 class RenderTable(Table):

@@ -90,7 +90,7 @@ def test_lengths_are_told_in_words() -> None:
     )
     words = describe(space, ShotKernel(lengths=(200.0, 38.2, 4.0, 2.0)))
     assert words == (
-        "azimuth changes the picture hardly at all, elevation within 38.2°, zoom within 4 mm, lighting a little"
+        "azimuth changes the picture hardly at all, elevation within 38°, zoom within 4 mm, lighting a little"
     )
     assert describe(space, ShotKernel(lengths=(25.0, 20.0, 4.0, 1.0))).endswith("lighting much")
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from acqplan.campaign.plan import Plan
+from acqplan.campaign.route import route_words
 from acqplan.report.palette import heat_step
 from acqplan.report.summary import (
     Bins,
@@ -47,6 +48,10 @@ def plan_table(plan: Plan, *, width: int = 80) -> RenderableType:
         width: Columns of the terminal; 80 hold 18 azimuths by 9 elevations.
     """
     parts: list[RenderableType] = [_plan_title(plan), Text(), *_grid_lines(plan.shots, width), Text()]
+    if plan.route_seconds:
+        parts[1:1] = [Text(f"Taking them lasts {route_words(plan)}", style="not bold")]
+    if plan.sensitivity:
+        parts[1:1] = [Text(f"Learned from the images: {plan.sensitivity}", style="not bold")]
     across, down = picture_axes(plan.shots.space)
     others = [axis for axis in range(len(plan.shots.space.axes)) if axis not in (across, down)]
     if others:

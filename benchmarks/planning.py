@@ -1,0 +1,225 @@
+"""Does planning pay, and which idea does? ``python benchmarks/planning.py``.
+
+Strategies on four rigs: rendered toys with toynet and with gradient histograms, photographs of ETH-80 and rendered
+meshes with MobileNetV2 (the last two need ``--shared``, a folder with data and weights). Budgets run from 1 % of the
+images of the train objects on; every seed has a split of its own, used from both sides. For each rig: `auto` against
+every other strategy at every budget (objects and seeds, Holm within a budget), what every rule adds to the lattice, and
+images to reach 99 % of what all images of the train objects reach. Large budgets are run for few strategies.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from common import machine, options, quick_rig, say, write
+
+from acqplan.cli.console import ProgressBars
+from acqplan.evaluate.benchmark.claims import compare_all
+from acqplan.evaluate.benchmark.conduct import prepare
+from acqplan.evaluate.benchmark.material import Material
+from acqplan.evaluate.benchmark.results import Results
+from acqplan.evaluate.benchmark.run import Workplace, run_benchmark
+from acqplan.evaluate.reach import images_to_reach
+from acqplan.evaluate.records import Verdict
+from acqplan.evaluate.two_way import two_way
+from acqplan.rig.spec import RigSetup, open_rig
+from acqplan.runtime import Runtime, available_cores
+
+STRATEGIES = (
+    "auto", "lattice", "herding", "herding-learned", "variance", "difficulty", "allocate", "even-staggered",
+    "random-shots", "even",
+)  # fmt: skip
+FEW = ("auto", "random-shots", "even")
+SMALL_SHARES, LARGE_SHARES = (0.01, 0.02, 0.04, 0.08), (0.01, 0.04, 0.16, 0.5, 1.0)
+REACHED = 0.99
+"""Share of the accuracy with all images that counts as reached."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """A rig and what looks at it.
+
+    Attributes:
+        name: Of the case.
+        rig: rig.toml; ``None`` for the embedded toys.
+        backbone: Name of the backbone.
+        weights: Its weights.
+        fewest: Images an object at least, where 1 % would be less.
+    """
+
+    name: str
+    rig: Path | None
+    backbone: str
+    weights: Path | None = None
+    fewest: int = 2
+
+
+def main() -> None:
+    """Measure, print, write JSON."""
+    asked = options(
+        __doc__,
+        ("--cases", {"nargs": "+", "help": "toys-histogram, toys-toynet, eth80, meshes; by default those at hand"}),
+        ("--shared", {"type": Path, "default": os.environ.get("ACQPLAN_SHARED")}),
+        ("--seeds", {"type": int, "default": 20}),
+        ("--large-seeds", {"type": int, "default": 5, "help": "seeds of the large budgets; 0 to leave them out"}),
+    )
+    about = machine(asked.device)
+    say(about)
+    with tempfile.TemporaryDirectory() as folder:
+        cases = (
+            [Case(name="quick", rig=quick_rig(Path(folder)), backbone="histogram")] if asked.quick else _cases(asked)
+        )
+        results = {case.name: _measure(case, asked, Path(folder) / case.name) for case in cases}
+    write("planning", asked, about, results)
+
+
+def _cases(asked: argparse.Namespace) -> list[Case]:
+    cases = [
+        Case(name="toys-histogram", rig=None, backbone="histogram"),
+        Case(name="toys-toynet", rig=None, backbone="toynet"),
+    ]
+    if asked.shared:
+        weights = asked.shared / "weights" / "mobilenet_v2.safetensors"
+        examples = Path(__file__).parent.parent / "examples"
+        cases += [
+            Case(name=name, rig=examples / f"{name}.toml", backbone="mobilenet_v2", weights=weights)
+            for name in ("eth80", "meshes")
+        ]
+    return [case for case in cases if not asked.cases or case.name in asked.cases]
+
+
+def _measure(case: Case, asked: argparse.Namespace, folder: Path) -> dict[str, object]:
+    setup = open_rig(case.rig, progress=ProgressBars())
+    n_seeds = 2 if asked.quick else asked.seeds
+    small = _run(case, setup, STRATEGIES, _budgets(setup, SMALL_SHARES, case), n_seeds, asked.device, folder / "small")
+    found = {"small budgets": _found(small)}
+    _show(case.name, small)
+    if asked.large_seeds:
+        n_large = 1 if asked.quick else asked.large_seeds
+        budgets = _budgets(setup, LARGE_SHARES, case)
+        large = _run(case, setup, FEW, budgets, n_large, asked.device, folder / "large")
+        found["large budgets"] = {**_found(large), "images to reach": _reach(large)}
+        _show(f"{case.name}, large budgets", large)
+    return found
+
+
+def _budgets(setup: RigSetup, shares: Sequence[float], case: Case) -> tuple[int, ...]:
+    """Shares of what the smaller side of a split can be shot, in whole images an object."""
+    shots = setup.rig.shots()
+    n_objects = len(shots.objects) // 2
+    pool = len(shots) // len(shots.objects) * n_objects
+    return tuple(sorted({min(max(round(share * pool), case.fewest * n_objects), pool) for share in shares}))
+
+
+def _run(
+    case: Case,
+    setup: RigSetup,
+    strategies: Sequence[str],
+    budgets: Sequence[int],
+    n_seeds: int,
+    device: str,
+    folder: Path,
+) -> Results:
+    benchmark = prepare(
+        setup,
+        strategies=strategies,
+        budgets=budgets,
+        seeds=range(n_seeds),
+        backbone=case.backbone,
+        weights=case.weights,
+        runtime=Runtime.detect(device),
+    )
+    shots = benchmark.eye.rig.shots()
+    material = Material(shots=shots, features=benchmark.eye(shots, progress=ProgressBars()))
+    workplace = Workplace(device=device, workers=available_cores() if device == "cpu" else 1)
+    return run_benchmark(material, benchmark.design, folder, workplace=workplace, progress=ProgressBars())
+
+
+def _found(results: Results) -> dict[str, object]:
+    accuracy, design = results.accuracy(), results.design
+    others = [name for name in design.strategies if name != "auto"]
+    verdicts = {
+        budget: [_short(verdict) for verdict in compare_all(results, accuracy, [("auto", b) for b in others], budget)]
+        for budget in design.budgets
+    }
+    return {
+        "design": design.digest,
+        "budgets": list(design.budgets),
+        "seeds": len(design.seeds),
+        "accuracy": {
+            name: [two_way(accuracy[row, column]).mean for column in range(len(design.budgets))]
+            for row, name in enumerate(design.strategies)
+        },
+        "auto against": verdicts,
+        "minus lattice": _minus_lattice(results, accuracy),
+        "failed": len(results.failed()),
+    }
+
+
+def _minus_lattice(results: Results, accuracy: np.ndarray) -> dict[str, list[Mapping[str, float]]]:
+    """The ablation: what every rule adds to the lattice, uncorrected."""
+    design = results.design
+    if "lattice" not in design.strategies:
+        return {}
+    base = accuracy[design.strategies.index("lattice")]
+    return {
+        name: [
+            {"mean": found.mean, "low": found.low, "high": found.high, "p": found.p}
+            for found in (two_way(accuracy[row, column] - base[column]) for column in range(len(design.budgets)))
+        ]
+        for row, name in enumerate(design.strategies)
+        if name != "lattice"
+    }
+
+
+def _reach(results: Results) -> dict[str, object]:
+    """Images to reach 99 % of what all images of the train objects reach."""
+    accuracy, design = results.accuracy(), results.design
+    whole = two_way(accuracy[design.strategies.index("random-shots"), -1]).mean
+    found = {
+        name: images_to_reach(accuracy[row], design.budgets, target=REACHED * whole)
+        for row, name in enumerate(design.strategies)
+    }
+    return {
+        "all images": {"images": design.budgets[-1], "accuracy": whole},
+        **{
+            name: {"images": one.text, "low": one.interval.to_dict()["low"], "high": one.interval.to_dict()["high"]}
+            for name, one in found.items()
+        },
+    }
+
+
+def _short(verdict: Verdict) -> dict[str, object]:
+    return {
+        "b": verdict.b,
+        "difference": verdict.difference,
+        "ci95": verdict.ci95,
+        "p": verdict.p,
+        "verdict": verdict.verdict,
+    }
+
+
+def _show(name: str, results: Results) -> None:
+    found = _found(results)
+    design = results.design
+    print(f"\n{name}: {len(design.seeds)} seeds, {len(results.shots.objects)} objects")
+    print(f"{'strategy':18s}" + "".join(f"{budget:>9,d}" for budget in design.budgets))
+    for row, strategy in enumerate(design.strategies):
+        shares = results.accuracy()[row]
+        print(f"{strategy:18s}" + "".join(f"{100 * two_way(shares[c]).mean:9.1f}" for c in range(len(design.budgets))))
+    for budget, verdicts in found["auto against"].items():  # type: ignore[union-attr]
+        words = [
+            f"{one['b']} {100 * one['difference']:+.1f}{'*' if one['verdict'] != 'no difference found' else ''}"
+            for one in verdicts
+        ]
+        print(f"auto minus, at {budget:,}: " + ", ".join(words), flush=True)
+
+
+if __name__ == "__main__":
+    main()
