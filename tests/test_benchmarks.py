@@ -11,7 +11,18 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
-QUICK = ("extraction", "heads", "levels", "null", "strategies", "thesis_grid")
+QUICK = (
+    "crash",
+    "extraction",
+    "heads",
+    "levels",
+    "null",
+    "planning_speed",
+    "route",
+    "stopping",
+    "strategies",
+    "thesis_grid",
+)
 
 
 @pytest.mark.parametrize("name", QUICK)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from acqplan import __version__
-from acqplan.cli import benchmark, compare, doctor, recommend
+from acqplan.cli import advise, benchmark, compare, doctor, recommend
 
 app = typer.Typer(
     name="acqplan",
@@ -18,6 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("recommend")(recommend.command)
+app.command("advise")(advise.command)
 app.command("benchmark")(benchmark.command)
 app.command("compare")(compare.command)
 app.command("doctor")(doctor.command)

@@ -1,0 +1,166 @@
+"""What advice consists of: curve, images to reach an accuracy, views or objects, stop or go on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from acqplan.errors import UsageError
+from acqplan.evaluate.intervals import Interval
+
+Which = Literal["more views", "more objects", "cannot tell"]
+Stop = Literal["stop", "go on", "cannot tell"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurvePoint:
+    """One point of the learning curve.
+
+    Attributes:
+        images: Images of all captured objects.
+        accuracy: Accuracy on left-out objects, with its interval over objects.
+    """
+
+    images: int
+    accuracy: Interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """The fitted curve ``err(n) = scale * (n / unit)**-exponent + floor``, and where it ends.
+
+    Attributes:
+        unit: Images that ``scale`` refers to: those captured.
+        scale: Error that images can still remove there.
+        exponent: How fast they do.
+        floor: Error that would remain with images without end.
+        saturation: Accuracy with all views of these objects, which are as many as the space has.
+    """
+
+    unit: int
+    scale: float
+    exponent: float
+    floor: float
+    saturation: Interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """Images of these objects that an accuracy takes.
+
+    Attributes:
+        accuracy: The accuracy.
+        share: What share of the saturation that is, if it was asked for as one.
+        images: Images; infinite if all views of these objects are not enough.
+        low: Lower end of their interval; the smallest sub-sample where it may be fewer.
+        high: Upper end; infinite if they may never be enough.
+        smallest: The smallest sub-sample: below it nothing is known.
+    """
+
+    accuracy: float
+    share: float | None
+    images: float
+    low: float
+    high: float
+    smallest: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Next:
+    """More views or more objects: what the next images bring, spent in two ways.
+
+    Attributes:
+        answer: Which is better.
+        reason: Why, in a few words.
+        images: How many images are spent.
+        views: Gain of accuracy by more images of these objects; ``None`` where nothing can be said.
+        objects: Gain by the same number of images of one more object a class.
+        extra: The second less the first.
+    """
+
+    answer: Which
+    reason: str
+    images: int
+    views: Interval | None = None
+    objects: Interval | None = None
+    extra: Interval | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """Stop, or go on.
+
+    Attributes:
+        answer: What to do.
+        reason: Why, in a few words.
+        margin: A gain that is not worth going on for.
+        confidence: One-sided confidence that all further images of these objects gain no more than ``margin``.
+        gain: What they are expected to gain.
+    """
+
+    answer: Stop
+    reason: str
+    margin: float
+    confidence: float | None = None
+    gain: Interval | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advice:
+    """What captured images say about capturing more.
+
+    Attributes:
+        images: Images captured.
+        objects: Objects captured.
+        classes: Classes captured.
+        judged: Objects that were left out in turn and judged.
+        capacity: Images of these objects that the space has views for, at least ``images``.
+        points: Learning curve on left-out objects; empty where none could be left out.
+        curve: The fitted curve; ``None`` where there were too few sizes to fit one.
+        reach: Images to reach each accuracy asked for.
+        next: More views or more objects.
+        end: Stop or go on.
+        test_objects: Objects that the smallest difference is about.
+        smallest_difference: Least difference of accuracies of two heads that a test over so many objects finds in 80
+            of 100 cases at .05; ``None`` where nothing can be said.
+    """
+
+    images: int
+    objects: int
+    classes: int
+    judged: int
+    capacity: int
+    points: tuple[CurvePoint, ...]
+    curve: Curve | None
+    reach: tuple[Reach, ...]
+    next: Next
+    end: End
+    test_objects: int
+    smallest_difference: float | None
+
+    def to_dict(self) -> dict[str, object]:
+        """All of it for JSON; what never happens (infinitely many images) is null."""
+        return {name: _finite(value) for name, value in asdict(self).items()}
+
+
+def check_accuracies(accuracies: Sequence[float]) -> None:
+    """Refuse accuracies, or shares of the saturation, that nothing can reach.
+
+    Raises:
+        UsageError: If one is not above 0 and at most 1.
+    """
+    for accuracy in accuracies:
+        if not 0.0 < accuracy <= 1.0:
+            raise UsageError(
+                f"an accuracy of {accuracy:g} to be reached", "give a number above 0, at most 1: e.g. 0.95"
+            )
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _finite(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

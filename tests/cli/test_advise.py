@@ -1,0 +1,65 @@
+"""``acqplan advise``: from a manifest or from a virtual capture, in words or as JSON; mistakes told in one message."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Acqplan, complaint, manifest, written
+
+BACKBONE = ("--backbone", "histogram", "--device", "cpu")
+
+
+def test_toys_can_be_tried(acqplan: Acqplan, tmp_path: Path, toys: Path) -> None:
+    many = written(tmp_path / "many.toml", toys.read_text().replace("instances = 2", "instances = 6"))
+    done = acqplan("advise", "--rig", many, "--budget", 90, *BACKBONE, "--json")
+    assert done.code == 0, done.err
+    advice = json.loads(done.out)
+    assert (advice["images"], advice["objects"], advice["classes"], advice["test_objects"]) == (90, 15, 5, 15)
+    assert advice["end"]["answer"] in ("stop", "go on")
+    assert [point["images"] for point in advice["points"]][-1] == 90
+    assert [reach["share"] for reach in advice["reach"]] == [None, 0.99]
+    shown = acqplan("advise", "--rig", many, "--budget", 90, *BACKBONE)
+    words = " ".join(shown.out.split())
+    assert shown.code == 0
+    assert all(" ".join(sentence.split()) in words.replace(" • ", " ") for sentence in advice["sentences"][:1])
+
+
+def test_captured_images_are_advised_on(acqplan: Acqplan, live: Path, tmp_path: Path) -> None:
+    captured = manifest(tmp_path, "captured.csv", ["car-0", "car-1", "cow-0", "cow-1"], range(0, 360, 90))
+    done = acqplan("advise", "--rig", live, "--captured", captured, *BACKBONE, "--json")
+    assert done.code == 0, done.err
+    advice = json.loads(done.out)
+    assert (advice["images"], advice["capacity"], advice["judged"]) == (16, 16, 4)
+    assert advice["sentences"]
+
+
+def test_one_object_a_class_is_told(acqplan: Acqplan, live: Path, tmp_path: Path) -> None:
+    captured = manifest(tmp_path, "captured.csv", ["car-0", "cow-0"], range(0, 360, 90))
+    done = acqplan("advise", "--rig", live, "--captured", captured, *BACKBONE)
+    assert done.code == 0
+    assert "cannot tell" in done.out
+
+
+WRONG = {
+    "nothing captured": (("--budget", "8"), "no captured images of a live rig"),
+    "both": (("--budget", "8", "--captured", "none.csv"), "captured images and a budget"),
+    "percent": (("--accuracy", "95", "--captured", "none.csv"), "an accuracy of 95 to be reached"),
+    "nan": (("--accuracy", "nan", "--captured", "none.csv"), "an accuracy of nan to be reached"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_use_is_told(case: str, acqplan: Acqplan, live: Path) -> None:
+    options, said = WRONG[case]
+    assert said in complaint(acqplan("advise", "--rig", live, *options, *BACKBONE), 2)
+
+
+def test_a_virtual_rig_needs_images_or_a_budget(acqplan: Acqplan, toys: Path) -> None:
+    assert "--budget IMAGES" in complaint(acqplan("advise", "--rig", toys, *BACKBONE), 2)
+    assert "a budget of 3 images for 5 objects" in complaint(acqplan("advise", "--rig", toys, "--budget", 3), 2)
+
+
+def test_a_captured_manifest_that_is_not_there_is_a_bad_file(acqplan: Acqplan, live: Path, tmp_path: Path) -> None:
+    done = acqplan("advise", "--rig", live, "--captured", tmp_path / "none.csv", *BACKBONE)
+    assert "none.csv" in complaint(done, 3)
