@@ -9,7 +9,10 @@ from acqplan.errors import StrategyError, nearest
 from acqplan.strategy.base import Strategy
 
 STRATEGIES = {
+    "allocate": "acqplan.strategy.allocate:Allocate",
     "auto": "acqplan.strategy.auto:Auto",
+    "choose-objects": "acqplan.strategy.choose_objects:ChooseObjects",
+    "difficulty": "acqplan.strategy.difficulty:Difficulty",
     "even": "acqplan.strategy.design:Even",
     "even-staggered": "acqplan.strategy.design:EvenStaggered",
     "herding": "acqplan.strategy.coverage:Herding",

@@ -56,13 +56,23 @@ class Lattice:
         """Lay lattices over the classes, then fill what they leave open."""
         check_request(candidates, n)
         situation = Situation.of(candidates, history)
-        herd = Herd(situation, self.class_weight)
         if situation.space.table is not None:
+            herd = Herd(situation, self.class_weight)
             return greedy_choice(situation, herd, n, seed, note="no lattice on a table of views, herding: ")
-        quota = even_quotas(situation, n, seed)
-        points = _lattice_views(situation, quota, seed, self.tries)
+        return self.share_out(situation, even_quotas(situation, n, seed), seed)
+
+    def share_out(self, situation: Situation, quota: Int[np.ndarray, " objects"], seed: int) -> Choice:
+        """The same with given numbers of shots; on a table of views by herding.
+
+        Args:
+            situation: What may be taken.
+            quota: Shots of each object, at most its candidates, shape ``[objects]``.
+            seed: Seed of all lots.
+        """
+        herd, on_grid = Herd(situation, self.class_weight), situation.space.table is None
+        points = _lattice_views(situation, quota, seed, self.tries) if on_grid else [[] for _ in situation.names]
         views = filled(situation, points, quota, cover=herd, seed=seed)
-        return choice_of(situation, views, seed=seed, reason=_reason(situation, points, quota))
+        return choice_of(situation, views, seed=seed, reason=_reason(situation, points, quota) if on_grid else None)
 
 
 def _reason(situation: Situation, points: list[list[int]], quota: Int[np.ndarray, " objects"]) -> Reason:

@@ -94,7 +94,7 @@ def test_a_factorial_design_may_leave_images_unspent_and_the_plan_says_so(strate
 def test_each_step_of_the_work_is_heard_under_its_title(toys: RenderedRig) -> None:
     heard = Heard()
     recommend(RigSetup(rig=toys), 40, seed=5, backbone="histogram", progress=heard)
-    steps = ["loading torch", "planning", "pilot", "planning", "plan", "expected accuracy"]
+    steps = ["loading torch", "planning", "pilot", "planning", "plan", "expected accuracy", "length scales"]
     assert heard.titles[: len(steps)] == steps
     assert set(heard.titles[len(steps) :]) == {"other strategies", "test views", "training heads"}
 
