@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import Float
 from pydantic import ValidationError
 
 from acqplan.errors import nearest
 from acqplan.files import digest_bytes
 from acqplan.progress import SILENT, Progress
 from acqplan.rig.base import Rig
+from acqplan.rig.deployment import deployment_weights
 from acqplan.rig.manifest import Manifest, check_splittable
 from acqplan.rig.openers import OPENERS
 from acqplan.rig.spec_errors import spec_error
@@ -42,6 +45,8 @@ class RigSetup:
         test: Names of the objects to test on; empty to draw them by ``test_fraction``.
         seconds_per_shot: Exposure and transfer of one image.
         seconds_per_object: Putting another object on the turntable.
+        view_weights: How often the finished classifier will meet each view, over the most frequent, in the order of
+            ``rig.space.views()``, shape ``[views]``; ``None`` if all are alike.
     """
 
     rig: Rig
@@ -51,12 +56,15 @@ class RigSetup:
     test: tuple[str, ...] = ()
     seconds_per_shot: float = 0.0
     seconds_per_object: float = 0.0
+    view_weights: Float[np.ndarray, " views"] | None = None
 
     @property
     def digest(self) -> str:
-        """SHA-256 of kind, space, objects and labels; equal for equal rigs wherever their files lie."""
+        """SHA-256 of kind, space, objects, labels and weights; equal for equal rigs wherever their files lie."""
         objects = sorted(zip(self.rig.objects.names, self.rig.objects.labels, strict=True))
         parts = [self.rig.name, self.rig.space.digest(), json.dumps(objects, ensure_ascii=False)]
+        if self.view_weights is not None:
+            parts.append(json.dumps(np.round(self.view_weights, 9).tolist()))
         return digest_bytes(*(part.encode() for part in parts))
 
     def check_splittable(self) -> None:
@@ -97,6 +105,7 @@ def open_rig(path: Path | None = None, *, workers: int | None = None, progress: 
         test=test,
         seconds_per_shot=table.shot.seconds,
         seconds_per_object=table.objects.seconds_per_change,
+        view_weights=deployment_weights(file, table.deployment, rig.space),
     )
 
 

@@ -113,6 +113,7 @@ class RigTable(Table):
     shot: ShotTable = ShotTable()
     objects: ObjectsTable = ObjectsTable()
     render: RenderTable | None = None
+    deployment: dict[str, object] = {}  # its keys are axes, see `acqplan.rig.deployment`
 
 
 AXIS_TABLES: dict[str, type[Table]] = {"circle": CircleTable, "interval": IntervalTable, "category": CategoryTable}
