@@ -75,8 +75,9 @@ def main() -> None:
         cases = (
             [Case(name="quick", rig=quick_rig(Path(folder)), backbone="histogram")] if asked.quick else _cases(asked)
         )
-        results = {case.name: _measure(case, asked, Path(folder) / case.name) for case in cases}
-    write("planning", asked, about, results)
+        for case in cases:
+            found = _measure(case, asked, Path(folder) / case.name)
+            write("planning" if asked.quick else f"planning-{case.name}", asked, about, found)
 
 
 def _cases(asked: argparse.Namespace) -> list[Case]:
