@@ -99,7 +99,10 @@ def write(name: str, asked: argparse.Namespace, about: Mapping[str, object], res
     kind = asked.device.split(":")[0] + ("-quick" if asked.quick else "")
     asked.out.mkdir(parents=True, exist_ok=True)
     path = asked.out / f"{name}-{kind}.json"
-    settings = {key: value for key, value in vars(asked).items() if key != "out"}
+    # of a file or folder its name: where it lies here says nothing elsewhere
+    settings = {
+        key: value.name if isinstance(value, Path) else value for key, value in vars(asked).items() if key != "out"
+    }
     document = {"benchmark": name, "machine": about, "options": settings, "results": results}
     path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     print(f"\nwritten to {path}")

@@ -24,6 +24,7 @@ from acqplan.runtime import Runtime
 from acqplan.space import Shots
 from acqplan.strategy import find_strategy
 from acqplan.strategy.base import History, Strategy
+from acqplan.strategy.deployed import Deployed, deployed
 
 if TYPE_CHECKING:
     from acqplan.evaluate.eye import Eye
@@ -97,7 +98,7 @@ def recommend(
         BackboneError: If there is no such backbone or layer.
     """
     began = time.perf_counter()
-    rule = find_strategy(strategy) if isinstance(strategy, str) else strategy
+    rule = deployed(find_strategy(strategy) if isinstance(strategy, str) else strategy, setup.view_weights)
     seen = None if captured is None else read_captured(captured, setup.rig, progress=progress)
     task = task_of(setup, seed, seen)
     check_budgets(task, budget, time_budget)
@@ -120,7 +121,9 @@ def recommend(
     from acqplan.evaluate.validate import validate_run
     from acqplan.evaluate.words import sentence
 
-    validation = validate_run(run, task.candidates, task.start, task.test, eye, progress=progress)
+    validation = validate_run(
+        run, task.candidates, task.start, task.test, eye, view_weights=setup.view_weights, progress=progress
+    )
     sentences = tuple(sentence(verdict) for verdict in validation.verdicts)
     return Recommendation(plan=plan, candidates=task.candidates, validation=validation, sentences=sentences)
 
@@ -227,4 +230,6 @@ def _predicted(known: History, eye: Eye | None, progress: Progress) -> tuple[flo
 
 
 def _settings(rule: Strategy) -> dict[str, Setting]:
+    if isinstance(rule, Deployed):
+        return {**_settings(rule.rule), "deployment_views": sum(weight > 0 for weight in rule.view_weights)}
     return asdict(rule) if is_dataclass(rule) and not isinstance(rule, type) else {}

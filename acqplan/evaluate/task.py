@@ -19,6 +19,7 @@ from acqplan.space import Shots
 from acqplan.space.distance import nearest_views
 from acqplan.space.distinct import is_among
 from acqplan.strategy.base import History, Strategy
+from acqplan.strategy.strata import view_rows
 
 if TYPE_CHECKING:
     from acqplan.rig.folder import FolderRig
@@ -79,10 +80,13 @@ def task_of(setup: RigSetup, seed: int, seen: FolderRig | None) -> Task:
         raise SplitError(f"{seen.manifest.where(row)}: {said}", 'name others in rig.toml: [objects] test = ["…"]')
     had = replace(start, coordinates=nearest_views(start.space, start.coordinates))
     free = ~is_test[everything.object_rows] & ~is_among(everything, had)
+    met = np.ones(len(everything), dtype=np.bool_)
+    if setup.view_weights is not None:
+        met = setup.view_weights[view_rows(everything)] > 0
     return Task(
         candidates=everything.take(np.flatnonzero(free)),
         start=History(shots=start),
-        test=everything.take(np.flatnonzero(is_test[everything.object_rows])),
+        test=everything.take(np.flatnonzero(is_test[everything.object_rows] & met)),
         is_live=setup.rig.name == "live",
         times=Times(per_shot=setup.seconds_per_shot, per_object=setup.seconds_per_object),
     )

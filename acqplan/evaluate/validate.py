@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
 
 from acqplan.evaluate.clustered import mean_interval
+from acqplan.evaluate.deployment import weighted_shares
 from acqplan.evaluate.eye import Eye
 from acqplan.evaluate.records import Record, Validation, Verdict
 from acqplan.evaluate.replay import Arm, Run, joined_history, replay
@@ -23,6 +24,8 @@ from acqplan.space import Shots
 from acqplan.space.distinct import distinct
 from acqplan.strategy import find_strategy
 from acqplan.strategy.base import History
+from acqplan.strategy.deployed import deployed
+from acqplan.strategy.strata import view_rows
 
 OPPONENTS = ("even", "even-staggered", "random", "random-shots")
 """Every comparison has the thesis' arms and a staggered one (DESIGN.md section 1, fact 2)."""
@@ -41,14 +44,28 @@ class Bench:
     Attributes:
         shots: Shots of the test objects.
         features: Features of their images, shape ``[tests, features]``.
+        view_weights: How often the classifier will meet each view, in the order of ``space.views()``; all alike.
     """
 
     shots: Shots
     features: Float32[np.ndarray, "tests features"]
+    view_weights: Float[np.ndarray, " views"] | None = None
+
+    @property
+    def weights(self) -> Float[np.ndarray, " tests"] | None:
+        """How much each test shot counts; ``None`` for all alike."""
+        return None if self.view_weights is None else self.view_weights[view_rows(self.shots)]
 
 
 def validate_run(
-    main: Run, candidates: Shots, start: History, test: Shots, eye: Eye, *, progress: Progress = SILENT
+    main: Run,
+    candidates: Shots,
+    start: History,
+    test: Shots,
+    eye: Eye,
+    *,
+    view_weights: Float[np.ndarray, " views"] | None = None,
+    progress: Progress = SILENT,
 ) -> Validation:
     """Compare a run's strategy with its opponents at growing budgets, on objects kept aside.
 
@@ -58,17 +75,18 @@ def validate_run(
         start: What had been captured before, charged to every arm.
         test: Shots of the test objects.
         eye: Takes shots and sees features.
+        view_weights: How often the classifier will meet each view, in the order of ``space.views()``; all alike.
         progress: Hears about long work.
 
     Returns:
         A record of every arm, and a verdict against each opponent at the full budget.
     """
     check_disjoint(candidates.join(start.shots), test)
-    arms = _arms(main.arm, len(start), len(np.unique(candidates.object_rows)))
+    arms = _arms(main.arm, len(start), len(np.unique(candidates.object_rows)), view_weights)
     others, views = (Titled(progress=progress, title=title) for title in ("other strategies", "test views"))
     learn = partial(with_beliefs, device=eye.runtime.device)
     runs = [main, *replay(arms, candidates, start, eye, learn=learn, progress=others)]
-    bench = Bench(shots=test, features=eye(test, progress=views))
+    bench = Bench(shots=test, features=eye(test, progress=views), view_weights=view_weights)
     return examine(runs, start, bench, device=eye.runtime.device, progress=progress)
 
 
@@ -90,8 +108,8 @@ def examine(
     histories = [joined_history(start, run) for run in runs]
     heads = train_on(histories, device=device, progress=progress)
     correct = predict_all(heads, bench.features) == bench.shots.class_rows
-    records = [_record(run, len(start), right, bench.shots) for run, right in zip(runs, correct, strict=True)]
-    return Validation(records=records, verdicts=_verdicts([run.arm for run in runs], correct, bench.shots))
+    records = [_record(run, len(start), right, bench) for run, right in zip(runs, correct, strict=True)]
+    return Validation(records=records, verdicts=_verdicts([run.arm for run in runs], correct, bench))
 
 
 def train_on(
@@ -155,8 +173,9 @@ def predict_accuracy(
     return mean_interval(np.array(share))
 
 
-def _arms(main: Arm, known: int, n_objects: int) -> list[Arm]:
-    rules = [main.strategy, *(find_strategy(name) for name in OPPONENTS if name != main.strategy.name)]
+def _arms(main: Arm, known: int, n_objects: int, view_weights: Float[np.ndarray, " views"] | None) -> list[Arm]:
+    others = (deployed(find_strategy(name), view_weights) for name in OPPONENTS if name != main.strategy.name)
+    rules = [main.strategy, *others]
     budgets = sorted({round(main.budget * share) for share in SHARES})
     budgets = [budget for budget in budgets if budget - known >= n_objects]
     arms = [
@@ -187,8 +206,9 @@ def _pooled(
     return joined.take(first), np.concatenate(features)[first], subsets
 
 
-def _record(run: Run, known: int, correct: Bool[np.ndarray, " tests"], test: Shots) -> Record:
-    shares = _per_object(correct, test)
+def _record(run: Run, known: int, correct: Bool[np.ndarray, " tests"], bench: Bench) -> Record:
+    test = bench.shots
+    shares = weighted_shares(correct, test, bench.view_weights)
     names = [test.objects.names[row] for row in np.unique(test.object_rows)]
     return Record(
         strategy=run.arm.strategy.name,
@@ -200,7 +220,7 @@ def _record(run: Run, known: int, correct: Bool[np.ndarray, " tests"], test: Sho
     )
 
 
-def _verdicts(arms: Sequence[Arm], correct: Bool[np.ndarray, "runs tests"], test: Shots) -> list[Verdict]:
+def _verdicts(arms: Sequence[Arm], correct: Bool[np.ndarray, "runs tests"], bench: Bench) -> list[Verdict]:
     """The first arm's strategy against each other one, at its budget, paired by seed."""
     main = arms[0]
     marks: dict[str, dict[int, Bool[np.ndarray, " tests"]]] = {}
@@ -208,12 +228,7 @@ def _verdicts(arms: Sequence[Arm], correct: Bool[np.ndarray, "runs tests"], test
         if arm.budget == main.budget:
             marks.setdefault(arm.strategy.name, {})[arm.seed] = right
     mine, *others = (Outcome(name=name, correct=seeds) for name, seeds in marks.items())
-    return judge(mine, others, budget=main.budget, objects=test.names)
-
-
-def _per_object(correct: Bool[np.ndarray, " tests"], test: Shots) -> Float[np.ndarray, " objects"]:
-    _, inverse, counts = np.unique(test.object_rows, return_inverse=True, return_counts=True)
-    return np.bincount(inverse, weights=correct) / counts
+    return judge(mine, others, budget=main.budget, objects=bench.shots.names, weights=bench.weights)
 
 
 def _has_sibling(shots: Shots) -> Bool[np.ndarray, " shots"]:

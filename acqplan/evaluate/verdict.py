@@ -62,7 +62,14 @@ class Pair:
         return np.nanmean(self.differences, axis=1)
 
 
-def judge(mine: Outcome, opponents: Sequence[Outcome], *, budget: int, objects: Sequence[str]) -> list[Verdict]:
+def judge(
+    mine: Outcome,
+    opponents: Sequence[Outcome],
+    *,
+    budget: int,
+    objects: Sequence[str],
+    weights: Float[np.ndarray, " images"] | None = None,
+) -> list[Verdict]:
     """Compare one strategy with its opponents: a family of comparisons, corrected by Holm.
 
     Differences are paired by seed over the seeds that both have. McNemar's test sees the images of the smallest
@@ -73,6 +80,7 @@ def judge(mine: Outcome, opponents: Sequence[Outcome], *, budget: int, objects: 
         opponents: The others; the family.
         budget: Images each was allowed.
         objects: Object of each test image, length ``images``.
+        weights: How much each image counts in the accuracy of its object, positive; all alike by default.
 
     Returns:
         One verdict an opponent, in their order.
@@ -81,7 +89,9 @@ def judge(mine: Outcome, opponents: Sequence[Outcome], *, budget: int, objects: 
         UsageError: If two strategies have no seed in common, or another number of images than ``objects``.
     """
     names, places = np.unique(np.asarray(objects), return_inverse=True)
-    return judge_pairs([_pair(mine, opponent, budget, tuple(map(str, names)), places) for opponent in opponents])
+    counting = np.ones(len(places)) if weights is None else weights
+    named = tuple(map(str, names))
+    return judge_pairs([_pair(mine, opponent, budget, named, places, counting) for opponent in opponents])
 
 
 def judge_pairs(pairs: Sequence[Pair], *, margin: float = MARGIN) -> list[Verdict]:
@@ -103,13 +113,20 @@ def judge_pairs(pairs: Sequence[Pair], *, margin: float = MARGIN) -> list[Verdic
     ]
 
 
-def _pair(mine: Outcome, opponent: Outcome, budget: int, names: tuple[str, ...], places: np.ndarray) -> Pair:
+def _pair(
+    mine: Outcome,
+    opponent: Outcome,
+    budget: int,
+    names: tuple[str, ...],
+    places: np.ndarray,
+    weights: Float[np.ndarray, " images"],
+) -> Pair:
     seeds = _common_seeds(mine, opponent)
     for arm in (mine, opponent):
         _check_lengths(arm, seeds, len(places))
-    counts = np.bincount(places)
+    counts = np.bincount(places, weights=weights)
     columns = [
-        np.bincount(places, weights=mine.correct[seed].astype(np.float64) - opponent.correct[seed]) / counts
+        np.bincount(places, weights=weights * (mine.correct[seed].astype(np.float64) - opponent.correct[seed])) / counts
         for seed in seeds
     ]
     return Pair(

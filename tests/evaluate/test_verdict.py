@@ -195,3 +195,13 @@ def test_two_copies_of_a_rule_whose_heads_differ_are_not_told_apart() -> None:
 def test_sentence_says_that_one_pair_of_heads_says_nothing_of_other_seeds() -> None:
     assert sentence(replace(PLAIN, n_seeds=1)).endswith("one pair of heads: it says nothing of other seeds")
     assert "other seeds" not in sentence(replace(NONE, n_seeds=1))
+
+
+def test_images_count_as_often_as_their_views_will_be_met() -> None:
+    weights = np.tile(np.repeat([2.0, 1.0], N_IMAGES // 2), N_OBJECTS)
+    found = judge(AUTO, OTHERS[:1], budget=9, objects=OBJECTS, weights=weights)[0]
+    table = np.stack([AUTO.correct[s].astype(float) - OTHERS[0].correct[s] for s in (0, 1, 2)])
+    per_object = np.average(table.reshape(3, N_OBJECTS, -1), axis=2, weights=weights[:N_IMAGES])
+    assert found.difference == pytest.approx(per_object.mean())
+    alike = judge(AUTO, OTHERS[:1], budget=9, objects=OBJECTS, weights=np.full(len(OBJECTS), 0.5))[0]
+    assert alike.p == pytest.approx(judge(AUTO, OTHERS[:1], budget=9, objects=OBJECTS)[0].p)

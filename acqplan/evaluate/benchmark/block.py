@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial, reduce
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 
 from acqplan.errors import AcqplanError
 from acqplan.evaluate.benchmark.design import Block, Design, seed_of, strategy_of
@@ -19,6 +19,7 @@ from acqplan.evaluate.validate import train_on, with_beliefs
 from acqplan.heads.linear import predict_all
 from acqplan.space import Shots
 from acqplan.strategy.base import History
+from acqplan.strategy.deployed import deployed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -58,10 +59,10 @@ def run_block(
     """
     began = time.perf_counter()
     train, test = design.sides(block)
-    candidates, test_rows = material.shots.take(material.rows_of(train)), material.rows_of(test)
+    candidates, test_rows = material.shots.take(material.rows_of(train)), material.tested(test)
     start = History.empty(candidates)
     learn = partial(with_beliefs, device=device, cores=cores)
-    arms = arms_of(design, block, n_objects=len(train))
+    arms = arms_of(design, block, n_objects=len(train), view_weights=material.view_weights)
     ended = attempt(arms, candidates, start, material, learn=learn)
     planned = time.perf_counter()
     runs = [(cell, run) for cell, run in enumerate(ended) if isinstance(run, Run)]
@@ -82,9 +83,11 @@ def run_block(
     )
 
 
-def arms_of(design: Design, block: Block, *, n_objects: int) -> list[Arm]:
+def arms_of(
+    design: Design, block: Block, *, n_objects: int, view_weights: Float[np.ndarray, " views"] | None = None
+) -> list[Arm]:
     """The arms of a block, in the order of `Design.cells`."""
-    rules = {name: strategy_of(name) for name in design.strategies}
+    rules = {name: deployed(strategy_of(name), view_weights) for name in design.strategies}
     return [
         Arm(
             strategy=rules[name],

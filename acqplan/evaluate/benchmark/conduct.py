@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
 
 from acqplan.errors import SplitError
 from acqplan.evaluate.benchmark.design import Design, draw_up
@@ -38,10 +39,12 @@ class Benchmark:
     Attributes:
         design: What is compared.
         eye: What looks at the rig.
+        view_weights: How often the classifier will meet each view, in the order of ``space.views()``; all alike.
     """
 
     design: Design
     eye: Eye
+    view_weights: Float[np.ndarray, " views"] | None = None
 
     def register(self, out: Path) -> None:
         """Write design.json, before anything is measured.
@@ -70,7 +73,8 @@ class Benchmark:
             check_cluster(cluster)
         self.register(out)
         shots = self.eye.rig.shots()
-        material = Material(shots=shots, features=self.eye(shots, progress=progress))
+        features = self.eye(shots, progress=progress)
+        material = Material(shots=shots, features=features, view_weights=self.view_weights)
         device = self.eye.runtime.device
         workplace = Workplace(
             device=device, workers=workers or (available_cores() if device == "cpu" else 1), cluster=cluster
@@ -127,7 +131,7 @@ def prepare(
         baseline=baseline,
         primary_budget=primary_budget,
     )
-    return Benchmark(design=design, eye=eye)
+    return Benchmark(design=design, eye=eye, view_weights=setup.view_weights)
 
 
 def usual_budgets(setup: RigSetup) -> tuple[int, ...]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Int
+from jaxtyping import Float, Float32, Int
 
 from acqplan.files import digest_bytes
 from acqplan.progress import SILENT, Progress
 from acqplan.space import Shots
 from acqplan.space.distinct import distinct
+from acqplan.strategy.strata import view_rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -20,10 +21,22 @@ class Material:
     Attributes:
         shots: Every shot.
         features: Features of their images, shape ``[shots, features]``.
+        view_weights: How often the classifier will meet each view, in the order of ``space.views()``; all alike.
     """
 
     shots: Shots
     features: Float32[np.ndarray, "shots features"]
+    view_weights: Float[np.ndarray, " views"] | None = None
+
+    @property
+    def weights(self) -> Float[np.ndarray, " shots"] | None:
+        """How much each shot counts where it is tested; ``None`` for all alike."""
+        return None if self.view_weights is None else self.view_weights[view_rows(self.shots)]
+
+    def tested(self, names: tuple[str, ...]) -> Int[np.ndarray, " some"]:
+        """Rows of the shots of some objects from views that the classifier will meet."""
+        rows, weights = self.rows_of(names), self.weights
+        return rows if weights is None else rows[weights[rows] > 0]
 
     @property
     def digest(self) -> str:

@@ -54,11 +54,13 @@ class Results:
         design: Its design.
         shots: Every shot of the rig.
         blocks: What each block found, in the order of `Design.blocks`.
+        weights: How much each shot counts in the accuracy of its object, shape ``[shots]``; ``None`` for all alike.
     """
 
     design: Design
     shots: Shots
     blocks: Sequence[BlockResult]
+    weights: Float[np.ndarray, " shots"] | None = None
 
     def accuracy(self) -> Accuracies:
         """Share of each object's shots classified correctly; NaN where it was not tested or the cell failed."""
@@ -115,20 +117,25 @@ class Results:
     def _rows(self, result: BlockResult) -> Iterator[tuple[object, ...]]:
         block, names, labels = result.block, self.shots.objects.names, self.shots.objects.labels
         objects, counts = np.unique(self.shots.object_rows[result.test_rows], return_counts=True)
-        _, shares = self._shares(result)
+        hits, (_, shares) = self._hits(result, np.ones(len(result.test_rows))), self._shares(result)
         for cell, (strategy, budget) in enumerate(self.design.cells):
             about = (strategy, budget, block.seed, block.number, int(block.swapped), int(result.images[cell]))
             for place, row in enumerate(objects.tolist()):
-                tested, share, failure = int(counts[place]), float(shares[cell, place]), result.failures[cell]
-                scored = ("", "") if failure else (round(share * tested), f"{share:.6f}")
-                yield (*about, names[row], labels[row], tested, *scored, failure)
+                failure = result.failures[cell]
+                scored = ("", "") if failure else (int(hits[cell, place]), f"{shares[cell, place]:.6f}")
+                yield (*about, names[row], labels[row], int(counts[place]), *scored, failure)
 
     def _shares(self, result: BlockResult) -> tuple[Int[np.ndarray, " tested"], Float[np.ndarray, "cells tested"]]:
         """Rows of the tested objects, and for each cell the share of their shots that it got right."""
-        objects, places, counts = np.unique(
-            self.shots.object_rows[result.test_rows], return_inverse=True, return_counts=True
-        )
-        sums = np.zeros((len(result.correct), len(objects)))
-        np.add.at(sums.T, places, result.correct.T.astype(np.float64))
+        objects, places = np.unique(self.shots.object_rows[result.test_rows], return_inverse=True)
+        weights = np.ones(len(places)) if self.weights is None else self.weights[result.test_rows]
         failed = np.array([bool(reason) for reason in result.failures])
-        return objects, np.where(failed[:, None], np.nan, sums / counts)
+        shares = self._hits(result, weights) / np.bincount(places, weights=weights)
+        return objects, np.where(failed[:, None], np.nan, shares)
+
+    def _hits(self, result: BlockResult, weights: Float[np.ndarray, " tests"]) -> Float[np.ndarray, "cells tested"]:
+        """Weight of what each cell got right of each tested object."""
+        objects, places = np.unique(self.shots.object_rows[result.test_rows], return_inverse=True)
+        sums = np.zeros((len(result.correct), len(objects)))
+        np.add.at(sums.T, places, weights[:, None] * result.correct.T)
+        return sums

@@ -69,7 +69,8 @@ def run_benchmark(
             ledger.save(result, digest)
             done[result.block.name] = result
             advance(len(design.cells))
-    return Results(design=design, shots=material.shots, blocks=[done[block.name] for block in blocks])
+    found = [done[block.name] for block in blocks]
+    return Results(design=design, shots=material.shots, blocks=found, weights=material.weights)
 
 
 def _computed(

@@ -208,3 +208,22 @@ def test_every_arm_pays_for_what_it_takes(material: Material, design: Design, tm
             owners = {OBJECTS.names[row] for row in material.shots.object_rows[rows]}
             assert owners <= set(train)
             assert len(rows) == len(set(rows.tolist())) == result.images[design.cells.index((name, 24))] <= 24
+
+
+def test_views_that_will_be_met_are_taken_and_tested_as_often(
+    material: Material, design: Design, tmp_path: Path
+) -> None:
+    space = material.shots.space
+    weights = np.where(space.views()[:, 1] == 30.0, 1.0, 0.0)
+    results = run_benchmark(replace(material, view_weights=weights), design, tmp_path / "low")
+    for result in results.blocks:
+        assert set(material.shots.coordinates[result.test_rows, 1]) == {30.0}
+        for rows in result.taken.values():
+            assert set(material.shots.coordinates[rows, 1]) == {30.0}
+    halves = np.where(space.views()[:, 1] == 30.0, 3.0, 1.0)
+    found = run_benchmark(replace(material, view_weights=halves), design, tmp_path / "halves")
+    result = found.blocks[0]
+    rows, right = result.test_rows, result.correct[0]
+    own = material.shots.object_rows[rows] == material.shots.object_rows[rows[0]]
+    share = np.average(right[own], weights=np.where(material.shots.coordinates[rows[own], 1] == 30.0, 3.0, 1.0))
+    assert found.accuracy()[0, 0, material.shots.object_rows[rows[0]], 0] == pytest.approx(share)
