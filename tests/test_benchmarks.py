@@ -11,18 +11,10 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
-QUICK = (
-    "crash",
-    "extraction",
-    "heads",
-    "levels",
-    "null",
-    "planning_speed",
-    "route",
-    "stopping",
-    "strategies",
-    "thesis_grid",
-)
+ALWAYS = ("heads", "levels", "route")
+ASKED_FOR = ("crash", "extraction", "null", "planning", "planning_speed", "stopping", "strategies", "thesis_grid")
+unasked = pytest.mark.skipif("ACQPLAN_BENCHMARKS" not in os.environ, reason="ACQPLAN_BENCHMARKS is unset: takes minutes")
+QUICK = [*ALWAYS, *(pytest.param(name, marks=unasked) for name in ASKED_FOR)]
 
 
 @pytest.mark.parametrize("name", QUICK)

@@ -24,7 +24,7 @@ from tests.cli.terminal import interrupted
 PROGRAM = (sys.executable, "-c", "from acqplan.cli.app import main; main()", "benchmark")
 OPTIONS = ("--backbone", "histogram", "--strategies", "lattice,random-shots", "--budgets", "10,20", "--seeds", "6")
 FILES = ("results.csv", "validation.json")
-KILLS = {1: 2, 2: 2}
+KILLS = {1: 1, 2: 2}
 """How often a run with so many workers is killed."""
 
 PATIENCE_SECONDS = 20.0
