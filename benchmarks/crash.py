@@ -106,7 +106,9 @@ def _measure(work: Path, n_kills: int, quick: bool, seed: int) -> dict[str, obje
         "completed_series": len(identical),
         "all_identical": all(identical),
         "processes_left": sum(kill.seconds_to_end is None for kill in kills),
-        "longest_seconds_to_end": max(kill.seconds_to_end or PATIENCE_SECONDS for kill in kills),
+        "longest_seconds_to_end": max(
+            PATIENCE_SECONDS if kill.seconds_to_end is None else kill.seconds_to_end for kill in kills
+        ),
         "seconds": time.perf_counter() - began,
     }
 
