@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from acqplan.campaign.campaign import Campaign
     from acqplan.evaluate.recommend import Recommendation, recommend
     from acqplan.rig.spec import open_rig
     from acqplan.space import Category, Circle, Interval, Objects, Shots, Space
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Campaign": "acqplan.campaign.campaign",
     "Category": "acqplan.space",
     "Choice": "acqplan.strategy.base",
     "Circle": "acqplan.space",
@@ -34,6 +36,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Campaign",
     "Category",
     "Choice",
     "Circle",

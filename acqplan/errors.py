@@ -55,6 +55,14 @@ class OutputError(UsageError):
     """A folder or file that cannot be written."""
 
 
+class ShotError(UsageError):
+    """A shot that no plan of the campaign holds."""
+
+
+class ConflictError(UsageError):
+    """Another image of a shot that has one."""
+
+
 class InputError(AcqplanError):
     """A file that cannot be used as it is: exit code 3."""
 
@@ -63,6 +71,10 @@ class InputError(AcqplanError):
 
 class SpecError(InputError):
     """rig.toml is not valid."""
+
+
+class StoreError(InputError):
+    """A store of a campaign that cannot be used."""
 
 
 class ManifestError(InputError):

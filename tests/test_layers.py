@@ -37,7 +37,7 @@ HOMES = {
     "embreex": ("rig/",),
     "statsmodels": ("evaluate/",),
     "sklearn": ("heads/", "evaluate/"),
-    "sqlalchemy": ("campaign/store.py",),
+    "sqlalchemy": ("campaign/store",),
     "fastapi": ("service/",),
     "dask": ("evaluate/benchmark/elsewhere.py", "features/extract_dask.py"),
     "distributed": ("evaluate/benchmark/elsewhere.py", "features/extract_dask.py"),

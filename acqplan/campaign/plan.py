@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from acqplan import __version__
+from acqplan.campaign.identifiers import short, shot_identifier
 from acqplan.files import replacing
 from acqplan.space import Shots
 
@@ -108,7 +109,7 @@ class Plan:
         identifiers = shot_identifiers(self.shots)
         views = _written_views(self.shots)
         return [
-            [identifiers[row], row, name, label, *views[row], int(self.rounds[row]), _short(self.gain[row]), reason]
+            [identifiers[row], row, name, label, *views[row], int(self.rounds[row]), short(self.gain[row]), reason]
             for row, (name, label, reason) in enumerate(
                 zip(self.shots.names, self.shots.labels, self.reason, strict=True)
             )
@@ -118,18 +119,13 @@ class Plan:
 def shot_identifiers(shots: Shots) -> list[str]:
     """A name for each shot that is the same in every plan, e.g. ``car-03_40_55_L2``."""
     views = _written_views(shots)
-    return ["_".join([name, *map(str, view)]) for name, view in zip(shots.names, views, strict=True)]
+    return [shot_identifier(name, view) for name, view in zip(shots.names, views, strict=True)]
 
 
 def _written_views(shots: Shots) -> list[list[float | int | str]]:
     return [
-        [_short(value) if not isinstance(value, str) else value for value in view.values()] for view in shots.views()
+        [short(value) if not isinstance(value, str) else value for value in view.values()] for view in shots.views()
     ]
-
-
-def _short(value: float) -> float | int:
-    rounded = round(float(value), 6)
-    return int(rounded) if rounded == int(rounded) else rounded
 
 
 def _tenths(seconds: float | None) -> float | None:

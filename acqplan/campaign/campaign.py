@@ -1,0 +1,247 @@
+"""The planner inside a capture script: ask for shots, take them, tell what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from acqplan.campaign import leases
+from acqplan.campaign.answers import (
+    ALREADY,
+    known_shot,
+    outcome_of_image,
+    take_failure,
+    take_image,
+)
+from acqplan.campaign.callers import this_process
+from acqplan.campaign.images import Images, encoded
+from acqplan.campaign.record import LEASED, Event
+from acqplan.campaign.shot import Shot
+from acqplan.campaign.store import Clock, Store, is_url
+from acqplan.campaign.terms import Setup, Terms
+from acqplan.errors import ConflictError, UsageError
+from acqplan.files import digest_bytes, folder
+
+if TYPE_CHECKING:
+    from acqplan.campaign.images import Picture
+
+IMAGES_SUFFIX = ".images"
+
+
+class Campaign:
+    """The ask/tell loop over one rig, kept in a store; any number of processes may use it at once.
+
+    Every method is one transaction: when it has returned, its effect survives a loss of power; if it is killed or
+    raises, there is none.
+
+    Attributes:
+        store: Where the events are.
+        images: Where the images are.
+        caller: Who asks; leases of a process that was killed come back at once, if it ran on this machine.
+    """
+
+    def __init__(self, store: Store, images: Images, *, caller: str | None = None) -> None:
+        self.store, self.images = store, images
+        self.caller = caller or this_process()
+
+    @classmethod
+    def create(
+        cls,
+        rig: Setup,
+        *,
+        budget: int,
+        path: Path | str,
+        time_budget: float | None = None,
+        images: Path | None = None,
+        caller: str | None = None,
+        clock: Clock | None = None,
+        **settings: Any,
+    ) -> Campaign:
+        """Make a campaign, with a plan of the whole budget for a start.
+
+        Args:
+            rig: The rig, from `acqplan.open_rig`.
+            budget: Images that may be taken; a repeated or failed exposure counts if the rig took it.
+            path: A file that does not exist, or the URL of a PostgreSQL database.
+            time_budget: Seconds that it may last from the first shot on, pauses not counted.
+            images: Folder of the images; by default beside the file. On a database, all machines must see it.
+            caller: Who asks; by default this process.
+            clock: Says the time, seconds since 1970.
+            settings: Attributes of `acqplan.campaign.terms.Terms`: strategy, seed, lease_seconds, most_tries, ….
+
+        Raises:
+            BudgetError: If the budget is not within what can be had.
+            UsageError: If a campaign is there already, or a setting cannot be. Other errors as of `Store.create`.
+        """
+        from acqplan.campaign.planning import first_question, planned, rule_of
+        from acqplan.strategy.base import History
+
+        if time_budget is not None and not 0 < time_budget < float("inf"):
+            raise UsageError(f"a time budget of {time_budget:g} seconds", "give a time above zero")
+        terms = Terms.of(rig, **settings)
+        question = first_question(terms, budget)
+        plan = planned(question, terms, rule_of(terms), History.empty(question.candidates))
+        place = _images_folder(path, images)
+        founding = [
+            (
+                "created",
+                {"budget": budget, "time_budget": time_budget, "images": str(place), "rig": str(rig.path or "")},
+            ),
+            ("replanned", plan),
+        ]
+        store = Store.create(path, terms, founding, clock=clock)
+        return cls(store, Images(root=folder(_images_root(path, place))), caller=caller)
+
+    @classmethod
+    def open(cls, path: Path | str, *, caller: str | None = None, clock: Clock | None = None) -> Campaign:
+        """Open a campaign that was created before.
+
+        Raises:
+            StoreError: If there is none, it is of a newer acqplan, or it cannot be used.
+        """
+        store = Store.open(path, clock=clock)
+        with store.reading() as ledger:
+            place = ledger.events(kinds=("created",), last=1)[0].body["images"]
+        return cls(store, Images(root=_images_root(path, Path(place))), caller=caller)
+
+    def __enter__(self) -> Campaign:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the store; leases stay."""
+        self.store.close()
+
+    def ask(self, n: int = 1) -> list[Shot]:
+        """Lease up to ``n`` shots, in an order that is quick to drive.
+
+        Returns:
+            The shots; none if the campaign is `finished` or paused, or if all that is left is leased to others.
+
+        Raises:
+            UsageError: If ``n`` is below 1.
+        """
+        if n < 1:
+            raise UsageError(f"{n} shots asked for", "ask for 1 or more")
+        with self.store.writing() as ledger:
+            leases.take_back(ledger)
+            leases.watch_failures(ledger)
+            if leases.finished(self.terms, ledger.standing, ledger.now) or ledger.standing.paused_at is not None:
+                return []
+            found = leases.lease(ledger, n, self.caller)
+            if not found:
+                leases.stop_if_exhausted(ledger)
+            return [Shot.of(record, self.terms) for record in found]
+
+    def tell(
+        self,
+        shot: Shot | str,
+        image: Picture,
+        *,
+        reached: Mapping[str, object] | None = None,
+        replace: bool = False,
+    ) -> str:
+        """Hand in the image of a shot; telling the same again changes nothing.
+
+        Args:
+            shot: The shot, or its identifier.
+            image: Bytes of an image file, a file, or an array, uint8, ``[height, width]`` or ``[height, width, 3]``.
+            reached: Settings that the rig reached, where they differ from those commanded.
+            replace: Whether to take it in place of another image of this shot.
+
+        Returns:
+            ``captured``; ``already`` if it was told before; ``replaced``; or ``surplus``: kept and counted, but not
+            part of the data set, since somebody else captured the shot after the lease was over, it is not wanted
+            any more, or the budget is spent.
+
+        Raises:
+            ShotError: If no plan holds the shot.
+            ImageError: If the image is not whole.
+            ConflictError: If the shot has another image, and ``replace`` is not set.
+            SpaceError: If a setting cannot be.
+            OutputError: If the image cannot be written; then nothing has happened.
+        """
+        name = shot if isinstance(shot, str) else shot.id
+        content, _ = encoded(image, name)
+        with self.store.reading() as ledger:
+            record = known_shot(ledger, name)
+            where = self.terms.reached(record.view, reached or {})
+            if outcome_of_image(ledger, record, digest_bytes(content), replace=replace) == ALREADY:
+                return ALREADY
+        written = self.images.write(name, content)
+        with self.store.writing() as ledger:
+            record = known_shot(ledger, name)
+            try:
+                outcome = outcome_of_image(ledger, record, written.digest, replace=replace)
+            except ConflictError:
+                if written.fresh:
+                    self.images.forget(written.name)
+                raise
+            take_image(ledger, record, written, where, outcome)
+        return outcome
+
+    def fail(self, shot: Shot | str, *, reason: str, retry: bool = True, exposed: bool = False) -> str:
+        """Say that a shot could not be taken.
+
+        Args:
+            shot: The shot, or its identifier.
+            reason: Why, in a few words; the same words for the same cause make a better summary.
+            retry: Whether to try it again later, up to the campaign's ``most_tries``.
+            exposed: Whether the rig took an image, which then counts.
+
+        Returns:
+            ``retried``, ``rejected`` (never again), or ``unchanged`` where nobody was to take it.
+
+        Raises:
+            ShotError: If no plan holds the shot.
+            ConflictError: If it is captured already.
+        """
+        with self.store.writing() as ledger:
+            record = known_shot(ledger, shot if isinstance(shot, str) else shot.id)
+            return take_failure(ledger, record, reason=reason, retry=retry, exposed=exposed)
+
+    def release(self, shots: Iterable[Shot | str]) -> int:
+        """Give leased shots back that will not be taken after all; says how many were this caller's."""
+        count = 0
+        with self.store.writing() as ledger:
+            for shot in shots:
+                record = known_shot(ledger, shot if isinstance(shot, str) else shot.id)
+                if record.state == LEASED and record.caller == self.caller:
+                    ledger.append("expired", record.shot, given_back=True, reason="given back")
+                    count += 1
+        return count
+
+    @property
+    def terms(self) -> Terms:
+        """What the campaign was created with."""
+        return self.store.terms
+
+    @property
+    def finished(self) -> str:
+        """Why no shot will be handed out any more; empty while some may be."""
+        with self.store.reading() as ledger:
+            return leases.finished(self.terms, ledger.standing, ledger.now)
+
+    def events(self, *, after: int = 0) -> list[Event]:
+        """What happened, after the event of this number."""
+        with self.store.reading() as ledger:
+            return ledger.events(after=after)
+
+
+def _images_folder(path: Path | str, images: Path | None) -> Path:
+    """Folder of the images as the store keeps it: relative where it lies beside the store, so that both can move."""
+    if images is not None:
+        return images.absolute()
+    if is_url(path):
+        raise UsageError("no folder for the images of a campaign on a database", "give one that all machines see")
+    return Path(Path(path).name + IMAGES_SUFFIX)
+
+
+def _images_root(path: Path | str, place: Path) -> Path:
+    return place if place.is_absolute() else Path(path).parent / place

@@ -1,0 +1,172 @@
+"""Plans of a campaign: what may still be taken, and a rule's choice among it as the new queue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from acqplan.campaign.plan import Plan, shot_identifiers
+from acqplan.campaign.record import CAPTURED, LEASED, REJECTED, Record, Standing
+from acqplan.campaign.region import Region
+from acqplan.campaign.route import Times, routed
+from acqplan.campaign.terms import Terms
+from acqplan.errors import BudgetError, UsageError
+from acqplan.space import Objects, Shots, Space
+from acqplan.space.distance import nearest_views
+from acqplan.space.distinct import is_among
+from acqplan.strategy import find_strategy
+from acqplan.strategy.base import Choice, History, Strategy, check_choice
+from acqplan.strategy.deployed import deployed
+from acqplan.strategy.strata import view_rows
+
+if TYPE_CHECKING:
+    from acqplan.campaign.store_ledger import Ledger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Question:
+    """What is to be planned next, as of one event.
+
+    Attributes:
+        as_of: Number of that event.
+        candidates: What may be taken: not captured, leased, rejected, nor forbidden.
+        captured: Shots of the images at hand, where the rig went; in the order of `records`.
+        records: Their records.
+        n: Images to plan.
+        round: Number of the round to come.
+    """
+
+    as_of: int
+    candidates: Shots
+    captured: Shots
+    records: tuple[Record, ...]
+    n: int
+    round: int
+
+
+def rule_of(terms: Terms) -> Strategy:
+    """The rule of a campaign, for the views that will be met."""
+    weights = None if terms.view_weights is None else np.array(terms.view_weights)
+    return deployed(find_strategy(terms.strategy), weights)
+
+
+def question_of(ledger: Ledger) -> Question:
+    """What is to be planned, as the campaign stands."""
+    terms, standing = ledger.terms, ledger.standing
+    space, objects = terms.space(), objects_of(terms, standing)
+    known = list(ledger.every(CAPTURED, LEASED, REJECTED))
+    captured = tuple(record for record in known if record.state == CAPTURED)
+    shots = shots_of(space, objects, [(record.object, record.reached) for record in captured])
+    gone = shots_of(space, objects, [(record.object, record.view) for record in known])
+    return Question(
+        as_of=standing.last,
+        candidates=_candidates(terms, standing, space, objects, gone),
+        captured=shots,
+        records=captured,
+        n=standing.room,
+        round=standing.rounds,
+    )
+
+
+def first_question(terms: Terms, budget: int) -> Question:
+    """The same before anything has happened."""
+    space, standing = terms.space(), Standing(budget=budget, objects=dict(terms.objects))
+    objects = objects_of(terms, standing)
+    nothing = shots_of(space, objects, [])
+    candidates = _candidates(terms, standing, space, objects, nothing)
+    if not 1 <= budget <= len(candidates):
+        raise BudgetError(
+            f"a budget of {budget:,} images, where {len(candidates):,} can be had", f"give 1 to {len(candidates):,}"
+        )
+    return Question(as_of=0, candidates=candidates, captured=nothing, records=(), n=budget, round=0)
+
+
+def planned(question: Question, terms: Terms, rule: Strategy, history: History) -> dict[str, Any]:
+    """The body of the event of a new plan, routed where moves take time.
+
+    A factorial rule that takes fewer shots than asked for leaves the rest to spares.
+    """
+    n = min(question.n, len(question.candidates))
+    rows: list[list[Any]] = []
+    if n > 0:
+        choice = rule.propose(question.candidates, history, n, terms.seed)
+        check_choice(choice, question.candidates, n, strategy=rule)
+        rows = _rows(_routed(question, choice, terms, rule))
+    body = {"replaces": True, "round": question.round, "position": 0, "strategy": rule.name, "as_of": question.as_of}
+    return {**body, "shots": rows}
+
+
+def objects_of(terms: Terms, standing: Standing) -> Objects:
+    """All objects that ever belonged to the campaign; those taken away are no candidates any more."""
+    every = {**terms.objects, **standing.objects}
+    return Objects(names=tuple(every), labels=tuple(every.values()))
+
+
+def shots_of(space: Space, objects: Objects, pairs: list[tuple[str, Any]]) -> Shots:
+    """Shots of (object, settings in the order of axes)."""
+    row_of = {name: row for row, name in enumerate(objects.names)}
+    coordinates = [space.coordinates(dict(zip(space.names, view, strict=True))) for _, view in pairs]
+    return Shots(
+        space=space,
+        objects=objects,
+        object_rows=np.array([row_of[name] for name, _ in pairs], dtype=np.int64),
+        coordinates=np.array(coordinates, dtype=np.float64).reshape(len(pairs), len(space.axes)),
+    )
+
+
+def _candidates(terms: Terms, standing: Standing, space: Space, objects: Objects, gone: Shots) -> Shots:
+    every = Shots.every(space, objects)
+    present = np.isin(np.array(objects.names), list(standing.objects))
+    free = present[every.object_rows]
+    if len(gone):
+        free &= ~is_among(every, replace(gone, coordinates=nearest_views(space, gone.coordinates)))
+    if terms.view_weights is not None:
+        free &= np.array(terms.view_weights)[view_rows(every)] > 0
+    for text in standing.regions.values():
+        free &= ~_inside(Region.parse(text, replace_objects(terms, objects)), every)
+    return every.take(np.flatnonzero(free))
+
+
+def replace_objects(terms: Terms, objects: Objects) -> Terms:
+    """The same terms with other objects."""
+    return replace(terms, objects=dict(zip(objects.names, objects.labels, strict=True)))
+
+
+def _inside(region: Region, shots: Shots) -> np.ndarray:
+    names, labels = np.array(shots.objects.names), np.array(shots.objects.labels)
+    view = {
+        axis.name: np.array(axis.values)[shots.coordinates[:, column].round().astype(int)]
+        if axis.kind == "category"
+        else shots.coordinates[:, column]
+        for column, axis in enumerate(shots.space.axes)
+    }
+    held = region.holds(names[shots.object_rows], labels[shots.object_rows], view)
+    return np.broadcast_to(np.asarray(held, dtype=np.bool_), (len(shots),))
+
+
+def _routed(question: Question, choice: Choice, terms: Terms, rule: Strategy) -> Plan:
+    plan = Plan(
+        shots=question.candidates.take(choice.rows),
+        rounds=np.full(len(choice.rows), question.round),
+        gain=choice.gain,
+        reason=choice.reason,
+        strategy=rule.name,
+        seed=terms.seed,
+        budget=len(choice.rows),
+    )
+    return routed(plan, Times(per_shot=terms.seconds_per_shot, per_object=terms.seconds_per_object))
+
+
+def _rows(plan: Plan) -> list[list[Any]]:
+    identifiers = shot_identifiers(plan.shots)
+    if len(set(identifiers)) != len(identifiers):
+        twice = next(one for one in identifiers if identifiers.count(one) > 1)
+        raise UsageError(f"two shots are called '{twice}'", "rename objects that end in '_' and a number")
+    return [
+        [shot, name, list(view.values()), float(gain), reason]
+        for shot, name, view, gain, reason in zip(
+            identifiers, plan.shots.names, plan.shots.views(), plan.gain, plan.reason, strict=True
+        )
+    ]

@@ -1,0 +1,108 @@
+"""Regions of the space and of the objects, as operators write them: ``elevation>65 and lighting=L2``."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from acqplan.campaign.terms import AxisTerms, Terms
+from acqplan.errors import SpaceError, nearest
+
+RELATIONS: dict[str, Callable[[Any, Any], Any]] = {
+    "<=": operator.le,
+    ">=": operator.ge,
+    "!=": operator.ne,
+    "==": operator.eq,
+    "=": operator.eq,
+    "<": operator.lt,
+    ">": operator.gt,
+}
+CLAUSE = re.compile(r"\s*([^<>=!]+?)\s*(<=|>=|!=|==|=|<|>)\s*(.+?)\s*")
+BETWEEN = re.compile(r"\s*(.+?)\s+in\s+(\S+?)\.\.(\S+)\s*")
+AND = re.compile(r"\s+and\s+|\s*,\s*|\s*&&?\s*")
+WORDS = ("object", "label")
+"""What a clause may be about beside axes."""
+
+EXAMPLE = "write e.g. 'elevation>65', 'azimuth in 350..10', 'object=car-01 and lighting=L2'"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Region:
+    """Shots of which all clauses hold.
+
+    Attributes:
+        text: As it was written.
+        clauses: Name, relation and value of each.
+    """
+
+    text: str
+    clauses: tuple[tuple[str, str, Any], ...]
+
+    @classmethod
+    def parse(cls, text: str, terms: Terms) -> Region:
+        """Read a region.
+
+        Args:
+            text: Clauses joined by ``and``: ``axis>value``, ``axis in low..high`` (on a circle upwards from low to
+                high, past its end if need be), ``object=name``, ``label=name``.
+            terms: Says which axes, levels and objects there are.
+
+        Raises:
+            SpaceError: If it cannot be read, or names what is not there.
+        """
+        clauses: list[tuple[str, str, Any]] = []
+        for clause in AND.split(text.strip()):
+            clauses.append(_clause(clause, text, terms))
+        return cls(text=text.strip(), clauses=tuple(clauses))
+
+    def holds(self, name: Any, label: Any, view: Mapping[str, Any]) -> Any:
+        """Whether a shot lies in it; given arrays of names, labels and settings, an array."""
+        values = {**view, "object": name, "label": label}
+        found: Any = True
+        for key, relation, value in self.clauses:
+            found = _holds(values[key], relation, value) & found
+        return found
+
+
+def _clause(clause: str, text: str, terms: Terms) -> tuple[str, str, Any]:
+    between, plain = BETWEEN.fullmatch(clause), CLAUSE.fullmatch(clause)
+    if between:
+        axis = _axis(between[1], text, terms)
+        if axis is None or axis.kind == "category":
+            raise SpaceError(f"region '{text}': '{between[1]}' has no order", "a range needs an axis of numbers")
+        wraps = axis.period if axis.kind == "circle" else None
+        return axis.name, "in", (axis.read(between[2]), axis.read(between[3]), wraps)
+    if not plain:
+        raise SpaceError(f"region '{text}' cannot be read at '{clause.strip()}'", EXAMPLE)
+    name, relation, value = plain.groups()
+    axis = _axis(name, text, terms)
+    if (axis is None or axis.kind == "category") and relation not in ("=", "==", "!="):
+        raise SpaceError(f"region '{text}': '{name}' has no order", "use = or !=")
+    return name, relation, _word(name, value, terms) if axis is None else axis.read(value)
+
+
+def _axis(name: str, text: str, terms: Terms) -> AxisTerms | None:
+    if name in terms.names:
+        return terms.axes[terms.names.index(name)]
+    if name not in WORDS:
+        raise SpaceError(f"region '{text}': nothing is called '{name}'", nearest(name, [*terms.names, *WORDS]))
+    return None
+
+
+def _word(name: str, value: str, terms: Terms) -> str:
+    known = sorted(terms.objects if name == "object" else set(terms.objects.values()))
+    if value not in known:
+        raise SpaceError(f"no {name} is called '{value}'", nearest(value, known))
+    return value
+
+
+def _holds(found: Any, relation: str, value: Any) -> Any:
+    if relation != "in":
+        return RELATIONS[relation](found, value)
+    low, high, period = value
+    if period is None:
+        return (found >= low) & (found <= high)
+    return (found - low) % period <= (high - low) % period

@@ -1,0 +1,38 @@
+"""A small live rig for tests of campaigns."""
+
+from pathlib import Path
+
+from acqplan.rig.spec import RigSetup, open_rig
+
+LIVE = """
+source = "live"
+[[axis]]
+name = "azimuth"
+kind = "circle"
+unit = "deg"
+values = "0:300:60"
+seconds_per_unit = 0.05
+[[axis]]
+name = "elevation"
+kind = "interval"
+unit = "deg"
+values = [30, 50, 70]
+seconds_per_unit = 0.1
+[[axis]]
+name = "lighting"
+kind = "category"
+values = ["L0", "L1"]
+seconds_per_change = 0.2
+[shot]
+seconds = 0.4
+[objects.labels]
+car = ["car-00", "car-01"]
+truck = ["truck-00", "truck-01"]
+"""
+N_CANDIDATES = 6 * 3 * 2 * 4
+
+
+def live_rig(folder: Path) -> RigSetup:
+    path = folder / "rig.toml"
+    path.write_text(LIVE, encoding="utf-8")
+    return open_rig(path)

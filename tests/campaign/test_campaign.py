@@ -1,0 +1,171 @@
+"""Ask, tell, fail: the life of a campaign in one process."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from acqplan import Campaign
+from acqplan.campaign.fold import Fold
+from acqplan.errors import BudgetError, ConflictError, ImageError, ShotError, StoreError, UsageError
+from tests.campaign.rigs import N_CANDIDATES, live_rig
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def picture(number: int) -> np.ndarray:
+    return np.random.default_rng(number).integers(0, 255, (8, 8, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def made(folder: Path, clock: Clock, budget: int = 20, **settings: Any) -> Campaign:
+    return Campaign.create(live_rig(folder), budget=budget, path=folder / "rig.db", clock=clock, **settings)
+
+
+def assert_fold_is_state(campaign: Campaign) -> None:
+    fold = Fold.replay(campaign.terms, campaign.events())
+    with campaign.store.reading() as ledger:
+        assert fold.standing == ledger.standing
+        assert {record.shot: record for record in ledger.every()} == {one.shot: one for one in fold.records.every()}
+
+
+def test_a_script_takes_exactly_the_budget(tmp_path: Path, clock: Clock) -> None:
+    campaign = made(tmp_path, clock)
+    seen: list[str] = []
+    while shots := campaign.ask(6):
+        for shot in shots:
+            assert campaign.tell(shot, picture(len(seen)), reached={"azimuth": shot.view["azimuth"]}) == "captured"
+            seen.append(shot.id)
+    assert len(set(seen)) == len(seen) == 20
+    assert "budget of 20 images is spent" in campaign.finished
+    assert_fold_is_state(campaign)
+
+
+def test_telling_again_changes_nothing_and_another_image_is_refused(tmp_path: Path, clock: Clock) -> None:
+    campaign = made(tmp_path, clock)
+    (shot,) = campaign.ask(1)
+    assert campaign.tell(shot, picture(0)) == "captured"
+    before = campaign.events()
+    assert campaign.tell(shot.id, picture(0)) == "already"
+    with pytest.raises(ConflictError, match="another image"):
+        campaign.tell(shot, picture(1))
+    assert campaign.events() == before
+    assert len(campaign.images.names()) == 1
+    assert campaign.tell(shot, picture(1), replace=True) == "replaced"
+    with campaign.store.reading() as ledger:
+        assert (ledger.standing.captured, ledger.standing.exposures) == (1, 2)
+    assert_fold_is_state(campaign)
+
+
+def test_a_late_image_is_taken_while_it_is_wanted_and_kept_aside_afterwards(tmp_path: Path, clock: Clock) -> None:
+    slow = made(tmp_path, clock)
+    (first,) = slow.ask(1)
+    clock.now += slow.terms.lease_seconds + 1
+    quick = Campaign.open(tmp_path / "rig.db", caller="quick", clock=clock)
+    (again,) = quick.ask(1)
+    assert again.id == first.id
+    assert slow.tell(first, picture(0)) == "captured"
+    assert quick.tell(again, picture(1)) == "surplus"
+    assert quick.tell(again, picture(1)) == "already"
+    with quick.store.reading() as ledger:
+        assert (ledger.standing.captured, ledger.standing.surplus, ledger.standing.exposures) == (1, 1, 2)
+    assert_fold_is_state(quick)
+
+
+def test_a_shot_that_keeps_failing_is_given_up_and_replaced(tmp_path: Path, clock: Clock) -> None:
+    campaign = made(tmp_path, clock, budget=5, failure_limit=1.0)
+    (shot,) = campaign.ask(1)
+    outcomes = [campaign.fail(shot, reason="unreachable")]
+    captured = 0
+    while shots := campaign.ask(1):
+        if shots[0].id == shot.id:
+            outcomes.append(campaign.fail(shot, reason="unreachable"))
+        else:
+            captured += campaign.tell(shots[0], picture(captured)) == "captured"
+    assert outcomes == ["retried", "retried", "rejected"]
+    assert captured == 5
+    assert_fold_is_state(campaign)
+
+
+def test_a_failed_exposure_counts_if_the_rig_took_it(tmp_path: Path, clock: Clock) -> None:
+    campaign = made(tmp_path, clock, budget=4)
+    (shot,) = campaign.ask(1)
+    campaign.fail(shot, reason="blurred", retry=False, exposed=True)
+    while shots := campaign.ask(10):
+        for one in shots:
+            campaign.tell(one, picture(hash(one.id) % 1000))
+    with campaign.store.reading() as ledger:
+        assert (ledger.standing.captured, ledger.standing.exposures) == (3, 4)
+
+
+def test_too_many_failures_stop_with_a_reason(tmp_path: Path, clock: Clock) -> None:
+    campaign = made(tmp_path, clock, budget=60)
+    while shots := campaign.ask(5):
+        for shot in shots:
+            campaign.fail(shot, reason="no light", retry=False)
+    assert "20 of the last 20 answers were failures" in campaign.finished
+    assert_fold_is_state(campaign)
+
+
+def test_a_clock_set_back_delays_no_lease(tmp_path: Path, clock: Clock) -> None:
+    campaign = made(tmp_path, clock, budget=N_CANDIDATES)
+    campaign.ask(3)
+    clock.now -= 3600
+    assert len(campaign.ask(3)) == 3
+    clock.now += campaign.terms.lease_seconds + 1
+    with campaign.store.reading() as ledger:
+        assert len(ledger.overdue()) == 6
+    assert_fold_is_state(campaign)
+
+
+def test_no_shot_is_handed_out_that_would_end_after_the_time_budget(tmp_path: Path, clock: Clock) -> None:
+    campaign = made(tmp_path, clock, time_budget=10.0)
+    taken = 0
+    while shots := campaign.ask(4):
+        for number, shot in enumerate(shots):
+            clock.now += 2.0
+            taken += campaign.tell(shot, picture(10 * taken + number)) == "captured"
+    assert 0 < taken <= 8
+    clock.now += 10.0
+    assert campaign.ask() == []
+    assert "time budget of 10 seconds" in campaign.finished
+
+
+@pytest.mark.parametrize("budget", [0, N_CANDIDATES + 1])
+def test_a_budget_that_cannot_be_had_leaves_no_store(tmp_path: Path, clock: Clock, budget: int) -> None:
+    with pytest.raises(BudgetError, match="can be had"):
+        made(tmp_path, clock, budget=budget)
+    assert not (tmp_path / "rig.db").exists()
+
+
+def test_wrong_use_is_told_and_changes_nothing(tmp_path: Path, clock: Clock) -> None:
+    campaign = made(tmp_path, clock)
+    (shot,) = campaign.ask(1)
+    before = campaign.events()
+    with pytest.raises(ShotError, match="no shot of this campaign"):
+        campaign.tell("car-99_0_30_L0", picture(0))
+    with pytest.raises(ImageError, match="no whole image"):
+        campaign.tell(shot, b"\x89PNG\r\n\x1a\n truncated")
+    with pytest.raises(ImageError, match="float64"):
+        campaign.tell(shot, np.zeros((4, 4)))
+    with pytest.raises(UsageError, match="did you mean 'azimuth'"):
+        campaign.tell(shot, picture(0), reached={"azimut": 3.0})
+    with pytest.raises(UsageError, match="ask for 1 or more"):
+        campaign.ask(0)
+    assert campaign.events() == before
+    assert campaign.images.names() == []
+    with pytest.raises(StoreError, match="there is no campaign"):
+        Campaign.open(tmp_path / "other.db")
+    with pytest.raises(UsageError, match="a campaign is there already"):
+        made(tmp_path, clock)
