@@ -45,7 +45,7 @@ def command(
     """Advise from captured images: stop or go on, more views or more objects, how many images to reach X."""
     with exit_codes():
         from acqplan.evaluate.advise_rig import advise_rig
-        from acqplan.evaluate.advise_words import advice_sentences
+        from acqplan.evaluate.advise_words import advice_sentences, worded
         from acqplan.rig.spec import open_rig
 
         progress = ProgressBars()
@@ -60,11 +60,10 @@ def command(
             runtime=chosen_runtime(device, precision, None),
             progress=progress,
         )
-        sentences = advice_sentences(advice)
         if as_json:
-            print_json({**advice.to_dict(), "sentences": list(sentences)})
+            print_json(worded(advice))
         else:
-            _show(advice, sentences)
+            _show(advice, advice_sentences(advice))
 
 
 def _show(advice: Advice, sentences: tuple[str, ...]) -> None:

@@ -116,8 +116,10 @@ def command(
 
 
 def _show(result: Recommendation) -> None:
-    from acqplan.report.table import comparison_table, plan_table
+    from acqplan.report.table import advice_summary, comparison_table, plan_table
 
     print_result(plan_table(result.plan, width=terminal_width()))
     if result.validation is not None:
         print_result("", comparison_table(result.validation, result.sentences, emphasised=result.plan.strategy))
+    if result.advice is not None:
+        print_result("", advice_summary(result.advice))

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 from acqplan.errors import UsageError
 from acqplan.evaluate.intervals import Interval
 
 Which = Literal["more views", "more objects", "cannot tell"]
 Stop = Literal["stop", "go on", "cannot tell"]
+Part = TypeVar("Part")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,9 +141,28 @@ class Advice:
     test_objects: int
     smallest_difference: float | None
 
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> Advice:
+        """The advice of which these are the fields, as ``dataclasses.asdict`` gives them."""
+        curve = fields["curve"]
+        parts = {
+            "points": tuple(_parted(CurvePoint, point, "accuracy") for point in fields["points"]),
+            "curve": None if curve is None else _parted(Curve, curve, "saturation"),
+            "reach": tuple(Reach(**reach) for reach in fields["reach"]),
+            "next": _parted(Next, fields["next"], "views", "objects", "extra"),
+            "end": _parted(End, fields["end"], "gain"),
+        }
+        return cls(**{**fields, **parts})
+
     def to_dict(self) -> dict[str, object]:
         """All of it for JSON; what never happens (infinitely many images) is null."""
         return {name: _finite(value) for name, value in asdict(self).items()}
+
+
+def _parted(kind: Callable[..., Part], fields: Mapping[str, Any], *names: str) -> Part:
+    """A part of an advice, some of whose fields are intervals or nothing."""
+    intervals = {name: None if fields[name] is None else Interval(**fields[name]) for name in names}
+    return kind(**{**fields, **intervals})
 
 
 def check_accuracies(accuracies: Sequence[float]) -> None:

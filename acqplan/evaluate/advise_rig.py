@@ -61,24 +61,24 @@ def advise_rig(
     if backbone and not backbone.startswith("timm/"):
         find_layers(backbone)
     runtime = runtime or Runtime.detect()
-    if captured is not None:
-        seen = read_captured(captured, setup.rig, progress=progress)
-        shots, eye = seen.shots(), _open_eye(setup, backbone, weights, runtime, progress).on(seen)
-    else:
-        assert budget is not None
+    if captured is None:
         planned = recommend(
             setup,
             budget,
             strategy=strategy,
             backbone=backbone,
             weights=weights,
+            accuracies=accuracies,
             seed=seed,
             validate=False,
             runtime=runtime,
             progress=progress,
         )
-        shots, eye = planned.plan.shots, _open_eye(setup, backbone, weights, runtime, progress)
-    features = eye(shots, progress=Titled(progress=progress, title="captured"))
+        assert planned.advice is not None, "a virtual rig shows what it takes"
+        return planned.advice
+    seen = read_captured(captured, setup.rig, progress=progress)
+    shots, eye = seen.shots(), _open_eye(setup, backbone, weights, runtime, progress)
+    features = eye.on(seen)(shots, progress=Titled(progress=progress, title="captured"))
     others = len(setup.rig.objects) - len(np.unique(shots.object_rows))
     from acqplan.evaluate.advise import advise
 

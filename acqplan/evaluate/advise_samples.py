@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +28,7 @@ REPEATS = 6
 FOLDS = 5
 
 STRENGTHS = (1e-2, 1e-3, 1e-4)
-"""Half as many as `train_heads` tries: hundreds of heads are trained, and only their differences count."""
+"""Half as many as `train_heads` tries; one is chosen for each size, see `_strengths`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -81,7 +81,7 @@ class _Captured:
 def measure_samples(
     history: History, *, seed: int = 0, repeats: int = REPEATS, device: str = "cpu", progress: Progress = SILENT
 ) -> Samples:
-    """Train heads on growing sub-samples, leaving objects out, and judge them on those; all in one batch.
+    """Train heads on growing sub-samples, leaving objects out, and judge them on those.
 
     One object of each class is left out at a time (several, if a class has more than five); sub-samples are random
     shares of the images of each other object, nested within a repeat. Two more kinds of heads see equally many images
@@ -97,7 +97,8 @@ def measure_samples(
     captured = _in_order(history, seed, repeats)
     folds = [int(fold) for fold in np.unique(captured.folds) if fold != NEVER]
     sizes = _sizes(captured)
-    heads = _train(captured, _subsets(captured, folds, sizes, seed), device, progress)
+    strengths = _strengths(captured, sizes, seed, device, progress)
+    heads = _train(captured, _subsets(captured, folds, sizes, seed), strengths, device=device, progress=progress)
     judged = np.unique(captured.objects[captured.folds != NEVER])
     accuracy = np.full((len(sizes) + 2, len(judged), repeats), np.nan)
     for (fold, part, repeat), head in heads.items():
@@ -118,23 +119,53 @@ Key = tuple[int, int, int]
 """A head: its fold, its part (number of a size, then few objects, then many), its repeat."""
 
 
-def _train(
-    captured: _Captured, subsets: Mapping[Key, Int[np.ndarray, " rows"]], device: str, progress: Progress
-) -> dict[Key, Head]:
-    """One head on each subset, all in one batch; equal subsets share one."""
-    unique = {rows.tobytes(): rows for rows in subsets.values()}
-    trained = train_heads(
+def _strengths(captured: _Captured, sizes: Sequence[float], seed: int, device: str, progress: Progress) -> list[float]:
+    """L2 strength of each part: that of the least loss on objects left out, in one repeat from which no fold is away.
+
+    Chosen for each head anew, it takes eight times as long. So a judged object has a say in the strength of the heads
+    that judge it, one of three, together with all other objects; in their weights it has none.
+    """
+    everywhere = np.ones(len(captured.targets), dtype=np.bool_)
+    halves = _few_and_many(captured, everywhere, 0, generator(seed, "advise", "strengths"))
+    heads = train_heads(
         captured.features,
         captured.targets,
         captured.objects,
-        list(unique.values()),
+        [*(captured.of_depth(0, share) for share in sizes), *halves],
         n_classes=captured.n_classes,
         strengths=STRENGTHS,
         device=device,
         progress=progress,
     )
-    heads = dict(zip(unique, trained, strict=True))
-    return {key: heads[rows.tobytes()] for key, rows in subsets.items()}
+    return [head.strength for head in heads]
+
+
+def _train(
+    captured: _Captured,
+    subsets: Mapping[Key, Int[np.ndarray, " rows"]],
+    strengths: Sequence[float],
+    *,
+    device: str,
+    progress: Progress,
+) -> dict[Key, Head]:
+    """One head on each subset, those of one strength in one batch; equal subsets share one."""
+    trained: dict[Key, Head] = {}
+    for strength in sorted(set(strengths)):
+        mine = {key: rows for key, rows in subsets.items() if strengths[key[1]] == strength}
+        unique = {rows.tobytes(): rows for rows in mine.values()}
+        heads = train_heads(
+            captured.features,
+            captured.targets,
+            captured.targets,  # each class as one object: the strength is known, and no fold is trained to choose it
+            list(unique.values()),
+            n_classes=captured.n_classes,
+            strengths=(strength,),
+            device=device,
+            progress=progress,
+        )
+        found = dict(zip(unique, heads, strict=True))
+        trained |= {key: found[rows.tobytes()] for key, rows in mine.items()}
+    return trained
 
 
 def _in_order(history: History, seed: int, repeats: int) -> _Captured:

@@ -17,9 +17,18 @@ def advice_sentences(advice: Advice) -> tuple[str, ...]:
     Returns:
         A sentence each, without full stop; intervals are 95 % over objects.
     """
+    return (*advice_in_short(advice), *map(_reach, advice.reach), _detectable(advice))
+
+
+def advice_in_short(advice: Advice) -> tuple[str, ...]:
+    """The first of these sentences: stop or go on, and what to spend the next images on."""
     unknown = advice.end.answer == advice.next.answer == "cannot tell" and advice.curve is None
-    head = [f"cannot tell: {advice.end.reason}"] if unknown else [_end(advice.end), _next(advice.next)]
-    return (*head, *map(_reach, advice.reach), _detectable(advice))
+    return (f"cannot tell: {advice.end.reason}",) if unknown else (_end(advice.end), _next(advice.next))
+
+
+def worded(advice: Advice) -> dict[str, object]:
+    """Advice for JSON, with its sentences."""
+    return {**advice.to_dict(), "sentences": list(advice_sentences(advice))}
 
 
 def _end(end: End) -> str:

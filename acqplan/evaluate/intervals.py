@@ -154,7 +154,7 @@ def two_way_mean(values: Float[np.ndarray, "*curves objects seeds"]) -> Float[np
 
 def two_way_draws(
     values: Float[np.ndarray, "*curves objects seeds"], *, draws: int = DRAWS, seed: int = 0
-) -> Float[np.ndarray, "draws *curves"]:
+) -> Float[np.ndarray, " draws *curves"]:
     """Means of resampled objects and seeds, the same resamples for all curves.
 
     Args:

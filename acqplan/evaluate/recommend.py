@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, is_dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from acqplan.campaign.plan import Plan, Setting
 from acqplan.campaign.route import duration, routed
@@ -27,6 +30,7 @@ from acqplan.strategy.base import History, Strategy
 from acqplan.strategy.deployed import Deployed, deployed
 
 if TYPE_CHECKING:
+    from acqplan.evaluate.advise_answers import Advice
     from acqplan.evaluate.eye import Eye
 
 
@@ -39,17 +43,26 @@ class Recommendation:
         candidates: What could have been taken.
         validation: Comparison with other strategies on test objects; ``None`` on a live rig.
         sentences: The verdicts in plain words.
+        advice: Stop or go on, once these images are captured (on a live rig: those captured before); ``None`` where no
+            image was seen.
     """
 
     plan: Plan
     candidates: Shots
     validation: Validation | None
     sentences: tuple[str, ...]
+    advice: Advice | None = None
 
     def to_dict(self) -> dict[str, object]:
-        """Plan, validation and verdicts in words, as one JSON document."""
-        validation = None if self.validation is None else self.validation.to_dict()
-        return {"plan": self.plan.to_dict(), "validation": validation, "sentences": list(self.sentences)}
+        """Plan, validation, verdicts in words and advice, as one JSON document."""
+        from acqplan.evaluate.advise_words import worded
+
+        return {
+            "plan": self.plan.to_dict(),
+            "validation": None if self.validation is None else self.validation.to_dict(),
+            "sentences": list(self.sentences),
+            "advice": None if self.advice is None else worded(self.advice),
+        }
 
 
 def recommend(
@@ -61,6 +74,7 @@ def recommend(
     backbone: str | None = None,
     weights: Path | None = None,
     captured: Path | None = None,
+    accuracies: Sequence[float] = (),
     seed: int = 0,
     validate: bool = True,
     runtime: Runtime | None = None,
@@ -68,10 +82,10 @@ def recommend(
 ) -> Recommendation:
     """Recommend which shots to take under a budget of images, of time, or of both.
 
-    On a virtual rig (every shot can be had) the plan is carried out round by round, the pilot paid from
-    the budget, and compared with its opponents on objects that were kept aside. On a live rig it is planned
-    in one round. The plan does not depend on whether it is validated. Where the rig says how long moves take, the
-    shots of each round stand in an order that is quick to drive; it gives up that the first few are spread well.
+    On a virtual rig (every shot can be had) the plan is carried out, by a strategy that learns round by round, and
+    compared with its opponents on objects that were kept aside. On a live rig it is planned in one round. The plan
+    does not depend on whether it is validated. Where the rig says how long moves take, the shots of each round stand
+    in an order that is quick to drive; it gives up that the first few are spread well.
 
     Args:
         setup: The rig, from `open_rig`.
@@ -81,6 +95,7 @@ def recommend(
         backbone: ``name`` or ``name:layer``; toynet for toys, otherwise mobilenet_v2.
         weights: File of the backbone's weights; downloaded if ``None``.
         captured: Manifest of images captured already.
+        accuracies: Accuracies that the advice shall count images for, above 0 and at most 1.
         seed: Seed of all randomness.
         validate: Whether to compare with other strategies.
         runtime: Where the backbone and the heads run; the fastest device by default.
@@ -110,22 +125,19 @@ def recommend(
     images = _images(task, rule, budget, time_budget, seed, learn=_learn(eye), progress=progress)
     run, plan = _carried_out(task, rule, images, time_budget, seed, eye, progress)
     known = task.start if task.is_live else joined_history(task.start, run)
-    plan = replace(
-        plan,
-        seconds=time.perf_counter() - began,
-        predicted=_predicted(known, eye, Titled(progress=progress, title="expected accuracy")),
-        sensitivity=_sensitivity(known, seed, progress),
-    )
+    plan = replace(plan, seconds=time.perf_counter() - began)
+    advice = _advice(known, len(setup.rig.objects), accuracies, seed, eye, progress)
+    plan = replace(plan, predicted=_predicted(advice), sensitivity=_sensitivity(known, seed, progress))
+    result = Recommendation(plan=plan, candidates=task.candidates, validation=None, sentences=(), advice=advice)
     if eye is None or task.is_live or not validate or len(task.test) == 0:
-        return Recommendation(plan=plan, candidates=task.candidates, validation=None, sentences=())
+        return result
     from acqplan.evaluate.validate import validate_run
     from acqplan.evaluate.words import sentence
 
     validation = validate_run(
         run, task.candidates, task.start, task.test, eye, view_weights=setup.view_weights, progress=progress
     )
-    sentences = tuple(sentence(verdict) for verdict in validation.verdicts)
-    return Recommendation(plan=plan, candidates=task.candidates, validation=validation, sentences=sentences)
+    return replace(result, validation=validation, sentences=tuple(map(sentence, validation.verdicts)))
 
 
 def _images(
@@ -221,12 +233,26 @@ def _looked_at(start: History, eye: Eye, progress: Progress) -> History:
     return History(shots=start.shots, features=eye(start.shots, progress=progress))
 
 
-def _predicted(known: History, eye: Eye | None, progress: Progress) -> tuple[float, float, float] | None:
-    if eye is None or known.features is None:
+def _advice(
+    known: History, n_objects: int, accuracies: Sequence[float], seed: int, eye: Eye | None, progress: Progress
+) -> Advice | None:
+    if eye is None or known.features is None or known.features.size == 0:
         return None
-    from acqplan.evaluate.validate import predict_accuracy
+    from acqplan.evaluate.advise import advise
 
-    return predict_accuracy(known, device=eye.runtime.device, progress=progress)
+    others = n_objects - len(np.unique(known.shots.object_rows))
+    device = eye.runtime.device
+    return advise(
+        known, accuracies=accuracies, test_objects=others or None, seed=seed, device=device, progress=progress
+    )
+
+
+def _predicted(advice: Advice | None) -> tuple[float, float, float] | None:
+    """Accuracy on objects left out, by heads that saw all images of the others: the end of the advice's curve."""
+    if advice is None or not advice.points:
+        return None
+    found = advice.points[-1].accuracy
+    return found.estimate, found.low, found.high
 
 
 def _settings(rule: Strategy) -> dict[str, Setting]:

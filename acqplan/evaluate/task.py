@@ -11,7 +11,7 @@ from jaxtyping import Int
 from acqplan.campaign.route import Times
 from acqplan.errors import BudgetError, BudgetSpent, SplitError, UsageError
 from acqplan.evaluate.replay import Arm
-from acqplan.evaluate.rounds import pilot_stops
+from acqplan.evaluate.rounds import stops_of
 from acqplan.evaluate.split import split_objects
 from acqplan.evaluate.time_budget import check_time_budget
 from acqplan.rig.spec import RigSetup
@@ -55,7 +55,7 @@ class Task:
 
     def arm(self, rule: Strategy, budget: int, seed: int) -> Arm:
         """A strategy with its rounds."""
-        stops = () if self.is_live else pilot_stops(rule, budget, len(self.objects), known=len(self.start))
+        stops = () if self.is_live else stops_of(rule, budget, len(self.objects), known=len(self.start))
         return Arm(strategy=rule, budget=budget, seed=seed, stops=stops)
 
 

@@ -9,12 +9,11 @@ from functools import partial
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
 
-from acqplan.evaluate.clustered import mean_interval
 from acqplan.evaluate.deployment import weighted_shares
 from acqplan.evaluate.eye import Eye
 from acqplan.evaluate.records import Record, Validation, Verdict
 from acqplan.evaluate.replay import Arm, Run, joined_history, replay
-from acqplan.evaluate.rounds import pilot_stops, stops_of
+from acqplan.evaluate.rounds import stops_of
 from acqplan.evaluate.split import check_disjoint
 from acqplan.evaluate.verdict import Outcome, judge
 from acqplan.heads.exact import train_heads
@@ -155,24 +154,6 @@ def with_beliefs(histories: Sequence[History], *, device: str = "cpu", cores: in
     return [replace(history, beliefs=head.beliefs) for history, head in zip(histories, heads, strict=True)]
 
 
-def predict_accuracy(
-    known: History, *, device: str = "cpu", progress: Progress = SILENT
-) -> tuple[float, float, float] | None:
-    """Accuracy to expect on new objects, from captured shots alone, leaving one object of a class out.
-
-    Returns:
-        Mean over objects and its 95 % t interval; ``None`` if no class has two captured objects.
-    """
-    beliefs = train_on([known], device=device, progress=progress)[0].beliefs
-    objects = known.shots.object_rows
-    judged = _has_sibling(known.shots)
-    if not judged.any():
-        return None
-    right = beliefs.argmax(axis=1) == known.shots.class_rows
-    share = [float(right[objects == row].mean()) for row in np.unique(objects[judged])]
-    return mean_interval(np.array(share))
-
-
 def _arms(main: Arm, known: int, n_objects: int, view_weights: Float[np.ndarray, " views"] | None) -> list[Arm]:
     others = (deployed(find_strategy(name), view_weights) for name in OPPONENTS if name != main.strategy.name)
     rules = [main.strategy, *others]
@@ -183,7 +164,7 @@ def _arms(main: Arm, known: int, n_objects: int, view_weights: Float[np.ndarray,
             strategy=rule,
             budget=budget,
             seed=main.seed + step,
-            stops=(pilot_stops if rule is main.strategy else stops_of)(rule, budget, n_objects, known=known),
+            stops=stops_of(rule, budget, n_objects, known=known),
         )
         for rule in rules
         for budget in (budgets or [main.budget])
@@ -229,10 +210,3 @@ def _verdicts(arms: Sequence[Arm], correct: Bool[np.ndarray, "runs tests"], benc
             marks.setdefault(arm.strategy.name, {})[arm.seed] = right
     mine, *others = (Outcome(name=name, correct=seeds) for name, seeds in marks.items())
     return judge(mine, others, budget=main.budget, objects=bench.shots.names, weights=bench.weights)
-
-
-def _has_sibling(shots: Shots) -> Bool[np.ndarray, " shots"]:
-    """Whether another object of the same class was captured."""
-    rows = np.unique(shots.object_rows)
-    per_class = np.bincount(shots.objects.class_rows[rows], minlength=len(shots.objects.classes))
-    return per_class[shots.class_rows] > 1

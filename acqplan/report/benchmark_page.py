@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from acqplan.files import replacing
+from acqplan.report.advice import TITLE, advice_part, advice_table
 from acqplan.report.benchmark_pictures import (
     curve_pictures,
     idea_picture,
@@ -17,7 +18,7 @@ from acqplan.report.benchmark_pictures import (
 )
 from acqplan.report.benchmark_tables import budget_tables, claim_table, images_table, reach_interval, standings_table
 from acqplan.report.benchmark_words import READING, disagreement, failures, headline, lead, registration
-from acqplan.report.parts import bullets, definitions, page, paragraphs, section, text
+from acqplan.report.parts import bullets, definitions, folded, page, paragraphs, section, text
 from acqplan.report.standing import primary_contrast, primary_first
 from acqplan.report.summary import count_noun, points
 
@@ -69,6 +70,7 @@ def _sections(findings: Findings, facts: Mapping[str, str]) -> Iterator[str]:
     yield section(title[:1].upper() + title[1:], _pair(ideas, ranks))
     yield section("Standings", _standings(findings))
     yield section("Images and objects", paragraphs(*disagreement(findings)) + images_table(findings))
+    yield section(TITLE, _advice(findings))
     yield section("The design, settled beforehand", definitions(registration(findings, facts)))
     yield section("How to read the numbers", bullets(READING), kind="notes")
 
@@ -99,12 +101,8 @@ def _sentences(findings: Findings) -> str:
     items = "".join(f"<li>{text(sentence)}</li>" for sentence in others[:MOST_SENTENCES])
     shown = f'<ul class="verdicts"><li class="claim">{text(first)}</li>{items}</ul>'
     rest = others[MOST_SENTENCES:]
-    more = _folded(f"{len(rest)} more verdicts", bullets(rest, kind="verdicts")) if rest else ""
-    return shown + more + _folded("The same in numbers", claim_table(findings))
-
-
-def _folded(summary: str, body: str) -> str:
-    return f"<details><summary>{text(summary)}</summary>{body}</details>"
+    more = folded(f"{len(rest)} more verdicts", bullets(rest, kind="verdicts")) if rest else ""
+    return shown + more + folded("The same in numbers", claim_table(findings))
 
 
 def _failed(findings: Findings) -> str:
@@ -123,5 +121,18 @@ def _standings(findings: Findings) -> str:
     if not findings.standings:
         return paragraphs("No strategy has a standing: the baseline finished no run at all budgets.")
     words = "Exploratory. Gains and speed-ups are against the baseline, over the runs that all strategies finished."
-    folded = _folded("Accuracy and rank at every budget", budget_tables(findings))
-    return paragraphs(words) + standings_table(findings) + folded
+    every = folded("Accuracy and rank at every budget", budget_tables(findings))
+    return paragraphs(words) + standings_table(findings) + every
+
+
+def _advice(findings: Findings) -> str:
+    """What was said at every budget, and all that was said at the largest."""
+    if not findings.advice:
+        return ""
+    design, largest = findings.results.design, max(findings.advice)
+    words = (
+        f"What the images captured by {design.primary} said at each budget, on the first split with seed "
+        f"{design.seeds[0]}: from these images alone; no test object is looked at."
+    )
+    title = f"<h3>At {largest:,} images</h3>"
+    return paragraphs(words) + advice_table(findings.advice) + title + advice_part(findings.advice[largest])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from acqplan.campaign.plan import Plan
 from acqplan.campaign.route import duration, route_words, saved_words
 from acqplan.evaluate.records import Validation, Verdict
 from acqplan.files import replacing
+from acqplan.report.advice import TITLE, advice_part
 from acqplan.report.parts import bullets, cards, definitions, page, paragraphs, section, table
 from acqplan.report.pictures import coverage_pictures, validation_pictures, view_pictures
 from acqplan.report.summary import (
@@ -24,6 +26,9 @@ from acqplan.report.summary import (
     positions,
 )
 from acqplan.space import Space
+
+if TYPE_CHECKING:
+    from acqplan.evaluate.advise_answers import Advice
 
 FIRST_SHOTS = 12
 
@@ -44,6 +49,7 @@ def write_page(
     validation: Validation | None = None,
     sentences: Sequence[str] = (),
     *,
+    advice: Advice | None = None,
     facts: Mapping[str, str] | None = None,
 ) -> None:
     """Write the report of a plan as one HTML file that needs no network and no script.
@@ -53,12 +59,13 @@ def write_page(
         plan: What to photograph.
         validation: What it gains; ``None`` on a live rig.
         sentences: The verdicts in words.
+        advice: Stop or go on; ``None`` where no image was seen.
         facts: More lines for "How it was made", e.g. ``{"rig": "toys", "device": "cpu"}``.
 
     Raises:
         OutputError: If the file cannot be written.
     """
-    text = page_text(plan, validation, sentences, facts=facts)
+    text = page_text(plan, validation, sentences, advice=advice, facts=facts)
     with replacing(path) as handle:
         handle.write(text)
 
@@ -68,6 +75,7 @@ def page_text(
     validation: Validation | None = None,
     sentences: Sequence[str] = (),
     *,
+    advice: Advice | None = None,
     facts: Mapping[str, str] | None = None,
 ) -> str:
     """The page as text; the same arguments give the same text."""
@@ -76,6 +84,7 @@ def page_text(
     sections = (
         section("Which views", view_pictures(plan)),
         "" if judged is None else section("What it gains", _gains(plan, judged)),
+        "" if advice is None else section(TITLE, advice_part(advice)),
         section("How evenly", coverage_pictures(plan)),
         section("The first shots", first),
         section("How it was made", definitions(_facts(plan, facts or {}))),

@@ -66,6 +66,11 @@ def bullets(sentences: Iterable[str], *, kind: str = "") -> str:
     return f"<ul{marked}>{items}</ul>" if items else ""
 
 
+def folded(summary: str, body: str) -> str:
+    """What opens at a click."""
+    return f"<details><summary>{text(summary)}</summary>{body}</details>"
+
+
 def definitions(pairs: Iterable[tuple[str, str]]) -> str:
     """Keys and values."""
     return f"<dl>{''.join(f'<dt>{text(key)}</dt><dd>{text(value)}</dd>' for key, value in pairs)}</dl>"

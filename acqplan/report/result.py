@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 FILES = (
     "plan.csv", "plan.json", "validation.json", "report.html", "dial.png", "classes.png", "coverage.png",
-    "objects.png", "overview.png", "accuracy.png", "bars.png", "gains.png",
+    "objects.png", "overview.png", "accuracy.png", "bars.png", "gains.png", "advice.png",
 )  # fmt: skip
 """Every file that a recommendation may leave behind."""
 
@@ -47,7 +47,8 @@ def write_result(
         progress: Hears about the writing.
 
     Returns:
-        The files, in the order named above; validation.json only if there is a validation.
+        The files, in the order named above; validation.json only if there is a validation,
+        advice.png only if a learning curve could be measured.
 
     Raises:
         OutputError: If a file cannot be written.
@@ -118,9 +119,9 @@ def _write_plan(result: Recommendation, work: Path, facts: Mapping[str, str] | N
             validation.write_json(made[-1])
         advance(1)
         made.append(work / "report.html")
-        write_page(made[-1], plan, validation, result.sentences, facts=facts)
+        write_page(made[-1], plan, validation, result.sentences, advice=result.advice, facts=facts)
         advance(1)
-        made.extend(write_plots(work, plan, validation))
+        made.extend(write_plots(work, plan, validation, result.advice))
         advance(1)
     return made
 

@@ -70,7 +70,9 @@ def test_captured_images_are_charged_and_not_planned_again(
     rows = list(csv.DictReader(io.StringIO((out / "plan.csv").read_text())))
     assert sorted(row["object"] for row in rows) == ["car-0", "car-1", "cow-0", "cow-1"]
     assert {row["azimuth"] for row in rows} <= {"180", "270"}
-    plan = json.loads(done.out)["plan"]
+    document = json.loads(done.out)
+    plan = document["plan"]
+    assert document["advice"]["images"] == 8, "what is captured speaks"
     assert (plan["budget"], plan["captured"], len(plan["shots"])) == (12, 8, 4)
     assert plan["predicted_accuracy"] is not None
 

@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from jaxtyping import Int
 from acqplan.errors import UsageError
 from acqplan.evaluate.advise import advise
 from acqplan.evaluate.advise_answers import Advice
-from acqplan.evaluate.advise_words import advice_sentences
+from acqplan.evaluate.advise_words import advice_in_short, advice_sentences, worded
 from acqplan.rng import generator
 from acqplan.space import Circle, Interval, Objects, Shots, Space
 from acqplan.strategy.base import History
@@ -224,3 +224,19 @@ def test_arguments_that_cannot_be_are_refused(wrong: dict[str, float]) -> None:
 def test_shots_without_features_are_refused() -> None:
     with pytest.raises(UsageError, match="without features"):
         advise(replace(captured(2), features=None))
+
+
+def test_advice_is_told_and_read_again_with_what_never_happens(flat: Advice) -> None:
+    assert any(math.isinf(reach.images) for reach in flat.reach)
+    silent = advise(captured(3, n_objects=1))
+    for advice in (flat, silent):
+        assert Advice.of(json.loads(json.dumps(asdict(advice)))) == advice
+        json.dumps(worded(advice), allow_nan=False)
+
+
+@pytest.mark.parametrize(("n_objects", "known"), [(1, False), (2, True)])
+def test_accuracy_on_new_objects_is_known_where_a_class_has_two(n_objects: int, known: bool) -> None:
+    advice = advise(captured(6, n_objects=n_objects))
+    assert (len(advice.points) > 0) is known
+    assert advice_sentences(advice)[: len(advice_in_short(advice))] == advice_in_short(advice)
+    assert len(advice_in_short(advice)) == (2 if known else 1)

@@ -1,5 +1,6 @@
 """The main job as a library: what is planned, charged, kept aside and predicted."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -7,9 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from acqplan.errors import BackboneError, BudgetError, BudgetSpent, SplitError
+from acqplan.evaluate.advise import advise
+from acqplan.evaluate.advise_rig import advise_rig
+from acqplan.evaluate.advise_words import advice_sentences
+from acqplan.evaluate.eye import Eye
 from acqplan.evaluate.recommend import recommend
 from acqplan.evaluate.rounds import PILOT_SHARE
 from acqplan.evaluate.split import split_objects
@@ -17,7 +23,10 @@ from acqplan.rig.live import LiveRig
 from acqplan.rig.rendered import RenderedRig
 from acqplan.rig.spec import RigSetup, open_rig
 from acqplan.rig.toys import toy_rig
+from acqplan.runtime import Runtime
 from acqplan.space import Circle, Interval, Objects, Space
+from acqplan.strategy import find_strategy
+from acqplan.strategy.base import History
 from tests.cli.conftest import manifest, written
 
 SPACE = Space(
@@ -66,11 +75,19 @@ def test_without_a_test_share_all_objects_are_planned_and_nothing_is_validated(t
     assert result.sentences == ()
 
 
-def test_the_pilot_is_paid_from_the_budget(toys: RenderedRig) -> None:
-    plan = recommend(RigSetup(rig=toys), 100, backbone="histogram", validate=False).plan
+def test_the_pilot_of_a_strategy_that_learns_is_paid_from_the_budget(toys: RenderedRig) -> None:
+    plan = recommend(RigSetup(rig=toys), 100, strategy="allocate", backbone="histogram", validate=False).plan
     assert len(plan) == 100
-    assert (plan.rounds == 0).sum() == PILOT_SHARE * 100
-    assert sorted(set(plan.rounds.tolist())) == [0, 1]
+    assert np.bincount(plan.rounds).tolist() == [round(share * 100) for share in (PILOT_SHARE, 0.4, 0.5)]
+
+
+@pytest.mark.parametrize("strategy", ["auto", "lattice", "random-shots"])
+def test_a_strategy_that_does_not_learn_takes_all_at_once(strategy: str, toys: RenderedRig) -> None:
+    result = recommend(RigSetup(rig=toys), 35, strategy=strategy, backbone="histogram", validate=False)
+    start = History.empty(result.candidates)
+    chosen = find_strategy(strategy).propose(result.candidates, start, 35, 0)
+    assert set(result.plan.rounds.tolist()) == {0}
+    assert sorted(result.plan.shots.pairs()) == sorted(result.candidates.take(chosen.rows).pairs())
 
 
 def test_accuracy_is_predicted_from_siblings_alone(toys: RenderedRig) -> None:
@@ -83,6 +100,27 @@ def test_accuracy_is_predicted_from_siblings_alone(toys: RenderedRig) -> None:
     assert 0.0 <= low <= accuracy <= high <= 1.0
 
 
+def test_the_advice_is_that_of_the_captured_images_and_predicts_the_accuracy(toys: RenderedRig) -> None:
+    setup = RigSetup(rig=toys, test_fraction=0.0)
+    result = recommend(setup, 60, backbone="histogram", accuracies=(0.9,), validate=False)
+    assert result.advice is not None
+    eye = Eye.open(toys, backbone="histogram", weights=None, runtime=Runtime.detect("cpu"))
+    captured = History(shots=result.plan.shots, features=eye(result.plan.shots))
+    assert result.advice == advise(captured, accuracies=(0.9,))
+    last = result.advice.points[-1]
+    assert (last.images, result.plan.predicted) == (60, (last.accuracy.estimate, last.accuracy.low, last.accuracy.high))
+    told = json.loads(json.dumps(result.to_dict()))["advice"]
+    assert told["sentences"] == list(advice_sentences(result.advice))
+    assert result.advice == advise_rig(setup, budget=60, accuracies=(0.9,), backbone="histogram")
+
+
+def test_the_advice_does_not_depend_on_the_validation(toys: RenderedRig) -> None:
+    both = [recommend(RigSetup(rig=toys), 40, backbone="histogram", validate=validate) for validate in (True, False)]
+    assert both[0].advice == both[1].advice is not None
+    assert both[0].advice is not None
+    assert both[0].advice.end.answer == "cannot tell", "one object a class is left to train on"
+
+
 @pytest.mark.parametrize("strategy", ["even", "random"])
 def test_a_factorial_design_may_leave_images_unspent_and_the_plan_says_so(strategy: str, toys: RenderedRig) -> None:
     plan = recommend(RigSetup(rig=toys), 47, strategy=strategy, backbone="histogram", validate=False).plan
@@ -91,12 +129,17 @@ def test_a_factorial_design_may_leave_images_unspent_and_the_plan_says_so(strate
     assert len(plan.to_csv().splitlines()) == len(plan) + 1
 
 
-def test_each_step_of_the_work_is_heard_under_its_title(toys: RenderedRig) -> None:
+def test_each_step_of_the_work_is_heard_under_its_title(
+    toys: RenderedRig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACQPLAN_CACHE", str(tmp_path))
     heard = Heard()
     recommend(RigSetup(rig=toys), 40, seed=5, backbone="histogram", progress=heard)
-    steps = ["loading torch", "planning", "pilot", "planning", "plan", "expected accuracy", "length scales"]
+    steps = ["loading torch", "planning", "plan", "length scales"]
     assert heard.titles[: len(steps)] == steps
     assert set(heard.titles[len(steps) :]) == {"other strategies", "test views", "training heads"}
+    recommend(RigSetup(rig=toys, test_fraction=0.0), 40, backbone="histogram", validate=False, progress=heard)
+    assert "learning curve" in heard.titles
 
 
 def test_captured_images_are_charged_and_the_object_of_a_test_is_refused(toys: RenderedRig, tmp_path: Path) -> None:
@@ -139,7 +182,7 @@ def test_a_live_rig_is_planned_in_one_round_and_not_validated() -> None:
     result = recommend(setup, 20)
     assert result.validation is None
     assert set(result.plan.rounds.tolist()) == {0}
-    assert (result.plan.backbone, result.plan.predicted) == (None, None)
+    assert (result.plan.backbone, result.plan.predicted, result.advice) == (None, None, None)
     renamed = replace(setup, rig=LiveRig(space=SPACE, objects=objects), test=("a-0",))
     assert recommend(renamed, 20).plan.to_csv() == result.plan.to_csv()
 

@@ -11,7 +11,7 @@ from acqplan.evaluate.recommend import Recommendation, recommend
 from acqplan.evaluate.records import Record
 from acqplan.evaluate.replay import Arm, replay
 from acqplan.evaluate.split import split_objects
-from acqplan.evaluate.validate import OPPONENTS, SEEDS, Bench, examine, predict_accuracy, train_on
+from acqplan.evaluate.validate import OPPONENTS, SEEDS, Bench, examine, train_on
 from acqplan.progress import SILENT, Progress
 from acqplan.rig.spec import RigSetup
 from acqplan.rig.toys import toy_rig
@@ -117,9 +117,3 @@ def test_histories_with_the_same_shots_share_a_head() -> None:
     history = History(shots=only("a-0", "b-0"), features=see(only("a-0", "b-0")))
     first, second = train_on([history, history])
     assert first is second
-
-
-@pytest.mark.parametrize(("names", "known"), [(("a-0", "b-0"), False), (("a-0", "a-1", "b-0"), True)])
-def test_accuracy_is_predicted_where_a_class_has_two_objects(names: tuple[str, ...], known: bool) -> None:
-    predicted = predict_accuracy(History(shots=only(*names), features=see(only(*names))))
-    assert (predicted is not None) is known

@@ -10,6 +10,7 @@ from acqplan.evaluate.benchmark.findings import Findings, find
 from acqplan.evaluate.benchmark.results import Results
 from acqplan.evaluate.split import Split
 from acqplan.space import Objects, Shots, Space
+from tests.report.conftest import some_advice
 
 USUAL = ("lattice", "random-shots", "even", "even-staggered", "random", "sobol")
 SKILL = {"lattice": 0.86, "random-shots": 0.84, "even": 0.70, "even-staggered": 0.84, "random": 0.78, "sobol": 0.85}
@@ -68,6 +69,9 @@ def _some_block(shots: Shots, design: Design, block: Block, make: Make) -> Block
             if not _fails((name, design.primary_budget), block, make)
         },
         seconds={"altogether": 0.0},
+        advice={budget: some_advice(images=budget, capacity=960) for budget in make.budgets}
+        if block == design.blocks()[0]
+        else {},
     )
 
 

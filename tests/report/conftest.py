@@ -1,9 +1,13 @@
 """Made-up plans and validations of every kind of space, seeded."""
 
+import math
+
 import numpy as np
 import pytest
 
 from acqplan.campaign.plan import Plan
+from acqplan.evaluate.advise_answers import Advice, Curve, CurvePoint, End, Next, Reach
+from acqplan.evaluate.intervals import Interval as Uncertain
 from acqplan.evaluate.records import Answer, Record, Validation, Verdict
 from acqplan.space import Category, Circle, Interval, Objects, Shots, Space
 
@@ -161,6 +165,38 @@ def plans() -> dict[str, Plan]:
         "line": some_plan(Space(axes=(stage,)), many, 90),
         "sides": some_plan(Space(axes=(flip, Circle(name="turn", values=(0.0, 90.0, 180.0, 270.0)))), many, 40),
     }
+
+
+def some_advice(*, images: int = 2430, capacity: int = 24300, points: int = 6) -> Advice:
+    """Advice on a curve that still rises."""
+    sizes = np.geomspace(images / 16, images, points).round().astype(int).tolist() if points else []
+    accuracies = [0.93 - 0.08 * (size / images) ** -0.5 for size in sizes]
+    gain = Uncertain(estimate=0.021, low=0.004, high=0.038, level=0.95)
+    return Advice(
+        images=images,
+        objects=25,
+        classes=5,
+        judged=25 if points else 0,
+        capacity=capacity,
+        points=tuple(
+            CurvePoint(images=size, accuracy=Uncertain(estimate=share, low=share - 0.08, high=share + 0.06, level=0.95))
+            for size, share in zip(sizes, accuracies, strict=True)
+        ),
+        curve=Curve(
+            unit=images,
+            scale=0.08,
+            exponent=0.5,
+            floor=0.07,
+            saturation=Uncertain(estimate=0.905, low=0.85, high=0.95, level=0.95),
+        )
+        if points
+        else None,
+        reach=(Reach(accuracy=0.9, share=None, images=17_000.4, low=2_430.0, high=math.inf, smallest=152),),
+        next=Next(answer="more objects", reason="they bring more", images=243, views=gain, objects=gain, extra=gain),
+        end=End(answer="go on", reason="the curve still rises", margin=0.005, confidence=0.03, gain=gain),
+        test_objects=25,
+        smallest_difference=0.046,
+    )
 
 
 PLANS = plans()

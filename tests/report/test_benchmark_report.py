@@ -1,11 +1,13 @@
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from acqplan.errors import OutputError
+from acqplan.evaluate.advise_words import advice_sentences
 from acqplan.evaluate.benchmark.findings import Findings
 from acqplan.report.benchmark_page import benchmark_page_text, write_benchmark_page
 from acqplan.report.benchmark_words import headline
@@ -106,6 +108,24 @@ def test_every_kind_of_benchmark_can_be_drawn(kind: str, tmp_path: Path) -> None
     written = write_benchmark_plots(tmp_path, made(kind))
     assert {path.name for path in written} <= set(BENCHMARK_FILES)
     assert {"curves.png", "verdicts.png", "objects.png", "views.png"} <= {path.name for path in written}
+
+
+def test_the_advice_at_every_budget_stands_on_the_page() -> None:
+    findings = made("usual")
+    page = benchmark_page_text(findings)
+    text = outline(page).text
+    assert list(findings.advice) == [12, 24, 48]
+    assert all(f"{images} go on +2.1 +0.4 to +3.8 more objects" in " ".join(cells(page)) for images in findings.advice)
+    assert all(f"{sentence}." in text for sentence in advice_sentences(findings.advice[48]))
+    told = json.loads(json.dumps(findings.to_dict(), allow_nan=False))["advice"]
+    assert [(advice["budget"], advice["images"]) for advice in told] == [(12, 12), (24, 24), (48, 48)]
+    block = replace(findings.results.blocks[0], advice={})
+    silent = replace(findings, results=replace(findings.results, blocks=[block, *findings.results.blocks[1:]]))
+    assert "Stop, or go on?" not in outline(benchmark_page_text(silent)).text
+
+
+def cells(page: str) -> list[str]:
+    return re.findall(r"<td[^>]*>([^<]*)</td>", page)
 
 
 def test_headline_says_who_is_better_by_how_much() -> None:

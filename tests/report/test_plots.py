@@ -13,10 +13,12 @@ from PIL import Image
 
 from acqplan.campaign.plan import Plan
 from acqplan.errors import OutputError
+from acqplan.evaluate.advise_answers import Advice
 from acqplan.evaluate.records import Validation
 from acqplan.report import plot
 from acqplan.report.plot.coverage import level_counts
 from acqplan.space import Objects
+from tests.report.conftest import some_advice
 
 PLAN_FIGURES: dict[str, Callable[[Plan], Figure]] = {
     "dial": lambda plan: plot.dial(plan.shots),
@@ -51,6 +53,18 @@ def test_one_budget_and_one_seed_can_be_drawn(validation: Validation) -> None:
     ElementTree.fromstring(svg(plot.accuracy_curve(Validation(records=few, verdicts=[]))))
 
 
+@pytest.mark.parametrize(
+    "advice",
+    [some_advice(), some_advice(images=90, points=1), some_advice(capacity=2430), replace(some_advice(), curve=None)],
+    ids=["rising", "one size", "everything captured", "no curve"],
+)
+def test_learning_curves_can_be_drawn(advice: Advice) -> None:
+    drawn = svg(plot.learning_curve(advice))
+    ElementTree.fromstring(drawn)
+    assert f">{advice.images:,}<" in drawn
+    assert (">24,300<" in drawn) is (advice.curve is not None and advice.capacity == 24_300)
+
+
 def test_every_arm_is_labelled_at_its_end(validation: Validation) -> None:
     text = svg(plot.accuracy_curve(validation))
     for name in ("auto", "even", "even-staggered", "random", "random-shots"):
@@ -61,10 +75,12 @@ def test_the_same_plan_gives_the_same_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, live_plan: Plan, validation: Validation
 ) -> None:
     plan = replace(live_plan, strategy="auto")
-    first = [(path.name, path.read_bytes()) for path in plot.write_plots(tmp_path, plan, validation)]
+    first = [(path.name, path.read_bytes()) for path in plot.write_plots(tmp_path, plan, validation, some_advice())]
     monkeypatch.setenv("TZ", "Asia/Tokyo")
-    assert first == [(path.name, path.read_bytes()) for path in plot.write_plots(tmp_path, plan, validation)]
-    names = ["dial", "classes", "coverage", "objects", "overview", "accuracy", "bars", "gains"]
+    assert first == [
+        (path.name, path.read_bytes()) for path in plot.write_plots(tmp_path, plan, validation, some_advice())
+    ]
+    names = ["dial", "classes", "coverage", "objects", "overview", "accuracy", "bars", "gains", "advice"]
     assert [name for name, _ in first] == [f"{name}.png" for name in names]
     assert svg(plot.dial(plan.shots)) == svg(plot.dial(plan.shots))
 

@@ -10,9 +10,11 @@ import pytest
 
 from acqplan.campaign.plan import Plan
 from acqplan.errors import OutputError
+from acqplan.evaluate.advise_words import advice_sentences
 from acqplan.evaluate.records import Validation
 from acqplan.report.page import headline, page_text, write_page
 from acqplan.space import Objects
+from tests.report.conftest import some_advice
 
 VOID = {"meta", "br", "img", "hr", "link", "input"}
 
@@ -58,7 +60,7 @@ def outline(page: str) -> Outline:
 def toy_page(validation: Validation, sentences: list[str], request: pytest.FixtureRequest) -> str:
     from tests.report.conftest import PLANS
 
-    return page_text(PLANS["toys"], validation, sentences, facts={"rig": "toys"})
+    return page_text(PLANS["toys"], validation, sentences, advice=some_advice(), facts={"rig": "toys"})
 
 
 def test_page_says_the_recommendation_and_every_verdict_in_words(toy_page: str, sentences: list[str]) -> None:
@@ -74,6 +76,24 @@ def test_page_says_how_it_was_made(toy_page: str, toy_plan: Plan) -> None:
     text = outline(toy_page).text
     for fact in ("seed", "toynet:pool@3f9a1c", toy_plan.shots.space.digest()[:16], "generator = 1-5-7", "rig"):
         assert fact in text
+
+
+def test_page_advises_in_words_with_the_learning_curve(toy_plan: Plan) -> None:
+    advice = some_advice()
+    page = page_text(toy_plan, advice=advice)
+    text = outline(page).text
+    assert all(f"{sentence}." in text for sentence in advice_sentences(advice))
+    assert 'id="advice-' in page
+    assert "extrapolated to all 24,300 images" in text
+    assert all(f"{point.images:,}" in text for point in advice.points)
+    assert "Stop, or go on?" not in outline(page_text(toy_plan)).text
+
+
+def test_advice_without_a_curve_is_words_alone(toy_plan: Plan) -> None:
+    silent = some_advice(points=0)
+    page = page_text(toy_plan, advice=silent)
+    assert advice_sentences(silent)[0] in outline(page).text
+    assert 'id="advice-' not in page
 
 
 def test_page_needs_no_network_and_no_script(toy_page: str) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial, reduce
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from acqplan.errors import AcqplanError
+from acqplan.evaluate.advise import advise
+from acqplan.evaluate.advise_answers import Advice
 from acqplan.evaluate.benchmark.design import Block, Design, seed_of, strategy_of
 from acqplan.evaluate.benchmark.material import Material
 from acqplan.evaluate.replay import Arm, Failure, Run, attempt, joined_history
@@ -34,6 +36,7 @@ class BlockResult:
         test_rows: Rows of the test shots among all shots of the rig, shape ``[tests]``.
         taken: Rows of the shots that each strategy took under the primary budget, in order.
         seconds: Time spent on planning, on heads, and altogether.
+        advice: What the captures of the primary strategy say about capturing more, by budget; of the first block only.
     """
 
     block: Block
@@ -43,6 +46,7 @@ class BlockResult:
     test_rows: Int[np.ndarray, " tests"]
     taken: Mapping[str, Int[np.ndarray, " images"]]
     seconds: Mapping[str, float]
+    advice: Mapping[int, Advice] = field(default_factory=dict)
 
 
 def run_block(
@@ -72,6 +76,7 @@ def run_block(
         predicted = predict_all(heads, material.features[test_rows])
         correct[[cell for cell, _ in runs]] = predicted == material.shots.class_rows[test_rows]
     done = time.perf_counter()
+    advice = _advice(design, runs, start, len(test), device) if block == design.blocks()[0] else {}
     return BlockResult(
         block=block,
         images=np.array([len(run.shots) if isinstance(run, Run) else 0 for run in ended], dtype=np.int64),
@@ -80,6 +85,7 @@ def run_block(
         test_rows=test_rows,
         taken=_taken(design, ended, material),
         seconds={"planning": planned - began, "heads": done - planned, "altogether": done - began},
+        advice=advice,
     )
 
 
@@ -97,6 +103,17 @@ def arms_of(
         )
         for name, budget in design.cells
     ]
+
+
+def _advice(
+    design: Design, runs: Sequence[tuple[int, Run]], start: History, n_tested: int, device: str
+) -> dict[int, Advice]:
+    """After the captures of the primary strategy at each budget that it finished, from them alone."""
+    return {
+        run.arm.budget: advise(joined_history(start, run), test_objects=n_tested, device=device)
+        for cell, run in runs
+        if design.cells[cell][0] == design.primary
+    }
 
 
 def _reason(run: Run | Failure) -> str:

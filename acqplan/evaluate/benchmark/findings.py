@@ -5,13 +5,15 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from acqplan.evaluate.advise_answers import Advice
+from acqplan.evaluate.advise_words import worded
 from acqplan.evaluate.benchmark.claims import Evidence, check_contrast, compare_all, weigh
 from acqplan.evaluate.benchmark.results import FailedCell, Results
 from acqplan.evaluate.benchmark.standings import Idea, Point, Standing, curves, rank_all, what_ideas_add
@@ -55,6 +57,11 @@ class Findings:
         return self.evidence.smallest_difference
 
     @property
+    def advice(self) -> Mapping[int, Advice]:
+        """What the captures of the primary strategy in the first block say about capturing more, by budget."""
+        return self.results.blocks[0].advice
+
+    @property
     def sentences(self) -> tuple[str, ...]:
         """The verdicts of the claim in words."""
         return tuple(sentence(verdict) for verdict in self.verdicts)
@@ -74,6 +81,7 @@ class Findings:
             "ideas": [asdict(idea) for idea in self.ideas],
             "evidence": asdict(self.evidence),
             "failed": [asdict(cell) for cell in self.failed],
+            "advice": [{"budget": budget, **worded(advice)} for budget, advice in self.advice.items()],
         }
         return {key: _plain(value) for key, value in document.items()}
 

@@ -7,11 +7,13 @@ import json
 import shutil
 import time
 import zipfile
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
 from acqplan.errors import InputError
+from acqplan.evaluate.advise_answers import Advice
 from acqplan.evaluate.benchmark.block import BlockResult
 from acqplan.evaluate.benchmark.design import Block, Design, read_digest
 from acqplan.files import folder, replacing
@@ -70,6 +72,7 @@ class Ledger:
             "failures": result.failures,
             "tests": result.correct.shape[1],
             "seconds": dict(result.seconds),
+            "advice": {budget: asdict(advice) for budget, advice in result.advice.items()},
         }
         with replacing(self._path(result.block), "wb") as handle:
             np.savez_compressed(
@@ -101,6 +104,7 @@ class Ledger:
             test_rows=kept["test_rows"],
             taken={name.removeprefix("taken "): kept[name] for name in kept.files if name.startswith("taken ")},
             seconds=about["seconds"],
+            advice={int(budget): Advice.of(found) for budget, found in about["advice"].items()},
         )
 
 

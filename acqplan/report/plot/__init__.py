@@ -15,12 +15,14 @@ from acqplan.report.plot.coverage import coverage, images_per_object
 from acqplan.report.plot.curves import benchmark_curves, small_curves
 from acqplan.report.plot.dial import class_dials, dial, draw_dial, of_class
 from acqplan.report.plot.differences import idea_gains, object_differences
+from acqplan.report.plot.learning import learning_curve
 from acqplan.report.plot.matrix import verdict_matrix
 from acqplan.report.plot.ranks import rank_curves
 from acqplan.report.plot.sides import first_object, most_shots, strategy_dials, taken_shots
 from acqplan.report.plot.style import drawing, new_figure, save_png, svg_element
 
 if TYPE_CHECKING:
+    from acqplan.evaluate.advise_answers import Advice
     from acqplan.evaluate.benchmark.findings import Findings
 
 __all__ = [
@@ -34,6 +36,7 @@ __all__ = [
     "gains",
     "idea_gains",
     "images_per_object",
+    "learning_curve",
     "most_shots",
     "object_differences",
     "of_class",
@@ -60,13 +63,16 @@ def overview(plan: Plan, validation: Validation) -> Figure:
     return figure
 
 
-def write_plots(folder: Path, plan: Plan, validation: Validation | None = None) -> list[Path]:
+def write_plots(
+    folder: Path, plan: Plan, validation: Validation | None = None, advice: Advice | None = None
+) -> list[Path]:
     """Write every plot that there is material for as PNG.
 
     Returns:
-        The files: dial, classes, coverage, objects; with a validation also overview, accuracy, bars, gains.
+        The files: dial, classes, coverage, objects; with a validation also overview, accuracy, bars, gains; with a
+        measured learning curve advice.
     """
-    return _save(folder, _figures(plan, validation))
+    return _save(folder, _figures(plan, validation, advice))
 
 
 def write_benchmark_plots(folder: Path, findings: Findings) -> list[Path]:
@@ -86,7 +92,7 @@ def _save(folder: Path, figures: Iterator[tuple[str, Figure]]) -> list[Path]:
     return paths
 
 
-def _figures(plan: Plan, validation: Validation | None) -> Iterator[tuple[str, Figure]]:
+def _figures(plan: Plan, validation: Validation | None, advice: Advice | None) -> Iterator[tuple[str, Figure]]:
     yield "dial", dial(plan.shots)
     yield "classes", class_dials(plan.shots)
     yield "coverage", coverage(plan)
@@ -97,6 +103,8 @@ def _figures(plan: Plan, validation: Validation | None) -> Iterator[tuple[str, F
         yield "bars", accuracy_bars(validation, emphasised=plan.strategy)
     if validation is not None and any(verdict.a == plan.strategy for verdict in validation.verdicts):
         yield "gains", gains(validation, emphasised=plan.strategy)
+    if advice is not None and advice.points:
+        yield "advice", learning_curve(advice)
 
 
 def _benchmark_figures(findings: Findings) -> Iterator[tuple[str, Figure]]:

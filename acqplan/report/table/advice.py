@@ -28,6 +28,13 @@ def advice_table(advice: Advice, sentences: Sequence[str]) -> RenderableType:
     return Group(*parts, bullets(sentences))
 
 
+def advice_summary(advice: Advice) -> RenderableType:
+    """The first sentences of the advice, where something else was asked for."""
+    from acqplan.evaluate.advise_words import advice_in_short  # loads scipy, which a plan alone does without
+
+    return Group(Text("Stop, or go on?", style="bold"), bullets(advice_in_short(advice)))
+
+
 def _title(advice: Advice) -> str:
     return f"{advice.images:,} images of {advice.objects:,} objects, {advice.classes:,} classes"
 

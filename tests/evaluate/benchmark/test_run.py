@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 
 from acqplan.errors import AcqplanError, InputError
+from acqplan.evaluate.advise import advise
 from acqplan.evaluate.benchmark.block import run_block
 from acqplan.evaluate.benchmark.design import Design
 from acqplan.evaluate.benchmark.findings import find
 from acqplan.evaluate.benchmark.material import Material
 from acqplan.evaluate.benchmark.results import COLUMNS, Results
 from acqplan.evaluate.benchmark.run import Workplace, run_benchmark
+from acqplan.strategy.base import History
 from tests.evaluate.benchmark.conftest import BROKEN, OBJECTS, contents, make_design
 
 HERE = "tests.evaluate.benchmark.conftest"
@@ -69,6 +71,22 @@ def test_an_interrupted_run_goes_on_and_ends_as_if_nothing_had_happened(
     time.sleep(0.01)
     assert written(run_benchmark(material, design, tmp_path / "parts"), tmp_path / "b") == whole
     assert {path: path.stat().st_mtime_ns for path in finished} == finished, "finished cells are not computed again"
+
+
+def test_the_first_block_alone_advises_and_its_advice_is_kept(material: Material, tmp_path: Path) -> None:
+    design = make_design(budgets=(6, 24, 48), seeds=range(2))
+    results = run_benchmark(material, design, tmp_path / "out")
+    first, *others = results.blocks
+    assert list(first.advice) == [6, 24, 48]
+    assert not any(block.advice for block in others)
+    captured = History(
+        shots=material.shots.take(first.taken["lattice"]), features=material.features[first.taken["lattice"]]
+    )
+    assert first.advice[48] == advise(captured, test_objects=6)
+    for path in (tmp_path / "out" / "cells").iterdir():
+        if first.block.name not in path.name:
+            path.unlink()
+    assert run_benchmark(material, design, tmp_path / "out").blocks[0].advice == first.advice
 
 
 def test_processes_find_the_same(material: Material, design: Design, tmp_path: Path) -> None:
