@@ -4,7 +4,8 @@ Strategies on four rigs: rendered toys with toynet and with gradient histograms,
 meshes with MobileNetV2 (the last two need ``--shared``, a folder with data and weights). Budgets run from 1 % of the
 images of the train objects on; every seed has a split of its own, used from both sides. For each rig: `auto` against
 every other strategy at every budget (objects and seeds, Holm within a budget), what every rule adds to the lattice, and
-images to reach 99 % of what all images of the train objects reach. Large budgets are run for few strategies.
+images to reach 99 % of what all images of the train objects reach. Large budgets are run for few strategies; `bayes`,
+which searches for many seconds in every round, at two small budgets (``--bayes-seeds``).
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ STRATEGIES = (
     "random-shots", "even",
 )  # fmt: skip
 FEW = ("auto", "random-shots", "even")
+SEARCHING = ("auto", "lattice", "bayes")
 SMALL_SHARES, LARGE_SHARES = (0.01, 0.02, 0.04, 0.08), (0.01, 0.04, 0.16, 0.5, 1.0)
+SEARCHED_SHARES = (0.01, 0.02)
 REACHED = 0.99
 """Share of the accuracy with all images that counts as reached."""
 
@@ -67,6 +70,7 @@ def main() -> None:
         ("--cases", {"nargs": "+", "help": "toys-histogram, toys-toynet, eth80, meshes; by default those at hand"}),
         ("--shared", {"type": Path, "default": os.environ.get("ACQPLAN_SHARED")}),
         ("--seeds", {"type": int, "default": 20}),
+        ("--bayes-seeds", {"type": int, "default": 4, "help": "seeds of bayes; 0 to leave it out"}),
         ("--large-seeds", {"type": int, "default": 5, "help": "seeds of the large budgets; 0 to leave them out"}),
     )
     about = machine(asked.device)
@@ -101,6 +105,12 @@ def _measure(case: Case, asked: argparse.Namespace, folder: Path) -> dict[str, o
     small = _run(case, setup, STRATEGIES, _budgets(setup, SMALL_SHARES, case), n_seeds, asked.device, folder / "small")
     found = {"small budgets": _found(small)}
     _show(case.name, small)
+    if asked.bayes_seeds:
+        n_searched = 1 if asked.quick else asked.bayes_seeds
+        budgets = _budgets(setup, SEARCHED_SHARES, case)
+        searched = _run(case, setup, SEARCHING, budgets, n_searched, asked.device, folder / "searched")
+        found["bayes"] = _found(searched)
+        _show(f"{case.name}, bayes", searched)
     if asked.large_seeds:
         n_large = 1 if asked.quick else asked.large_seeds
         budgets = _budgets(setup, LARGE_SHARES, case)

@@ -11,6 +11,7 @@ from acqplan.strategy.base import Strategy
 STRATEGIES = {
     "allocate": "acqplan.strategy.allocate:Allocate",
     "auto": "acqplan.strategy.auto:Auto",
+    "bayes": "acqplan.strategy.bayes:Bayes",
     "choose-objects": "acqplan.strategy.choose_objects:ChooseObjects",
     "difficulty": "acqplan.strategy.difficulty:Difficulty",
     "even": "acqplan.strategy.design:Even",

@@ -5,17 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-from jaxtyping import Float
 
 from acqplan.errors import StrategyError
-from acqplan.model.kernels import view_columns
 from acqplan.model.surrogate import fit_surrogate
 from acqplan.space import Shots
 from acqplan.strategy.base import Choice, History, check_request
 from acqplan.strategy.greedy import Farthest, Herd, greedy_choice
-from acqplan.strategy.pairs import LENGTHS
 from acqplan.strategy.situation import Situation
+from acqplan.strategy.tuned import Errors, TunedHerd, Tuning
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,39 +71,9 @@ class LearnedHerding:
         fitted = fit_surrogate(history.shots, history.features, seed=seed)
         if not fitted.learned:
             return greedy_choice(situation, Herd(situation, self.class_weight), n, seed)
-        herd = _LearnedHerd(situation, self.class_weight, fitted.kernel.lengths)
+        tuning = Tuning(lengths=fitted.kernel.lengths, class_weight=self.class_weight)
+        herd = TunedHerd(situation, tuning, Errors())
         return greedy_choice(situation, herd, n, seed, note="learned kernel: ")
-
-
-class _LearnedHerd:
-    """`acqplan.strategy.greedy.Herd` with other lengths."""
-
-    def __init__(self, situation: Situation, class_weight: float, lengths: tuple[float, ...]) -> None:
-        self._situation, self._weight = situation, class_weight
-        parts = [view_columns(situation.space, tuple(length * factor for length in lengths)) for factor in LENGTHS]
-        self._columns = [column for column, _ in parts]
-        self._mean = np.mean([mean for _, mean in parts], axis=0)
-        self._own = [np.zeros(len(free)) for free in situation.free]
-        self._class = {label: np.zeros(len(self._mean)) for label in situation.classes}
-        self._n_own, self._n_class = [0] * len(situation.free), dict.fromkeys(situation.classes, 0)
-        for number, taken in enumerate(situation.taken):
-            for view in taken:
-                self.add(number, int(view))
-
-    def gains(self, number: int) -> Float[np.ndarray, " free"]:
-        """How much too little each free view is represented."""
-        free, label = self._situation.free[number], self._situation.labels[number]
-        own = self._own[number] / (self._n_own[number] + 1)
-        joint = self._class[label][free] / (self._n_class[label] + 1)
-        return self._mean[free] - (1.0 - self._weight) * own - self._weight * joint
-
-    def add(self, number: int, view: int) -> None:
-        """Count a view of an object as taken."""
-        column = np.mean([part(view) for part in self._columns], axis=0)
-        self._own[number] += column[self._situation.free[number]]
-        self._class[self._situation.labels[number]] += column
-        self._n_own[number] += 1
-        self._n_class[self._situation.labels[number]] += 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 
 from acqplan.rng import generator
 from acqplan.strategy.base import History
+from acqplan.strategy.ridge import fit_ridge, gram_of, places
 from acqplan.strategy.situation import Situation
 
 REPEATS = 4
@@ -20,9 +21,6 @@ FEWEST_SIZES = 3
 
 MOST_SHOTS = 1500
 """With more captures curves come from so many of them: solving takes the third power of their number."""
-
-RIDGE = 0.1
-"""Penalty over the mean squared length of a feature vector; only the shape of the curve is used."""
 
 EXPONENTS = np.linspace(0.1, 1.5, 29)
 
@@ -117,7 +115,7 @@ class _Samples:
         wrong = np.zeros((len(self.labels), len(self.sizes)))
         for repeat in range(REPEATS):
             draw = generator(seed, "learning curves", repeat)
-            place = _places(self.owner, draw)
+            place = places(self.owner, draw)
             fold = self._folds(draw)
             for column, size in enumerate(self.sizes):
                 missed = np.concatenate([
@@ -128,15 +126,13 @@ class _Samples:
         return wrong / (REPEATS * np.bincount(truth, minlength=len(wrong))[:, None])
 
     def _folds(self, draw: np.random.Generator) -> Int[np.ndarray, " objects"]:
-        place = _places(self.classes, draw)
+        place = places(self.classes, draw)
         return place % min(FOLDS, int(np.bincount(self.classes).min()))
 
     def _predicted(self, taught: Bool[np.ndarray, " shots"], left: Bool[np.ndarray, " shots"]) -> np.ndarray:
         rows = np.flatnonzero(taught)
-        targets = np.eye(len(self.labels))[self.classes[self.owner[rows]]]
-        mean = targets.mean(axis=0)
-        within = self.gram[np.ix_(rows, rows)] + RIDGE * np.eye(len(rows))
-        scores = self.gram[np.ix_(np.flatnonzero(left), rows)] @ np.linalg.solve(within, targets - mean) + mean
+        weights, mean = fit_ridge(self.gram, rows, np.eye(len(self.labels))[self.classes[self.owner]])
+        scores = self.gram[np.ix_(np.flatnonzero(left), rows)] @ weights + mean
         return np.round(scores, 9).argmax(axis=1)
 
 
@@ -151,29 +147,12 @@ def _samples(history: History, seed: int) -> _Samples | None:
     if len(sizes) < FEWEST_SIZES or min(map(len, members.values())) < 2 or len(members) < 2:
         return None
     owner = np.repeat(np.arange(len(n_shots)), n_shots)
-    kept = _places(owner, generator(seed, "learning curves", "kept")) < most
+    kept = places(owner, generator(seed, "learning curves", "kept")) < most
     number = {label: place for place, label in enumerate(members)}
     return _Samples(
         labels=tuple(members),
         classes=np.array([number[label] for label in captured.labels]),
         owner=owner[kept],
-        gram=_gram(features[np.concatenate(captured.rows)[kept]].astype(np.float64)),
+        gram=gram_of(features[np.concatenate(captured.rows)[kept]].astype(np.float64)),
         sizes=sizes,
     )
-
-
-def _places(groups: Int[np.ndarray, " members"], draw: np.random.Generator) -> Int[np.ndarray, " members"]:
-    """Place of each member within its group, in an order drawn by lot."""
-    place = np.zeros(len(groups), dtype=np.int64)
-    for group in np.unique(groups):
-        mine = np.flatnonzero(groups == group)
-        place[mine] = draw.permutation(len(mine))
-    return place
-
-
-def _gram(features: Float[np.ndarray, "shots features"]) -> Float[np.ndarray, "shots shots"]:
-    """Products of centred features, of mean squared length 1; huge ones are scaled before they are squared."""
-    centred = features - features.mean(axis=0)
-    centred /= max(float(np.abs(centred).max()), np.finfo(np.float64).tiny)
-    gram = centred @ centred.T
-    return gram / max(float(np.diag(gram).mean()), np.finfo(np.float64).tiny)

@@ -104,7 +104,7 @@ class Ledger:
             test_rows=kept["test_rows"],
             taken={name.removeprefix("taken "): kept[name] for name in kept.files if name.startswith("taken ")},
             seconds=about["seconds"],
-            advice={int(budget): Advice.of(found) for budget, found in about["advice"].items()},
+            advice={int(budget): Advice.of(found) for budget, found in about.get("advice", {}).items()},
         )
 
 
