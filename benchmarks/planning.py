@@ -4,7 +4,8 @@ Strategies on four rigs: rendered toys with toynet and with gradient histograms,
 meshes with MobileNetV2 (the last two need ``--shared``, a folder with data and weights). Budgets run from 1 % of the
 images of the train objects on; every seed has a split of its own, used from both sides. For each rig: `auto` against
 every other strategy at every budget (objects and seeds, Holm within a budget), what every rule adds to the lattice, and
-images to reach 99 % of what all images of the train objects reach. Large budgets are run for few strategies; `bayes`,
+images to reach 99 % of what all images of the train objects reach; `allocate` against equal shares at 2, 4, 8 and 16
+images an object. Large budgets are run for few strategies; `bayes`,
 which searches for many seconds in every round, at two small budgets (``--bayes-seeds``).
 """
 
@@ -40,6 +41,8 @@ FEW = ("auto", "random-shots", "even")
 SEARCHING = ("auto", "lattice", "bayes")
 SMALL_SHARES, LARGE_SHARES = (0.01, 0.02, 0.04, 0.08), (0.01, 0.04, 0.16, 0.5, 1.0)
 SEARCHED_SHARES = (0.01, 0.02)
+SHARING = ("auto", "lattice", "allocate", "choose-objects")
+IMAGES_AN_OBJECT = (2, 4, 8, 16)
 REACHED = 0.99
 """Share of the accuracy with all images that counts as reached."""
 
@@ -70,6 +73,7 @@ def main() -> None:
         ("--cases", {"nargs": "+", "help": "toys-histogram, toys-toynet, eth80, meshes; by default those at hand"}),
         ("--shared", {"type": Path, "default": os.environ.get("ACQPLAN_SHARED")}),
         ("--seeds", {"type": int, "default": 20}),
+        ("--shared-seeds", {"type": int, "default": 20, "help": "seeds of 2, 4, 8, 16 images an object; 0 for none"}),
         ("--bayes-seeds", {"type": int, "default": 4, "help": "seeds of bayes; 0 to leave it out"}),
         ("--large-seeds", {"type": int, "default": 5, "help": "seeds of the large budgets; 0 to leave them out"}),
     )
@@ -105,6 +109,11 @@ def _measure(case: Case, asked: argparse.Namespace, folder: Path) -> dict[str, o
     small = _run(case, setup, STRATEGIES, _budgets(setup, SMALL_SHARES, case), n_seeds, asked.device, folder / "small")
     found = {"small budgets": _found(small)}
     _show(case.name, small)
+    if asked.shared_seeds:
+        n_sharing = 2 if asked.quick else asked.shared_seeds
+        sharing = _run(case, setup, SHARING, _an_object(setup), n_sharing, asked.device, folder / "shared")
+        found["images shared out"] = _found(sharing)
+        _show(f"{case.name}, shared out", sharing)
     if asked.bayes_seeds:
         n_searched = 1 if asked.quick else asked.bayes_seeds
         budgets = _budgets(setup, SEARCHED_SHARES, case)
@@ -126,6 +135,13 @@ def _budgets(setup: RigSetup, shares: Sequence[float], case: Case) -> tuple[int,
     n_objects = len(shots.objects) // 2
     pool = len(shots) // len(shots.objects) * n_objects
     return tuple(sorted({min(max(round(share * pool), case.fewest * n_objects), pool) for share in shares}))
+
+
+def _an_object(setup: RigSetup) -> tuple[int, ...]:
+    """2, 4, 8, 16 images of each object of the smaller side, as far as there are so many."""
+    shots = setup.rig.shots()
+    n_objects = len(shots.objects) // 2
+    return tuple(n * n_objects for n in IMAGES_AN_OBJECT if n <= len(shots) // len(shots.objects))
 
 
 def _run(

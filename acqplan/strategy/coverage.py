@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-
 from acqplan.errors import StrategyError
 from acqplan.model.surrogate import fit_surrogate
 from acqplan.space import Shots
