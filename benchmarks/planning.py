@@ -5,8 +5,7 @@ meshes with MobileNetV2 (the last two need ``--shared``, a folder with data and 
 images of the train objects on; every seed has a split of its own, used from both sides. For each rig: `auto` against
 every other strategy at every budget (objects and seeds, Holm within a budget), what every rule adds to the lattice, and
 images to reach 99 % of what all images of the train objects reach; `allocate` against equal shares at 2, 4, 8 and 16
-images an object. Large budgets are run for few strategies; `bayes`,
-which searches for many seconds in every round, at two small budgets (``--bayes-seeds``).
+images an object. Each part writes a file of its own.
 """
 
 from __future__ import annotations
@@ -37,11 +36,15 @@ STRATEGIES = (
     "auto", "lattice", "herding", "herding-learned", "variance", "difficulty", "allocate", "even-staggered",
     "random-shots", "even",
 )  # fmt: skip
-FEW = ("auto", "random-shots", "even")
-SEARCHING = ("auto", "lattice", "bayes")
-SMALL_SHARES, LARGE_SHARES = (0.01, 0.02, 0.04, 0.08), (0.01, 0.04, 0.16, 0.5, 1.0)
-SEARCHED_SHARES = (0.01, 0.02)
-SHARING = ("auto", "lattice", "allocate", "choose-objects")
+PARTS = {
+    "ideas": (STRATEGIES, (0.01, 0.02, 0.04, 0.08), 20),
+    "sharing": (("auto", "lattice", "allocate", "choose-objects"), (), 20),
+    "searching": (("auto", "lattice", "bayes"), (0.01, 0.02), 4),
+    "large": (("auto", "random-shots", "even"), (0.01, 0.04, 0.16, 0.5, 1.0), 5),
+}
+"""Of each part its strategies, its budgets as shares of the pool (none: `IMAGES_AN_OBJECT`) and its seeds. Few
+strategies are run at large budgets; `bayes` searches for many seconds in every round."""
+
 IMAGES_AN_OBJECT = (2, 4, 8, 16)
 REACHED = 0.99
 """Share of the accuracy with all images that counts as reached."""
@@ -72,20 +75,26 @@ def main() -> None:
         __doc__,
         ("--cases", {"nargs": "+", "help": "toys-histogram, toys-toynet, eth80, meshes; by default those at hand"}),
         ("--shared", {"type": Path, "default": os.environ.get("ACQPLAN_SHARED")}),
-        ("--seeds", {"type": int, "default": 20}),
-        ("--shared-seeds", {"type": int, "default": 20, "help": "seeds of 2, 4, 8, 16 images an object; 0 for none"}),
-        ("--bayes-seeds", {"type": int, "default": 4, "help": "seeds of bayes; 0 to leave it out"}),
-        ("--large-seeds", {"type": int, "default": 5, "help": "seeds of the large budgets; 0 to leave them out"}),
+        ("--parts", {"nargs": "+", "default": list(PARTS), "choices": list(PARTS)}),
+        (
+            "--seeds",
+            {"type": int, "help": f"by default {', '.join(f'{n} for {part}' for part, (*_, n) in PARTS.items())}"},
+        ),
+        ("--keep", {"type": Path, "help": "folder of cells: with the same one, a run that was cut off goes on"}),
     )
     about = machine(asked.device)
     say(about)
     with tempfile.TemporaryDirectory() as folder:
-        cases = (
-            [Case(name="quick", rig=quick_rig(Path(folder)), backbone="histogram")] if asked.quick else _cases(asked)
-        )
-        for case in cases:
-            found = _measure(case, asked, Path(folder) / case.name)
-            write("planning" if asked.quick else f"planning-{case.name}", asked, about, found)
+        quick = [Case(name="quick", rig=quick_rig(Path(folder)), backbone="histogram")]
+        for case in quick if asked.quick else _cases(asked):
+            setup, found = open_rig(case.rig, progress=ProgressBars()), {}
+            for part in asked.parts:
+                cells = (asked.keep or Path(folder)) / case.name / part
+                found[part] = _measure(case, setup, part, asked, cells)
+                if not asked.quick:
+                    write(f"planning-{case.name}-{part}", asked, about, found[part])
+            if asked.quick:
+                write("planning", asked, about, found)
 
 
 def _cases(asked: argparse.Namespace) -> list[Case]:
@@ -103,30 +112,13 @@ def _cases(asked: argparse.Namespace) -> list[Case]:
     return [case for case in cases if not asked.cases or case.name in asked.cases]
 
 
-def _measure(case: Case, asked: argparse.Namespace, folder: Path) -> dict[str, object]:
-    setup = open_rig(case.rig, progress=ProgressBars())
-    n_seeds = 2 if asked.quick else asked.seeds
-    small = _run(case, setup, STRATEGIES, _budgets(setup, SMALL_SHARES, case), n_seeds, asked.device, folder / "small")
-    found = {"small budgets": _found(small)}
-    _show(case.name, small)
-    if asked.shared_seeds:
-        n_sharing = 2 if asked.quick else asked.shared_seeds
-        sharing = _run(case, setup, SHARING, _an_object(setup), n_sharing, asked.device, folder / "shared")
-        found["images shared out"] = _found(sharing)
-        _show(f"{case.name}, shared out", sharing)
-    if asked.bayes_seeds:
-        n_searched = 1 if asked.quick else asked.bayes_seeds
-        budgets = _budgets(setup, SEARCHED_SHARES, case)
-        searched = _run(case, setup, SEARCHING, budgets, n_searched, asked.device, folder / "searched")
-        found["bayes"] = _found(searched)
-        _show(f"{case.name}, bayes", searched)
-    if asked.large_seeds:
-        n_large = 1 if asked.quick else asked.large_seeds
-        budgets = _budgets(setup, LARGE_SHARES, case)
-        large = _run(case, setup, FEW, budgets, n_large, asked.device, folder / "large")
-        found["large budgets"] = {**_found(large), "images to reach": _reach(large)}
-        _show(f"{case.name}, large budgets", large)
-    return found
+def _measure(case: Case, setup: RigSetup, part: str, asked: argparse.Namespace, folder: Path) -> dict[str, object]:
+    strategies, shares, n_seeds = PARTS[part]
+    budgets = _budgets(setup, shares, case) if shares else _an_object(setup)
+    n_seeds = 2 if asked.quick else asked.seeds or n_seeds
+    results = _run(case, setup, strategies, budgets, n_seeds, asked.device, folder)
+    _show(f"{case.name}, {part}", results)
+    return {**_found(results), **({"images to reach": _reach(results)} if part == "large" else {})}
 
 
 def _budgets(setup: RigSetup, shares: Sequence[float], case: Case) -> tuple[int, ...]:
