@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shutil
 import signal
 import tempfile
 import threading
@@ -49,14 +50,21 @@ def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
 
 
 def sync_folder(path: Path) -> None:
-    """Make new names in a folder survive a loss of power; a system that cannot synchronise folders needs no help."""
+    """Make new names in a folder survive a loss of power; a system that cannot synchronise folders needs no help.
+
+    Raises:
+        OutputError: If it cannot be synchronised.
+    """
     if not hasattr(os, "O_DIRECTORY"):
         return
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise _unwritable(path, error) from error
 
 
 def folder(path: Path) -> Path:
@@ -95,6 +103,34 @@ def folder_for_result(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Write a folder so that it is there with everything in it, or not at all.
+
+    Files go to a temporary folder beside it, which is renamed if the block ends without an exception.
+
+    Args:
+        path: A folder that does not exist, or is empty.
+
+    Raises:
+        OutputError: If the folder holds something, or cannot be written.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise OutputError(f"{path}: is there already", "give a folder that does not exist, or is empty")
+    beside = folder(path.absolute().parent)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=beside))
+    try:
+        yield temporary
+        temporary.chmod(0o777 & ~_umask())
+        if path.exists():
+            path.rmdir()
+        temporary.rename(path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
     """Hold Ctrl-C back for a moment in which half the work would be worse than none."""
     usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -118,6 +154,11 @@ def digest_bytes(*parts: bytes) -> str:
         sha.update(len(part).to_bytes(8, "big"))
         sha.update(part)
     return sha.hexdigest()
+
+
+def digest_content(content: bytes) -> str:
+    """SHA-256 of the bytes of a file, as `digest_file` and sha256sum give it."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def digest_file(path: Path) -> str:

@@ -42,7 +42,8 @@ def outcome_of_image(ledger: Ledger, record: Record, digest: str, *, replace: bo
             return ALREADY
     if record.state == CAPTURED:
         return _outcome_of_second(record, replace)
-    if record.state == LEASED or (record.state in (PROPOSED, WITHDRAWN) and ledger.standing.room > 0):
+    has_room = ledger.standing.room > 0 or digest == record.lost
+    if record.state == LEASED or (record.state in (PROPOSED, WITHDRAWN) and has_room):
         return CAPTURED_NOW
     return SURPLUS
 
@@ -57,8 +58,16 @@ def _outcome_of_second(record: Record, replace: bool) -> str:
     )
 
 
-def take_image(ledger: Ledger, record: Record, written: Written, reached: Sequence[ViewValue], outcome: str) -> None:
-    """Write the event of an outcome that changes something."""
+def take_image(
+    ledger: Ledger,
+    record: Record,
+    written: Written,
+    reached: Sequence[ViewValue],
+    outcome: str,
+    *,
+    recovered: bool = False,
+) -> None:
+    """Write the event of an outcome that changes something; a recovered image answers nobody's lease."""
     if outcome == ALREADY:
         return
     kind = "surplus" if outcome == SURPLUS else "told"
@@ -66,11 +75,15 @@ def take_image(ledger: Ledger, record: Record, written: Written, reached: Sequen
     body = {"digest": written.digest, "image": written.name, "reached": list(reached), "late": late}
     if outcome == REPLACED:
         body["replaces"] = record.digest
+    if recovered:
+        body["recovered"] = True
     ledger.append(kind, record.shot, **body)
 
 
-def take_failure(ledger: Ledger, record: Record, *, reason: str, retry: bool, exposed: bool) -> str:
+def take_failure(ledger: Ledger, record: Record, caller: str, *, reason: str, retry: bool, exposed: bool) -> str:
     """Write that a shot failed; ``retried``, ``rejected``, or ``unchanged`` where nobody was to take it.
+
+    Whoever failed after the lease was over does not end that of who has the shot now, nor speak for them.
 
     Raises:
         ConflictError: If it is captured, and nobody else was to take it.
@@ -79,10 +92,11 @@ def take_failure(ledger: Ledger, record: Record, *, reason: str, retry: bool, ex
         raise ConflictError(f"'{record.shot}' is captured already", "tell another image with replace=True (--replace)")
     if record.open == 0 and (retry or record.state == REJECTED):
         return "unchanged"
-    ledger.append("failed", record.shot, reason=reason, exposed=exposed)
-    outcome = "retried"
-    if record.state in (LEASED, PROPOSED) and (not retry or record.tries + 1 >= ledger.terms.most_tries):
+    late = record.state == LEASED and record.open > 1 and record.caller != caller
+    ledger.append("failed", record.shot, reason=reason, exposed=exposed, late=late)
+    is_hopeless = not retry or record.tries + 1 >= ledger.terms.most_tries
+    if is_hopeless and not late and record.state not in (CAPTURED, REJECTED):
         ledger.append("rejected", record.shot, reason=reason if not retry else f"failed {record.tries + 1} times")
-        outcome = "rejected"
     watch_failures(ledger)
-    return outcome
+    state = known_shot(ledger, record.shot).state
+    return {REJECTED: "rejected", CAPTURED: "unchanged", LEASED: "unchanged"}.get(state, "retried")

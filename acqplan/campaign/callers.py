@@ -12,6 +12,11 @@ def this_process() -> str:
     return f"{socket.gethostname()}/{os.getpid()}/{_started(os.getpid())}"
 
 
+def this_shell() -> str:
+    """A name for whoever calls programs on this machine one after the other, each of which ends at once."""
+    return f"shell@{socket.gethostname()}"
+
+
 def is_gone(caller: str) -> bool:
     """Whether a caller is a process of this machine that does not run any more; of others nobody knows."""
     parts = caller.split("/")

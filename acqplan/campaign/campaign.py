@@ -16,13 +16,15 @@ from acqplan.campaign.answers import (
     take_image,
 )
 from acqplan.campaign.callers import this_process
+from acqplan.campaign.check import check_after_restart
 from acqplan.campaign.images import Images, encoded
 from acqplan.campaign.record import LEASED, Event
 from acqplan.campaign.shot import Shot
-from acqplan.campaign.store import Clock, Store, is_url
+from acqplan.campaign.store import Clock, Store
+from acqplan.campaign.store_database import is_url
 from acqplan.campaign.terms import Setup, Terms
 from acqplan.errors import ConflictError, UsageError
-from acqplan.files import digest_bytes, folder
+from acqplan.files import digest_content, folder_for_result
 
 if TYPE_CHECKING:
     from acqplan.campaign.images import Picture
@@ -39,12 +41,11 @@ class Campaign:
     Attributes:
         store: Where the events are.
         images: Where the images are.
-        caller: Who asks; leases of a process that was killed come back at once, if it ran on this machine.
     """
 
     def __init__(self, store: Store, images: Images, *, caller: str | None = None) -> None:
         self.store, self.images = store, images
-        self.caller = caller or this_process()
+        self._caller = caller
 
     @classmethod
     def create(
@@ -83,7 +84,7 @@ class Campaign:
         terms = Terms.of(rig, **settings)
         question = first_question(terms, budget)
         plan = planned(question, terms, rule_of(terms), History.empty(question.candidates))
-        place = _images_folder(path, images)
+        place = images_folder(path, images)
         founding = [
             (
                 "created",
@@ -91,20 +92,33 @@ class Campaign:
             ),
             ("replanned", plan),
         ]
-        store = Store.create(path, terms, founding, clock=clock)
-        return cls(store, Images(root=folder(_images_root(path, place))), caller=caller)
+        with folder_for_result(images_root(path, place)) as root:
+            store = Store.create(path, terms, founding, clock=clock)
+        return cls(store, Images(root=root), caller=caller)
 
     @classmethod
-    def open(cls, path: Path | str, *, caller: str | None = None, clock: Clock | None = None) -> Campaign:
+    def open(
+        cls, path: Path | str, *, caller: str | None = None, clock: Clock | None = None, check: bool = True
+    ) -> Campaign:
         """Open a campaign that was created before.
 
+        Args:
+            path: Its file, or the URL of its database.
+            caller: Who asks; by default this process.
+            clock: Says the time, seconds since 1970.
+            check: Whether to check, the first time after this machine was started, what was written last; see
+                `acqplan.campaign.check.check_after_restart`.
+
         Raises:
-            StoreError: If there is none, it is of a newer acqplan, or it cannot be used.
+            StoreError: If there is none, it is of a newer acqplan, or it is damaged.
         """
         store = Store.open(path, clock=clock)
         with store.reading() as ledger:
-            place = ledger.events(kinds=("created",), last=1)[0].body["images"]
-        return cls(store, Images(root=_images_root(path, Path(place))), caller=caller)
+            place = ledger.events(until=1)[0].body["images"]
+        campaign = cls(store, Images(root=images_root(path, Path(place))), caller=caller)
+        if check:
+            check_after_restart(campaign)
+        return campaign
 
     def __enter__(self) -> Campaign:
         return self
@@ -168,13 +182,14 @@ class Campaign:
             OutputError: If the image cannot be written; then nothing has happened.
         """
         name = shot if isinstance(shot, str) else shot.id
-        content, _ = encoded(image, name)
+        content, suffix = encoded(image, name)
         with self.store.reading() as ledger:
             record = known_shot(ledger, name)
             where = self.terms.reached(record.view, reached or {})
-            if outcome_of_image(ledger, record, digest_bytes(content), replace=replace) == ALREADY:
-                return ALREADY
-        written = self.images.write(name, content)
+            outcome = outcome_of_image(ledger, record, digest_content(content), replace=replace)
+        written = self.images.keep(name, content, suffix)  # also of one told before, in case it was damaged
+        if outcome == ALREADY:
+            return ALREADY
         with self.store.writing() as ledger:
             record = known_shot(ledger, name)
             try:
@@ -183,6 +198,8 @@ class Campaign:
                 if written.fresh:
                     self.images.forget(written.name)
                 raise
+            if not self.images.has(written.name):  # refused from somebody else meanwhile, and taken away
+                self.images.keep(name, content, suffix)
             take_image(ledger, record, written, where, outcome)
         return outcome
 
@@ -196,7 +213,8 @@ class Campaign:
             exposed: Whether the rig took an image, which then counts.
 
         Returns:
-            ``retried``, ``rejected`` (never again), or ``unchanged`` where nobody was to take it.
+            ``retried``, ``rejected`` (never again), or ``unchanged`` where nobody was to take it, or, after the lease
+            was over, somebody else took it or is about to.
 
         Raises:
             ShotError: If no plan holds the shot.
@@ -204,7 +222,7 @@ class Campaign:
         """
         with self.store.writing() as ledger:
             record = known_shot(ledger, shot if isinstance(shot, str) else shot.id)
-            return take_failure(ledger, record, reason=reason, retry=retry, exposed=exposed)
+            return take_failure(ledger, record, self.caller, reason=reason, retry=retry, exposed=exposed)
 
     def release(self, shots: Iterable[Shot | str]) -> int:
         """Give leased shots back that will not be taken after all; says how many were this caller's."""
@@ -217,6 +235,26 @@ class Campaign:
                     count += 1
         return count
 
+    def adopt(self, plan: Mapping[str, Any]) -> str:
+        """Make a plan the queue; what has been leased, captured or rejected meanwhile stays what it is.
+
+        Args:
+            plan: From `acqplan.campaign.planning.planned`.
+
+        Returns:
+            Why it was dropped; empty if it was adopted.
+        """
+        with self.store.writing() as ledger:
+            if plan["round"] != ledger.standing.rounds:
+                return f"plan {ledger.standing.rounds} was adopted while this one was being made"
+            ledger.append("replanned", **plan)
+        return ""
+
+    @property
+    def caller(self) -> str:
+        """Who asks, by default this process; its leases come back at once if it is killed on this machine."""
+        return self._caller or this_process()
+
     @property
     def terms(self) -> Terms:
         """What the campaign was created with."""
@@ -228,13 +266,25 @@ class Campaign:
         with self.store.reading() as ledger:
             return leases.finished(self.terms, ledger.standing, ledger.now)
 
+    def status(self) -> dict[str, Any]:
+        """How the campaign stands, fit for JSON; see `acqplan.campaign.status.status_of`."""
+        from acqplan.campaign.status import status_of
+
+        return status_of(self.store)
+
+    def report(self) -> str:
+        """How the campaign stands, in a few lines for people."""
+        from acqplan.campaign.status_words import status_sentences
+
+        return "\n".join(status_sentences(self.status()))
+
     def events(self, *, after: int = 0) -> list[Event]:
         """What happened, after the event of this number."""
         with self.store.reading() as ledger:
             return ledger.events(after=after)
 
 
-def _images_folder(path: Path | str, images: Path | None) -> Path:
+def images_folder(path: Path | str, images: Path | None) -> Path:
     """Folder of the images as the store keeps it: relative where it lies beside the store, so that both can move."""
     if images is not None:
         return images.absolute()
@@ -243,5 +293,6 @@ def _images_folder(path: Path | str, images: Path | None) -> Path:
     return Path(Path(path).name + IMAGES_SUFFIX)
 
 
-def _images_root(path: Path | str, place: Path) -> Path:
+def images_root(path: Path | str, place: Path) -> Path:
+    """Where that folder is."""
     return place if place.is_absolute() else Path(path).parent / place

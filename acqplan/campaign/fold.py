@@ -58,8 +58,7 @@ class Fold:
 
     def _region(self, text: str) -> Region:
         if text not in self._regions:
-            objects = {**self.terms.objects, **self.standing.objects}
-            self._regions[text] = Region.parse(text, replace(self.terms, objects=objects))
+            self._regions[text] = Region.parse(text, self.terms, known_only=False)
         return self._regions[text]
 
     def _put(self, record: Record) -> None:
@@ -75,6 +74,11 @@ class Fold:
         record = self.records.get(event.shot)
         assert record is not None, f"event {event.number} is about {event.shot}, which no plan holds"
         return record
+
+    def _answered(self, event: Event) -> Record:
+        """A recovered image answers nobody: its lease was given back, or is lost."""
+        record = self._known(event)
+        return record if event.body.get("recovered") else record.answered()
 
     def _bar_again(self) -> None:
         for record in list(self.records.every()):
@@ -94,15 +98,22 @@ def _created(fold: Fold, event: Event) -> None:
 def _planned(fold: Fold, event: Event) -> None:
     """A new queue: of what was proposed and is not in it, nothing is wanted any more."""
     rows = event.body["shots"]
+    fold.records.fetch([row[0] for row in rows])
     if event.body["replaces"]:
         kept = {row[0] for row in rows}
         for record in list(fold.records.every(PROPOSED)):
             if record.shot not in kept:
                 fold._put(replace(record, state=WITHDRAWN))
         fold.standing.rounds += 1
-        fold.standing.planned_at = fold.standing.captured
+        fold.standing.planned_at = event.body.get("captured", fold.standing.captured)
+        fold.standing.learns = event.body.get("learns", False)
+        known = event.body.get("objects", fold.standing.unplanned)
+        fold.standing.unplanned = [name for name in fold.standing.unplanned if name not in known]
     for record in _wanted(fold, event, rows):
         fold._put(replace(record, barred=fold.is_barred(record)))
+    if event.body["replaces"]:
+        fold.standing.short = event.body.get("short", 0)
+    fold.standing.short = min(fold.standing.short, fold.standing.shortage)
 
 
 def _wanted(fold: Fold, event: Event, rows: list[list[Any]]) -> Iterator[Record]:
@@ -133,7 +144,7 @@ def _expired(fold: Fold, event: Event) -> None:
 
 
 def _told(fold: Fold, event: Event) -> None:
-    body, record = event.body, fold._known(event).answered().returned()
+    body, record = event.body, fold._answered(event).returned()
     fold._put(
         replace(
             record,
@@ -142,23 +153,24 @@ def _told(fold: Fold, event: Event) -> None:
             image=body["image"],
             reached=tuple(body["reached"]),
             captured_at=event.at,
+            lost="",
         )
     )
-    fold.standing.exposures += 1
+    fold.standing.exposures += body["digest"] != record.lost
     fold._answer("1")
 
 
 def _surplus(fold: Fold, event: Event) -> None:
-    fold._put(fold._known(event).answered())
+    fold._put(fold._answered(event))
     fold.standing.exposures += 1
     fold.standing.surplus += 1
     fold._answer("1")
 
 
 def _failed(fold: Fold, event: Event) -> None:
-    """Back into the queue, behind everything else; unless it was captured meanwhile."""
+    """Back into the queue, behind everything else; unless it was captured or is leased to somebody else."""
     record = fold._known(event).answered()
-    if record.state in (LEASED, PROPOSED):
+    if record.state in (LEASED, PROPOSED) and not event.body.get("late"):
         record = replace(record.returned(), position=BEHIND + event.number)
     fold._put(replace(record, tries=record.tries + 1))
     fold.standing.failures += 1
@@ -172,12 +184,13 @@ def _rejected(fold: Fold, event: Event) -> None:
 
 def _restored(fold: Fold, event: Event) -> None:
     fold._put(replace(fold._known(event), state=PROPOSED, tries=0))
+    fold.standing.short = 0
 
 
 def _damaged(fold: Fold, event: Event) -> None:
     """The image is lost; it counts as taken, and the shot is wanted again."""
     record = fold._known(event)
-    fold._put(replace(record, state=PROPOSED, digest="", image="", reached=(), captured_at=0.0))
+    fold._put(replace(record, state=PROPOSED, digest="", image="", reached=(), captured_at=0.0, lost=record.digest))
 
 
 def _forbidden(fold: Fold, event: Event) -> None:
@@ -188,6 +201,7 @@ def _forbidden(fold: Fold, event: Event) -> None:
 def _allowed(fold: Fold, event: Event) -> None:
     fold.standing.regions.pop(str(event.body["undoes"]), None)
     fold._bar_again()
+    fold.standing.short = 0
 
 
 def _paused(fold: Fold, event: Event) -> None:
@@ -206,22 +220,27 @@ def _budget(fold: Fold, event: Event) -> None:
 
 
 def _object_added(fold: Fold, event: Event) -> None:
-    name = event.body["object"]
-    fold.standing.objects[name] = event.body["label"]
+    name, label = event.body["object"], event.body["label"]
+    fold.standing.objects[name] = label
     fold.standing.added.append(name)
+    fold.standing.unplanned.append(name)
+    for record in [one for one in fold.records.every() if one.object == name and one.label != label]:
+        fold._put(replace(record, label=label))
     fold._bar_again()
+    fold.standing.short = 0
 
 
 def _object_removed(fold: Fold, event: Event) -> None:
     fold.standing.objects.pop(event.body["object"], None)
-    if event.body["object"] in fold.standing.added:
-        fold.standing.added.remove(event.body["object"])
+    for names in (fold.standing.added, fold.standing.unplanned):
+        if event.body["object"] in names:
+            names.remove(event.body["object"])
     fold._bar_again()
 
 
 def _advised(fold: Fold, event: Event) -> None:
     fold.standing.advice = event.body
-    fold.standing.saturated = event.body.get("saturated", "")
+    fold.standing.saturated = "" if fold.standing.overruled else event.body.get("saturated", "")
 
 
 def _stopped(fold: Fold, event: Event) -> None:
@@ -229,6 +248,7 @@ def _stopped(fold: Fold, event: Event) -> None:
 
 
 def _continued(fold: Fold, event: Event) -> None:
+    fold.standing.overruled |= bool(fold.standing.saturated)
     fold.standing.stopped, fold.standing.saturated, fold.standing.answers = "", "", ""
 
 

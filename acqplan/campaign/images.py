@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from acqplan.errors import ImageError
-from acqplan.files import digest_bytes, folder, replacing, sync_folder
+from acqplan.files import digest_content, folder, replacing, sync_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     Picture = bytes | Path | np.ndarray[Any, Any]
 
 SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "BMP": ".bmp", "TIFF": ".tif", "WEBP": ".webp", "PPM": ".ppm"}
-UNSAFE = re.compile(r"[^A-Za-z0-9._+-]")
+PNG_END = b"IEND\xaeB`\x82"
+"""Pillow takes a file that lacks it, and the checksum before it, if no pixel is missing."""
+
+UNSAFE = re.compile(r"^\.|[^A-Za-z0-9._+-]")
 LONGEST_NAME = 120
 DIGITS = 16
 """Of the digest, in the name of a file."""
@@ -60,19 +63,25 @@ class Images:
             ImageError: If it is no whole image.
             OutputError: If it cannot be written.
         """
-        content, suffix = encoded(picture, shot)
-        digest = digest_bytes(content)
-        name = f"{digest[:2]}/{_safe(shot)}__{digest[:DIGITS]}{suffix}"
+        return self.keep(shot, *encoded(picture, shot))
+
+    def keep(self, shot: str, content: bytes, suffix: str) -> Written:
+        """The same for what `encoded` has proven to be whole.
+
+        Raises:
+            OutputError: If it cannot be written.
+        """
+        digest = digest_content(content)
+        name = named(shot, digest, suffix)
         path = self.root / name
-        if path.is_file() and self.is_whole(name, digest):
-            return Written(digest=digest, name=name, fresh=False)
-        made = not path.parent.is_dir()
-        with replacing(folder(path.parent) / path.name, "wb") as handle:
-            handle.write(content)
-        sync_folder(path.parent)
+        fresh, made = not self.is_whole(name, digest), not path.parent.is_dir()
+        if fresh:
+            with replacing(folder(path.parent) / path.name, "wb") as handle:
+                handle.write(content)
+        sync_folder(path.parent)  # even of one that was there: who wrote it may have been killed before
         if made:
             sync_folder(self.root)
-        return Written(digest=digest, name=name, fresh=True)
+        return Written(digest=digest, name=name, fresh=fresh)
 
     def read(self, name: str) -> bytes:
         """Bytes of an image.
@@ -88,9 +97,20 @@ class Images:
     def is_whole(self, name: str, digest: str) -> bool:
         """Whether an image is there as it was written."""
         try:
-            return digest_bytes((self.root / name).read_bytes()) == digest
+            return digest_content((self.root / name).read_bytes()) == digest
         except OSError:
             return False
+
+    def has(self, name: str) -> bool:
+        """Whether there is a file of this name."""
+        return (self.root / name).is_file()
+
+    def changed_at(self, name: str) -> float:
+        """When an image was written, seconds since 1970; 0 if it is gone."""
+        try:
+            return (self.root / name).stat().st_mtime
+        except OSError:
+            return 0.0
 
     def names(self) -> list[str]:
         """Names of all images, and of nothing half-written."""
@@ -123,17 +143,20 @@ def encoded(picture: Picture, shot: str) -> tuple[bytes, str]:
 
 
 def _checked(content: bytes, source: str) -> tuple[bytes, str]:
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     try:
         with Image.open(io.BytesIO(content)) as image:
             kind = image.format or ""
-            image.load()
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            if kind in SUFFIXES:  # others are not decoded: some would start a program
+                image.load()
+    except Exception as error:  # decoders raise whatever they stumble over in bytes from elsewhere
         said = str(error).split("<")[0].strip() or "unknown"
         raise ImageError(
             f"{source}: {len(content):,} bytes that are no whole image ({said})", "send it again"
         ) from error
+    if kind == "PNG" and PNG_END not in content:
+        raise ImageError(f"{source}: {len(content):,} bytes of a PNG without its end", "send it again")
     if kind not in SUFFIXES:
         raise ImageError(f"{source}: an image of kind {kind or 'unknown'}", f"give {', '.join(SUFFIXES)}")
     return content, SUFFIXES[kind]
@@ -153,5 +176,11 @@ def _drawn(picture: Any, shot: str) -> bytes:
     return file.getvalue()
 
 
-def _safe(shot: str) -> str:
+def named(shot: str, digest: str, suffix: str) -> str:
+    """Path in the folder of images: by its digest, so that no folder holds too many and no image overwrites another."""
+    return f"{digest[:2]}/{safe(shot)}__{digest[:DIGITS]}{suffix}"
+
+
+def safe(shot: str) -> str:
+    """An identifier as a part of a file's name; two may come out alike."""
     return UNSAFE.sub("-", shot)[:LONGEST_NAME]

@@ -45,9 +45,12 @@ def forbid(store: Store, where: str) -> Event:
 
     Raises:
         SpaceError: If the region cannot be read.
+        UsageError: If it is forbidden already.
     """
     with store.writing() as ledger:
         region = Region.parse(where, replace(store.terms, objects={**store.terms.objects, **ledger.standing.objects}))
+        if region.text in ledger.standing.regions.values():
+            raise UsageError(f"region '{region.text}' is forbidden already", "allow it to undo that")
         return ledger.append("forbidden", where=region.text)
 
 
@@ -126,7 +129,7 @@ def _undone(store: Store, ledger: Ledger, event: Event) -> Event:
     standing, body = ledger.standing, event.body
     if event.kind == "forbidden" and str(event.number) in standing.regions:
         return ledger.append("allowed", undoes=event.number, where=body["where"])
-    if event.kind == "allowed" and str(body["undoes"]) not in standing.regions:
+    if event.kind == "allowed" and body["where"] not in standing.regions.values():
         return ledger.append("forbidden", where=body["where"], undoes=event.number)
     if event.kind == "paused" and standing.paused_at is not None:
         return ledger.append("resumed", undoes=event.number)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,7 @@ import numpy as np
 from acqplan.campaign.plan import Plan, shot_identifiers
 from acqplan.campaign.record import CAPTURED, LEASED, REJECTED, Record, Standing
 from acqplan.campaign.region import Region
+from acqplan.campaign.rounds import next_stop
 from acqplan.campaign.route import Times, routed
 from acqplan.campaign.terms import Terms
 from acqplan.errors import BudgetError, UsageError
@@ -17,7 +20,7 @@ from acqplan.space import Objects, Shots, Space
 from acqplan.space.distance import nearest_views
 from acqplan.space.distinct import is_among
 from acqplan.strategy import find_strategy
-from acqplan.strategy.base import Choice, History, Strategy, check_choice
+from acqplan.strategy.base import Choice, History, Strategy, check_choice, learns
 from acqplan.strategy.deployed import deployed
 from acqplan.strategy.strata import view_rows
 
@@ -34,7 +37,9 @@ class Question:
         candidates: What may be taken: not captured, leased, rejected, nor forbidden.
         captured: Shots of the images at hand, where the rig went; in the order of `records`.
         records: Their records.
+        objects: Names of the objects that may be shot.
         n: Images to plan.
+        first: Of these, those that are taken before a rule that learns looks again.
         round: Number of the round to come.
     """
 
@@ -42,7 +47,9 @@ class Question:
     candidates: Shots
     captured: Shots
     records: tuple[Record, ...]
+    objects: tuple[str, ...]
     n: int
+    first: int
     round: int
 
 
@@ -55,19 +62,28 @@ def rule_of(terms: Terms) -> Strategy:
 def question_of(ledger: Ledger) -> Question:
     """What is to be planned, as the campaign stands."""
     terms, standing = ledger.terms, ledger.standing
-    space, objects = terms.space(), objects_of(terms, standing)
     known = list(ledger.every(CAPTURED, LEASED, REJECTED))
+    space, objects = terms.space(), objects_of(terms, standing, known)
     captured = tuple(record for record in known if record.state == CAPTURED)
-    shots = shots_of(space, objects, [(record.object, record.reached) for record in captured])
     gone = shots_of(space, objects, [(record.object, record.view) for record in known])
     return Question(
         as_of=standing.last,
         candidates=_candidates(terms, standing, space, objects, gone),
-        captured=shots,
+        captured=shots_of(space, objects, [(record.object, record.reached) for record in captured]),
         records=captured,
+        objects=tuple(standing.objects),
         n=standing.room,
+        first=_first(standing),
         round=standing.rounds,
     )
+
+
+def captured_of(ledger: Ledger) -> tuple[Shots, tuple[Record, ...]]:
+    """Shots of the images at hand, where the rig went, and their records."""
+    records = tuple(ledger.every(CAPTURED))
+    objects = objects_of(ledger.terms, ledger.standing, records)
+    pairs = [(record.object, record.reached) for record in records]
+    return shots_of(ledger.terms.space(), objects, pairs), records
 
 
 def first_question(terms: Terms, budget: int) -> Question:
@@ -80,27 +96,53 @@ def first_question(terms: Terms, budget: int) -> Question:
         raise BudgetError(
             f"a budget of {budget:,} images, where {len(candidates):,} can be had", f"give 1 to {len(candidates):,}"
         )
-    return Question(as_of=0, candidates=candidates, captured=nothing, records=(), n=budget, round=0)
+    return Question(
+        as_of=0,
+        candidates=candidates,
+        captured=nothing,
+        records=(),
+        objects=tuple(standing.objects),
+        n=budget,
+        first=_first(standing),
+        round=0,
+    )
 
 
 def planned(question: Question, terms: Terms, rule: Strategy, history: History) -> dict[str, Any]:
     """The body of the event of a new plan, routed where moves take time.
 
-    A factorial rule that takes fewer shots than asked for leaves the rest to spares.
+    A rule that learns is asked for the shots before its next look by themselves, and then for the rest, in case that
+    nobody plans again. A factorial rule that takes fewer shots than asked for leaves the rest to spares.
+
+    Args:
+        question: What is to be planned.
+        terms: What the campaign was created with.
+        rule: Who plans.
+        history: What it knows, over the objects of the question.
+
+    Raises:
+        StrategyError: If the rule breaks its contract. What it raises is not caught.
+        UsageError: If two shots would have one name.
     """
-    n = min(question.n, len(question.candidates))
-    rows: list[list[Any]] = []
-    if n > 0:
-        choice = rule.propose(question.candidates, history, n, terms.seed)
-        check_choice(choice, question.candidates, n, strategy=rule)
-        rows = _rows(_routed(question, choice, terms, rule))
-    body = {"replaces": True, "round": question.round, "position": 0, "strategy": rule.name, "as_of": question.as_of}
-    return {**body, "shots": rows}
+    rows = [row for part in _parts(question, terms, rule, history) for row in _rows(part)]
+    _check_names([row[0] for row in rows])
+    return {
+        "replaces": True,
+        "round": question.round,
+        "position": 0,
+        "strategy": rule.name,
+        "learns": learns(rule),
+        "as_of": question.as_of,
+        "captured": len(question.records),
+        "objects": question.objects,
+        "short": max(question.n - len(rows), 0),
+        "shots": rows,
+    }
 
 
-def objects_of(terms: Terms, standing: Standing) -> Objects:
-    """All objects that ever belonged to the campaign; those taken away are no candidates any more."""
-    every = {**terms.objects, **standing.objects}
+def objects_of(terms: Terms, standing: Standing, known: Iterable[Record] = ()) -> Objects:
+    """All objects that are in the campaign or have been shot; those taken away are no candidates any more."""
+    every = {**{record.object: record.label for record in known}, **terms.objects, **standing.objects}
     return Objects(names=tuple(every), labels=tuple(every.values()))
 
 
@@ -125,13 +167,8 @@ def _candidates(terms: Terms, standing: Standing, space: Space, objects: Objects
     if terms.view_weights is not None:
         free &= np.array(terms.view_weights)[view_rows(every)] > 0
     for text in standing.regions.values():
-        free &= ~_inside(Region.parse(text, replace_objects(terms, objects)), every)
+        free &= ~_inside(Region.parse(text, terms, known_only=False), every)
     return every.take(np.flatnonzero(free))
-
-
-def replace_objects(terms: Terms, objects: Objects) -> Terms:
-    """The same terms with other objects."""
-    return replace(terms, objects=dict(zip(objects.names, objects.labels, strict=True)))
 
 
 def _inside(region: Region, shots: Shots) -> np.ndarray:
@@ -146,27 +183,50 @@ def _inside(region: Region, shots: Shots) -> np.ndarray:
     return np.broadcast_to(np.asarray(held, dtype=np.bool_), (len(shots),))
 
 
-def _routed(question: Question, choice: Choice, terms: Terms, rule: Strategy) -> Plan:
+def _first(standing: Standing) -> int:
+    """Images until a rule that learns looks again; all if it does not."""
+    known = standing.captured + standing.counts[LEASED]
+    stop = next_stop(standing.budget, len(standing.objects), known)
+    return standing.room if stop is None else stop - known
+
+
+def _parts(question: Question, terms: Terms, rule: Strategy, history: History) -> Iterator[Plan]:
+    n = min(question.n, len(question.candidates))
+    first = min(question.first, n) if learns(rule) else n
+    left, seen = question.candidates, history
+    for count in (first, n - first):
+        if count > 0:
+            choice = rule.propose(left, seen, count, terms.seed)
+            check_choice(choice, left, count, strategy=rule)
+            taken = left.take(choice.rows)
+            yield _routed(taken, choice, terms, rule)
+            seen = History(shots=seen.shots.join(taken))
+            left = left.take(np.setdiff1d(np.arange(len(left)), choice.rows))
+
+
+def _routed(shots: Shots, choice: Choice, terms: Terms, rule: Strategy) -> Plan:
     plan = Plan(
-        shots=question.candidates.take(choice.rows),
-        rounds=np.full(len(choice.rows), question.round),
+        shots=shots,
+        rounds=np.zeros(len(shots), dtype=np.int64),
         gain=choice.gain,
         reason=choice.reason,
         strategy=rule.name,
         seed=terms.seed,
-        budget=len(choice.rows),
+        budget=len(shots),
     )
     return routed(plan, Times(per_shot=terms.seconds_per_shot, per_object=terms.seconds_per_object))
 
 
 def _rows(plan: Plan) -> list[list[Any]]:
-    identifiers = shot_identifiers(plan.shots)
-    if len(set(identifiers)) != len(identifiers):
-        twice = next(one for one in identifiers if identifiers.count(one) > 1)
-        raise UsageError(f"two shots are called '{twice}'", "rename objects that end in '_' and a number")
     return [
         [shot, name, list(view.values()), float(gain), reason]
         for shot, name, view, gain, reason in zip(
-            identifiers, plan.shots.names, plan.shots.views(), plan.gain, plan.reason, strict=True
+            shot_identifiers(plan.shots), plan.shots.names, plan.shots.views(), plan.gain, plan.reason, strict=True
         )
     ]
+
+
+def _check_names(identifiers: list[str]) -> None:
+    twice = [name for name, count in Counter(identifiers).items() if count > 1]
+    if twice:
+        raise UsageError(f"two shots are called '{twice[0]}'", "rename objects that end in '_' and a number")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
@@ -54,6 +54,7 @@ class Record:
         image: Where it lies in the folder of images.
         reached: Settings that the rig reached.
         captured_at: When it was told.
+        lost: SHA-256 of an image that was told and is damaged; told again, it counts no second time.
     """
 
     shot: str
@@ -74,6 +75,7 @@ class Record:
     image: str = ""
     reached: tuple[ViewValue, ...] = ()
     captured_at: float = 0.0
+    lost: str = ""
 
     @property
     def is_queued(self) -> bool:
@@ -99,6 +101,7 @@ class Standing:
         time_budget: Seconds that may pass from the first lease on, pauses not counted; ``None`` for no end.
         objects: Label of each object by name, those taken away not included.
         added: Names of objects that operators added.
+        unplanned: Those of them that no plan has known.
         counts: Shots in each state.
         queued: Shots that may be handed out.
         exposures: Images that count: captured, kept aside, lost, and failed where the rig had exposed.
@@ -107,13 +110,16 @@ class Standing:
         answers: The last answers, ``1`` a capture and ``0`` a failure, the latest last.
         regions: Forbidden regions by number of the event.
         rounds: Plans made.
-        planned_at: Captures at the last plan.
+        planned_at: Captures that the last plan knew.
+        learns: Whether the rule looks at what was captured, and so plans in rounds.
+        short: Images that the last plan could not find a shot for.
         paused_at: Since when it is paused; ``None`` if it is not.
         paused_seconds: Length of earlier pauses.
         stopped: Why it was stopped; empty if it was not.
         began: Time of the first lease.
         advice: The last advice.
         saturated: Why the last advice says that more images gain nothing; empty otherwise.
+        overruled: Whether an operator went on after such advice; none stops the campaign from then on.
         last: Number of the last event.
         last_at: Its time.
         offset: What is added to the clock of the machine, which was set back by so much.
@@ -123,6 +129,7 @@ class Standing:
     time_budget: float | None = None
     objects: dict[str, str] = field(default_factory=dict)
     added: list[str] = field(default_factory=list)
+    unplanned: list[str] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STATES, 0))
     queued: int = 0
     exposures: int = 0
@@ -132,12 +139,15 @@ class Standing:
     regions: dict[str, str] = field(default_factory=dict)
     rounds: int = 0
     planned_at: int = 0
+    learns: bool = False
+    short: int = 0
     paused_at: float | None = None
     paused_seconds: float = 0.0
     stopped: str = ""
     began: float | None = None
     advice: dict[str, Any] = field(default_factory=dict)
     saturated: str = ""
+    overruled: bool = False
     last: int = 0
     last_at: float = 0.0
     offset: float = 0.0
@@ -146,6 +156,11 @@ class Standing:
     def room(self) -> int:
         """Images that may still be leased."""
         return max(self.budget - self.exposures - self.counts[LEASED], 0)
+
+    @property
+    def shortage(self) -> int:
+        """Images that may still be leased, but for which no shot waits."""
+        return max(self.room - self.queued, 0)
 
     @property
     def captured(self) -> int:
@@ -175,6 +190,9 @@ class Records(Protocol):
     def put(self, record: Record) -> None:
         """Keep a record in place of the one before."""
 
+    def fetch(self, shots: Sequence[str]) -> None:
+        """Have the records of many shots at hand, where each question takes time."""
+
     def every(self, *states: str) -> Iterable[Record]:
         """All records in these states, or all there are."""
 
@@ -192,6 +210,9 @@ class Memory:
     def put(self, record: Record) -> None:
         """Keep a record in place of the one before."""
         self.kept[record.shot] = record
+
+    def fetch(self, shots: Sequence[str]) -> None:
+        """All are at hand."""
 
     def every(self, *states: str) -> Iterator[Record]:
         """All records in these states, or all there are."""

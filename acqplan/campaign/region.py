@@ -42,20 +42,21 @@ class Region:
     clauses: tuple[tuple[str, str, Any], ...]
 
     @classmethod
-    def parse(cls, text: str, terms: Terms) -> Region:
+    def parse(cls, text: str, terms: Terms, *, known_only: bool = True) -> Region:
         """Read a region.
 
         Args:
             text: Clauses joined by ``and``: ``axis>value``, ``axis in low..high`` (on a circle upwards from low to
                 high, past its end if need be), ``object=name``, ``label=name``.
             terms: Says which axes, levels and objects there are.
+            known_only: Whether objects and labels must be there; those of a region forbidden long ago may be gone.
 
         Raises:
             SpaceError: If it cannot be read, or names what is not there.
         """
         clauses: list[tuple[str, str, Any]] = []
         for clause in AND.split(text.strip()):
-            clauses.append(_clause(clause, text, terms))
+            clauses.append(_clause(clause, text, terms, known_only))
         return cls(text=text.strip(), clauses=tuple(clauses))
 
     def holds(self, name: Any, label: Any, view: Mapping[str, Any]) -> Any:
@@ -67,21 +68,47 @@ class Region:
         return found
 
 
-def _clause(clause: str, text: str, terms: Terms) -> tuple[str, str, Any]:
+def _clause(clause: str, text: str, terms: Terms, known_only: bool) -> tuple[str, str, Any]:
     between, plain = BETWEEN.fullmatch(clause), CLAUSE.fullmatch(clause)
     if between:
         axis = _axis(between[1], text, terms)
         if axis is None or axis.kind == "category":
             raise SpaceError(f"region '{text}': '{between[1]}' has no order", "a range needs an axis of numbers")
-        wraps = axis.period if axis.kind == "circle" else None
-        return axis.name, "in", (axis.read(between[2]), axis.read(between[3]), wraps)
+        return axis.name, "in", _range(axis, between[2], between[3], text)
     if not plain:
         raise SpaceError(f"region '{text}' cannot be read at '{clause.strip()}'", EXAMPLE)
     name, relation, value = plain.groups()
     axis = _axis(name, text, terms)
     if (axis is None or axis.kind == "category") and relation not in ("=", "==", "!="):
         raise SpaceError(f"region '{text}': '{name}' has no order", "use = or !=")
-    return name, relation, _word(name, value, terms) if axis is None else axis.read(value)
+    if axis is not None:
+        return name, relation, axis.read(value) if relation in ("=", "==", "!=") else _bound(axis, value, text)
+    return name, relation, _word(name, value, terms) if known_only else value
+
+
+def _range(axis: AxisTerms, low: str, high: str, text: str) -> tuple[float, float, float | None]:
+    """Both ends, and where a circle closes; 0 and 360 are two ends, not one."""
+    first, last = _number(axis, low), _number(axis, high)
+    if axis.kind == "circle":
+        return first, last, axis.period
+    if first > last:
+        raise SpaceError(f"region '{text}': {low} is above {high}", f"write '{axis.name} in {high}..{low}'")
+    return first, last, None
+
+
+def _bound(axis: AxisTerms, value: str, text: str) -> float:
+    """What a setting is above or below; on a circle between 0 and where it closes."""
+    number = _number(axis, value)
+    if axis.kind == "circle" and not 0.0 <= number <= axis.period:
+        raise SpaceError(
+            f"region '{text}': {axis.name} runs from 0 to {axis.period:g}", f"write an arc: '{axis.name} in 350..10'"
+        )
+    return number
+
+
+def _number(axis: AxisTerms, value: str) -> float:
+    axis.read(value)
+    return float(value)
 
 
 def _axis(name: str, text: str, terms: Terms) -> AxisTerms | None:
@@ -105,4 +132,6 @@ def _holds(found: Any, relation: str, value: Any) -> Any:
     low, high, period = value
     if period is None:
         return (found >= low) & (found <= high)
+    if high - low >= period:
+        return found == found  # a whole turn
     return (found - low) % period <= (high - low) % period

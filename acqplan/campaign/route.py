@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float, Int
 
+from acqplan.campaign.durations import duration as duration
 from acqplan.campaign.plan import Plan
 from acqplan.campaign.tour import Actuator, Stops, short_tour
 from acqplan.errors import UsageError
@@ -121,17 +122,6 @@ def routed(plan: Plan, times: Times | None = None) -> Plan:
         route_seconds=route_seconds(shots, times),
         naive_seconds=route_seconds(plan.shots, times),
     )
-
-
-def duration(seconds: float) -> str:
-    """``45 s``, ``12 min 30 s``, ``2 h 05 min``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s" if seconds >= 1 or seconds == 0 else f"{seconds:.2g} s"
-    if whole < 3600:
-        return f"{whole // 60} min" + (f" {whole % 60:02d} s" if whole % 60 else "")
-    minutes = round(seconds / 60)
-    return f"{minutes // 60} h" + (f" {minutes % 60:02d} min" if minutes % 60 else "")
 
 
 def route_words(plan: Plan) -> str:

@@ -33,6 +33,8 @@ def draw_spares(ledger: Ledger, n: int) -> list[list[Any]]:
     for name, _, state, count in ledger.tally():
         if name in wanted and state not in (REJECTED, WITHDRAWN):
             wanted[name] += count
+    if not wanted:
+        return []
     for name, view in _drawn(ledger.terms, wanted, n, draw):
         _add(found, ledger, name, view, wanted)
         if len(found) == n:

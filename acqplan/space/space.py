@@ -125,13 +125,14 @@ class Space:
 
 def _nearest_level(axis: Axis, values: Float[np.ndarray, " views"]) -> Int[np.ndarray, " views"]:
     codes = axis.codes()
-    nearest_level = np.zeros(len(values), dtype=np.int64)
-    best = axis.difference(values, codes[0])
+    distinct, place = np.unique(values, return_inverse=True)  # a million views of a grid have few settings
+    nearest_level = np.zeros(len(distinct), dtype=np.int64)
+    best = axis.difference(distinct, codes[0])
     for level in range(1, len(codes)):
-        apart = axis.difference(values, codes[level])
+        apart = axis.difference(distinct, codes[level])
         nearer = apart < best
         nearest_level[nearer], best = level, np.minimum(best, apart)
-    return nearest_level
+    return nearest_level[place]
 
 
 def _readable(axis: Axis, value: float) -> ViewValue:

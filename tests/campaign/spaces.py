@@ -1,0 +1,55 @@
+"""Terms of campaigns, drawn by hypothesis and fixed."""
+
+from hypothesis import strategies as st
+
+from acqplan.campaign.terms import AxisTerms, Terms
+
+AZIMUTH = AxisTerms(
+    kind="circle", name="azimuth", values=(0.0, 60.0, 120.0, 180.0, 240.0, 300.0), unit="deg", seconds=0.05
+)
+ELEVATION = AxisTerms(kind="interval", name="elevation", values=(30.0, 50.0, 70.0), unit="deg", seconds=0.1)
+LIGHTING = AxisTerms(kind="category", name="lighting", values=("L0", "L1"), seconds=0.2)
+TERMS = Terms(
+    rig="live",
+    axes=(AZIMUTH, ELEVATION, LIGHTING),
+    objects={"car-00": "car", "car-01": "car", "truck-00": "truck"},
+    seconds_per_shot=0.4,
+    seconds_per_object=3.0,
+)
+
+finite = st.floats(-1e4, 1e4)
+words = st.text(min_size=1, max_size=6)
+seconds = st.floats(0.0, 10.0)
+
+
+@st.composite
+def axes(draw: st.DrawFn, name: str) -> AxisTerms:
+    kind = draw(st.sampled_from(["circle", "interval", "category"]))
+    if kind == "category":
+        levels = tuple(draw(st.lists(words, min_size=1, max_size=4, unique=True)))
+        return AxisTerms(kind=kind, name=name, values=levels, seconds=draw(seconds))
+    period = draw(st.sampled_from([360.0, 180.0, 24.0])) if kind == "circle" else 360.0
+    inside = st.floats(0.0, period, exclude_max=True) if kind == "circle" else finite
+    numbers = draw(st.lists(inside, min_size=1, max_size=5, unique_by=lambda value: round(value, 3)))
+    return AxisTerms(kind=kind, name=name, values=tuple(numbers), unit="deg", period=period, seconds=draw(seconds))
+
+
+@st.composite
+def all_terms(draw: st.DrawFn) -> Terms:
+    names = draw(st.lists(words.filter(str.strip), min_size=1, max_size=4, unique=True))
+    chosen = tuple(draw(axes(name)) for name in names)
+    views = st.tuples(*(st.sampled_from(axis.values) for axis in chosen))
+    table = draw(st.none() | st.lists(views, min_size=1, max_size=6, unique=True).map(tuple))
+    weights = st.none() | st.lists(st.floats(0.0, 1.0), min_size=1, max_size=6).map(tuple)
+    return Terms(
+        rig=draw(words),
+        axes=chosen,
+        objects=draw(st.dictionaries(words, words, min_size=1, max_size=4)),
+        table=table,
+        view_weights=draw(weights),
+        seed=draw(st.integers(0, 2**40)),
+        backbone=draw(st.none() | words),
+        lease_seconds=draw(st.floats(0.001, 1e6)),
+        most_tries=draw(st.integers(1, 9)),
+        stop_when_saturated=draw(st.booleans()),
+    )

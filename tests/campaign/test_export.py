@@ -1,0 +1,273 @@
+"""An export is whole or absent, others can read it, and it makes the same campaign again."""
+
+import csv
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from torchvision.datasets import ImageFolder
+
+from acqplan import Campaign, Objects, open_rig
+from acqplan.campaign import operators
+from acqplan.campaign.export import export_campaign, import_campaign, snapshot_of
+from acqplan.campaign.export_images import class_folders
+from acqplan.errors import AcqplanError, ImageError, OutputError, StoreError, UsageError
+from tests.campaign.postgres import NoServerError, running_server
+from tests.campaign.rigs import live_rig
+from tests.campaign.test_campaign import Clock, made, picture
+from tests.cli.conftest import contents
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def lived(folder: Path, clock: Clock) -> Campaign:
+    """A campaign to which everything has happened: captures, failures, surplus, replaced images, operators' deeds."""
+    campaign = made(folder, clock, budget=30, failure_limit=1.0)
+    for number, shot in enumerate(campaign.ask(12)):
+        clock.now += 5
+        if number % 4 == 3:
+            campaign.fail(shot, reason='no\u2028light, "really"', retry=number != 3)
+        else:
+            campaign.tell(shot, picture(number), reached={"azimuth": float(shot.view["azimuth"]) + 0.25})
+    (late,) = campaign.ask(1)
+    clock.now += campaign.terms.lease_seconds + 1
+    quick = Campaign.open(folder / "rig.db", caller="quick", clock=clock)
+    (again,) = quick.ask(1)
+    quick.tell(again, picture(90))
+    campaign.tell(late, picture(91))
+    campaign.tell(late, picture(92), replace=True)
+    operators.forbid(campaign.store, "elevation>65")
+    operators.add_object(campaign.store, "bus/00", "bus")
+    quick.ask(3)
+    return campaign
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_an_import_has_the_same_state_events_and_images(tmp_path: Path, clock: Clock) -> None:
+    campaign = lived(tmp_path, clock)
+    export_campaign(campaign, tmp_path / "export")
+    shutil.rmtree(tmp_path / "rig.db.images.gone", ignore_errors=True)
+    again = import_campaign(tmp_path / "export", tmp_path / "again.db")
+    before, after = snapshot_of(campaign), snapshot_of(again)
+    assert (after.terms, after.standing, after.records) == (before.terms, before.standing, before.records)
+    assert after.events[1:] == before.events[1:]
+    assert contents(again.images.root) == contents(campaign.images.root)
+    assert again.images.root == tmp_path / "again.db.images"
+    leased = [record for record in after.records if record.state == "leased"]
+    assert again.tell(leased[0].shot, picture(50)) == "captured"
+
+
+def test_images_of_an_import_can_lie_elsewhere(tmp_path: Path, clock: Clock) -> None:
+    export_campaign(lived(tmp_path, clock), tmp_path / "export")
+    import_campaign(tmp_path / "export", tmp_path / "again.db", tmp_path / "pictures").close()
+    again = Campaign.open(tmp_path / "again.db")
+    assert again.images.root == tmp_path / "pictures"
+    assert again.images.names()
+
+
+def test_the_plan_has_every_shot_and_its_state(tmp_path: Path, clock: Clock) -> None:
+    campaign = lived(tmp_path, clock)
+    export_campaign(campaign, tmp_path / "export")
+    rows = rows_of(tmp_path / "export" / "plan.csv")
+    axes = ["azimuth", "elevation", "lighting"]
+    assert list(rows[0]) == ["shot", "order", "object", "label", *axes, "round", "gain", "reason", "state"]
+    assert [row["order"] for row in rows] == [str(number) for number in range(len(rows))]
+    status, states = campaign.status(), [row["state"] for row in rows]
+    assert states[: status["captured"]] == ["captured"] * status["captured"]
+    assert states[status["captured"] :].count("captured") == 0
+    assert states.count("leased") == 3
+    with campaign.store.reading() as ledger:
+        waiting = [record.shot for record in ledger.queue(100)]
+    proposed = [row["shot"] for row in rows if row["state"] == "proposed"]
+    assert [shot for shot in proposed if shot in waiting] == waiting
+
+
+def test_a_folder_rig_reads_the_manifest_back(tmp_path: Path, clock: Clock) -> None:
+    campaign = lived(tmp_path, clock)
+    export_campaign(campaign, tmp_path / "export")
+    setup = open_rig(tmp_path / "export" / "rig.toml")
+    shots = setup.rig.shots()
+    captured = snapshot_of(campaign).captured
+    assert {(name, *view.values()) for name, view in zip(shots.names, shots.views(), strict=True)} == {
+        (record.object, *record.reached) for record in captured
+    }
+    assert [axis.kind for axis in setup.rig.space.axes] == ["circle", "interval", "category"]
+    assert setup.seconds_per_shot == 0.4
+    images = dict(setup.rig.capture(shots))
+    for row, record in enumerate(captured):
+        with Image.open(campaign.images.root / record.image) as told:
+            assert np.array_equal(images[row], np.asarray(told))
+
+
+def test_levels_are_kept_where_the_rig_reaches_them(tmp_path: Path, clock: Clock) -> None:
+    campaign = made(tmp_path, clock)
+    for number, shot in enumerate(campaign.ask(20)):
+        campaign.tell(shot, picture(number))
+    export_campaign(campaign, tmp_path / "export")
+    axes = open_rig(tmp_path / "export" / "rig.toml").rig.space.axes
+    assert [axis.values for axis in axes] == [axis.values for axis in live_rig(tmp_path).rig.space.axes]
+
+
+def test_torchvision_reads_the_classes(tmp_path: Path, clock: Clock) -> None:
+    campaign = lived(tmp_path, clock)
+    export_campaign(campaign, tmp_path / "export")
+    found = ImageFolder(str(tmp_path / "export" / "images"))
+    assert found.classes == ["car", "truck"]
+    assert len(found) == campaign.status()["captured"]
+    by_class = campaign.status()["by_class"]
+    assert {name: found.targets.count(row) for name, row in found.class_to_idx.items()} == {
+        name: by_class[name]["captured"] for name in found.classes
+    }
+
+
+def test_an_object_reached_twice_at_one_pose_stands_in_the_manifest_once(tmp_path: Path, clock: Clock) -> None:
+    campaign = made(tmp_path, clock)
+    for number, shot in enumerate(campaign.ask(20)):
+        campaign.tell(shot, picture(number), reached={"azimuth": 0, "elevation": 30, "lighting": "L0"})
+    files = export_campaign(campaign, tmp_path / "export")
+    assert len(open_rig(tmp_path / "export" / "rig.toml").rig.shots()) == 4
+    assert "repeats.csv" in [path.name for path in files]
+    assert len(rows_of(tmp_path / "export" / "repeats.csv")) == 16
+
+
+def test_nothing_captured_means_no_manifest_but_an_import(tmp_path: Path, clock: Clock) -> None:
+    campaign = made(tmp_path, clock)
+    files = export_campaign(campaign, tmp_path / "export")
+    assert [path.name for path in files] == ["plan.csv", "terms.json", "events.jsonl"]
+    assert {path.name for path in (tmp_path / "export").iterdir()} == {path.name for path in files}
+    again = import_campaign(tmp_path / "export", tmp_path / "again.db")
+    assert snapshot_of(again).records == snapshot_of(campaign).records
+
+
+NAMES = ("a/b", "../../up", "Car", "car", "é", "con", "a.", "x" * 200)
+
+
+def test_any_name_of_class_and_object_has_its_own_folder(tmp_path: Path, clock: Clock) -> None:
+    setup = live_rig(tmp_path)
+    objects = Objects(names=tuple(f"{name}\n0" for name in NAMES), labels=NAMES)
+    rig = replace(setup.rig, objects=objects)  # type: ignore[type-var]
+    campaign = Campaign.create(replace(setup, rig=rig), budget=2 * len(NAMES), path=tmp_path / "any.db", clock=clock)
+    while shots := campaign.ask(4):
+        for shot in shots:
+            campaign.tell(shot, picture(len(shot.id)))
+    export_campaign(campaign, tmp_path / "export")
+    assert len(ImageFolder(str(tmp_path / "export" / "images")).classes) == len(NAMES)
+    read = open_rig(tmp_path / "export" / "rig.toml").rig
+    assert set(read.objects.labels) == set(NAMES)
+    assert len(read.shots()) == 2 * len(NAMES)
+    again = import_campaign(tmp_path / "export", tmp_path / "again.db")
+    assert snapshot_of(again).records == snapshot_of(campaign).records
+
+
+def test_folders_differ_on_file_systems_that_ignore_case() -> None:
+    folders = class_folders([*NAMES, "A-B", "a-b", "CON.txt", " a"])
+    assert len({folder.casefold() for folder in folders.values()}) == len(folders)
+    assert folders["é"] == "é"
+    assert class_folders(["cup", "jug"]) == {"cup": "cup", "jug": "jug"}
+
+
+def test_a_folder_that_holds_something_is_refused_and_left_alone(tmp_path: Path, clock: Clock) -> None:
+    campaign = lived(tmp_path, clock)
+    (tmp_path / "export").mkdir()
+    export_campaign(campaign, tmp_path / "export")
+    before = contents(tmp_path)
+    with pytest.raises(OutputError, match="is there already"):
+        export_campaign(campaign, tmp_path / "export")
+    with pytest.raises(UsageError, match="is there already"):
+        import_campaign(tmp_path / "export", tmp_path / "rig.db")
+    assert contents(tmp_path) == before
+
+
+def test_a_damaged_image_leaves_no_export(tmp_path: Path, clock: Clock) -> None:
+    campaign = lived(tmp_path, clock)
+    record = snapshot_of(campaign).captured[3]
+    path = campaign.images.root / record.image
+    path.write_bytes(path.read_bytes()[:-3])
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(ImageError, match="acqplan campaign check"):
+        export_campaign(campaign, tmp_path / "export")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def cut_short(folder: Path) -> None:
+    path = folder / "events.jsonl"
+    path.write_text(path.read_text(encoding="utf-8")[:-20], encoding="utf-8")
+
+
+def without_an_event(folder: Path) -> None:
+    path = folder / "events.jsonl"
+    lines = path.read_text(encoding="utf-8").split("\n")
+    path.write_text("\n".join(lines[:5] + lines[6:]), encoding="utf-8")
+
+
+def of_a_newer_program(folder: Path) -> None:
+    path = folder / "terms.json"
+    path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), "format": 99}), encoding="utf-8")
+
+
+def with_another_image(folder: Path) -> None:
+    next((folder / "images").glob("*/*")).write_bytes(b"another")
+
+
+def with_an_image_outside(folder: Path) -> None:
+    path = folder / "events.jsonl"
+    events = [json.loads(line) for line in path.read_text(encoding="utf-8").removesuffix("\n").split("\n")]
+    next(event for event in events if event["kind"] == "told")["body"]["image"] = "../../escaped.png"
+    path.write_text("\n".join(map(json.dumps, events)), encoding="utf-8")
+
+
+def without_terms(folder: Path) -> None:
+    (folder / "terms.json").unlink()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error", "message"),
+    [
+        (cut_short, StoreError, "line .*: no event"),
+        (without_an_event, StoreError, "line 6: an event that cannot be"),
+        (of_a_newer_program, StoreError, "format 99"),
+        (with_another_image, ImageError, "missing, or not the one that was told"),
+        (with_an_image_outside, StoreError, "cannot be called '../../escaped.png'"),
+        (without_terms, StoreError, "cannot be read"),
+    ],
+)
+def test_a_spoilt_export_leaves_no_campaign(
+    tmp_path: Path, clock: Clock, spoil: Callable[[Path], None], error: type[AcqplanError], message: str
+) -> None:
+    export_campaign(lived(tmp_path, clock), tmp_path / "export")
+    spoil(tmp_path / "export")
+    before = contents(tmp_path)
+    with pytest.raises(error, match=message):
+        import_campaign(tmp_path / "export", tmp_path / "new" / "again.db")
+    assert contents(tmp_path) == before
+
+
+def test_a_campaign_moves_to_postgresql_and_is_the_same(tmp_path: Path, clock: Clock) -> None:
+    campaign = lived(tmp_path, clock)
+    export_campaign(campaign, tmp_path / "export")
+    try:
+        with running_server() as server:
+            moved = import_campaign(tmp_path / "export", server.database("moved"), tmp_path / "pictures")
+            moved.store.close()
+            moved = Campaign.open(moved.store.place, clock=clock)
+            assert moved.status() == campaign.status()
+            export_campaign(moved, tmp_path / "again")
+            moved.store.close()
+    except NoServerError as error:
+        pytest.skip(str(error))
+    before, after = contents(tmp_path / "export"), contents(tmp_path / "again")
+    assert {name: before[name] for name in before if name != "events.jsonl"} == {
+        name: after[name] for name in after if name != "events.jsonl"
+    }

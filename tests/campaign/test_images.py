@@ -1,0 +1,127 @@
+"""Images of a campaign: whole, named by their content, and written once."""
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from acqplan.campaign.images import SUFFIXES, Images, encoded
+from acqplan.errors import ImageError, OutputError
+from acqplan.files import digest_file
+from tests.campaign.test_campaign import picture
+
+SHOT = "car-00_0_30_L0"
+
+
+def file_of(kind: str, number: int = 0) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(picture(number)).save(file, format=kind)
+    return file.getvalue()
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Images:
+    return Images(root=tmp_path / "images")
+
+
+@pytest.mark.parametrize("kind", sorted(SUFFIXES))
+def test_files_are_kept_byte_by_byte(images: Images, kind: str) -> None:
+    content = file_of(kind)
+    written = images.write(SHOT, content)
+    assert images.read(written.name) == content
+    assert written.digest == digest_file(images.root / written.name), "what sha256sum says"
+    assert written.name.endswith(SUFFIXES[kind])
+    assert images.names() == [written.name]
+
+
+def test_writing_again_changes_nothing(images: Images) -> None:
+    first = images.write(SHOT, picture(0))
+    before = os.stat(images.root / first.name)  # noqa: PTH116 - beside the one below
+    again = images.write(SHOT, picture(0))
+    assert (first.fresh, again.fresh) == (True, False)
+    assert (again.name, again.digest) == (first.name, first.digest)
+    assert os.stat(images.root / first.name) == before  # noqa: PTH116
+    assert images.names() == [first.name]
+
+
+def test_a_damaged_image_is_written_again(images: Images) -> None:
+    written = images.write(SHOT, picture(0))
+    (images.root / written.name).write_bytes(b"cut")
+    assert not images.is_whole(written.name, written.digest)
+    assert images.write(SHOT, picture(0)).fresh
+    assert images.is_whole(written.name, written.digest)
+
+
+def test_images_of_one_shot_lie_beside_each_other_and_equal_ones_of_two(images: Images) -> None:
+    names = {images.write(shot, picture(number)).name for shot in (SHOT, "car-01_0_30_L0") for number in (0, 1)}
+    assert sorted(names) == images.names()
+    assert len(names) == 4
+
+
+@pytest.mark.parametrize("shot", ["../../etc/passwd", "a/b\\c", "ü ñ\n", "." * 300, "x" * 400, "-rf", "con:"])
+def test_no_name_of_a_shot_leads_out_of_the_folder(images: Images, shot: str) -> None:
+    written = images.write(shot, picture(0))
+    path = (images.root / written.name).resolve()
+    assert path.parent.parent == images.root.resolve()
+    assert images.read(written.name)
+    assert images.names() == [written.name]
+
+
+def test_an_array_is_written_without_loss(images: Images) -> None:
+    for pixels in (picture(3), picture(3)[:, :, 0]):
+        written = images.write(SHOT, pixels)
+        assert np.array_equal(np.array(Image.open(images.root / written.name)), pixels)
+
+
+def test_a_file_is_taken_by_its_path(images: Images, tmp_path: Path) -> None:
+    (tmp_path / "shot.jpg").write_bytes(file_of("JPEG"))
+    assert images.write(SHOT, tmp_path / "shot.jpg").digest == digest_file(tmp_path / "shot.jpg")
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        (b"", "0 bytes that are no whole image"),
+        (b"hello", "no whole image"),
+        (file_of("PNG")[:-40], "no whole image"),
+        (file_of("PNG")[:-20], "a PNG without its end"),
+        (file_of("PNG")[:-1], "a PNG without its end"),
+        (file_of("JPEG")[:200], "no whole image"),
+        (file_of("GIF"), "an image of kind GIF; give PNG"),
+        (np.zeros((4, 4), dtype=np.float32), "float32 of shape (4, 4); give uint8"),
+        (np.zeros((4, 4, 4), dtype=np.uint8), "uint8 of shape (4, 4, 4)"),
+        (np.zeros((0, 4), dtype=np.uint8), "uint8 of shape (0, 4)"),
+        (np.zeros(4, dtype=np.uint8), "uint8 of shape (4,)"),
+        ([[0]], "list of shape None"),
+        (Path("nowhere.png"), "nowhere.png: cannot be read"),
+    ],
+)
+def test_what_is_no_whole_image_is_refused_and_leaves_nothing(images: Images, bad: object, said: str) -> None:
+    with pytest.raises(ImageError) as refused:
+        images.write(SHOT, bad)  # type: ignore[arg-type]
+    assert said in str(refused.value)
+    assert images.names() == []
+    with pytest.raises(ImageError):
+        encoded(bad, SHOT)  # type: ignore[arg-type]
+
+
+def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "images").write_text("a file, no folder")
+    with pytest.raises(OutputError):
+        Images(root=tmp_path / "images").write(SHOT, picture(0))
+
+
+def test_what_is_half_written_is_no_image(images: Images) -> None:
+    written = images.write(SHOT, picture(0))
+    (images.root / written.name).with_name(".x__y.png.part").write_bytes(b"half")
+    (images.root / "notes").mkdir()
+    (images.root / "notes" / "a__b.png").write_bytes(b"no two letters")
+    assert images.names() == [written.name]
+    images.forget(written.name)
+    images.forget(written.name)
+    assert images.names() == []
+    with pytest.raises(ImageError, match="cannot be read"):
+        images.read(written.name)

@@ -1,0 +1,99 @@
+"""Terms: what a store keeps of a rig is what the rig is."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from acqplan.campaign.route import travel_seconds
+from acqplan.campaign.terms import AxisTerms, Terms
+from acqplan.errors import SpaceError, UsageError
+from acqplan.rig.live import LiveRig
+from acqplan.rig.spec import RigSetup
+from acqplan.space import Objects
+from tests.campaign.spaces import TERMS, all_terms
+
+
+@given(all_terms())
+def test_json_and_back(terms: Terms) -> None:
+    assert Terms.from_json(terms.to_json()) == terms
+
+
+@given(all_terms())
+def test_a_space_of_terms_has_these_terms(terms: Terms) -> None:
+    objects = Objects(names=tuple(terms.objects), labels=tuple(terms.objects.values()))
+    setup = RigSetup(rig=LiveRig(space=terms.space(), objects=objects))
+    again = Terms.of(setup)
+    assert [axis.name for axis in again.axes] == list(terms.names)
+    assert again.space().digest() == terms.space().digest()
+    assert dict(again.objects) == dict(terms.objects)
+
+
+def settings_of(axis: AxisTerms) -> st.SearchStrategy[Any]:
+    return st.sampled_from(axis.values) if axis.kind == "category" else st.floats(-720.0, 720.0)
+
+
+@given(all_terms(), st.data())
+def test_seconds_between_two_shots_are_those_of_a_route(terms: Terms, data: st.DataObject) -> None:
+    views = [tuple(axis.read(data.draw(settings_of(axis))) for axis in terms.axes) for _ in range(2)]
+    space = terms.space()
+    rows = [space.coordinates(dict(zip(terms.names, view, strict=True)))[None, :] for view in views]
+    found = terms.seconds_between(("a", views[0]), ("a", views[1])) - terms.seconds_per_shot
+    assert found == pytest.approx(float(travel_seconds(space, *rows)[0]), abs=1e-6)
+
+
+def test_changing_the_object_takes_its_time_and_the_first_shot_none() -> None:
+    a, b = (0.0, 30.0, "L0"), (300.0, 50.0, "L1")
+    assert TERMS.seconds_between(("car-00", a), ("car-00", a)) == pytest.approx(0.4)
+    assert TERMS.seconds_between(("car-00", a), ("car-01", b)) == pytest.approx(60 * 0.05 + 20 * 0.1 + 0.2 + 3.0 + 0.4)
+    assert TERMS.seconds_between(None, ("car-01", b)) == 0.4
+
+
+def test_what_is_not_said_was_reached_as_commanded() -> None:
+    view = (60.0, 50.0, "L1")
+    assert TERMS.reached(view, {}) == view
+    assert TERMS.reached(view, {"azimuth": "-0.5"}) == (359.5, 50.0, "L1")
+    assert TERMS.reached(view, {"elevation": 51, "lighting": "L0"}) == (60.0, 51.0, "L0")
+
+
+@pytest.mark.parametrize(
+    ("said", "complaint"),
+    [
+        ({"azimut": 3.0}, "no axis is called 'azimut'; did you mean 'azimuth'"),
+        ({"azimuth": "left"}, "'left' is not a number; give deg"),
+        ({"azimuth": math.nan}, "is not a number"),
+        ({"elevation": math.inf}, "is not a number"),
+        ({"elevation": None}, "'None' is not a number"),
+        ({"lighting": "L9"}, "axis 'lighting' has no level 'L9'"),
+        ({"lighting": 0}, "has no level '0'"),
+    ],
+)
+def test_what_cannot_have_been_reached_is_refused(said: dict[str, object], complaint: str) -> None:
+    with pytest.raises(SpaceError) as refused:
+        TERMS.reached((60.0, 50.0, "L1"), said)
+    assert complaint in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"objects": {}}, "without objects"),
+        ({"lease_seconds": 0.0}, "a lease of 0 seconds"),
+        ({"lease_seconds": math.inf}, "a lease of inf seconds"),
+        ({"most_tries": 0}, "0 tries"),
+        ({"failure_limit": 0.0}, "a failure limit of 0"),
+        ({"failure_limit": 1.1}, "a failure limit of 1.1"),
+    ],
+)
+def test_terms_that_cannot_be_are_refused(wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        Terms(**{"rig": "live", "axes": TERMS.axes, "objects": TERMS.objects, **wrong})
+
+
+def test_the_ways_round_a_circle_are_equal() -> None:
+    apart = TERMS.axes[0].apart
+    assert apart(350.0, 10.0) == apart(10.0, 350.0) == pytest.approx(20.0)
+    assert np.isclose(apart(0.0, 180.0), 180.0)
