@@ -147,6 +147,8 @@ class Store:
         with self.database.transaction(write=True) as connection:
             connection.exec_driver_sql("DROP TABLE IF EXISTS records")
             records.create(connection)
+            for index in events.indexes:
+                index.create(connection, checkfirst=True)
             kept = connection.execute(sql.select(events).order_by(events.c.number))
             fold = Fold.replay(self.terms, map(event_of, kept))
             self._write_fold(connection, fold)

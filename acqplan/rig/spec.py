@@ -24,7 +24,7 @@ from acqplan.rig.toml_file import TomlFile
 from acqplan.runtime import available_cores
 from acqplan.space import Objects
 
-RESERVED = ("image", "mesh", "label", "object", "shot", "order", "round", "gain", "reason")
+RESERVED = ("image", "mesh", "label", "object", "shot", "order", "round", "gain", "reason", "state")
 """Columns of a manifest or of plan.csv; an axis of such a name could not be told from them."""
 
 MEANING = {"path": ("folder", "meshes", "norb"), "stereo": ("norb",), "render": ("toys", "meshes")}

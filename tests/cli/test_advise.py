@@ -3,8 +3,10 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from acqplan import Campaign
 from tests.cli.conftest import Acqplan, complaint, manifest, written
 
 BACKBONE = ("--backbone", "histogram", "--device", "cpu")
@@ -63,3 +65,26 @@ def test_a_virtual_rig_needs_images_or_a_budget(acqplan: Acqplan, toys: Path) ->
 def test_a_captured_manifest_that_is_not_there_is_a_bad_file(acqplan: Acqplan, live: Path, tmp_path: Path) -> None:
     done = acqplan("advise", "--rig", live, "--captured", tmp_path / "none.csv", *BACKBONE)
     assert "none.csv" in complaint(done, 3)
+
+
+def test_a_campaign_is_advised_on_and_keeps_the_advice(acqplan: Acqplan, live: Path, tmp_path: Path) -> None:
+    store = tmp_path / "robot.db"
+    assert acqplan("campaign", "create", "--rig", live, "--store", store, "--budget", 16).code == 0
+    assert "no image is captured yet" in complaint(acqplan("advise", "--store", store, *BACKBONE), 2)
+    noise = np.random.default_rng(0)
+    with Campaign.open(store) as campaign:
+        for shot in campaign.ask(16):
+            campaign.tell(shot, noise.integers(0, 256, (24, 24), dtype=np.uint8))
+    done = acqplan("advise", "--store", store, "--accuracy", "0.9", *BACKBONE, "--json")
+    assert done.code == 0, done.err
+    advice = json.loads(done.out)
+    assert (advice["images"], advice["objects"]) == (16, 4)
+    with Campaign.open(store) as campaign:
+        assert campaign.status()["advice"]["sentences"] == advice["sentences"]
+    shown = acqplan("advise", "--store", store, *BACKBONE)
+    assert "16 images of 4 objects, 2 classes" in shown.out
+
+
+def test_a_campaign_stands_for_itself(acqplan: Acqplan, live: Path, tmp_path: Path) -> None:
+    assert "the campaign knows them" in complaint(acqplan("advise", "--rig", live, "--store", "robot.db"), 2)
+    assert "there is no campaign" in complaint(acqplan("advise", "--store", tmp_path / "none.db"), 3)
