@@ -6,6 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
+
+from acqplan import Campaign
+from tests.campaign.rigs import live_rig
 
 PACKAGE = Path(__file__).parent.parent / "acqplan"
 ROOMS = [
@@ -115,6 +119,28 @@ def loaded_by(*arguments: str) -> set[str]:
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     heavy = {"torch", "torchvision", "matplotlib", "scipy", "sklearn", "statsmodels", "botorch", "trimesh", "pandas"}
     assert not loaded_by(*arguments) & heavy
+
+
+TELLING = [
+    ["campaign", "tell", "--help"],
+    ["campaign", "status", "--help"],
+    ["campaign", "status", "--store", "robot.db"],
+    ["campaign", "status", "--store", "robot.db", "--json"],
+    ["campaign", "ask", "--store", "robot.db"],
+    ["campaign", "tell", "--store", "robot.db", "--shot", "SHOT", "--image", "image.png"],
+]
+
+
+@pytest.mark.parametrize("arguments", TELLING, ids=" ".join)
+def test_a_capture_script_waits_for_nothing_heavy(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with Campaign.create(live_rig(tmp_path), budget=3, path="robot.db", caller="arm") as campaign:
+        (shot,) = campaign.ask(1)
+    Image.new("L", (8, 8)).save("image.png")
+    loaded = loaded_by(*[shot.id if word == "SHOT" else word for word in arguments])
+    assert not loaded & {"torch", "numpy", "scipy", "matplotlib", "fastapi", "trimesh"}
 
 
 def test_importing_the_package_loads_no_torch() -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from acqplan import __version__
-from acqplan.cli import advise, benchmark, compare, doctor, recommend
+from acqplan.cli import advise, benchmark, campaign, compare, doctor, recommend, serve
 
 app = typer.Typer(
     name="acqplan",
@@ -21,6 +21,8 @@ app.command("recommend")(recommend.command)
 app.command("advise")(advise.command)
 app.command("benchmark")(benchmark.command)
 app.command("compare")(compare.command)
+app.add_typer(campaign.app)
+app.command("serve")(serve.command)
 app.command("doctor")(doctor.command)
 
 

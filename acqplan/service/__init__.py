@@ -1,0 +1,1 @@
+"""The ask/tell loop over HTTP, and the live page."""
