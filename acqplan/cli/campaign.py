@@ -211,6 +211,19 @@ def export(
             print_note("no image is captured yet: there is no manifest and no folder of images")
 
 
+@app.command()
+def backup(
+    store: Store,
+    out: Annotated[Path, typer.Option(help="A folder that does not exist, or is empty.", metavar="DIR")],
+    as_json: JsonAnyway = True,
+) -> None:
+    """Copy file and images while others go on; a copy made by hand is safe only while nobody does."""
+    with opened(store) as campaign:
+        from acqplan.campaign.backup import back_up
+
+        print_json({"store": str(back_up(campaign, out))})
+
+
 @app.command("import")
 def import_(
     store: Store,

@@ -14,8 +14,14 @@ from acqplan import __version__
 from acqplan.cli.console import exit_codes, print_json, print_result
 from acqplan.errors import AcqplanError, MissingError
 
-LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "botorch", "trimesh", "embreex")
-EXTRAS = {"timm": "more backbones: pip install 'acqplan[timm]'"}
+LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "botorch", "trimesh", "embreex", "SQLAlchemy")
+EXTRAS = {
+    "timm": ("timm", "more backbones: pip install 'acqplan[timm]'"),
+    "dask": ("distributed", "clusters: pip install 'acqplan[dask]'"),
+    "serve": ("fastapi", "campaigns over HTTP: pip install 'acqplan[serve]'"),
+    "postgresql": ("psycopg", "campaigns of several machines: pip install 'acqplan[postgresql]'"),
+}
+"""Of each extra a module that it brings, and what it is for."""
 
 
 def command(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False) -> None:
@@ -50,8 +56,8 @@ def _versions() -> dict[str, str]:
 
 def _extras() -> dict[str, str]:
     return {
-        name: "installed" if importlib.util.find_spec(name) else f"not installed ({use})"
-        for name, use in EXTRAS.items()
+        f"extra {name}": "installed" if importlib.util.find_spec(module) else f"not installed ({use})"
+        for name, (module, use) in EXTRAS.items()
     }
 
 

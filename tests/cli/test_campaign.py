@@ -194,6 +194,19 @@ def test_export_and_import_give_the_same_status(
         assert "is there already" in complaint(said(store, acqplan, "export", "--out", tmp_path / "export"), 2)
 
 
+def test_a_backup_is_a_campaign_to_go_on_with(
+    run: Run, tmp_path: Path, acqplan: Acqplan, image: Callable[[int], Path]
+) -> None:
+    shot = run("ask")["shots"][0]["id"]
+    run("tell", "--shot", shot, "--image", image(0))
+    copy = Path(run("backup", "--out", tmp_path / "copy")["store"])
+    answer = acqplan("campaign", "tell", "--store", copy, "--shot", shot, "--image", image(0))
+    assert json.loads(answer.out)["outcome"] == "already"
+    assert json.loads(acqplan("campaign", "check", "--store", copy).out)["damaged"] == []
+    again = acqplan("campaign", "backup", "--store", tmp_path / "robot.db", "--out", tmp_path / "copy")
+    assert (again.code, "is there already" in again.err) == (2, True)
+
+
 def test_plan_and_check_print_what_they_found(run: Run) -> None:
     assert run("plan") == {"planned": False, "due": ""}
     assert run("plan", "--force")["shots"] == 12
