@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from acqplan.campaign.answers import ALREADY, CAPTURED_NOW, SURPLUS, known_shot, outcome_of_image, take_image
 from acqplan.campaign.callers import is_gone
@@ -26,7 +26,6 @@ from acqplan.errors import ConflictError, StoreError
 from acqplan.files import digest_content
 
 if TYPE_CHECKING:
-    from acqplan.campaign.campaign import Campaign
     from acqplan.campaign.images import Images
     from acqplan.campaign.store import Store
     from acqplan.campaign.store_ledger import Ledger
@@ -73,7 +72,19 @@ class Findings:
     mended: bool = True
 
 
-def check_campaign(campaign: Campaign, *, mend: bool = True) -> dict[str, Any]:
+class Kept(Protocol):
+    """What is checked of a campaign."""
+
+    @property
+    def store(self) -> Store:
+        """Where its events are."""
+
+    @property
+    def images(self) -> Images:
+        """Where its images are."""
+
+
+def check_campaign(campaign: Kept, *, mend: bool = True) -> dict[str, Any]:
     """Compare events, records and images of a campaign, others may use it meanwhile; reads every image.
 
     Args:
@@ -96,7 +107,7 @@ def check_campaign(campaign: Campaign, *, mend: bool = True) -> dict[str, Any]:
     return asdict(found)
 
 
-def check_after_restart(campaign: Campaign) -> None:
+def check_after_restart(campaign: Kept) -> None:
     """Once after this machine was started, check what may have been on its way to the disk; of a copy, all records.
 
     The store notes for each machine which of its starts it was checked in, and which file it then was. Of a campaign on
@@ -132,7 +143,7 @@ def _start_and_file(store: Store) -> str:
     return f"{start} {Path(store.place).stat().st_ino if store.database.is_sqlite else 'server'}"
 
 
-def _refuse_an_empty_folder(campaign: Campaign) -> None:
+def _refuse_an_empty_folder(campaign: Kept) -> None:
     """Before hundreds of shots are wanted again: the disk of the images may not be mounted."""
     with campaign.store.reading() as ledger:
         captured = ledger.standing.captured
@@ -153,7 +164,7 @@ def _check_records(store: Store, found: Findings) -> None:
         store.rebuild()
 
 
-def _check_images(campaign: Campaign, found: Findings, *, newest: int) -> None:
+def _check_images(campaign: Kept, found: Findings, *, newest: int) -> None:
     images = campaign.images
     with campaign.store.reading() as ledger:
         told = _told(ledger, newest)
@@ -227,7 +238,7 @@ def _seconds_since_start() -> float:
     return GRACE_SECONDS if clock is None else time.clock_gettime(clock)
 
 
-def _write_damaged(campaign: Campaign, damaged: list[Record]) -> None:
+def _write_damaged(campaign: Kept, damaged: list[Record]) -> None:
     with campaign.store.writing() as ledger:
         for record in damaged:
             now = ledger.get(record.shot)
@@ -236,7 +247,7 @@ def _write_damaged(campaign: Campaign, damaged: list[Record]) -> None:
                 ledger.append("damaged", record.shot, digest=record.digest, image=record.image)
 
 
-def _write_recovered(campaign: Campaign, whole: list[tuple[str, Written]], found: Findings) -> None:
+def _write_recovered(campaign: Kept, whole: list[tuple[str, Written]], found: Findings) -> None:
     """Give images to their shots."""
     kept = {CAPTURED_NOW: found.recovered, SURPLUS: found.surplus}
     with campaign.store.writing() if found.mended else campaign.store.reading() as ledger:

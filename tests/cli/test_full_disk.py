@@ -1,31 +1,15 @@
 """A disk that is full while something is being written: here a limit on the size of a file."""
 
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import QUICK, Acqplan, complaint, contents, untouched, written
-
-resource = pytest.importorskip("resource", reason="this system cannot limit the size of files")
-
-
-@contextmanager
-def room_for(n_bytes: int) -> Iterator[None]:
-    """No file can grow larger in this block; writing fails as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        signal.signal(signal.SIGXFSZ, handler)
+from tests.full_disk import room_for
 
 
 def check_refused(acqplan: Acqplan, live: Path, out: Path, reason: str) -> None:

@@ -1,7 +1,6 @@
 """Disks that are full or cannot be written: told, with nothing half done; and on it goes when there is room."""
 
 import shutil
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,21 +14,7 @@ from acqplan.errors import OutputError
 from tests.campaign.rigs import live_rig
 from tests.crash.conftest import STORE
 from tests.crash.pictures import picture
-
-resource = pytest.importorskip("resource", reason="this system cannot limit the size of files")
-
-
-@contextmanager
-def room_for(n_bytes: int) -> Iterator[None]:
-    """No file can grow larger in this block."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        signal.signal(signal.SIGXFSZ, handler)
+from tests.full_disk import room_for
 
 
 @contextmanager
