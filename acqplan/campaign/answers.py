@@ -38,7 +38,8 @@ def outcome_of_image(ledger: Ledger, record: Record, digest: str, *, replace: bo
         return ALREADY
     if record.open == 0 or record.state != LEASED:
         aside = ledger.events(shot=record.shot, kinds=("surplus",))
-        if any(event.body["digest"] == digest for event in aside):
+        wanted = replace and record.state == CAPTURED
+        if not wanted and any(event.body["digest"] == digest for event in aside):
             return ALREADY
     if record.state == CAPTURED:
         return _outcome_of_second(record, replace)
@@ -75,9 +76,19 @@ def take_image(
     body = {"digest": written.digest, "image": written.name, "reached": list(reached), "late": late}
     if outcome == REPLACED:
         body["replaces"] = record.digest
+        spoken = ledger.events(shot=record.shot, kinds=("told", "surplus"))
+        if any(event.body["digest"] == written.digest for event in spoken):
+            body["counted"] = True
     if recovered:
         body["recovered"] = True
     ledger.append(kind, record.shot, **body)
+
+
+def _answered_before(ledger: Ledger, record: Record, caller: str) -> bool:
+    """Whether somebody repeats an answer of before, while somebody else has the shot."""
+    if record.state != LEASED or record.open > 1 or record.caller == caller:
+        return False
+    return any(event.body["caller"] == caller for event in ledger.events(shot=record.shot, kinds=("leased",)))
 
 
 def take_failure(ledger: Ledger, record: Record, caller: str, *, reason: str, retry: bool, exposed: bool) -> str:
@@ -91,6 +102,8 @@ def take_failure(ledger: Ledger, record: Record, caller: str, *, reason: str, re
     if record.open == 0 and record.state == CAPTURED:
         raise ConflictError(f"'{record.shot}' is captured already", "tell another image with replace=True (--replace)")
     if record.open == 0 and (retry or record.state == REJECTED):
+        return "unchanged"
+    if _answered_before(ledger, record, caller):
         return "unchanged"
     late = record.state == LEASED and record.open > 1 and record.caller != caller
     ledger.append("failed", record.shot, reason=reason, exposed=exposed, late=late)

@@ -85,14 +85,11 @@ class Campaign:
         question = first_question(terms, budget)
         plan = planned(question, terms, rule_of(terms), History.empty(question.candidates))
         place = images_folder(path, images)
-        founding = [
-            (
-                "created",
-                {"budget": budget, "time_budget": time_budget, "images": str(place), "rig": str(rig.path or "")},
-            ),
-            ("replanned", plan),
-        ]
+        created = {"budget": budget, "time_budget": time_budget, "images": str(place), "rig": str(rig.path or "")}
+        founding = [("created", created), ("replanned", plan)]
         with folder_for_result(images_root(path, place)) as root:
+            if Images(root=root).names() and (is_url(path) or not Path(path).exists()):
+                raise UsageError(f"{root}: holds images of another campaign", "choose another folder, or move it away")
             store = Store.create(path, terms, founding, clock=clock)
         return cls(store, Images(root=root), caller=caller)
 
@@ -247,7 +244,8 @@ class Campaign:
         with self.store.writing() as ledger:
             if plan["round"] != ledger.standing.rounds:
                 return f"plan {ledger.standing.rounds} was adopted while this one was being made"
-            ledger.append("replanned", **plan)
+            there = [row for row in plan["shots"] if row[1] in ledger.standing.objects]  # not taken away meanwhile
+            ledger.append("replanned", **{**plan, "shots": there})
         return ""
 
     @property

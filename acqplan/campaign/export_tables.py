@@ -69,7 +69,7 @@ def manifest_rows(snapshot: Snapshot, images: dict[str, str]) -> tuple[list[Row]
     repeats: list[Row] = [header]
     seen: set[tuple[object, ...]] = set()
     for one in snapshot.captured:
-        reached = [_written(value) for value in one.reached]
+        reached = [_written(axis.read(value)) for axis, value in zip(snapshot.terms.axes, one.reached, strict=True)]
         row = [images[one.shot], one.label, one.object, *reached]
         (repeats if (one.object, *reached) in seen else rows).append(row)
         seen.add((one.object, *reached))

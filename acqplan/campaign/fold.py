@@ -156,7 +156,7 @@ def _told(fold: Fold, event: Event) -> None:
             lost="",
         )
     )
-    fold.standing.exposures += body["digest"] != record.lost
+    fold.standing.exposures += body["digest"] != record.lost and not body.get("counted", False)
     fold._answer("1")
 
 

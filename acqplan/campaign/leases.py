@@ -56,7 +56,7 @@ def lease(ledger: Ledger, n: int, caller: str) -> list[Record]:
             number = ledger.standing.rounds
             ledger.append("replanned", replaces=False, round=number, position=_behind(queue), strategy="", shots=spares)
             queue = ledger.queue(wanted)
-    queue = _in_time(ledger, queue)
+    queue = _in_time(ledger, queue, caller)
     if queue:
         ledger.append("asked", caller=caller, wanted=n, shots=[record.shot for record in queue])
     expires = ledger.now + ledger.terms.lease_seconds
@@ -76,16 +76,17 @@ def _behind(queue: list[Record]) -> int:
     return max((record.position for record in queue), default=0) + 1
 
 
-def _in_time(ledger: Ledger, queue: list[Record]) -> list[Record]:
-    """The first shots of the queue that are taken before the time is up."""
+def _in_time(ledger: Ledger, queue: list[Record], caller: str) -> list[Record]:
+    """The first shots of the queue that a caller takes before the time is up, after those that it has already."""
     left = ledger.standing.seconds_left(ledger.now)
     if math.isinf(left):
         return queue
+    held = [record for record in ledger.every(LEASED) if record.caller == caller]
     before, spent = _last_pose(ledger), 0.0
-    for place, record in enumerate(queue):
+    for place, record in enumerate([*held, *queue]):
         spent += ledger.terms.seconds_between(before, (record.object, record.view))
         if spent > left:
-            return queue[:place]
+            return queue[: max(place - len(held), 0)]
         before = (record.object, record.view)
     return queue
 

@@ -9,7 +9,6 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from acqplan.campaign.campaign import Campaign, images_folder, images_root
 from acqplan.campaign.export_tables import FORMAT
@@ -66,7 +65,7 @@ def _read(source: Path, place: str) -> tuple[Fold, list[Event]]:
         try:
             assert event.number == line
             fold.apply(event)
-        except (AssertionError, KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
+        except (AssertionError, LookupError, TypeError, ValueError, AttributeError, UsageError) as error:
             raise StoreError(
                 f"{source / 'events.jsonl'}: line {line}: an event that cannot be ({error!r})", "export it again"
             ) from error
@@ -97,6 +96,10 @@ def _events(path: Path) -> Iterator[Event]:
             event = Event(**json.loads(text))
         except (TypeError, ValueError) as error:
             raise StoreError(f"{path}: line {line}: no event ({error})", "export it again") from error
+        if not (isinstance(event.at, int | float) and isinstance(event.kind, str) and isinstance(event.body, dict)):
+            raise StoreError(f"{path}: line {line}: no event", "export it again")
+        if event.kind in ("told", "surplus"):
+            _check_image(event)
         if event.kind not in CHANGES:
             raise StoreError(f"{path}: line {line}: an event of kind '{event.kind}'", "update acqplan")
         yield event
@@ -128,10 +131,13 @@ def _copy_images(source: Path, fold: Fold, events: list[Event], beside: Path) ->
         os.sync()
 
 
-def _copy(path: Path, beside: Path, event: Event) -> None:
-    name: Any = event.body["image"]
-    if not isinstance(name, str) or not IMAGE_NAME.fullmatch(name):
+def _check_image(event: Event) -> None:
+    name, digest = (event.body.get(key) for key in ("image", "digest"))
+    if not isinstance(digest, str) or not isinstance(name, str) or not IMAGE_NAME.fullmatch(name):
         raise StoreError(f"event {event.number}: an image cannot be called '{name}'", "export it again")
-    target = beside / name
+
+
+def _copy(path: Path, beside: Path, event: Event) -> None:
+    target = beside / event.body["image"]
     target.parent.mkdir(exist_ok=True)
     shutil.copyfile(path, target)

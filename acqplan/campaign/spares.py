@@ -73,7 +73,7 @@ def view_at(terms: Terms, number: int) -> tuple[ViewValue, ...]:
 
 def _drawn(terms: Terms, wanted: Counter[str], n: int, draw: random.Random) -> Iterator[tuple[str, int]]:
     views = n_views(terms)
-    for _ in range(DRAWS * n):
+    for _ in range(min(DRAWS * n, MOST_LISTED)):
         fewest = min(wanted.values(), default=0)
         names = [name for name, count in wanted.items() if count == fewest]
         yield draw.choice(names or sorted(wanted)), draw.randrange(views)

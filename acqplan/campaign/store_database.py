@@ -151,7 +151,9 @@ if hasattr(os, "register_at_fork"):
 
 def _engine(place: Path | str) -> sql.Engine:
     if not is_url(place):
-        engine = sql.create_engine(f"sqlite:///{Path(place).absolute()}", isolation_level="AUTOCOMMIT")
+        engine = sql.create_engine(
+            sql.URL.create("sqlite", database=str(Path(place).absolute())), isolation_level="AUTOCOMMIT"
+        )
         sql.event.listen(engine, "connect", _prepare_sqlite)
         return engine
     try:

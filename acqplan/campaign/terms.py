@@ -109,7 +109,10 @@ class AxisTerms:
         number = _number(value)
         if number is None:
             raise SpaceError(f"axis '{self.name}': '{value}' is not a number", f"give {self.unit or 'a number'}")
-        return number % self.period if self.kind == "circle" else number
+        if self.kind != "circle":
+            return number
+        turned = number % self.period
+        return turned if round(turned, 6) < self.period else 0.0  # where it is written as the period itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -128,10 +128,11 @@ def fail(
     reason: Annotated[str, typer.Option(help="Why; the same words for the same cause.", metavar="TEXT")],
     no_retry: Annotated[bool, typer.Option("--no-retry", help="Never try it again.")] = False,
     exposed: Annotated[bool, typer.Option("--exposed", help="The rig took an image, which counts.")] = False,
+    caller: Caller = None,
     as_json: JsonAnyway = True,
 ) -> None:
     """Say that a shot could not be taken."""
-    with opened(store) as campaign:
+    with opened(store, caller) as campaign:
         outcome = campaign.fail(shot, reason=reason, retry=not no_retry, exposed=exposed)
         print_json({"shot": shot, "outcome": outcome})
 

@@ -17,6 +17,9 @@ from acqplan.cli import INTERRUPTED
 from acqplan.errors import AcqplanError, Finished, OutputError
 from acqplan.files import uninterrupted
 
+LARGEST_NUMBER = 2**53
+"""Beyond it, numbers of JSON are not exact."""
+
 LONG_SECONDS = 2.0
 """A bar that was done sooner is taken away."""
 
@@ -43,9 +46,12 @@ def exit_codes() -> Iterator[None]:
 def whole_number(text: str | int) -> int:
     """Read the value of an option; a wrong one is told with what was given."""
     try:
-        return int(text)
+        number = int(text)
     except ValueError as error:
         raise typer.BadParameter(f"'{text}' is not a whole number; give digits alone, e.g. 2430") from error
+    if abs(number) > LARGEST_NUMBER:
+        raise typer.BadParameter(f"'{text}' is more than anybody can count")
+    return number
 
 
 def print_json(document: object) -> None:

@@ -43,6 +43,7 @@ class Fail(Question):
     reason: Words = Field(description="Why, in a few words; the same words for the same cause.")
     retry: bool = Field(default=True, description="Whether to try it again later.")
     exposed: bool = Field(default=False, description="Whether the rig took an image, which then counts.")
+    caller: Name | None = Field(default=None, description="Who asked for it, as told then.")
 
 
 class Release(Question):

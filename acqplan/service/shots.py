@@ -52,8 +52,9 @@ async def tell(
 
 
 @router.post("/shots/{shot:shot}/fail", responses=refusing(404, 409))
-def fail(campaign: Camp, shot: ShotName, question: Fail) -> Outcome:
+def fail(request: Request, shot: ShotName, question: Fail) -> Outcome:
     """Say that a shot could not be taken; ``retried``, ``rejected`` (never again) or ``unchanged``."""
+    campaign = as_caller(request, question.caller)
     outcome = campaign.fail(shot, reason=question.reason, retry=question.retry, exposed=question.exposed)
     return Outcome(outcome=outcome)
 

@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 
 from acqplan import Campaign
+from acqplan.campaign import operators
 from acqplan.campaign.fold import Fold
+from acqplan.campaign.planning import planned, question_of, rule_of
 from acqplan.errors import BudgetError, ConflictError, ImageError, ShotError, StoreError, UsageError
+from acqplan.strategy.base import History
 from tests.campaign.rigs import N_CANDIDATES, live_rig
 
 
@@ -169,3 +172,82 @@ def test_wrong_use_is_told_and_changes_nothing(tmp_path: Path, clock: Clock) -> 
         Campaign.open(tmp_path / "other.db")
     with pytest.raises(UsageError, match="a campaign is there already"):
         made(tmp_path, clock)
+
+
+def test_a_failure_told_twice_ends_nobody_elses_lease(tmp_path: Path, clock: Clock) -> None:
+    first = made(tmp_path, clock, budget=10)
+    second = Campaign.open(tmp_path / "rig.db", caller="second", clock=clock)
+    third = Campaign.open(tmp_path / "rig.db", caller="third", clock=clock)
+    (shot,) = first.ask(1)
+    first.fail(shot, reason="blurred", exposed=True)
+    operators.set_budget(first.store, 15)  # the plan of ten is at its end, and the shot that failed comes again
+    assert shot.id in {one.id for one in second.ask(10)}
+    assert first.fail(shot, reason="blurred", exposed=True) == "unchanged"
+    assert shot.id not in {one.id for one in third.ask(9)}
+    with first.store.reading() as ledger:
+        assert ledger.standing.exposures == 1
+    assert_fold_is_state(first)
+
+
+def test_an_image_that_was_told_before_counts_once_however_often_it_is_replaced(tmp_path: Path, clock: Clock) -> None:
+    campaign = made(tmp_path, clock)
+    (shot,) = campaign.ask(1)
+    campaign.tell(shot, picture(0))
+    assert [campaign.tell(shot, picture(number), replace=True) for number in (1, 0, 1)] == ["replaced"] * 3
+    with campaign.store.reading() as ledger:
+        assert (ledger.standing.captured, ledger.standing.exposures) == (1, 2)
+    assert_fold_is_state(campaign)
+
+
+def test_an_image_kept_aside_can_be_taken_after_all(tmp_path: Path, clock: Clock) -> None:
+    slow = made(tmp_path, clock)
+    (shot,) = slow.ask(1)
+    clock.now += slow.terms.lease_seconds + 1
+    quick = Campaign.open(tmp_path / "rig.db", caller="quick", clock=clock)
+    quick.ask(1)
+    quick.tell(shot, picture(0))
+    assert slow.tell(shot, picture(1)) == "surplus"
+    assert slow.tell(shot, picture(1), replace=True) == "replaced"
+    with slow.store.reading() as ledger:
+        assert (ledger.standing.captured, ledger.standing.exposures) == (1, 2)
+    assert_fold_is_state(slow)
+
+
+def test_what_a_caller_holds_already_takes_of_its_time(tmp_path: Path, clock: Clock) -> None:
+    campaign = made(tmp_path, clock, time_budget=10.0)
+    first = campaign.ask(20)
+    assert 0 < len(first) < 20
+    assert campaign.ask(20) == []
+    other = Campaign.open(tmp_path / "rig.db", caller="another rig", clock=clock)
+    assert other.ask(20)
+
+
+def test_images_of_another_campaign_are_not_adopted(tmp_path: Path, clock: Clock) -> None:
+    campaign = made(tmp_path, clock)
+    campaign.tell(campaign.ask(1)[0], picture(0))
+    campaign.close()
+    (tmp_path / "rig.db").unlink()
+    with pytest.raises(UsageError, match="holds images of another campaign"):
+        made(tmp_path, clock)
+    assert not (tmp_path / "rig.db").exists()
+
+
+def test_an_object_taken_away_while_a_plan_was_made_gets_no_shots(tmp_path: Path, clock: Clock) -> None:
+    campaign = made(tmp_path, clock)
+    operators.add_object(campaign.store, "car-02", "car")
+    with campaign.store.reading() as ledger:
+        question = question_of(ledger)
+    plan = planned(question, campaign.terms, rule_of(campaign.terms), History(shots=question.captured))
+    assert any(row[1] == "car-02" for row in plan["shots"])
+    operators.remove_object(campaign.store, "car-02")
+    assert campaign.adopt(plan) == ""
+    assert set(campaign.status()["by_class"]) == {"car", "truck"}
+    assert_fold_is_state(campaign)
+
+
+def test_any_name_of_a_file_is_a_place_for_a_store(tmp_path: Path, clock: Clock) -> None:
+    path = tmp_path / "what?is=this #1.db"
+    made_there = Campaign.create(live_rig(tmp_path), budget=4, path=path, clock=clock)
+    assert path.is_file()
+    made_there.close()
+    assert Campaign.open(path).terms.objects

@@ -111,6 +111,17 @@ def test_a_folder_rig_reads_the_manifest_back(tmp_path: Path, clock: Clock) -> N
             assert np.array_equal(images[row], np.asarray(told))
 
 
+def test_a_hair_below_zero_is_zero_and_reads_back(tmp_path: Path, clock: Clock) -> None:
+    campaign = made(tmp_path, clock)
+    shots = [shot for shot in campaign.ask(20) if shot.object == "car-00"][:2]
+    for number, (shot, azimuth) in enumerate(zip(shots, (-1e-14, -1e-8), strict=True)):
+        elevation = 30 + 20 * number
+        campaign.tell(shot, picture(number), reached={"azimuth": azimuth, "elevation": elevation})
+    export_campaign(campaign, tmp_path / "export")
+    again = open_rig(tmp_path / "export" / "rig.toml").rig
+    assert {view["azimuth"] for view in again.shots().views()} == {0.0}
+
+
 def test_levels_are_kept_where_the_rig_reaches_them(tmp_path: Path, clock: Clock) -> None:
     campaign = made(tmp_path, clock)
     for number, shot in enumerate(campaign.ask(20)):
@@ -221,11 +232,21 @@ def with_another_image(folder: Path) -> None:
     next((folder / "images").glob("*/*")).write_bytes(b"another")
 
 
-def with_an_image_outside(folder: Path) -> None:
+def with_an_image_outside(folder: Path, name: str = "../../escaped.png") -> None:
     path = folder / "events.jsonl"
     events = [json.loads(line) for line in path.read_text(encoding="utf-8").removesuffix("\n").split("\n")]
-    next(event for event in events if event["kind"] == "told")["body"]["image"] = "../../escaped.png"
+    next(event for event in events if event["kind"] == "told")["body"]["image"] = name
     path.write_text("\n".join(map(json.dumps, events)), encoding="utf-8")
+
+
+def with_an_image_that_is_not_there(folder: Path) -> None:
+    with_an_image_outside(folder, "/etc/hostname")
+
+
+def with_a_time_that_is_none(folder: Path) -> None:
+    path = folder / "events.jsonl"
+    first, _, rest = path.read_text(encoding="utf-8").partition("\n")
+    path.write_text(json.dumps({**json.loads(first), "at": "noon"}) + "\n" + rest, encoding="utf-8")
 
 
 def without_terms(folder: Path) -> None:
@@ -240,6 +261,8 @@ def without_terms(folder: Path) -> None:
         (of_a_newer_program, StoreError, "format 99"),
         (with_another_image, ImageError, "missing, or not the one that was told"),
         (with_an_image_outside, StoreError, "cannot be called '../../escaped.png'"),
+        (with_an_image_that_is_not_there, StoreError, "cannot be called '/etc/hostname'"),
+        (with_a_time_that_is_none, StoreError, "line 1: no event"),
         (without_terms, StoreError, "cannot be read"),
     ],
 )
