@@ -36,6 +36,8 @@ class Model:
         aside: Images kept aside, by shot.
         leases: Who has which shot.
         unanswered: Leases, also those that are over, that nobody has answered.
+        spoken: Images that were captured or kept aside, ever, by shot.
+        askers: Who ever had which shot.
         queue: Shots that are wanted and not leased.
     """
 
@@ -49,6 +51,8 @@ class Model:
     reached: dict[str, View] = field(default_factory=dict)
     lost: dict[str, int] = field(default_factory=dict)
     aside: dict[str, set[int]] = field(default_factory=dict)
+    spoken: dict[str, set[int]] = field(default_factory=dict)
+    askers: dict[str, set[str]] = field(default_factory=dict)
     leases: dict[str, Lease] = field(default_factory=dict)
     unanswered: Counter[str] = field(default_factory=Counter)
     rejected: set[str] = field(default_factory=set)
@@ -98,6 +102,7 @@ class Model:
         self.queue.discard(shot)
         self.known[shot] = name, view
         self.leases[shot] = lease
+        self.askers.setdefault(shot, set()).add(lease.caller)
         self.unanswered[shot] += 1
 
     def tell(self, shot: str, image: int, reached: View, *, replace: bool) -> str:
@@ -105,7 +110,10 @@ class Model:
         if outcome in ("already", "conflict"):
             return outcome
         self.answer(shot, "1")
-        self.exposures += outcome == "surplus" or self.lost.get(shot) != image
+        spoken = self.spoken.setdefault(shot, set())
+        again = image in spoken if outcome == "replaced" else outcome == "captured" and self.lost.get(shot) == image
+        self.exposures += not again
+        spoken.add(image)
         if outcome == "surplus":
             self.aside.setdefault(shot, set()).add(image)
             self.surplus += 1
@@ -120,7 +128,8 @@ class Model:
         is_leased = shot in self.leases
         if self.captured.get(shot) == image:
             return "already"
-        if not (is_leased and self.unanswered[shot]) and image in self.aside.get(shot, ()):
+        is_retaken = replace and shot in self.captured
+        if not (is_leased and self.unanswered[shot]) and not is_retaken and image in self.aside.get(shot, ()):
             return "already"
         if shot in self.captured:
             return "replaced" if replace else "surplus" if self.unanswered[shot] else "conflict"
@@ -133,7 +142,10 @@ class Model:
                 return "conflict"
             if retry or shot in self.rejected:
                 return "unchanged"
-        is_of_another = shot in self.leases and self.leases[shot].caller != caller and self.unanswered[shot] > 1
+        is_held_by_another = shot in self.leases and self.leases[shot].caller != caller
+        if is_held_by_another and self.unanswered[shot] <= 1 and caller in self.askers.get(shot, ()):
+            return "unchanged"
+        is_of_another = is_held_by_another and self.unanswered[shot] > 1
         self.answer(shot, "0")
         self.exposures += exposed
         self.tries[shot] += 1

@@ -134,7 +134,8 @@ class Twins:
                 self.rigs[caller].tell(shot, PICTURES[image])
             return
         view = self.model.known[shot][1]
-        reached = ((view[0] + azimuth) % 360.0, view[1])
+        turned = (view[0] + azimuth) % 360.0
+        reached = (0.0 if f"{turned:.6f}" == "360.000000" else turned, view[1])
         expected = self.model.tell(shot, image, reached, replace=replace)
         try:
             told = {"azimuth": view[0] + azimuth}
@@ -237,11 +238,14 @@ def untied(event: Event) -> Event:
 
 
 def exposures_of(events: list[Event]) -> int:
-    """Counted once more, from the events alone: every image, but none again that was lost and came back."""
-    images, lost = 0, {}
+    """Counted once more, from the events alone: every image, but none again that came back after a loss or replacement."""
+    images, lost, spoken = 0, {}, set[tuple[str, str]]()
     for event in events:
         if event.kind == "damaged":
             lost[event.shot] = event.body["digest"]
-        images += event.kind == "surplus"
-        images += event.kind == "told" and lost.pop(event.shot, "") != event.body["digest"]
+        if event.kind in ("told", "surplus"):
+            image = event.shot, event.body["digest"]
+            is_back = event.kind == "told" and lost.pop(event.shot, "") == event.body["digest"]
+            images += not (is_back or ("replaces" in event.body and image in spoken))
+            spoken.add(image)
     return images + sum(event.kind == "failed" and event.body["exposed"] for event in events)
