@@ -238,7 +238,7 @@ def untied(event: Event) -> Event:
 
 
 def exposures_of(events: list[Event]) -> int:
-    """Counted once more, from the events alone: every image, but none again that came back after a loss or replacement."""
+    """Counted once more, from the events: every image, but none that came back after a loss or a replacement."""
     images, lost, spoken = 0, {}, set[tuple[str, str]]()
     for event in events:
         if event.kind == "damaged":
