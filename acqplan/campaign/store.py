@@ -176,11 +176,6 @@ class Store:
             connection.execute(sql.delete(facts).where(facts.c.name == name))
             connection.execute(sql.insert(facts).values(name=name, text=text))
 
-    def wipe(self) -> None:
-        """Take all of the campaign away; for tests of a database that is shared."""
-        with self.database.transaction(write=True) as connection:
-            METADATA.drop_all(connection)
-
     def close(self) -> None:
         """Close all connections."""
         self.database.close()

@@ -109,6 +109,7 @@ def recommend(
         BudgetError: If the budget is below the number of objects or above that of candidates, or the time does not
             suffice for the fewest images that make a plan.
         BudgetSpent: If the captured images have used the budget up.
+        SpaceExhausted: If all that can be had has been captured.
         SplitError: If objects cannot be split into train and test.
         BackboneError: If there is no such backbone or layer.
     """

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int
 
 from acqplan.campaign.route import Times
-from acqplan.errors import BudgetError, BudgetSpent, SplitError, UsageError
+from acqplan.errors import BudgetError, BudgetSpent, SpaceExhausted, SplitError, UsageError
 from acqplan.evaluate.replay import Arm
 from acqplan.evaluate.rounds import stops_of
 from acqplan.evaluate.split import split_objects
@@ -99,6 +99,7 @@ def check_budgets(task: Task, budget: int | None, time_budget: float | None) -> 
         UsageError: If neither is given, or a time means nothing on this rig.
         BudgetError: If there are fewer images than objects, or more than can be had.
         BudgetSpent: If the captured images have used the budget up.
+        SpaceExhausted: If all that can be had has been captured.
     """
     if budget is None and time_budget is None:
         raise UsageError("neither a budget of images nor one of time is given", "give one of them, or both")
@@ -107,7 +108,7 @@ def check_budgets(task: Task, budget: int | None, time_budget: float | None) -> 
     known, free, n_objects = len(task.start), len(task.candidates), task.n_objects
     if budget is None:
         if free == 0:
-            raise BudgetSpent(f"all {known:,} images that can be had have been captured already")
+            raise SpaceExhausted(f"all {known:,} images that can be had have been captured already")
         return
     if 0 < budget <= known:
         raise BudgetSpent(f"{known:,} of {budget:,} images have been captured already; a larger budget takes more")

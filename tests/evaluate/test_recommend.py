@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from acqplan.errors import BackboneError, BudgetError, BudgetSpent, SplitError
+from acqplan.campaign.route import Times
+from acqplan.errors import BackboneError, BudgetError, BudgetSpent, SpaceExhausted, SplitError
 from acqplan.evaluate.advise import advise
 from acqplan.evaluate.advise_rig import advise_rig
 from acqplan.evaluate.advise_words import advice_sentences
@@ -19,6 +20,7 @@ from acqplan.evaluate.eye import Eye
 from acqplan.evaluate.recommend import recommend
 from acqplan.evaluate.rounds import PILOT_SHARE
 from acqplan.evaluate.split import split_objects
+from acqplan.evaluate.task import Task, check_budgets
 from acqplan.rig.live import LiveRig
 from acqplan.rig.rendered import RenderedRig
 from acqplan.rig.spec import RigSetup, open_rig
@@ -156,6 +158,19 @@ def test_captured_images_are_charged_and_the_object_of_a_test_is_refused(toys: R
         recommend(setup, 8, captured=paths[split.train[0]], backbone="histogram")
     with pytest.raises(SplitError, match=f"line 2: object '{split.test[0]}' is captured already"):
         recommend(setup, 60, captured=paths[split.test[0]], backbone="histogram")
+
+
+def test_a_space_of_which_all_is_captured_is_exhausted(toys: RenderedRig) -> None:
+    every = toys.shots()
+    task = Task(
+        candidates=every.take([]),
+        start=History(shots=every),
+        test=every.take([]),
+        is_live=True,
+        times=Times(per_shot=1.0),
+    )
+    with pytest.raises(SpaceExhausted, match="all 240 images that can be had"):
+        check_budgets(task, None, 60.0)
 
 
 @pytest.mark.parametrize("budget", [-1, 0, 4, 121])
