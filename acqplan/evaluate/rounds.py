@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from acqplan.campaign.rounds import LEARNING_SHARES, PILOT_SHARE, learning_stops
+from acqplan.campaign.rounds import learning_stops
 from acqplan.strategy.base import Strategy, learns
-
-__all__ = ["LEARNING_SHARES", "PILOT_SHARE", "stops_of"]
 
 
 def stops_of(rule: Strategy, budget: int, n_objects: int, *, known: int = 0) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from acqplan.campaign.rounds import PILOT_SHARE
 from acqplan.campaign.route import Times
 from acqplan.errors import BackboneError, BudgetError, BudgetSpent, SpaceExhausted, SplitError
 from acqplan.evaluate.advise import advise
@@ -18,7 +19,6 @@ from acqplan.evaluate.advise_rig import advise_rig
 from acqplan.evaluate.advise_words import advice_sentences
 from acqplan.evaluate.eye import Eye
 from acqplan.evaluate.recommend import recommend
-from acqplan.evaluate.rounds import PILOT_SHARE
 from acqplan.evaluate.split import split_objects
 from acqplan.evaluate.task import Task, check_budgets
 from acqplan.rig.live import LiveRig

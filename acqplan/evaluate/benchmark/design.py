@@ -11,8 +11,8 @@ import numpy as np
 
 from acqplan import __version__
 from acqplan.campaign.plan import Setting
+from acqplan.campaign.rounds import LEARNING_SHARES
 from acqplan.errors import BudgetError, InputError, SplitError, UsageError, nearest
-from acqplan.evaluate.rounds import LEARNING_SHARES
 from acqplan.evaluate.split import Split, split_objects
 from acqplan.files import digest_bytes, replacing
 from acqplan.rig.spec import RigSetup
