@@ -11,26 +11,26 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from acqplan.campaign.campaign import Campaign
     from acqplan.evaluate.recommend import Recommendation, recommend
+    from acqplan.plan import find_strategy
+    from acqplan.plan.base import Choice, History, Strategy
     from acqplan.rig.spec import open_rig
     from acqplan.space import Category, Circle, Interval, Objects, Shots, Space
-    from acqplan.strategy import find_strategy
-    from acqplan.strategy.base import Choice, History, Strategy
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Campaign": "acqplan.campaign.campaign",
     "Category": "acqplan.space",
-    "Choice": "acqplan.strategy.base",
+    "Choice": "acqplan.plan.base",
     "Circle": "acqplan.space",
-    "History": "acqplan.strategy.base",
+    "History": "acqplan.plan.base",
     "Interval": "acqplan.space",
     "Objects": "acqplan.space",
     "Recommendation": "acqplan.evaluate.recommend",
     "Shots": "acqplan.space",
     "Space": "acqplan.space",
-    "Strategy": "acqplan.strategy.base",
-    "find_strategy": "acqplan.strategy",
+    "Strategy": "acqplan.plan.base",
+    "find_strategy": "acqplan.plan",
     "open_rig": "acqplan.rig.spec",
     "recommend": "acqplan.evaluate.recommend",
 }

@@ -23,14 +23,13 @@ from common import machine, options, say, write
 from jaxtyping import Float, Int
 from joblib import Parallel, delayed
 
-from acqplan.evaluate.clustered import durkalski, holm, mean_interval, obuchowski, sign_flip
-from acqplan.evaluate.cochran import cochran_q
-from acqplan.evaluate.intervals import bca_interval, two_way_interval
-from acqplan.evaluate.mcnemar import mcnemar_counts
-from acqplan.evaluate.power import MARGIN, equivalence
-from acqplan.evaluate.two_way import two_way
 from acqplan.rng import generator
 from acqplan.runtime import available_cores
+from acqplan.statistics.clustered import durkalski, holm, mean_interval, obuchowski, sign_flip
+from acqplan.statistics.mcnemar import mcnemar_counts
+from acqplan.statistics.objects import bca_interval, cochran_q, two_way_interval
+from acqplan.statistics.power import MARGIN, equivalence
+from acqplan.statistics.two_way import two_way
 
 ARMS, SEEDS, STUDIES, DRAWS = 4, 20, 2_000, 999
 NOMINAL = (0.05, 0.01)

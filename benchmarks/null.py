@@ -17,12 +17,11 @@ import numpy as np
 from common import machine, options, quick_rig, say, write
 
 from acqplan.cli.console import ProgressBars
-from acqplan.evaluate.benchmark.claims import compare_all
-from acqplan.evaluate.benchmark.conduct import prepare
-from acqplan.evaluate.benchmark.material import Material
-from acqplan.evaluate.benchmark.results import Results
-from acqplan.evaluate.benchmark.run import Workplace, run_benchmark
-from acqplan.evaluate.records import Verdict
+from acqplan.evaluate.benchmark import Workplace, prepare, run_benchmark
+from acqplan.evaluate.block import Material
+from acqplan.evaluate.findings import compare_all
+from acqplan.evaluate.ledger import Results
+from acqplan.evaluate.verdict import Verdict
 from acqplan.rig.spec import open_rig
 from acqplan.runtime import Runtime, available_cores
 

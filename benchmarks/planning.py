@@ -21,16 +21,15 @@ import numpy as np
 from common import machine, options, quick_rig, say, write
 
 from acqplan.cli.console import ProgressBars
-from acqplan.evaluate.benchmark.claims import compare_all
-from acqplan.evaluate.benchmark.conduct import prepare
-from acqplan.evaluate.benchmark.material import Material
-from acqplan.evaluate.benchmark.results import Results
-from acqplan.evaluate.benchmark.run import Workplace, run_benchmark
-from acqplan.evaluate.reach import images_to_reach
-from acqplan.evaluate.records import Verdict
-from acqplan.evaluate.two_way import two_way
+from acqplan.evaluate.benchmark import Workplace, prepare, run_benchmark
+from acqplan.evaluate.block import Material
+from acqplan.evaluate.findings import compare_all
+from acqplan.evaluate.ledger import Results
+from acqplan.evaluate.verdict import Verdict
 from acqplan.rig.spec import RigSetup, open_rig
 from acqplan.runtime import Runtime, available_cores
+from acqplan.statistics.curves import images_to_reach
+from acqplan.statistics.two_way import two_way
 
 STRATEGIES = (
     "auto", "lattice", "herding", "herding-learned", "variance", "difficulty", "allocate", "even-staggered",

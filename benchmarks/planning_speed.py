@@ -20,13 +20,12 @@ from dataclasses import replace
 import numpy as np
 from common import machine, options, say, seconds, write
 
-from acqplan.model.kernels import ShotKernel, class_points, covariance, points_of
-from acqplan.model.surrogate import fit_surrogate
-from acqplan.model.variance import integrated_variance
+from acqplan.plan import find_strategy
+from acqplan.plan.base import History
+from acqplan.plan.surrogate import fit_surrogate
+from acqplan.plan.variance import Variance, integrated_variance
 from acqplan.space import Category, Circle, Interval, Objects, Shots, Space, parse_values
-from acqplan.strategy import find_strategy
-from acqplan.strategy.base import History
-from acqplan.strategy.variance import Variance
+from acqplan.space.kernel import ShotKernel, class_points, covariance, points_of
 
 STRATEGIES = ("lattice", "herding", "variance")
 

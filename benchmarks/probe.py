@@ -23,7 +23,7 @@ import scipy.stats
 import torch
 from jaxtyping import Float, Int
 
-from acqplan.evaluate.eye import Eye
+from acqplan.features.extractor import Eye
 from acqplan.heads.exact import train_heads
 from acqplan.rig.base import Rig
 from acqplan.rig.folder import FolderRig

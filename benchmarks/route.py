@@ -20,18 +20,17 @@ from pathlib import Path
 import numpy as np
 from common import QUICK_TOYS, machine, options, say, write
 
-from acqplan.campaign.route import Times, cheap_order, route_seconds, travel_seconds
-from acqplan.evaluate.eye import Eye
-from acqplan.evaluate.split import split_objects
-from acqplan.evaluate.time_budget import images_in_time
+from acqplan.evaluate.task import images_in_time, split_objects
 from acqplan.evaluate.validate import train_on
+from acqplan.features.extractor import Eye
 from acqplan.heads.linear import predict_all
+from acqplan.plan import find_strategy
+from acqplan.plan.base import History
+from acqplan.plan.route import Times, cheap_order, route_seconds, travel_seconds
 from acqplan.rig.rendered import norb_space
 from acqplan.rig.spec import open_rig
 from acqplan.runtime import Runtime
 from acqplan.space import Category, Circle, Interval, Objects, Shots, Space, parse_values
-from acqplan.strategy import find_strategy
-from acqplan.strategy.base import History
 
 STRATEGIES = ("lattice", "random-shots", "even")
 SIZES = (810, 2_430)

@@ -20,19 +20,19 @@ from common import machine, options, say, write
 from jaxtyping import Int
 from scipy import stats
 
-from acqplan.evaluate.advise import advise
-from acqplan.evaluate.benchmark.material import Material
-from acqplan.evaluate.eye import Eye
+from acqplan.advice.advise import advise
+from acqplan.evaluate.block import Material
 from acqplan.evaluate.replay import Arm, joined_history, replay
 from acqplan.evaluate.validate import train_on
+from acqplan.features.extractor import Eye
+from acqplan.plan import find_strategy
+from acqplan.plan.base import History
 from acqplan.rig.folder import FolderRig
 from acqplan.rig.toys import toy_rig
 from acqplan.rng import generator
 from acqplan.runtime import Runtime
 from acqplan.space import Category, Circle, Interval, Shots, Space
-from acqplan.space.distinct import is_among
-from acqplan.strategy import find_strategy
-from acqplan.strategy.base import History
+from acqplan.space.shots import is_among
 
 VIEWS = Space(
     axes=(

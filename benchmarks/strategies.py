@@ -22,16 +22,15 @@ from heads import leave_out_one_by_one
 from jaxtyping import Bool, Int
 from threadpoolctl import threadpool_limits
 
-from acqplan.evaluate.benchmark.block import arms_of
-from acqplan.evaluate.benchmark.conduct import STRATEGIES, Benchmark, prepare
-from acqplan.evaluate.benchmark.design import Block
-from acqplan.evaluate.benchmark.material import Material
+from acqplan.evaluate.benchmark import STRATEGIES, Benchmark, prepare
+from acqplan.evaluate.block import Material, arms_of
+from acqplan.evaluate.design import Block
 from acqplan.evaluate.replay import joined_history, replay
 from acqplan.evaluate.validate import train_on
 from acqplan.heads.linear import predict_all
+from acqplan.plan.base import History
 from acqplan.rig.spec import open_rig
 from acqplan.runtime import available_cores
-from acqplan.strategy.base import History
 
 ONE_BY_ONE: Mapping[str, tuple[int | None, float]] = {
     "as it comes": (None, 1e-4),

@@ -17,8 +17,8 @@ from jaxtyping import Float32, Int
 from torch import nn
 from torch.nn import functional
 
-from acqplan.heads.softmax import UPDATES, DataSet, SoftmaxSetting, thesis_settings, train_softmax
-from acqplan.heads.softmax.pca import fit_share
+from acqplan.study.softmax import UPDATES, DataSet, SoftmaxSetting, thesis_settings, train_softmax
+from acqplan.study.softmax_plan import fit_share
 
 POOL, FEATURES, CLASSES = 24_300, 4096, 5
 SIZES = (24_300, 13_500, 8_100, 12_150, 6_750, 4_050, 8_100, 4_500, 2_700, 4_050, 2_250, 1_350)

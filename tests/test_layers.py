@@ -17,34 +17,36 @@ ROOMS = [
     "rig",
     "features",
     "heads",
-    "model",
-    "strategy",
+    "plan",
     "campaign",
+    "statistics",
+    "advice",
     "evaluate",
     "study",
+    "exchange",
     "report",
     "service",
     "cli",
 ]
-LEAVES = ["errors", "rng", "runtime", "files", "progress"]
-BLIND = {"model", "strategy", "campaign"}
+LEAVES = ["errors", "rng", "runtime", "files", "progress", "numbers", "table", "pool"]
+BLIND = {"plan", "campaign", "statistics"}
 PIXELS = {"rig", "features", "heads"}
 HOMES = {
     "typer": ("cli/",),
     "rich": ("cli/", "report/table/"),
     "matplotlib": ("report/plot",),
-    "botorch": ("model/", "strategy/bayes.py"),
-    "gpytorch": ("model/", "strategy/bayes.py"),
+    "botorch": ("plan/bayes.py", "plan/surrogate.py"),
+    "gpytorch": ("plan/bayes.py", "plan/surrogate.py"),
     "torchvision": ("features/",),
     "timm": ("features/",),
     "trimesh": ("rig/",),
     "embreex": ("rig/",),
-    "statsmodels": ("evaluate/",),
-    "sklearn": ("heads/", "evaluate/"),
+    "statsmodels": ("statistics/",),
+    "sklearn": ("heads/", "statistics/", "study/"),
     "sqlalchemy": ("campaign/store",),
     "fastapi": ("service/",),
-    "dask": ("evaluate/benchmark/elsewhere.py", "features/extract_dask.py"),
-    "distributed": ("evaluate/benchmark/elsewhere.py", "features/extract_dask.py"),
+    "dask": ("evaluate/benchmark.py", "features/devices.py"),
+    "distributed": ("evaluate/benchmark.py", "features/devices.py"),
     "pydantic": ("rig/spec", "service/"),
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -89,12 +91,12 @@ def test_each_foreign_library_has_one_home(path: Path) -> None:
         homes = HOMES.get(name.split(".")[0])
         assert homes is None or here.startswith(homes), f"{here} imports {name}, whose home is {homes}"
         if name.startswith("scipy.stats") and not name.startswith("scipy.stats.qmc"):
-            assert here.startswith("evaluate/"), f"{here} imports {name}, whose home is evaluate/"
+            assert here.startswith(("statistics/", "advice/")), f"{here} imports {name}, whose home is statistics/"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_files_stay_one_room(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 600
 
 
 def loaded_by(*arguments: str) -> set[str]:

@@ -1,1 +1,1 @@
-"""Plans: accepted choices, in order."""
+"""Campaigns: the ask/tell loop over one rig, kept in a store."""

@@ -8,21 +8,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from acqplan.campaign import leases
-from acqplan.campaign.answers import (
-    ALREADY,
-    known_shot,
-    outcome_of_image,
-    take_failure,
-    take_image,
-)
-from acqplan.campaign.callers import this_process
 from acqplan.campaign.check import check_after_restart
-from acqplan.campaign.images import Images, encoded
-from acqplan.campaign.record import LEASED, Event
+from acqplan.campaign.events import LEASED, Event
+from acqplan.campaign.images import ALREADY, Images, encoded, known_shot, outcome_of_image, take_failure, take_image
+from acqplan.campaign.leases import this_process
+from acqplan.campaign.settings import Setup, Terms
 from acqplan.campaign.shot import Shot
 from acqplan.campaign.store import Clock, Store
 from acqplan.campaign.store_database import is_url
-from acqplan.campaign.terms import Setup, Terms
 from acqplan.errors import ConflictError, UsageError
 from acqplan.files import digest_content, folder_for_result
 
@@ -70,14 +63,14 @@ class Campaign:
             images: Folder of the images; by default beside the file. On a database, all machines must see it.
             caller: Who asks; by default this process.
             clock: Says the time, seconds since 1970.
-            settings: Attributes of `acqplan.campaign.terms.Terms`: strategy, seed, lease_seconds, most_tries, ….
+            settings: Attributes of `acqplan.campaign.settings.Terms`: strategy, seed, lease_seconds, most_tries, ….
 
         Raises:
             BudgetError: If the budget is not within what can be had.
             UsageError: If a campaign is there already, or a setting cannot be. Other errors as of `Store.create`.
         """
         from acqplan.campaign.planning import first_question, planned, rule_of
-        from acqplan.strategy.base import History
+        from acqplan.plan.base import History
 
         if time_budget is not None and not 0 < time_budget < float("inf"):
             raise UsageError(f"a time budget of {time_budget:g} seconds", "give a time above zero")
@@ -272,7 +265,7 @@ class Campaign:
 
     def report(self) -> str:
         """How the campaign stands, in a few lines for people."""
-        from acqplan.campaign.status_words import status_sentences
+        from acqplan.campaign.status import status_sentences
 
         return "\n".join(status_sentences(self.status()))
 

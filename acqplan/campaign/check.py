@@ -8,6 +8,7 @@ end of an image, or the last events.
 from __future__ import annotations
 
 import heapq
+import shutil
 import socket
 import time
 from collections import defaultdict
@@ -16,19 +17,27 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from acqplan.campaign.answers import ALREADY, CAPTURED_NOW, SURPLUS, known_shot, outcome_of_image, take_image
-from acqplan.campaign.callers import is_gone
+from acqplan.campaign.events import CAPTURED, LEASED, Event, Record
 from acqplan.campaign.fold import Fold
-from acqplan.campaign.images import DIGITS, Written, safe
-from acqplan.campaign.leases import take_back
-from acqplan.campaign.record import CAPTURED, LEASED, Event, Record
+from acqplan.campaign.images import (
+    ALREADY,
+    CAPTURED_NOW,
+    DIGITS,
+    SURPLUS,
+    Written,
+    known_shot,
+    outcome_of_image,
+    safe,
+    take_image,
+)
+from acqplan.campaign.leases import is_gone, take_back
 from acqplan.errors import ConflictError, StoreError
-from acqplan.files import digest_content
+from acqplan.files import digest_content, whole_folder
 
 if TYPE_CHECKING:
+    from acqplan.campaign.campaign import Campaign
     from acqplan.campaign.images import Images
-    from acqplan.campaign.store import Store
-    from acqplan.campaign.store_ledger import Ledger
+    from acqplan.campaign.store import Ledger, Store
 
 NEWEST = 1000
 """Images that are looked at after the machine was started: more are never on their way to a disk at once."""
@@ -285,3 +294,29 @@ def _clear_parts(images: Images, found: Findings) -> None:
     for name in parts if found.mended else []:
         if time.time() - PART_SECONDS > images.changed_at(name) > 0.0:  # others are being written, and are gone soon
             images.forget(name)
+
+
+def back_up(campaign: Campaign, folder: Path) -> Path:
+    """Copy a campaign in SQLite, with the images beside it, into a folder; others may go on with it meanwhile.
+
+    Copying the files by hand is safe only while nobody has the campaign open. An image is on the disk before any event
+    speaks of it, so that images copied after the database hold all that it knows. Images that were put elsewhere stay
+    there, and the copy speaks of them.
+
+    Args:
+        campaign: The campaign.
+        folder: A folder that does not exist, or is empty.
+
+    Returns:
+        The file to open.
+
+    Raises:
+        UsageError: If it is kept on a server.
+        OutputError: If the folder holds something, or cannot be written.
+    """
+    store, root = Path(campaign.store.place), campaign.images.root
+    with whole_folder(folder) as part:
+        campaign.store.database.copy_to(part / store.name)
+        if root.absolute().parent == store.absolute().parent:
+            shutil.copytree(root, part / root.name, ignore=shutil.ignore_patterns(".*.part"))
+    return folder / store.name

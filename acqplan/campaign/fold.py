@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from acqplan.campaign.record import (
+from acqplan.campaign.events import (
     CAPTURED,
     LEASED,
     PROPOSED,
@@ -22,7 +22,7 @@ from acqplan.campaign.record import (
     Standing,
 )
 from acqplan.campaign.region import Region
-from acqplan.campaign.terms import FAILURE_WINDOW, Terms
+from acqplan.campaign.settings import FAILURE_WINDOW, Terms
 
 BEHIND = 1_000_000_000
 """Positions of shots that failed: behind every plan, in the order of failing."""

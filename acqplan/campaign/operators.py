@@ -6,11 +6,10 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from acqplan.campaign.answers import known_shot
-from acqplan.campaign.record import CAPTURED, REJECTED, Event
+from acqplan.campaign.events import CAPTURED, REJECTED, Event
+from acqplan.campaign.images import known_shot
 from acqplan.campaign.region import Region
-from acqplan.campaign.store import Store
-from acqplan.campaign.store_ledger import Ledger
+from acqplan.campaign.store import Ledger, Store
 from acqplan.errors import BudgetError, UsageError, nearest
 
 

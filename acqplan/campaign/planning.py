@@ -9,23 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from acqplan.campaign.plan import Plan, shot_identifiers
-from acqplan.campaign.record import CAPTURED, LEASED, REJECTED, Record, Standing
+from acqplan.campaign.events import CAPTURED, LEASED, REJECTED, Record, Standing
 from acqplan.campaign.region import Region
-from acqplan.campaign.rounds import next_stop
-from acqplan.campaign.route import Times, routed
-from acqplan.campaign.terms import Terms
+from acqplan.campaign.settings import Terms
 from acqplan.errors import BudgetError, UsageError
+from acqplan.plan import find_strategy
+from acqplan.plan.base import Choice, History, Strategy, check_choice, learns
+from acqplan.plan.deployed import deployed, view_rows
+from acqplan.plan.plan import Plan, shot_identifiers
+from acqplan.plan.rounds import next_stop
+from acqplan.plan.route import Times, routed
 from acqplan.space import Objects, Shots, Space
-from acqplan.space.distance import nearest_views
-from acqplan.space.distinct import is_among
-from acqplan.strategy import find_strategy
-from acqplan.strategy.base import Choice, History, Strategy, check_choice, learns
-from acqplan.strategy.deployed import deployed
-from acqplan.strategy.strata import view_rows
+from acqplan.space.kernel import nearest_views
+from acqplan.space.shots import is_among
 
 if TYPE_CHECKING:
-    from acqplan.campaign.store_ledger import Ledger
+    from acqplan.campaign.store import Ledger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

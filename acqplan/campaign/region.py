@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from acqplan.campaign.terms import AxisTerms, Terms
+from acqplan.campaign.settings import AxisTerms, Terms
 from acqplan.errors import SpaceError, nearest
 
 RELATIONS: dict[str, Callable[[Any, Any], Any]] = {

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from acqplan.campaign.identifiers import ViewValue
-from acqplan.campaign.record import Record
-from acqplan.campaign.terms import Terms
+from acqplan.campaign.events import Record
+from acqplan.campaign.settings import Terms
+from acqplan.numbers import ViewValue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

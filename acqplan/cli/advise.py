@@ -7,19 +7,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from acqplan.cli.console import ProgressBars, exit_codes, print_json, print_result, whole_number
-from acqplan.cli.options import (
+from acqplan.cli.console import (
     BackboneOption,
     DeviceOption,
     Precision,
     PrecisionOption,
+    ProgressBars,
     WeightsOption,
     chosen_runtime,
+    exit_codes,
+    print_json,
+    print_result,
+    whole_number,
 )
 from acqplan.errors import UsageError
 
 if TYPE_CHECKING:
-    from acqplan.evaluate.advise_answers import Advice
+    from acqplan.advice.answers import Advice
 
 
 def command(
@@ -51,7 +55,7 @@ def command(
 ) -> None:
     """Advise from captured images: stop or go on, more views or more objects, how many images to reach X."""
     with exit_codes():
-        from acqplan.evaluate.advise_words import advice_sentences, worded
+        from acqplan.advice.answers import advice_sentences, worded
 
         progress = ProgressBars()
         how: dict[str, Any] = {
@@ -80,7 +84,7 @@ def command(
 
 def _advise_campaign(store: str, how: dict[str, Any]) -> Advice:
     from acqplan.campaign.campaign import Campaign
-    from acqplan.evaluate.campaign_plan import advise_campaign
+    from acqplan.evaluate.campaign import advise_campaign
 
     with Campaign.open(store) as campaign:
         return advise_campaign(campaign, **how)

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from acqplan.cli.console import (
+    BackboneOption,
+    DeviceOption,
+    Precision,
+    PrecisionOption,
     ProgressBars,
+    WeightsOption,
+    chosen_runtime,
     exit_codes,
     print_json,
     print_note,
@@ -16,19 +22,11 @@ from acqplan.cli.console import (
     terminal_width,
     whole_number,
 )
-from acqplan.cli.options import (
-    BackboneOption,
-    DeviceOption,
-    Precision,
-    PrecisionOption,
-    WeightsOption,
-    chosen_runtime,
-)
 from acqplan.errors import AcqplanError, UsageError
 from acqplan.files import folder_for_result
 
 if TYPE_CHECKING:
-    from acqplan.evaluate.benchmark.findings import Findings
+    from acqplan.evaluate.findings import Findings
 
 
 def command(
@@ -83,7 +81,7 @@ def command(
     with exit_codes(), folder_for_result(out):
         _check_counts(seeds=seeds, splits=splits, workers=workers)
         names, sizes = _names(strategies), _sizes(budgets)
-        from acqplan.evaluate.benchmark.conduct import STRATEGIES, prepare
+        from acqplan.evaluate.benchmark import STRATEGIES, prepare
         from acqplan.report.result import write_benchmark
         from acqplan.rig.spec import open_rig
 

@@ -9,14 +9,19 @@ import typer
 
 from acqplan.cli import campaign_operators as operators
 from acqplan.cli.campaign_store import AsJson, JsonAnyway, Store, created, opened
-from acqplan.cli.console import ProgressBars, exit_codes, print_json, print_note, print_result, whole_number
-from acqplan.cli.options import (
+from acqplan.cli.console import (
     BackboneOption,
     DeviceOption,
     Precision,
     PrecisionOption,
+    ProgressBars,
     WeightsOption,
     chosen_runtime,
+    exit_codes,
+    print_json,
+    print_note,
+    print_result,
+    whole_number,
 )
 from acqplan.cli.recommend import time_span
 from acqplan.errors import Finished, UsageError
@@ -157,7 +162,7 @@ def status(store: Store, as_json: AsJson = False) -> None:
         if as_json:
             print_json(found)
         else:
-            from acqplan.cli.campaign_table import status_table
+            from acqplan.cli.campaign_operators import status_table
 
             print_result(status_table(found, campaign.terms))
 
@@ -174,7 +179,7 @@ def plan(
 ) -> None:
     """Plan the next round from what is captured, if one is due; shots are handed out and told meanwhile."""
     with opened(store) as campaign:
-        from acqplan.evaluate.campaign_plan import plan_next
+        from acqplan.evaluate.campaign import plan_next
 
         runtime = chosen_runtime(device, precision, None)
         progress = ProgressBars()
@@ -220,7 +225,7 @@ def backup(
 ) -> None:
     """Copy file and images while others go on; a copy made by hand is safe only while nobody does."""
     with opened(store) as campaign:
-        from acqplan.campaign.backup import back_up
+        from acqplan.campaign.check import back_up
 
         print_json({"store": str(back_up(campaign, out))})
 

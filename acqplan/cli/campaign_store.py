@@ -28,8 +28,8 @@ JsonAnyway = Annotated[
 def opened(store: str, caller: str | None = None, *, check: bool = True) -> Iterator[Campaign]:
     """A campaign for one command; errors are told, and decide the exit code."""
     with exit_codes():
-        from acqplan.campaign.callers import this_shell
         from acqplan.campaign.campaign import Campaign
+        from acqplan.campaign.leases import this_shell
 
         with Campaign.open(store, caller=caller or this_shell(), check=check) as campaign:
             try:
@@ -40,8 +40,8 @@ def opened(store: str, caller: str | None = None, *, check: bool = True) -> Iter
 
 def created(rig: Path | None, store: str, **settings: Any) -> Campaign:
     """A new campaign on the rig of a file."""
-    from acqplan.campaign.callers import this_shell
     from acqplan.campaign.campaign import Campaign
+    from acqplan.campaign.leases import this_shell
     from acqplan.rig.spec import open_rig
 
     return Campaign.create(open_rig(rig, progress=ProgressBars()), path=store, caller=this_shell(), **settings)

@@ -19,7 +19,7 @@ def command(
 ) -> None:
     """Compare two classifiers' predictions: McNemar on images, and tests on objects."""
     with exit_codes():
-        from acqplan.evaluate.predictions import compare
+        from acqplan.evaluate.compare import compare
 
         comparison = compare(a, b)
         if as_json:

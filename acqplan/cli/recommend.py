@@ -9,21 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from acqplan.cli.console import (
+    BackboneOption,
+    DeviceOption,
+    Precision,
+    PrecisionOption,
     ProgressBars,
+    WeightsOption,
+    chosen_runtime,
     exit_codes,
     print_json,
     print_note,
     print_result,
     terminal_width,
     whole_number,
-)
-from acqplan.cli.options import (
-    BackboneOption,
-    DeviceOption,
-    Precision,
-    PrecisionOption,
-    WeightsOption,
-    chosen_runtime,
 )
 from acqplan.errors import UsageError
 from acqplan.files import folder_for_result

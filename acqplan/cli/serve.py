@@ -35,8 +35,8 @@ def command(
     """Serve a campaign over HTTP: rigs ask and tell, and the live page shows how it goes."""
     with exit_codes():
         try:
+            from acqplan.service.refusals import MEGABYTE, Settings
             from acqplan.service.server import serve
-            from acqplan.service.settings import MEGABYTE, Settings
         except ModuleNotFoundError as error:
             if (error.name or "").startswith("acqplan"):
                 raise

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from acqplan.advice.answers import Advice, check_accuracies
 from acqplan.errors import UsageError
-from acqplan.evaluate.advise_answers import Advice, check_accuracies
 from acqplan.evaluate.recommend import recommend
-from acqplan.features.zoo import find_layers
+from acqplan.features.networks import find_layers
+from acqplan.plan.base import History, Strategy
 from acqplan.progress import SILENT, Progress, Titled
-from acqplan.rig.captured import read_captured
+from acqplan.rig.folder import read_captured
 from acqplan.rig.spec import RigSetup
 from acqplan.runtime import Runtime
-from acqplan.strategy.base import History, Strategy
 
 if TYPE_CHECKING:
-    from acqplan.evaluate.eye import Eye
+    from acqplan.features.extractor import Eye
 
 
 def advise_rig(
@@ -80,7 +80,7 @@ def advise_rig(
     shots, eye = seen.shots(), _open_eye(setup, backbone, weights, runtime, progress)
     features = eye.on(seen)(shots, progress=Titled(progress=progress, title="captured"))
     others = len(setup.rig.objects) - len(np.unique(shots.object_rows))
-    from acqplan.evaluate.advise import advise
+    from acqplan.advice.advise import advise
 
     return advise(
         History(shots=shots, features=features),
@@ -107,7 +107,7 @@ def _check(setup: RigSetup, captured: Path | None, budget: int | None, accuracie
 
 def _open_eye(setup: RigSetup, backbone: str | None, weights: Path | None, runtime: Runtime, progress: Progress) -> Eye:
     with progress.task("loading torch", 1) as advance:
-        from acqplan.evaluate.eye import Eye
+        from acqplan.features.extractor import Eye
 
         advance(1)
     return Eye.open(setup.rig, backbone=backbone, weights=weights, runtime=runtime)

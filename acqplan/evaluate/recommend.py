@@ -11,27 +11,27 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from acqplan.campaign.plan import Plan, Setting
-from acqplan.campaign.route import duration, routed
 from acqplan.errors import BudgetError
-from acqplan.evaluate.records import Validation
 from acqplan.evaluate.replay import Learn, Run, joined_history, replay
-from acqplan.evaluate.task import Task, check_budgets, task_of
-from acqplan.evaluate.time_budget import images_in_time, planned_seconds
-from acqplan.features.zoo import find_layers
+from acqplan.evaluate.task import Task, check_budgets, images_in_time, planned_seconds, task_of
+from acqplan.evaluate.verdict import Validation
+from acqplan.features.networks import find_layers
+from acqplan.numbers import duration
+from acqplan.plan import find_strategy
+from acqplan.plan.base import History, Strategy
+from acqplan.plan.deployed import Deployed, deployed
+from acqplan.plan.plan import Plan, Setting
+from acqplan.plan.route import routed
 from acqplan.progress import SILENT, Progress, Titled
 from acqplan.rig.base import Rig
-from acqplan.rig.captured import read_captured
+from acqplan.rig.folder import read_captured
 from acqplan.rig.spec import RigSetup
 from acqplan.runtime import Runtime
 from acqplan.space import Shots
-from acqplan.strategy import find_strategy
-from acqplan.strategy.base import History, Strategy
-from acqplan.strategy.deployed import Deployed, deployed
 
 if TYPE_CHECKING:
-    from acqplan.evaluate.advise_answers import Advice
-    from acqplan.evaluate.eye import Eye
+    from acqplan.advice.answers import Advice
+    from acqplan.features.extractor import Eye
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -55,7 +55,7 @@ class Recommendation:
 
     def to_dict(self) -> dict[str, object]:
         """Plan, validation, verdicts in words and advice, as one JSON document."""
-        from acqplan.evaluate.advise_words import worded
+        from acqplan.advice.answers import worded
 
         return {
             "plan": self.plan.to_dict(),
@@ -133,7 +133,7 @@ def recommend(
     if eye is None or task.is_live or not validate or len(task.test) == 0:
         return result
     from acqplan.evaluate.validate import validate_run
-    from acqplan.evaluate.words import sentence
+    from acqplan.evaluate.verdict import sentence
 
     validation = validate_run(
         run, task.candidates, task.start, task.test, eye, view_weights=setup.view_weights, progress=progress
@@ -205,8 +205,8 @@ def _sensitivity(known: History, seed: int, progress: Progress) -> str:
     """How far an image speaks along each axis, in words; empty if captured images do not tell."""
     if known.features is None or known.features.size == 0:
         return ""
-    from acqplan.model.kernels import describe
-    from acqplan.model.surrogate import fit_surrogate
+    from acqplan.plan.surrogate import fit_surrogate
+    from acqplan.space.kernel import describe
 
     with progress.task("length scales", 1) as advance:
         found = fit_surrogate(known.shots, known.features, seed=seed)
@@ -224,7 +224,7 @@ def _learn(eye: Eye | None) -> Learn | None:
 
 def _open_eye(rig: Rig, backbone: str | None, weights: Path | None, runtime: Runtime | None, progress: Progress) -> Eye:
     with progress.task("loading torch", 1) as advance:
-        from acqplan.evaluate.eye import Eye
+        from acqplan.features.extractor import Eye
 
         advance(1)
     return Eye.open(rig, backbone=backbone, weights=weights, runtime=runtime or Runtime.detect())
@@ -239,7 +239,7 @@ def _advice(
 ) -> Advice | None:
     if eye is None or known.features is None or known.features.size == 0:
         return None
-    from acqplan.evaluate.advise import advise
+    from acqplan.advice.advise import advise
 
     others = n_objects - len(np.unique(known.shots.object_rows))
     device = eye.runtime.device

@@ -14,10 +14,10 @@ import numpy as np
 from jaxtyping import Float, Float32, Int
 
 from acqplan.errors import BudgetError
+from acqplan.plan.base import Choice, History, Strategy, check_choice, learns
 from acqplan.progress import SILENT, Progress, Titled
 from acqplan.space import Shots
-from acqplan.space.distinct import distinct, is_among
-from acqplan.strategy.base import Choice, History, Strategy, check_choice, learns
+from acqplan.space.shots import distinct, is_among
 
 Learn = Callable[[Sequence[History]], Sequence[History]]
 """Adds beliefs to histories: class probabilities of captured shots by heads that never saw their objects."""

@@ -2,27 +2,214 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Int
 
-from acqplan.campaign.route import Times
-from acqplan.errors import BudgetError, BudgetSpent, SpaceExhausted, SplitError, UsageError
-from acqplan.evaluate.replay import Arm
-from acqplan.evaluate.rounds import stops_of
-from acqplan.evaluate.split import split_objects
-from acqplan.evaluate.time_budget import check_time_budget
+from acqplan.errors import BudgetError, BudgetSpent, SpaceExhausted, SplitError, UsageError, nearest
+from acqplan.evaluate.replay import Arm, Learn, replay
+from acqplan.numbers import duration
+from acqplan.plan.base import History, Strategy
+from acqplan.plan.deployed import view_rows
+from acqplan.plan.rounds import stops_of
+from acqplan.plan.route import Times, cheap_order, costs_travel, route_seconds
 from acqplan.rig.spec import RigSetup
-from acqplan.space import Shots
-from acqplan.space.distance import nearest_views
-from acqplan.space.distinct import is_among
-from acqplan.strategy.base import History, Strategy
-from acqplan.strategy.strata import view_rows
+from acqplan.rng import generator
+from acqplan.space import Objects, Shots, Space
+from acqplan.space.kernel import nearest_views
+from acqplan.space.shots import is_among
 
 if TYPE_CHECKING:
     from acqplan.rig.folder import FolderRig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """Which objects teach and which examine.
+
+    Attributes:
+        train: Names of the train objects, in the order of the table they come from.
+        test: Names of the test objects, in the same order; none of them is a train object.
+    """
+
+    train: tuple[str, ...]
+    test: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        both = sorted(set(self.train) & set(self.test))
+        if both:
+            raise SplitError(f"object '{both[0]}' is in both train and test", "put it on one side")
+
+
+def split_objects(
+    objects: Objects, *, test_fraction: float = 0.5, test: tuple[str, ...] | None = None, seed: int = 0
+) -> Split:
+    """Split by object, every class on both sides.
+
+    Args:
+        objects: All objects with their labels.
+        test_fraction: Share of each class that is tested on; halves are rounded towards train, and at
+            least one object of a class goes to each side.
+        test: Names of the test objects, to choose them by hand; ``test_fraction`` and ``seed`` then do nothing.
+        seed: Seed of the draw; the order of ``objects`` does not matter.
+
+    Returns:
+        The split, objects in the order of the table.
+
+    Raises:
+        SplitError: If a class has one object only or is missing on a side, a name is unknown or repeated,
+            or the fraction is not between 0 and 1.
+    """
+    _check_counts(objects)
+    chosen = _drawn(objects, test_fraction, seed) if test is None else _named(objects, test)
+    split = Split(
+        train=tuple(name for name in objects.names if name not in chosen),
+        test=tuple(name for name in objects.names if name in chosen),
+    )
+    _check_classes(objects, split)
+    return split
+
+
+def check_disjoint(train: Shots, test: Shots) -> None:
+    """Refuse shots of one object on both sides.
+
+    Raises:
+        SplitError: If train and test shots share an object; names it.
+    """
+    both = sorted(set(train.names) & set(test.names))
+    if both:
+        raise SplitError(f"shots of object '{both[0]}' are in both train and test", "split by object")
+
+
+def _check_counts(objects: Objects) -> None:
+    for label in objects.classes:
+        if objects.labels.count(label) == 1:
+            name = objects.names[objects.labels.index(label)]
+            raise SplitError(
+                f"label '{label}' has one object only ('{name}'): it cannot be in both train and test",
+                "add another object of this label, or leave the label out",
+            )
+
+
+def _drawn(objects: Objects, fraction: float, seed: int) -> set[str]:
+    if not 0.0 < fraction < 1.0:
+        raise SplitError(f"test_fraction is {fraction:g}", "give a number between 0 and 1, e.g. 0.5")
+    chosen: set[str] = set()
+    for label in objects.classes:
+        names = sorted(name for name, its in zip(objects.names, objects.labels, strict=True) if its == label)
+        n_test = min(max(math.ceil(len(names) * fraction - 0.5), 1), len(names) - 1)
+        order = generator(seed, "split", label).permutation(len(names))
+        chosen.update(names[place] for place in order[:n_test])
+    return chosen
+
+
+def _named(objects: Objects, test: Iterable[str]) -> set[str]:
+    chosen: set[str] = set()
+    for name in test:
+        if name not in objects.names:
+            raise SplitError(f"test object '{name}' is unknown", nearest(name, objects.names))
+        if name in chosen:
+            raise SplitError(f"test object '{name}' stands twice", "name it once")
+        chosen.add(name)
+    return chosen
+
+
+def _check_classes(objects: Objects, split: Split) -> None:
+    label_of = dict(zip(objects.names, objects.labels, strict=True))
+    for side, names in (("train", split.train), ("test", split.test)):
+        missing = sorted(set(objects.classes) - {label_of[name] for name in names})
+        if missing:
+            raise SplitError(f"no object of label '{missing[0]}' is in {side}", "move one of its objects there")
+
+
+EVEN_PLANS = 8
+"""Larger plans that are tried."""
+
+LARGEST_GROWTH = 8.0
+"""Steps of the search upwards; the last one goes too far, and large plans take long to make."""
+
+LEAST_SECONDS = 1e-3
+
+
+def check_time_budget(seconds: float, space: Space, times: Times) -> None:
+    """Refuse a time that cannot be, or a rig on which it means nothing.
+
+    Raises:
+        UsageError: If the time is not positive and finite, or nothing on the rig takes time.
+    """
+    if not 0.0 < seconds < float("inf"):
+        raise UsageError(f"a time budget of {seconds:g} s", "give a time above zero, e.g. 2h")
+    if not costs_travel(space, times) and times.per_shot == 0:
+        raise UsageError(
+            f"a time budget of {duration(seconds)}, but rig.toml does not say how long anything takes",
+            "give seconds_per_unit or seconds_per_change of [[axis]], or seconds of [shot]",
+        )
+
+
+def planned_seconds(arm: Arm, candidates: Shots, start: History, times: Times, *, learn: Learn | None = None) -> float:
+    """Seconds of the routed plan of an arm that sees no image on the way; the arguments are those of `replay`."""
+    run = replay([arm], candidates, start, None, learn=learn)[0]
+    return route_seconds(run.shots.take(cheap_order(run.shots, times, rounds=run.rounds)), times)
+
+
+def images_in_time(seconds_of: Callable[[int], float], limit: float, *, least: int, most: int, step: int = 1) -> int:
+    """A number of images whose plan fits into a time while that of one more does not.
+
+    Larger plans are not always slower: one of as many images of every object may have a shorter way than a smaller
+    one that is uneven (lattices differ by a tenth). So where the time ends is narrowed down from both sides, and then
+    somewhat larger plans that are even are tried. It is the largest number found, not of all.
+
+    Args:
+        seconds_of: Seconds of a plan, by its number of images.
+        limit: Seconds at hand.
+        least: Fewest images that make a plan.
+        most: Most images that can be had, at least ``least``.
+        step: Plans of a multiple of so many are even: the number of objects.
+
+    Raises:
+        BudgetError: If not even the least fits.
+    """
+    needed = seconds_of(least)
+    if needed > limit:
+        raise BudgetError(
+            f"a time budget of {duration(limit)}, but the fewest images that can be planned ({least:,}) take "
+            f"{duration(needed)}",
+            "give more time",
+        )
+    low = high = (least, needed)
+    while high[1] <= limit and high[0] < most:
+        low = high
+        more = min(max(math.ceil(low[0] * min(limit / max(low[1], LEAST_SECONDS), LARGEST_GROWTH)), 2 * low[0]), most)
+        high = (more, seconds_of(more))
+    if high[1] <= limit:
+        return high[0]
+    found = _narrowed(seconds_of, limit, low, high)
+    even = range((found // step + 1) * step, most + 1, step)[:EVEN_PLANS]
+    fitting = [(number, seconds) for number in even if (seconds := seconds_of(number)) <= limit]
+    if not fitting:
+        return found
+    low = fitting[-1]
+    above = min(low[0] + step, most)
+    seconds = seconds_of(above)
+    if seconds <= limit:
+        return images_in_time(seconds_of, limit, least=above, most=most, step=step)
+    return _narrowed(seconds_of, limit, low, (above, seconds))
+
+
+def _narrowed(seconds_of: Callable[[int], float], limit: float, low: tuple[int, float], high: tuple[int, float]) -> int:
+    """The number below which all fits and above which nothing does: by turns where a line says, and halfway."""
+    by_line = True
+    while high[0] - low[0] > 1:
+        share = (limit - low[1]) / (high[1] - low[1]) if by_line else 0.5  # what fits takes less than what does not
+        middle = min(max(low[0] + round(share * (high[0] - low[0])), low[0] + 1), high[0] - 1)
+        found = (middle, seconds_of(middle))
+        low, high = (found, high) if found[1] <= limit else (low, found)
+        by_line = not by_line
+    return low[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

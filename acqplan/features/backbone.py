@@ -2,27 +2,255 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
+from typing import Final, Protocol
 
 import numpy as np
 import torch
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float, Float32, Num, UInt8
 from torch import Tensor, nn
+from torch.nn import functional
 
-from acqplan.errors import WeightsError
-from acqplan.features.compiled import compile_module
-from acqplan.features.forward import Forward, Images, compute_all
-from acqplan.features.memory import Room
-from acqplan.features.networks import build, digest, fold_normalisation, tensor_names
-from acqplan.features.pixels import Preprocessing, resized
-from acqplan.features.taps import Tapped
-from acqplan.features.timm_networks import LAYER, PREFIX, build_timm
-from acqplan.features.zoo import NETWORKS, find_layers
+from acqplan.errors import AcqplanError, MissingError, WeightsError
+from acqplan.features.networks import (
+    LAYER,
+    NETWORKS,
+    PREFIX,
+    Cut,
+    build,
+    build_timm,
+    digest,
+    find_layers,
+    fold_normalisation,
+    tensor_names,
+)
+from acqplan.features.pixels import Preprocessing, resized, stack
 from acqplan.runtime import Runtime
+
+PROBE_IMAGES: Final = 8
+"""Enough that what a pass takes whatever the number of its images counts little."""
+
+SHARE: Final = 0.8
+"""Of the memory there is; the rest is for what the allocator cannot use in one piece."""
+
+Pass = Callable[[Tensor], Tensor]
+
+
+class Meter(Protocol):
+    """Knows the memory of a device."""
+
+    def free(self) -> int:
+        """Bytes that a pass may take now."""
+
+    def peak(self, once: Pass, images: Tensor) -> int:
+        """Bytes that a pass of these images takes at most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """The memory that passes may take.
+
+    Attributes:
+        meter: Of the device.
+        ceiling_bytes: More than this no pass takes, whatever is free; ``None`` for no ceiling.
+    """
+
+    meter: Meter
+    ceiling_bytes: int | None = None
+
+    @classmethod
+    def on(cls, runtime: Runtime) -> Room | None:
+        """That of a GPU; ``None`` elsewhere, where caches set the size of a batch."""
+        if torch.device(runtime.device).type != "cuda":
+            return None
+        gigabytes = runtime.memory_gigabytes
+        return cls(meter=Gpu(device=runtime.device), ceiling_bytes=None if gigabytes is None else int(gigabytes * 1e9))
+
+    def holds(self, once: Pass, images: Tensor) -> int:
+        """Images in a pass that fits, at least 1, judged by a pass of the first few of ``images``."""
+        few = images[:PROBE_IMAGES]
+        each = max(1, -(-self.meter.peak(once, few) // len(few)))
+        room = SHARE * self.meter.free()
+        return max(1, int(room if self.ceiling_bytes is None else min(room, self.ceiling_bytes)) // each)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gpu:
+    """The memory of one GPU, as torch's allocator sees it."""
+
+    device: str
+
+    def free(self) -> int:
+        """Bytes that no tensor holds: those of the device, and those the allocator keeps ready."""
+        unheld = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
+        return int(torch.cuda.mem_get_info(self.device)[0]) + unheld
+
+    def peak(self, once: Pass, images: Tensor) -> int:
+        """Bytes that a pass of these images takes at most."""
+        before = torch.cuda.memory_allocated(self.device)
+        torch.cuda.reset_peak_memory_stats(self.device)
+        once(images)
+        torch.cuda.synchronize(self.device)
+        return torch.cuda.max_memory_allocated(self.device) - before
+
+
+Images = Tensor | Sequence[UInt8[np.ndarray, "height width *channels"]]
+PassForward = Callable[[UInt8[Tensor, "images channels height width"]], Float32[Tensor, "images features"]]
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Forward:
+    """One pass after the other; not frozen: it remembers the batch that fits in memory.
+
+    Attributes:
+        once: A single pass, on its device.
+        limit: Images in a pass; halved when the memory is out.
+        room: Memory that a pass may take; looked at before the first batch.
+    """
+
+    once: PassForward
+    limit: int
+    room: Room | None = None
+
+    def __call__(self, images: UInt8[Tensor, "images channels height width"]) -> Float32[np.ndarray, "images features"]:
+        """Features of images of one shape, shape ``[images, features]``, in main memory.
+
+        Raises:
+            AcqplanError: If not even one image fits.
+        """
+        self._measure(images)
+        done: list[np.ndarray] = []
+        row = 0
+        while row < len(images):
+            batch = images[row : row + self.limit]
+            features = self._attempt(batch)
+            if features is not None:
+                done.append(features)
+                row += len(batch)
+        return np.concatenate(done)
+
+    def _measure(self, images: Tensor) -> None:
+        if self.room is not None and min(self.limit, len(images)) > PROBE_IMAGES:
+            try:
+                self.limit = min(self.limit, self.room.holds(self.once, images))
+            except torch.OutOfMemoryError:
+                self.limit = PROBE_IMAGES
+            self.room = None
+
+    def _attempt(self, batch: Tensor) -> Float32[np.ndarray, "batch features"] | None:
+        try:
+            features: np.ndarray = self.once(batch).cpu().numpy()
+            return features
+        except RuntimeError as error:
+            if not _out_of_memory(error):
+                raise
+            if len(batch) == 1:
+                raise AcqplanError("one image does not fit in memory", "choose a smaller backbone") from error
+        # outside the handler, whose traceback holds on to the tensors of the pass that failed
+        self.limit = max(1, len(batch) // 2)
+        return None
+
+
+def compute_all(forward: Forward, images: Images, *, n_features: int) -> Float32[np.ndarray, "images features"]:
+    """Features of images of any shapes, in their order.
+
+    Args:
+        forward: One pass after the other.
+        images: One tensor, or a list of arrays.
+        n_features: Numbers of an image, for the answer to no images.
+    """
+    features = np.empty((len(images), n_features), dtype=np.float32)
+    for rows, together in _same_shapes(images):
+        features[rows] = forward(together)
+    return features
+
+
+def _same_shapes(images: Images) -> list[tuple[list[int], Tensor]]:
+    if isinstance(images, Tensor):
+        return [(list(range(len(images))), images)] if len(images) else []
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for row, image in enumerate(images):
+        groups.setdefault(image.shape, []).append(row)
+    return [(rows, stack([images[row] for row in rows])) for rows in groups.values()]
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    """Of a device, or of main memory, for which torch has no class of its own."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def compile_module(module: nn.Module, example: Tensor, *, spec: str) -> None:
+    """Compile a network in place; its tensors and names stay, and copies sent to other processes are not compiled.
+
+    Args:
+        module: The network, on its device.
+        example: A batch as it will come.
+        spec: What to call it in an error.
+
+    Raises:
+        MissingError: If it cannot be compiled here, most often for want of a compiler.
+    """
+    try:
+        module.compile()
+        with torch.inference_mode():
+            module(example)
+    except Exception as error:  # each backend and each of its compilers fails in its own way
+        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise MissingError(
+            f"torch.compile does not work for {spec} on {example.device} ({reason})",
+            "install a C++ compiler and, for a GPU, triton; or leave compile off",
+        ) from error
+
+
+class Tapped(nn.Module):
+    """A network that gives several of its layers, side by side.
+
+    Args:
+        net: The network down to its deepest layer.
+        order: Names of the layers in the order asked; all but one stand in ``shallow``.
+        shallow: For each layer but the deepest what a network that ends there is without.
+    """
+
+    def __init__(self, net: nn.Module, order: tuple[str, ...], shallow: Mapping[str, Cut]) -> None:
+        super().__init__()
+        self.net, self.order = net, order
+        self.taken: dict[str, Tensor] = {}
+        self.widths: tuple[int, ...] = ()
+        for layer, parts in shallow.items():
+            self._tap(layer, parts)
+
+    def forward(self, x: Num[Tensor, "images channels height width"]) -> Float[Tensor, "images features"]:
+        """Features of all layers in the order asked, float32; ``widths`` says how many each has."""
+        deepest = self.net(x)
+        layers = [self.taken.pop(layer, deepest).float() for layer in self.order]
+        self.widths = tuple(layer.shape[1] for layer in layers)
+        return torch.cat(layers, 1)
+
+    def _tap(self, layer: str, parts: Cut) -> None:
+        """Listen where the network would end: before the first part cut away, or behind its last child left."""
+        part, kept = next(iter(parts.items()))
+        place = self.net.get_submodule(part)
+        if kept:
+            place.get_submodule(str(kept - 1)).register_forward_hook(partial(self._behind, layer))
+        else:
+            place.register_forward_pre_hook(partial(self._before, layer))
+
+    def _behind(self, layer: str, _module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        self.taken[layer] = _pooled(output)
+
+    def _before(self, layer: str, _module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        self.taken[layer] = _pooled(inputs[0])
+
+
+def _pooled(out: Tensor) -> Float[Tensor, "images features"]:
+    """The mean over positions, as every network of the registry ends when it is cut."""
+    return functional.adaptive_avg_pool2d(out, 1).flatten(1) if out.ndim == 4 else out
+
 
 CPU_PIXELS = 64 * 96 * 96
 """Pixels of a batch on a processor: what lies in its caches from layer to layer runs fastest (toynet in
@@ -146,7 +374,7 @@ def load_backbone(spec: str, *, weights: Path | None = None, runtime: Runtime) -
 
     Args:
         spec: ``name``, ``name:layer`` or ``name:layer+layer``, e.g. ``vgg16:fc14`` or, for both in one pass,
-            ``vgg16:fc14+fc15``; see `acqplan.features.zoo.NETWORKS`.
+            ``vgg16:fc14+fc15``; see `acqplan.features.networks.NETWORKS`.
         weights: File of weights; by default the embedded ones, or torchvision's, downloaded once.
         runtime: Where, in which precision and in which batches it runs.
 

@@ -2,25 +2,140 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
 
 import numpy as np
+import torch
+from jaxtyping import Bool
 
-from acqplan.errors import AcqplanError, UsageError
+from acqplan.errors import AcqplanError, OutputError, UsageError
 from acqplan.features.backbone import Backbone
-from acqplan.features.cache import FeatureCache
-from acqplan.features.crew import crew_for
-from acqplan.features.identities import keys_of
-from acqplan.features.precision import PROBE_IMAGES, choices, settle
-from acqplan.features.store import Features, Rows, Store
-from acqplan.features.stream import stream
+from acqplan.features.cache import FeatureCache, Keys, image_keys
+from acqplan.features.devices import Features, Rows, Store, crew_for, stream
 from acqplan.progress import SILENT, Progress
 from acqplan.rig.base import Image, Rig
-from acqplan.runtime import Runtime
+from acqplan.rig.folder import Stamped
+from acqplan.runtime import Precision, Runtime
 from acqplan.space import Shots
+
+TOLERANCE: Final = 1e-2
+"""Features may be so far from those in float32, Frobenius norm of the difference over that of the features."""
+
+PROBE_IMAGES: Final = 32
+"""Images by which a precision is judged."""
+
+CPU_FLAGS: Final = ("amx_bf16", "avx512_bf16")
+"""Processors without these emulate bfloat16, slower than they compute in float32."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Settled:
+    """A backbone in a precision of which it is known that it will do.
+
+    Attributes:
+        backbone: In that precision.
+        finding: What was found of half precision, for people; empty if nothing was looked at.
+    """
+
+    backbone: Backbone
+    finding: str = ""
+
+
+def choices(runtime: Runtime) -> tuple[Precision, ...]:
+    """Number formats that may be used, the fastest first; ``"auto"`` ends with float32."""
+    return (*half_precisions(runtime.device), "float32") if runtime.precision == "auto" else (runtime.precision,)
+
+
+def half_precisions(device: str) -> tuple[Precision, ...]:
+    """Number formats in which a device is faster than in float32; of two as fast the one with more range first."""
+    kind = torch.device(device).type
+    if kind == "cuda":
+        return ("bfloat16", "float16") if torch.cuda.get_device_capability(device) >= (8, 0) else ("float16",)
+    if kind == "cpu":
+        known = Path("/proc/cpuinfo")
+        flags = known.read_text().split() if known.exists() else []
+        return ("bfloat16",) if set(CPU_FLAGS) & set(flags) else ()
+    return ("float16",)
+
+
+def settle(backbones: Iterable[Backbone], images: Sequence[Image]) -> Settled:
+    """The first backbone whose features of these images are those of float32.
+
+    Args:
+        backbones: The same one in several precisions.
+        images: The first that are to be looked at.
+
+    Raises:
+        UsageError: If there is none; says how far off each is.
+    """
+    findings: list[str] = []
+    for backbone in backbones:
+        precision = backbone.runtime.precision
+        if precision == "float32":
+            return Settled(backbone=backbone, finding=", ".join(findings))
+        error = relative_error(backbone, images)
+        findings.append(f"{precision} is off by {error:.2g}")
+        if error <= TOLERANCE:
+            return Settled(backbone=backbone, finding=", ".join(findings))
+    raise UsageError(
+        f"{backbone.spec}: {', '.join(findings)} from its features in float32, more than {TOLERANCE:g}",
+        "use precision 'float32' or 'auto'",
+    )
+
+
+def relative_error(backbone: Backbone, images: Sequence[Image]) -> float:
+    """How far the features of these images are from float32, relative; infinite if they are not finite."""
+    exact = replace(backbone, runtime=replace(backbone.runtime, precision="float32"))
+    wanted, got = exact.features(images).astype(np.float64), backbone.features(images).astype(np.float64)
+    if not np.isfinite(got).all():
+        return float("inf")
+    return float(np.linalg.norm(got - wanted) / max(np.linalg.norm(wanted), np.finfo(np.float32).tiny))
+
+
+FOLDER: Final = "digests"
+"""Where the cache keeps them, beside the folders of features: under the same limit, and as safe."""
+
+WORDS: Final = 4
+"""A key of 128 bits takes as much room as so many features, and is kept as if it were these."""
+
+
+def keys_of(rig: Rig, shots: Shots, *, cache: FeatureCache | None) -> Keys:
+    """Keys of the shots' images, shape ``[shots, 2]``.
+
+    Args:
+        rig: What takes the shots; of one that stamps its files only those are read that are new.
+        shots: What is wanted.
+        cache: Where keys of files are remembered; ``None`` to read all of them.
+
+    Raises:
+        ImageError: If a file cannot be read.
+    """
+    if cache is None or not isinstance(rig, Stamped):
+        return image_keys(rig.identities(shots))
+    # before any file is read: one that changes meanwhile has another stamp from then on
+    stamps = rig.stamps(shots)
+    stamped = np.fromiter(map(bool, stamps), dtype=np.bool_, count=len(stamps))
+    full = replace(cache, storage="float32")
+    return _remembered(rig, shots, full, image_keys(stamps), stamped)
+
+
+def _remembered(rig: Rig, shots: Shots, cache: FeatureCache, stamps: Keys, stamped: Bool[np.ndarray, " shots"]) -> Keys:
+    words, known = cache.load(FOLDER, stamps, WORDS)
+    keys = words.view(np.uint64)  # what was copied were bits, whatever number they would be
+    unknown = np.flatnonzero(~(known & stamped))
+    if len(unknown):
+        keys[unknown] = image_keys(rig.identities(shots.take(unknown)))
+    new = unknown[stamped[unknown]]
+    if len(new):
+        with contextlib.suppress(OutputError):  # a cache that may only be read still answers
+            cache.save(FOLDER, stamps[new], words[new])
+    return keys
 
 
 def extract(

@@ -7,7 +7,7 @@ from html import escape
 from importlib.resources import files
 from string import Template
 
-from acqplan.report.palette import DARK, LIGHT
+from acqplan.report.plot.style import DARK, LIGHT
 from acqplan.report.summary import printable
 
 

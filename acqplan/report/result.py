@@ -16,7 +16,7 @@ from acqplan.report.page import write_page
 from acqplan.report.plot import write_benchmark_plots, write_plots
 
 if TYPE_CHECKING:
-    from acqplan.evaluate.benchmark.findings import Findings
+    from acqplan.evaluate.findings import Findings
 
 FILES = (
     "plan.csv", "plan.json", "validation.json", "report.html", "dial.png", "classes.png", "coverage.png",

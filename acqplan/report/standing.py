@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from acqplan.evaluate.records import Answer, Verdict
+from acqplan.evaluate.verdict import Answer, Verdict
 
 if TYPE_CHECKING:
-    from acqplan.evaluate.benchmark.findings import Findings
+    from acqplan.evaluate.findings import Findings
 
 MOST_DRAWN = 14
 """Strategies that a picture tells apart; the others are in the tables and in validation.json."""

@@ -11,8 +11,8 @@ from statistics import NormalDist
 import numpy as np
 from jaxtyping import Float, Int
 
-from acqplan.campaign.plan import Plan
-from acqplan.evaluate.records import Record, Validation
+from acqplan.evaluate.verdict import Record, Validation
+from acqplan.plan.plan import Plan
 from acqplan.space import Axis, Category, Circle, Shots, Space
 
 

@@ -12,8 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from acqplan.errors import ManifestError, SpecError, nearest
-from acqplan.rig.columns import axis_coordinates
-from acqplan.rig.manifest import Manifest
+from acqplan.rig.manifest import Manifest, axis_coordinates
 from acqplan.rig.toml_file import TomlFile
 from acqplan.space import Axis, Category, Circle, Interval, Space
 

@@ -2,24 +2,70 @@
 
 from __future__ import annotations
 
+import os
+import struct
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Final, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
 
-from acqplan.errors import UsageError
+from acqplan.errors import ManifestError, UsageError, nearest
 from acqplan.progress import SILENT, Progress
-from acqplan.rig.base import Image
-from acqplan.rig.columns import Column, default_columns, space_of
+from acqplan.rig.base import Image, Rig
 from acqplan.rig.images import ImageFile, check_image, decode, digest, in_threads
-from acqplan.rig.manifest import Manifest, check_shots, object_rows, read_manifest
-from acqplan.rig.stamps import stamp
+from acqplan.rig.manifest import (
+    Column,
+    Manifest,
+    axis_coordinates,
+    check_shots,
+    default_columns,
+    object_rows,
+    read_manifest,
+    space_of,
+)
 from acqplan.runtime import available_cores
 from acqplan.space import Objects, Shots, Space
+
+SETTLED_NS: Final = 2_000_000_000
+"""A file that changed less than this before it is looked at may change again without its times telling: FAT counts
+in steps of 2 s, others in finer ones."""
+
+
+@runtime_checkable
+class Stamped(Protocol):
+    """A rig whose images are files, so that what was read of them once can be remembered."""
+
+    def stamps(self, shots: Shots) -> list[bytes]:
+        """For each shot what changes whenever its file does; empty where that cannot be told."""
+
+
+def stamp(path: Path, now_ns: int) -> bytes:
+    """Path, size, times of change, inode and device of a file.
+
+    The time of change of the inode cannot be set by programs, unlike that of the content, which copies preserve.
+
+    Args:
+        path: The file.
+        now_ns: When this is asked, nanoseconds of `time.time_ns`; or any time before.
+
+    Returns:
+        Bytes that differ if the file is another or has changed; none if it changed just now, or cannot be seen.
+
+    Source:
+        git, Documentation/technical/racy-git.txt: an entry as young as its record is not to be trusted.
+    """
+    try:
+        status = os.stat(path)  # noqa: PTH116 - it stands in the innermost loop, where Path.stat takes longer
+    except (OSError, ValueError):
+        return b""
+    if max(status.st_mtime_ns, status.st_ctime_ns) > now_ns - SETTLED_NS:
+        return b""
+    numbers = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino, status.st_dev)
+    return struct.pack("<qqQQQ", *numbers) + os.fsencode(path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -138,3 +184,39 @@ class FolderRig:
             raise UsageError(
                 f"{self.manifest.path}: no image of object '{name}' from view {view}", "ask for rows of shots()"
             ) from error
+
+
+def read_captured(path: Path, rig: Rig, *, workers: int | None = None, progress: Progress = SILENT) -> FolderRig:
+    """The captured images of a rig, as shots of its space and objects.
+
+    Views need not be levels of the axes: where the robot reached 40.3 instead of 40, 40.3 is what counts.
+
+    Args:
+        path: A manifest, ``image,label,object,<axis>,…`` with every axis of the rig; other columns are
+            passed over.
+        rig: The rig whose objects were captured.
+        workers: Threads; by default one a core.
+        progress: Who listens while the images are checked.
+
+    Returns:
+        A rig of the same space and objects that holds just these shots and their images.
+
+    Raises:
+        ManifestError: If an object, label, axis or category level is not the rig's, or a shot is repeated.
+        ImageError: If an image cannot be used.
+    """
+    manifest = read_manifest(path, file_column="image")
+    _check_objects(manifest, rig)
+    coordinates = np.stack([axis_coordinates(manifest, axis) for axis in rig.space.axes], axis=1)
+    cores = workers or available_cores()
+    return FolderRig.on(manifest, rig.space, rig.objects, coordinates, workers=cores, progress=progress)
+
+
+def _check_objects(manifest: Manifest, rig: Rig) -> None:
+    labels = dict(zip(rig.objects.names, rig.objects.labels, strict=True))
+    for row, (name, label) in enumerate(zip(manifest.names, manifest.labels, strict=True)):
+        if name not in labels:
+            raise ManifestError(f"{manifest.where(row)}: the rig has no object '{name}'", nearest(name, labels))
+        if labels[name] != label:
+            said = f"object '{name}' is labelled '{label}' but '{labels[name]}' in the rig"
+            raise ManifestError(f"{manifest.where(row)}: {said}", "correct one of them")

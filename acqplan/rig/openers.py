@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, NoReturn
 
 from acqplan.errors import SpaceError, SpecError, UsageError
-from acqplan.progress import Progress
-from acqplan.rig.base import Rig
+from acqplan.progress import SILENT, Progress
+from acqplan.rig.base import Image, Rig
 from acqplan.rig.manifest import Manifest, read_manifest
 from acqplan.rig.toml_file import TomlFile
-from acqplan.space import Axis, Objects, Space
+from acqplan.space import Axis, Objects, Shots, Space
 
 if TYPE_CHECKING:
-    from acqplan.rig.columns import Column
-    from acqplan.rig.spec_tables import RigTable
+    from acqplan.rig.manifest import Column
+    from acqplan.rig.spec import RigTable
     from acqplan.rig.studio import Settings
 
 Opened = tuple[Rig, Manifest | None]
@@ -47,8 +48,6 @@ def open_live(file: TomlFile, table: RigTable, workers: int, progress: Progress)
     Raises:
         SpecError: If axes or objects are missing or cannot be.
     """
-    from acqplan.rig.live import LiveRig
-
     space = _space(file, table)
     if space is None:
         raise file.error(("source",), "a live rig needs axes", "add an [[axis]] for each thing the robot can set")
@@ -81,7 +80,7 @@ def open_meshes(file: TomlFile, table: RigTable, workers: int, progress: Progres
         ManifestError: If the manifest cannot be used.
         MeshError: If a mesh cannot be rendered.
     """
-    from acqplan.rig.meshes import mesh_rig
+    from acqplan.rig.rendered import mesh_rig
 
     if table.render is not None and table.render.instances is not None:
         raise file.error(("render", "instances"), "'instances' is for toys", "remove it: path names the objects")
@@ -166,3 +165,43 @@ def _columns(table: RigTable) -> list[Column]:
 
 def _target(file: TomlFile, table: RigTable) -> Path:
     return file.path.parent / (table.path or "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LiveRig:
+    """Objects on a turntable that acqplan cannot move.
+
+    Attributes:
+        space: What the robot can set.
+        objects: What stands on the turntable.
+    """
+
+    name: ClassVar[str] = "live"
+    space: Space
+    objects: Objects
+
+    def shots(self) -> Shots:
+        """Every view of every object."""
+        return Shots.every(self.space, self.objects)
+
+    def identities(self, shots: Shots) -> list[bytes]:
+        """Refused: there are no images to tell apart.
+
+        Raises:
+            UsageError: Always.
+        """
+        return self._refuse(len(shots))
+
+    def capture(self, shots: Shots, *, progress: Progress = SILENT) -> Iterator[tuple[int, Image]]:
+        """Refused: the images must come from the robot.
+
+        Raises:
+            UsageError: Always.
+        """
+        return self._refuse(len(shots))
+
+    def _refuse(self, count: int) -> NoReturn:
+        raise UsageError(
+            f"{count:,} images asked of a live rig, which holds none",
+            "take the shots of plan.csv with the robot and give their images with --captured MANIFEST",
+        )

@@ -3,19 +3,90 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+import multiprocessing
+import signal
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from multiprocessing import forkserver
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
+import trimesh
 
-from acqplan.errors import SpaceError, UsageError, nearest
+from acqplan.errors import AcqplanError, MeshError, SpaceError, UsageError, nearest
 from acqplan.progress import SILENT, Progress
 from acqplan.rig.base import Image
-from acqplan.rig.farm import in_order
+from acqplan.rig.manifest import check_shots, read_manifest
 from acqplan.rig.render import LIGHTINGS
 from acqplan.rig.studio import LitPose, Settings, Shape, Sitting, identity, photograph, shot_names
-from acqplan.runtime import available_cores
+from acqplan.runtime import available_cores, serve_parent
 from acqplan.space import Category, Circle, Interval, Objects, Shots, Space, ViewValue, parse_values
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+_AHEAD = 3
+"""Tasks in flight for each process: enough to keep it busy, few enough to hold in memory."""
+
+
+def in_order(function: Callable[[Task], Result], tasks: Sequence[Task], *, workers: int) -> Iterator[Result]:
+    """Apply a function to tasks in several processes.
+
+    Closing the iterator, or Ctrl-C, drops what has not begun and waits for what has.
+
+    Args:
+        function: Importable by name, and pure.
+        tasks: Sent to the processes by pickle.
+        workers: Processes; with 1 everything happens in this one.
+
+    Yields:
+        The results in the order of the tasks.
+
+    Raises:
+        AcqplanError: If a process dies.
+    """
+    if workers <= 1 or len(tasks) <= 1:
+        yield from map(function, tasks)
+        return
+    pool = ProcessPoolExecutor(min(workers, len(tasks)), mp_context=_context(), initializer=serve_parent)
+    try:
+        yield from _sliding(pool, function, tasks, _AHEAD * workers)
+    except BrokenProcessPool as error:
+        raise AcqplanError(
+            "a rendering process died",
+            "guard your script with `if __name__ == '__main__':`, free memory, or set workers=1",
+        ) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _sliding(
+    pool: ProcessPoolExecutor, function: Callable[[Task], Result], tasks: Sequence[Task], ahead: int
+) -> Iterator[Result]:
+    waiting: deque[Future[Result]] = deque()
+    for task in tasks:
+        waiting.append(pool.submit(function, task))
+        if len(waiting) >= ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def _context() -> multiprocessing.context.BaseContext:
+    """Fork is unsafe once torch or embree run threads; the fork server starts faster than spawn."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:  # what starts with Ctrl-C blocked does not print a traceback when it comes
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return multiprocessing.get_context("forkserver")
+
 
 STANDARD_VIEW: dict[str, ViewValue] = {"azimuth": 0.0, "elevation": 45.0, "lighting": "L0"}
 """The axes that can be set, and where they stand if a space does not name them."""
@@ -153,3 +224,74 @@ def _check_lightings(names: list[str], *, is_category: bool) -> None:
     for name in names:
         if name not in LIGHTINGS:
             raise SpaceError(f"axis 'lighting': no lighting is called '{name}'", nearest(name, LIGHTINGS))
+
+
+def mesh_rig(
+    path: Path,
+    *,
+    space: Space | None = None,
+    settings: Settings | None = None,
+    workers: int | None = None,
+) -> RenderedRig:
+    """A rig of the meshes in a manifest, each brought to the size of the toys.
+
+    Args:
+        path: CSV with the columns mesh, label and object; meshes lie below its folder, front +x, up +z.
+        space: Which views; those of smallNORB unless given.
+        settings: Seed, noise, camera.
+        workers: Processes for large captures; all cores unless given.
+
+    Raises:
+        ManifestError: If the manifest is not valid or an object stands twice.
+        MeshError: If a mesh is missing, cannot be read, or has no faces, no extent or no finite vertices.
+    """
+    manifest = read_manifest(path, file_column="mesh")
+    check_shots(manifest, (), np.zeros((len(manifest), 0)))
+    objects = manifest.objects()
+    shapes = {
+        name: load_shape(file, where=manifest.where(row))
+        for row, (name, file) in enumerate(zip(manifest.names, manifest.files, strict=True))
+    }
+    return RenderedRig(
+        name="meshes",
+        objects=objects,
+        shape_of=lambda row: shapes[objects.names[row]],
+        space=space or norb_space(),
+        settings=settings or Settings(),
+        workers=workers or available_cores(),
+    )
+
+
+def load_shape(file: Path, *, where: str) -> Shape:
+    """Read a mesh in any format that trimesh knows and stand it on the table.
+
+    Args:
+        file: The mesh.
+        where: File and line of the manifest, for errors.
+
+    Raises:
+        MeshError: If it is missing, cannot be read, or has no faces, no extent or no finite vertices.
+    """
+    said = f"{where}: mesh '{file.name}'"
+    if not file.is_file():
+        raise MeshError(f"{said} does not exist", f"put it at {file} or correct the path")
+    mesh = _parse(file, said)
+    vertices, faces = np.asarray(mesh.vertices, dtype=np.float64), np.asarray(mesh.faces)
+    if faces.ndim != 2 or not len(faces):
+        raise MeshError(f"{said} has no faces", "export the surface, not points or lines alone")
+    if faces.min() < 0 or faces.max() >= len(vertices):
+        raise MeshError(f"{said} has a face of vertices that are not there", "export it again")
+    if not np.isfinite(vertices[faces]).all():
+        raise MeshError(f"{said} has a vertex that is not finite", "repair it: every coordinate must be a number")
+    try:
+        return Shape.standing(vertices, faces)
+    except ValueError as error:
+        raise MeshError(f"{said} has no extent: all its vertices lie in one point", "export it again") from error
+
+
+def _parse(file: Path, said: str) -> Any:
+    try:
+        return trimesh.load(file, force="mesh", process=False, skip_materials=True)
+    except Exception as error:  # parsers of fifty formats raise whatever comes
+        known = ", ".join(sorted(trimesh.available_formats()))
+        raise MeshError(f"{said} cannot be read ({error})", f"formats: {known}") from error

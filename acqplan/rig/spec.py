@@ -6,23 +6,205 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from acqplan.errors import nearest
+from acqplan.errors import SpaceError, SpecError, nearest
 from acqplan.files import digest_bytes
 from acqplan.progress import SILENT, Progress
 from acqplan.rig.base import Rig
 from acqplan.rig.deployment import deployment_weights
-from acqplan.rig.manifest import Manifest, check_splittable
+from acqplan.rig.manifest import Column, Manifest, check_splittable
 from acqplan.rig.openers import OPENERS
-from acqplan.rig.spec_errors import spec_error
-from acqplan.rig.spec_tables import RigTable
-from acqplan.rig.toml_file import TomlFile
+from acqplan.rig.toml_file import Location, TomlFile
 from acqplan.runtime import available_cores
-from acqplan.space import Objects
+from acqplan.space import Objects, parse_values
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+
+def _expanded(values: object) -> object:
+    try:
+        return list(parse_values(values)) if isinstance(values, str) else values
+    except SpaceError as error:
+        raise ValueError(str(error)) from error
+
+
+Seconds = Annotated[float, Field(ge=0)]
+Name = Annotated[str, Field(min_length=1)]
+Numbers = Annotated[list[float], Field(min_length=1), BeforeValidator(_expanded)]
+
+
+class Table(BaseModel):
+    """A table of rig.toml: unknown keys, numbers in quotes and numbers that are not finite are errors."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class CircleTable(Table):
+    """An ``[[axis]]`` of kind circle."""
+
+    kind: Literal["circle"]
+    name: Name
+    unit: Literal["deg"] = "deg"
+    values: Numbers | None = None
+    seconds_per_unit: Seconds = 0.0
+
+    def column(self) -> Column:
+        """The axis, which may lack its levels."""
+        levels = None if self.values is None else tuple(self.values)
+        return Column(name=self.name, kind="circle", unit="deg", values=levels, seconds=self.seconds_per_unit)
+
+
+class IntervalTable(Table):
+    """An ``[[axis]]`` of kind interval."""
+
+    kind: Literal["interval"]
+    name: Name
+    unit: str | None = None
+    values: Numbers | None = None
+    seconds_per_unit: Seconds = 0.0
+
+    def column(self) -> Column:
+        """The axis, which may lack its levels."""
+        levels = None if self.values is None else tuple(self.values)
+        unit = Column.guessed(self.name).unit if self.unit is None else self.unit
+        return Column(name=self.name, kind="interval", unit=unit, values=levels, seconds=self.seconds_per_unit)
+
+
+class CategoryTable(Table):
+    """An ``[[axis]]`` of kind category."""
+
+    kind: Literal["category"]
+    name: Name
+    values: Annotated[list[Name], Field(min_length=1)] | None = None
+    seconds_per_change: Seconds = 0.0
+
+    def column(self) -> Column:
+        """The axis, which may lack its levels."""
+        levels = None if self.values is None else tuple(self.values)
+        return Column(name=self.name, kind="category", values=levels, seconds=self.seconds_per_change)
+
+
+class ShotTable(Table):
+    """``[shot]``: what an exposure costs."""
+
+    seconds: Seconds = 0.0
+
+
+class ObjectsTable(Table):
+    """``[objects]``: the split into train and test, how long a change takes, and on a live rig what there is."""
+
+    test_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
+    test: list[Name] | None = None
+    labels: dict[Name, Annotated[list[Name], Field(min_length=1)]] | None = None
+    seconds_per_change: Seconds = 0.0
+
+
+class RenderTable(Table):
+    """``[render]``: settings of a rig that renders its objects (toys, meshes).
+
+    Ranges are those of `Settings` and `Optics`, which check them; ``instances`` is for toys only.
+    """
+
+    seed: int | None = None
+    noise: float | None = None
+    jitter_cm: float | None = None
+    eye: Literal["mono", "left", "right"] | None = None
+    size: int | None = None
+    instances: int | None = None
+
+
+class RigTable(Table):
+    """The whole of rig.toml."""
+
+    source: Literal["toys", "meshes", "folder", "norb", "live"]
+    path: Name | None = None
+    stereo: Literal["left", "right", "both"] | None = None
+    axis: list[Annotated[CircleTable | IntervalTable | CategoryTable, Field(discriminator="kind")]] = []
+    shot: ShotTable = ShotTable()
+    objects: ObjectsTable = ObjectsTable()
+    render: RenderTable | None = None
+    deployment: dict[str, object] = {}  # its keys are axes, see `acqplan.rig.deployment`
+
+
+AXIS_TABLES: dict[str, type[Table]] = {"circle": CircleTable, "interval": IntervalTable, "category": CategoryTable}
+TABLES: dict[str, type[Table]] = {"shot": ShotTable, "objects": ObjectsTable, "render": RenderTable}
+
+
+def spec_error(file: TomlFile, found: list[ErrorDetails]) -> SpecError:
+    """The error to show first: an unknown key if there is one, as it explains a missing one."""
+    first = min(found, key=lambda detail: detail["type"] != "extra_forbidden")
+    location = _without_kind(first["loc"])
+    complaints = {
+        "extra_forbidden": _unknown_key,
+        "missing": _missing_key,
+        "union_tag_invalid": _unknown_kind,
+        "union_tag_not_found": _missing_kind,
+    }
+    message, hint = complaints.get(first["type"], _wrong_value)(location, first)
+    return file.error(location, message, hint)
+
+
+def _unknown_key(location: Location, found: ErrorDetails) -> tuple[str, str]:
+    return f"unknown key '{location[-1]}' in {_table(location[:-1])}", nearest(str(location[-1]), _known(found["loc"]))
+
+
+def _missing_key(location: Location, found: ErrorDetails) -> tuple[str, str]:
+    return f"{_table(location[:-1])} lacks the key '{location[-1]}'", f'add e.g. {location[-1]} = "…"'
+
+
+def _unknown_kind(location: Location, found: ErrorDetails) -> tuple[str, str]:
+    kind = str(found["ctx"]["tag"])
+    return f"kind '{kind}' of {_table(location)} is unknown", nearest(kind, AXIS_TABLES)
+
+
+def _missing_kind(location: Location, found: ErrorDetails) -> tuple[str, str]:
+    if not isinstance(found["input"], dict):
+        return _wrong_value(location, found)
+    return f"{_table(location)} lacks the key 'kind'", f"known: {', '.join(AXIS_TABLES)}"
+
+
+def _wrong_value(location: Location, found: ErrorDetails) -> tuple[str, str]:
+    key = ".".join(str(part) for part in location if isinstance(part, str))
+    reason = found["msg"].removeprefix("Value error, ")
+    reason = reason[:1].lower() + reason[1:].replace("valid list", "valid list, e.g. [0, 90]")
+    if location == ("axis",):
+        reason = "write [[axis]] in double brackets, once for each axis"
+    elif location == ("source",):
+        reason = nearest(str(found["input"]), ["toys", "meshes", "folder", "norb", "live"])
+    return f"{key} = {_short(found['input'])} cannot be used", reason
+
+
+def _table(location: Location) -> str:
+    if not location:
+        return "rig.toml"
+    if location[0] == "axis" and len(location) > 1:
+        return f"[[axis]] number {int(location[1]) + 1}"
+    return f"[{'.'.join(map(str, location))}]"
+
+
+def _known(loc: Location) -> list[str]:
+    table: type[Table] = RigTable
+    if loc[0] == "axis" and len(loc) > 3:
+        table = AXIS_TABLES[str(loc[2])]
+    elif len(loc) > 1:
+        table = TABLES[str(loc[0])]
+    return list(table.model_fields)
+
+
+def _without_kind(loc: Location) -> Location:
+    return (*loc[:2], *loc[3:]) if loc[0] == "axis" and len(loc) > 2 else loc
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."
+
 
 RESERVED = ("image", "mesh", "label", "object", "shot", "order", "round", "gain", "reason", "state")
 """Columns of a manifest or of plan.csv; an axis of such a name could not be told from them."""

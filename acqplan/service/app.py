@@ -12,15 +12,14 @@ from starlette.responses import HTMLResponse
 
 from acqplan import __version__
 from acqplan.campaign.campaign import Campaign
-from acqplan.service import background, deeds, shots, views
-from acqplan.service.bodies import Bodies
+from acqplan.service import operators as background
+from acqplan.service import operators as deeds
+from acqplan.service import shots, views
 from acqplan.service.feed import Feed
-from acqplan.service.guard import Guard
-from acqplan.service.page import live_page, reference_page
 from acqplan.service.planner import NoPlanner, Planner
-from acqplan.service.refusals import Document, add_refusals
-from acqplan.service.settings import Settings
-from acqplan.service.thumbnails import Thumbnails
+from acqplan.service.questions import Bodies
+from acqplan.service.refusals import Document, Guard, Settings, add_refusals
+from acqplan.service.views import Thumbnails, live_page, reference_page
 
 THREADS = 12
 """Requests served at once: as many as have connections to the store in its pool."""

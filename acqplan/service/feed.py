@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator
 
 from starlette.concurrency import run_in_threadpool
 
-from acqplan.campaign.record import Event
+from acqplan.campaign.events import Event
 from acqplan.campaign.store import Store
 from acqplan.errors import AcqplanError
-from acqplan.service.doors import event_document
+from acqplan.service.questions import event_document
 
 PAGE = 500
 """Events read at once."""

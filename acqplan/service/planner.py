@@ -4,14 +4,144 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import os
+import queue
+import signal
 import threading
+import time
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from acqplan.errors import ConflictError
-from acqplan.service.planning import work
+from acqplan.campaign.campaign import Campaign
+from acqplan.campaign.events import LEASED
+from acqplan.errors import AcqplanError, ConflictError, Finished
+from acqplan.evaluate.campaign import advise_campaign, due, extract_told, open_eye, plan_next
+
+if TYPE_CHECKING:
+    from acqplan.campaign.events import Standing
+    from acqplan.features.extractor import Eye
+
+LOOK_SECONDS = 2.0
+"""How often it looks whether a plan is due."""
+
+MORE_SHARE = 0.2
+"""Advice is given anew when the images are so much more."""
+
+REST = 5.0
+"""Work is followed by a rest of so many times as long as it took."""
+
+LEAST_REST = {"advice": 60.0, "features": 10.0}
+AFTER_FAILURE = 60.0
+"""Seconds after which what failed is tried again."""
+
+FEWEST_AN_OBJECT = 2
+"""Images an object before the first advice."""
+
+NICENESS = 5
+"""Rigs and requests go first."""
+
+
+def work(place: str, pipe: Connection) -> None:
+    """Plan and advise until the other end of the pipe is closed.
+
+    Args:
+        place: The campaign's store.
+        pipe: Brings ``plan`` or ``advice`` when either is wanted now; takes what is done, as of `Planner.state`.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server answers Ctrl-C, and ends this process
+    if hasattr(os, "nice"):  # not on Windows
+        os.nice(NICENESS)
+    wishes: queue.Queue[str] = queue.Queue()
+    threading.Thread(target=_listen, args=(pipe, wishes), daemon=True).start()
+    with Campaign.open(place) as campaign:
+        worker = Worker(campaign, pipe.send)
+        while True:
+            try:
+                worker.turn(wishes.get(timeout=LOOK_SECONDS))
+            except queue.Empty:
+                worker.turn("")
+
+
+class Worker:
+    """Does what is due, one thing at a time.
+
+    Args:
+        campaign: The campaign.
+        say: Hears what is being done, and what failed.
+    """
+
+    def __init__(self, campaign: Campaign, say: Callable[[dict[str, Any]], None]) -> None:
+        self._campaign, self._say = campaign, say
+        self._failed: dict[str, Any] | None = None
+        self._eye: Eye | None = None
+        self._rests: dict[str, float] = {}
+        self._advised = self._extracted = 0
+
+    def turn(self, wish: str) -> None:
+        """Do what is wished or due, if anything is."""
+        what = wish
+        try:
+            what = wish or self._due()
+            if what:
+                self._tell(what)
+                self._do(what, forced=bool(wish))
+                self._failed = None
+                self._tell("")
+        except (AcqplanError, Finished) as error:
+            said, hint = (error.message, error.hint) if isinstance(error, AcqplanError) else (str(error), "")
+            self._failed = {"error": said, "hint": hint}
+            self._rests[what] = time.monotonic() + AFTER_FAILURE
+            self._tell("")
+
+    def _due(self) -> str:
+        if self._may("plan") and due(self._campaign):
+            return "plan"
+        with self._campaign.store.reading() as ledger:
+            standing = ledger.standing
+        if self._may("advice") and self._wants_advice(standing):
+            return "advice"
+        return "features" if self._may("features") and standing.captured > self._extracted else ""
+
+    def _do(self, what: str, *, forced: bool) -> None:
+        began = time.monotonic()
+        with self._campaign.store.reading() as ledger:
+            captured = ledger.standing.captured
+        if captured and self._eye is None:
+            self._eye = open_eye(self._campaign)
+        if what == "plan":
+            plan_next(self._campaign, eye=self._eye, force=forced)
+            return
+        if what == "advice":
+            self._advised = captured
+            advise_campaign(self._campaign, eye=self._eye)
+        extract_told(self._campaign, eye=self._eye)
+        self._extracted = captured
+        took = time.monotonic() - began
+        self._rests[what] = time.monotonic() + max(REST * took, LEAST_REST[what])
+
+    def _may(self, what: str) -> bool:
+        return time.monotonic() >= self._rests.get(what, 0.0)
+
+    def _wants_advice(self, standing: Standing) -> bool:
+        """Whether there are many more images than at the last advice, or the last of all."""
+        known = max(int(standing.advice.get("images", 0)), self._advised)
+        is_last = standing.room == 0 and not standing.counts[LEASED] and standing.captured > known
+        return is_last or standing.captured >= known + max(MORE_SHARE * known, FEWEST_AN_OBJECT * len(standing.objects))
+
+    def _tell(self, doing: str) -> None:
+        self._say({"doing": doing, "failed": self._failed})
+
+
+def _listen(pipe: Connection, wishes: queue.Queue[str]) -> None:
+    try:
+        while True:
+            wishes.put(pipe.recv())
+    except (EOFError, OSError):
+        os._exit(0)  # the server is gone; what is not written yet is planned again by the next
+
 
 AGAIN_SECONDS = 30.0
 """A planner that died (killed for its memory, say) is started again after so long."""

@@ -18,7 +18,7 @@ from acqplan.campaign.campaign import Campaign
 from acqplan.errors import UsageError
 from acqplan.service.app import make_app
 from acqplan.service.planner import NoPlanner, Planner
-from acqplan.service.settings import Settings
+from acqplan.service.refusals import Settings
 
 END_SECONDS = 3
 """How long answers may take that are under way when the server is told to end."""

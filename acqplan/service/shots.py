@@ -8,8 +8,7 @@ from fastapi import APIRouter, Body, Query, Request
 from starlette.concurrency import run_in_threadpool
 
 from acqplan.errors import SpaceError
-from acqplan.service.doors import Camp, ShotName, as_caller, refusing
-from acqplan.service.questions import Ask, Fail, Outcome, Release
+from acqplan.service.questions import Ask, Camp, Fail, Outcome, Release, ShotName, as_caller, refusing
 
 router = APIRouter(tags=["rigs"])
 

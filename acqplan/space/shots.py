@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from acqplan.errors import UsageError
 from acqplan.space.axes import Circle
@@ -159,3 +159,24 @@ def _from_first_level(shots: Shots, column: int) -> Float[np.ndarray, " shots"]:
     if isinstance(axis, Circle):
         return np.mod(np.round(np.mod(apart, axis.period), 6), axis.period)
     return np.round(apart, 6)
+
+
+def distinct(shots: Shots) -> tuple[Int[np.ndarray, " distinct"], Int[np.ndarray, " shots"]]:
+    """Rows of the distinct shots, sorted by object and view, and for every shot which of them it is."""
+    codes = shots.object_rows.astype(np.int64)
+    for column in np.round(shots.coordinates, 6).T:
+        # numbers of levels instead of the levels themselves: sorting whole rows takes eight times as long
+        levels, numbers = np.unique(column, return_inverse=True)
+        if len(codes) and (int(codes.max()) + 1) * len(levels) >= 2**62:
+            codes = np.unique(codes, return_inverse=True)[1]
+        codes = codes * len(levels) + numbers
+    _, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
+    return first, inverse
+
+
+def is_among(shots: Shots, others: Shots) -> Bool[np.ndarray, " shots"]:
+    """Whether each of ``shots`` stands among ``others``."""
+    if len(others) == 0:
+        return np.zeros(len(shots), dtype=bool)
+    _, inverse = distinct(others.join(shots))
+    return np.isin(inverse[len(others) :], inverse[: len(others)])

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from acqplan.campaign import operators
+from acqplan.campaign.events import Event
 from acqplan.campaign.planning import planned, question_of
-from acqplan.campaign.record import Event
 from acqplan.errors import AcqplanError, BudgetError, SpaceError, UsageError
-from acqplan.strategy import find_strategy
-from acqplan.strategy.base import History
+from acqplan.plan import find_strategy
+from acqplan.plan.base import History
 from tests.campaign.life_model import ORIGINAL
 from tests.campaign.life_twins import Twins
 

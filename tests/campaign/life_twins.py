@@ -17,11 +17,11 @@ import pytest
 from acqplan import Campaign
 from acqplan.campaign import leases
 from acqplan.campaign.check import check_campaign
+from acqplan.campaign.events import Event
 from acqplan.campaign.export import export_campaign, import_campaign
 from acqplan.campaign.images import encoded
-from acqplan.campaign.record import Event
 from acqplan.errors import ConflictError, ShotError
-from acqplan.rig.live import LiveRig
+from acqplan.rig.openers import LiveRig
 from acqplan.rig.spec import RigSetup
 from acqplan.space import Circle, Interval, Objects, Space
 from tests.campaign.life_model import ORIGINAL, Lease, Model, View, shot_name

@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from acqplan.campaign.terms import AxisTerms, Terms
+from acqplan.campaign.settings import AxisTerms, Terms
 
 AZIMUTH = AxisTerms(
     kind="circle", name="azimuth", values=(0.0, 60.0, 120.0, 180.0, 240.0, 300.0), unit="deg", seconds=0.05

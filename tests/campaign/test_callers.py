@@ -5,9 +5,9 @@ import socket
 import subprocess
 import sys
 
-from acqplan.campaign.callers import is_gone, this_process
+from acqplan.campaign.leases import is_gone, this_process
 
-SAY = "from acqplan.campaign.callers import this_process; print(this_process(), flush=True); input()"
+SAY = "from acqplan.campaign.leases import this_process; print(this_process(), flush=True); input()"
 
 
 def test_a_killed_process_is_gone_and_a_running_one_is_not() -> None:

@@ -11,7 +11,7 @@ from acqplan.campaign import operators
 from acqplan.campaign.fold import Fold
 from acqplan.campaign.planning import planned, question_of, rule_of
 from acqplan.errors import BudgetError, ConflictError, ImageError, ShotError, StoreError, UsageError
-from acqplan.strategy.base import History
+from acqplan.plan.base import History
 from tests.campaign.rigs import N_CANDIDATES, live_rig
 
 

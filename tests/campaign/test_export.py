@@ -14,8 +14,7 @@ from torchvision.datasets import ImageFolder
 
 from acqplan import Campaign, Objects, open_rig
 from acqplan.campaign import operators
-from acqplan.campaign.export import export_campaign, import_campaign, snapshot_of
-from acqplan.campaign.export_images import class_folders
+from acqplan.campaign.export import class_folders, export_campaign, import_campaign, snapshot_of
 from acqplan.errors import AcqplanError, ImageError, OutputError, StoreError, UsageError
 from tests.campaign.postgres import NoServerError, running_server
 from tests.campaign.rigs import live_rig

@@ -8,7 +8,7 @@ import pytest
 
 from acqplan import Campaign
 from acqplan.campaign import operators
-from acqplan.campaign.record import Event, Standing
+from acqplan.campaign.events import Event, Standing
 from acqplan.campaign.store import Store
 from acqplan.errors import AcqplanError, BudgetError, ShotError, SpaceError, UsageError
 from tests.campaign.rigs import live_rig

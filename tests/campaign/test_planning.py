@@ -12,13 +12,13 @@ import pytest
 from acqplan import Campaign
 from acqplan.campaign import operators
 from acqplan.campaign.planning import Question, captured_of, planned, question_of, rule_of
-from acqplan.campaign.rounds import enough, learning_stops, next_stop
 from acqplan.errors import BudgetError, StrategyError, UsageError
-from acqplan.rig.live import LiveRig
+from acqplan.plan import find_strategy
+from acqplan.plan.base import Choice, History
+from acqplan.plan.rounds import enough, learning_stops, next_stop
+from acqplan.rig.openers import LiveRig
 from acqplan.rig.spec import RigSetup
 from acqplan.space import Objects, Shots
-from acqplan.strategy import find_strategy
-from acqplan.strategy.base import Choice, History
 from tests.campaign.rigs import N_CANDIDATES, live_rig
 from tests.campaign.spaces import TERMS
 from tests.campaign.test_campaign import Clock, picture

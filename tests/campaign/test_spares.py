@@ -9,9 +9,9 @@ import pytest
 
 from acqplan import Campaign
 from acqplan.campaign import operators
-from acqplan.campaign.spares import draw_spares, n_views, view_at
-from acqplan.campaign.terms import Terms
-from acqplan.rig.live import LiveRig
+from acqplan.campaign.leases import draw_spares, n_views, view_at
+from acqplan.campaign.settings import Terms
+from acqplan.rig.openers import LiveRig
 from acqplan.rig.spec import RigSetup
 from acqplan.space import Objects, Space
 from tests.campaign.rigs import N_CANDIDATES, live_rig

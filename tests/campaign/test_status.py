@@ -10,7 +10,7 @@ from scipy.stats import hypergeom
 
 from acqplan import Campaign
 from acqplan.campaign import operators
-from acqplan.campaign.failures import Taken, failing_regions, fisher_greater
+from acqplan.campaign.status import Taken, failing_regions, fisher_greater
 from tests.campaign.rigs import N_CANDIDATES, live_rig
 from tests.campaign.test_campaign import Clock, made, picture
 

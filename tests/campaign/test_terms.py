@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acqplan.campaign.route import travel_seconds
-from acqplan.campaign.terms import AxisTerms, Terms
+from acqplan.campaign.settings import AxisTerms, Terms
 from acqplan.errors import SpaceError, UsageError
-from acqplan.rig.live import LiveRig
+from acqplan.plan.route import travel_seconds
+from acqplan.rig.openers import LiveRig
 from acqplan.rig.spec import RigSetup
 from acqplan.space import Objects
 from tests.campaign.spaces import TERMS, all_terms

@@ -62,7 +62,7 @@ def test_a_device_that_is_not_there_is_missing(acqplan: Acqplan, toys: Path, out
 def test_a_cluster_that_does_not_answer_is_missing(
     acqplan: Acqplan, toys: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("acqplan.features.extract_dask.PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr("acqplan.features.devices.PATIENCE_SECONDS", 0.5)
     with untouched(out):
         done = acqplan("recommend", "--rig", toys, "--budget", 20, "--out", out, "--dask", "tcp://127.0.0.1:1", *QUICK)
     assert done.code == 4

@@ -112,7 +112,7 @@ def test_a_live_rig_is_refused(acqplan: Acqplan, live: Path, tmp_path: Path) -> 
 def test_a_cluster_that_does_not_answer_is_missing(
     acqplan: Acqplan, toys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("acqplan.features.extract_dask.PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr("acqplan.features.devices.PATIENCE_SECONDS", 0.5)
     monkeypatch.setenv("ACQPLAN_CACHE", str(tmp_path / "unused"))
     done = acqplan("benchmark", "--rig", toys, "--out", tmp_path / "new", *SMALL, "--dask", "tcp://127.0.0.1:1")
     assert done.code == 4

@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from acqplan import Campaign
-from acqplan.campaign.backup import back_up
-from acqplan.campaign.check import check_campaign
-from acqplan.campaign.record import Event
+from acqplan.campaign.check import back_up, check_campaign
+from acqplan.campaign.events import Event
 from acqplan.errors import StoreError, UsageError
 from tests.campaign.postgres import Server
 from tests.campaign.rigs import live_rig

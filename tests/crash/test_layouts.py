@@ -9,7 +9,7 @@ import pytest
 
 from acqplan import Campaign
 from acqplan.campaign.check import check_campaign
-from acqplan.campaign.store_tables import VERSION
+from acqplan.campaign.store_database import VERSION
 from acqplan.errors import StoreError
 from tests.crash.conftest import STORE
 from tests.crash.pictures import picture

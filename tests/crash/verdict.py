@@ -10,7 +10,7 @@ from typing import Any
 
 from acqplan.campaign.campaign import Campaign
 from acqplan.campaign.check import check_campaign
-from acqplan.campaign.record import CAPTURED, LEASED, Event
+from acqplan.campaign.events import CAPTURED, LEASED, Event
 from acqplan.files import digest_content
 from tests.crash.capturing import Line, lines_of
 from tests.crash.pictures import SIZE, picture

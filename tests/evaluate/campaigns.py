@@ -10,10 +10,10 @@ import numpy as np
 
 from acqplan import Campaign
 from acqplan.campaign.shot import Shot
+from acqplan.plan.base import Choice, History
 from acqplan.rig.spec import RigSetup
 from acqplan.rig.toys import toy_rig
 from acqplan.space import Category, Circle, Interval, Shots, Space
-from acqplan.strategy.base import Choice, History
 
 SPACE = Space(
     axes=(

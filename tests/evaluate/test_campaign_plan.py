@@ -10,11 +10,11 @@ import pytest
 
 from acqplan import Campaign
 from acqplan.campaign import operators
+from acqplan.campaign.events import LEASED
 from acqplan.campaign.fold import Fold
-from acqplan.campaign.record import LEASED
 from acqplan.campaign.shot import Shot
 from acqplan.errors import ImageError, UsageError
-from acqplan.evaluate.campaign_plan import advise_campaign, due, extract_told, open_eye, plan_next
+from acqplan.evaluate.campaign import advise_campaign, due, extract_told, open_eye, plan_next
 from acqplan.rng import generator
 from tests.evaluate.campaigns import (
     HALF,
@@ -251,7 +251,7 @@ def test_asking_whether_a_plan_is_due_loads_nothing_heavy(tmp_path: Path) -> Non
     code = (
         "import sys\n"
         "from acqplan.campaign.campaign import Campaign\n"
-        "from acqplan.evaluate.campaign_plan import due\n"
+        "from acqplan.evaluate.campaign import due\n"
         f"assert due(Campaign.open({str(tmp_path / 'toys.db')!r})) == ''\n"
         "assert not {'numpy', 'torch'} & set(sys.modules), 'heavy'\n"
     )

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from acqplan.evaluate.recommend import recommend
+from acqplan.plan import STRATEGIES
 from acqplan.progress import SILENT, Progress
 from acqplan.rig.base import Image, Rig
 from acqplan.rig.spec import RigSetup
 from acqplan.rig.toys import toy_rig
 from acqplan.space import Category, Circle, Interval, Objects, Shots, Space
-from acqplan.strategy import STRATEGIES
 
 SPACE = Space(
     axes=(

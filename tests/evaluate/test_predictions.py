@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from acqplan.errors import ManifestError
-from acqplan.evaluate.clustered import durkalski, obuchowski, sign_flip
-from acqplan.evaluate.mcnemar import mcnemar
-from acqplan.evaluate.power import equivalence
-from acqplan.evaluate.predictions import compare
+from acqplan.evaluate.compare import compare
+from acqplan.statistics.clustered import durkalski, obuchowski, sign_flip
+from acqplan.statistics.mcnemar import mcnemar
+from acqplan.statistics.power import equivalence
 
 HEADER = "image,object,label,predicted"
 

@@ -11,24 +11,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from acqplan.campaign.rounds import PILOT_SHARE
-from acqplan.campaign.route import Times
+from acqplan.advice.advise import advise
+from acqplan.advice.answers import advice_sentences
 from acqplan.errors import BackboneError, BudgetError, BudgetSpent, SpaceExhausted, SplitError
-from acqplan.evaluate.advise import advise
 from acqplan.evaluate.advise_rig import advise_rig
-from acqplan.evaluate.advise_words import advice_sentences
-from acqplan.evaluate.eye import Eye
 from acqplan.evaluate.recommend import recommend
-from acqplan.evaluate.split import split_objects
-from acqplan.evaluate.task import Task, check_budgets
-from acqplan.rig.live import LiveRig
+from acqplan.evaluate.task import Task, check_budgets, split_objects
+from acqplan.features.extractor import Eye
+from acqplan.plan import find_strategy
+from acqplan.plan.base import History
+from acqplan.plan.rounds import PILOT_SHARE
+from acqplan.plan.route import Times
+from acqplan.rig.openers import LiveRig
 from acqplan.rig.rendered import RenderedRig
 from acqplan.rig.spec import RigSetup, open_rig
 from acqplan.rig.toys import toy_rig
 from acqplan.runtime import Runtime
 from acqplan.space import Circle, Interval, Objects, Space
-from acqplan.strategy import find_strategy
-from acqplan.strategy.base import History
 from tests.cli.conftest import manifest, written
 
 SPACE = Space(

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from acqplan.errors import BudgetError, StrategyError
 from acqplan.evaluate.replay import Arm, replay
+from acqplan.plan import STRATEGIES, find_strategy
+from acqplan.plan.base import Choice, History
+from acqplan.plan.designs import RandomShots
 from acqplan.progress import SILENT, Progress
 from acqplan.space import Circle, Interval, Objects, Shots, Space
-from acqplan.space.distinct import distinct, is_among
-from acqplan.strategy import STRATEGIES, find_strategy
-from acqplan.strategy.base import Choice, History
-from acqplan.strategy.design import RandomShots
+from acqplan.space.shots import distinct, is_among
 
 SPACE = Space(
     axes=(

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from acqplan.errors import SplitError
-from acqplan.evaluate.split import Split, check_disjoint, split_objects
+from acqplan.evaluate.task import Split, check_disjoint, split_objects
 from acqplan.space import Interval, Objects, Shots, Space
 
 SPACE = Space(axes=(Interval(name="elevation", values=(30.0, 60.0), unit="deg"),))

@@ -8,8 +8,8 @@ import pytest
 
 from acqplan.errors import BudgetError, UsageError
 from acqplan.evaluate.recommend import recommend
-from acqplan.evaluate.time_budget import images_in_time
-from acqplan.rig.live import LiveRig
+from acqplan.evaluate.task import images_in_time
+from acqplan.rig.openers import LiveRig
 from acqplan.rig.spec import RigSetup
 from acqplan.space import Category, Circle, Interval, Objects, Space
 

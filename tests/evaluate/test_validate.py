@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 
 from acqplan.evaluate.recommend import Recommendation, recommend
-from acqplan.evaluate.records import Record
 from acqplan.evaluate.replay import Arm, replay
-from acqplan.evaluate.split import split_objects
+from acqplan.evaluate.task import split_objects
 from acqplan.evaluate.validate import OPPONENTS, SEEDS, Bench, examine, train_on
+from acqplan.evaluate.verdict import Record
+from acqplan.plan import find_strategy
+from acqplan.plan.base import History
 from acqplan.progress import SILENT, Progress
 from acqplan.rig.spec import RigSetup
 from acqplan.rig.toys import toy_rig
 from acqplan.space import Circle, Interval, Objects, Shots, Space
-from acqplan.strategy import find_strategy
-from acqplan.strategy.base import History
 
 SPACE = Space(
     axes=(

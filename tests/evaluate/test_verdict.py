@@ -6,12 +6,10 @@ import numpy as np
 import pytest
 
 from acqplan.errors import UsageError
-from acqplan.evaluate.clustered import holm, sign_flip
-from acqplan.evaluate.mcnemar import mcnemar
-from acqplan.evaluate.records import Verdict
-from acqplan.evaluate.two_way import two_way
-from acqplan.evaluate.verdict import Outcome, judge
-from acqplan.evaluate.words import sentence
+from acqplan.evaluate.verdict import Outcome, Verdict, judge, sentence
+from acqplan.statistics.clustered import holm, sign_flip
+from acqplan.statistics.mcnemar import mcnemar
+from acqplan.statistics.two_way import two_way
 
 N_OBJECTS, N_IMAGES = 12, 50
 OBJECTS = [f"o-{number:02d}" for number in range(N_OBJECTS) for _ in range(N_IMAGES)]

@@ -10,8 +10,7 @@ import torch
 from torch import nn
 
 from acqplan.errors import MissingError
-from acqplan.features.backbone import Backbone, black_image, load_backbone
-from acqplan.features.compiled import compile_module
+from acqplan.features.backbone import Backbone, black_image, compile_module, load_backbone
 from acqplan.runtime import Runtime
 
 # torch's own tracing warns of its own internals

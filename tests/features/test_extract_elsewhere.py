@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from acqplan.errors import AcqplanError, MissingError, UsageError
 from acqplan.features.backbone import Backbone, load_backbone
 from acqplan.features.cache import FeatureCache
-from acqplan.features.crew import Here, crew_for
+from acqplan.features.devices import Here, crew_for
 from acqplan.features.extract import extract
 from acqplan.progress import SILENT, Progress
 from acqplan.rig.base import Image

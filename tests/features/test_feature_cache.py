@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from acqplan.errors import OutputError, UsageError
-from acqplan.features.cache import MANY_SEGMENTS, FeatureCache
-from acqplan.features.segment import Features, Keys, image_keys
+from acqplan.features.cache import MANY_SEGMENTS, FeatureCache, Features, Keys, image_keys
 
 NAME = "f" * 64
 
@@ -215,7 +214,7 @@ from pathlib import Path
 import numpy as np
 from acqplan.errors import OutputError
 from acqplan.features.cache import FeatureCache
-from acqplan.features.segment import image_keys
+from acqplan.features.cache import image_keys
 cache = FeatureCache.open(Path(sys.argv[1]))
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 try:
@@ -240,7 +239,7 @@ from dataclasses import replace
 from pathlib import Path
 import numpy as np
 from acqplan.features.cache import FeatureCache
-from acqplan.features.segment import image_keys
+from acqplan.features.cache import image_keys
 cache = FeatureCache.open(Path(sys.argv[1]))
 for number in range(int(sys.argv[2]), int(sys.argv[3])):
     keys = image_keys([str(number).encode()])

@@ -8,10 +8,8 @@ import numpy as np
 import pytest
 
 from acqplan.features.backbone import Backbone
-from acqplan.features.cache import FeatureCache
-from acqplan.features.extract import extract
-from acqplan.features.identities import FOLDER, keys_of
-from acqplan.features.segment import image_keys
+from acqplan.features.cache import FeatureCache, image_keys
+from acqplan.features.extract import FOLDER, extract, keys_of
 from acqplan.runtime import Runtime
 from acqplan.space import Shots
 from tests.features.conftest import FileRig, write_images

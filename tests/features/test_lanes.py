@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from acqplan.features.backbone import load_backbone
-from acqplan.features.crew import MANY_BATCHES, MOST_LANES, crew_for
-from acqplan.features.lanes import Lanes
+from acqplan.features.devices import MANY_BATCHES, MOST_LANES, Lanes, crew_for
 from acqplan.runtime import Runtime
 
 

@@ -8,12 +8,10 @@ import pytest
 import torch
 
 from acqplan.errors import BackboneError
-from acqplan.features.backbone import load_backbone
+from acqplan.features.backbone import Tapped, load_backbone
 from acqplan.features.cache import FeatureCache
 from acqplan.features.extract import extract, extract_layers
-from acqplan.features.networks import cut
-from acqplan.features.taps import Tapped
-from acqplan.features.zoo import NETWORKS
+from acqplan.features.networks import NETWORKS, cut
 from acqplan.runtime import Runtime
 
 if TYPE_CHECKING:

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from acqplan.errors import UsageError
-from acqplan.features.forward import Forward
-from acqplan.features.memory import PROBE_IMAGES, SHARE, Pass, Room
+from acqplan.features.backbone import PROBE_IMAGES, SHARE, Forward, Pass, Room
 from acqplan.runtime import Runtime
 
 IMAGES = torch.arange(100, dtype=torch.uint8).view(100, 1, 1, 1)

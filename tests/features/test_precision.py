@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from acqplan.errors import UsageError
 from acqplan.features.backbone import Backbone
 from acqplan.features.cache import FeatureCache
-from acqplan.features.extract import extract
-from acqplan.features.precision import choices, half_precisions, relative_error, settle
+from acqplan.features.extract import choices, extract, half_precisions, relative_error, settle
 from acqplan.runtime import Precision, Runtime
 
 if TYPE_CHECKING:

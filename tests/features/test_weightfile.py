@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from acqplan.errors import WeightsError
 from acqplan.features.backbone import load_backbone
 from acqplan.features.toynet import METADATA, ToyNet, plain
-from acqplan.features.weightfile import read_weights
+from acqplan.features.weights import read_weights
 from acqplan.runtime import Runtime
 
 RUNTIME = Runtime(batch=4)

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from acqplan.evaluate.benchmark.block import BlockResult
-from acqplan.evaluate.benchmark.design import Block, Design
-from acqplan.evaluate.benchmark.findings import Findings, find
-from acqplan.evaluate.benchmark.results import Results
-from acqplan.evaluate.split import Split
+from acqplan.evaluate.block import BlockResult
+from acqplan.evaluate.design import Block, Design
+from acqplan.evaluate.findings import Findings, find
+from acqplan.evaluate.ledger import Results
+from acqplan.evaluate.task import Split
 from acqplan.space import Objects, Shots, Space
 from tests.report.conftest import some_advice
 

@@ -5,11 +5,11 @@ import math
 import numpy as np
 import pytest
 
-from acqplan.campaign.plan import Plan
-from acqplan.evaluate.advise_answers import Advice, Curve, CurvePoint, End, Next, Reach
-from acqplan.evaluate.intervals import Interval as Uncertain
-from acqplan.evaluate.records import Answer, Record, Validation, Verdict
+from acqplan.advice.answers import Advice, Curve, CurvePoint, End, Next, Reach
+from acqplan.evaluate.verdict import Answer, Record, Validation, Verdict
+from acqplan.plan.plan import Plan
 from acqplan.space import Category, Circle, Interval, Objects, Shots, Space
+from acqplan.statistics.objects import Interval as Uncertain
 
 CATEGORIES = ("airplane", "animal", "car", "human", "truck")
 ARMS = {  # accuracy at 2,430 images, loss at 270 images, noise of an object

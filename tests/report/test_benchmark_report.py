@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from acqplan.advice.answers import advice_sentences
 from acqplan.errors import OutputError
-from acqplan.evaluate.advise_words import advice_sentences
-from acqplan.evaluate.benchmark.findings import Findings
+from acqplan.evaluate.findings import Findings
 from acqplan.report.benchmark_page import benchmark_page_text, write_benchmark_page
-from acqplan.report.benchmark_words import headline
+from acqplan.report.benchmark_tables import headline
 from acqplan.report.plot import write_benchmark_plots
 from acqplan.report.result import BENCHMARK_FILES, write_benchmark
 from acqplan.report.standing import budget_ranks, in_order, primary_contrast

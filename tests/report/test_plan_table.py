@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console, RenderableType
 
-from acqplan.campaign.plan import Plan
-from acqplan.evaluate.predictions import compare
-from acqplan.evaluate.records import Validation
+from acqplan.evaluate.compare import compare
+from acqplan.evaluate.verdict import Validation
+from acqplan.plan.plan import Plan
 from acqplan.report.summary import object_counts
 from acqplan.report.table import comparison_table, facts_table, plan_table, predictions_table, sparkline
 from acqplan.space import Objects, Shots

@@ -11,10 +11,10 @@ from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from PIL import Image
 
-from acqplan.campaign.plan import Plan
+from acqplan.advice.answers import Advice
 from acqplan.errors import OutputError
-from acqplan.evaluate.advise_answers import Advice
-from acqplan.evaluate.records import Validation
+from acqplan.evaluate.verdict import Validation
+from acqplan.plan.plan import Plan
 from acqplan.report import plot
 from acqplan.report.plot.coverage import level_counts
 from acqplan.space import Objects

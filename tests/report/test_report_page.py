@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from acqplan.campaign.plan import Plan
+from acqplan.advice.answers import advice_sentences
 from acqplan.errors import OutputError
-from acqplan.evaluate.advise_words import advice_sentences
-from acqplan.evaluate.records import Validation
+from acqplan.evaluate.verdict import Validation
+from acqplan.plan.plan import Plan
 from acqplan.report.page import headline, page_text, write_page
 from acqplan.space import Objects
 from tests.report.conftest import some_advice

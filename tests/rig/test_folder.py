@@ -13,8 +13,7 @@ import pytest
 from PIL import Image
 
 from acqplan.errors import ImageError, ManifestError, UsageError
-from acqplan.rig.captured import read_captured
-from acqplan.rig.folder import FolderRig
+from acqplan.rig.folder import FolderRig, read_captured
 from acqplan.rig.spec import open_rig
 from acqplan.space import Shots
 

@@ -9,8 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from acqplan.errors import ManifestError
-from acqplan.rig.columns import Column, default_columns, space_of
-from acqplan.rig.manifest import Manifest, check_shots, check_splittable, read_manifest
+from acqplan.rig.manifest import (
+    Column,
+    Manifest,
+    check_shots,
+    check_splittable,
+    default_columns,
+    read_manifest,
+    space_of,
+)
 from acqplan.space import Category, Circle, Interval
 
 HEADER = "image,label,object,azimuth,elevation\n"

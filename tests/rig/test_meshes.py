@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from acqplan.errors import InputError, ManifestError, MeshError
 from acqplan.rig.camera import Optics
-from acqplan.rig.meshes import mesh_rig
+from acqplan.rig.rendered import mesh_rig
 from acqplan.rig.studio import DIAGONAL_CM, Settings
 
 QUICK = Settings(optics=Optics(size=32, samples=1))

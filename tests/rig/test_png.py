@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
 from acqplan.rig.base import Image as Pixels
-from acqplan.rig.png import SIGNATURE, decode_plain
+from acqplan.rig.images import SIGNATURE, decode_plain
 
 
 def plain(content: bytes) -> Pixels | None:

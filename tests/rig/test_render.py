@@ -9,8 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from acqplan.errors import UsageError
 from acqplan.rig.camera import NEAREST_CM, Optics, Pose, place_camera
-from acqplan.rig.normals import corner_normals
-from acqplan.rig.render import LIGHTINGS, Scene, build_scene, expose, render, trace
+from acqplan.rig.render import LIGHTINGS, Scene, build_scene, corner_normals, expose, render, trace
 from acqplan.rig.studio import Shape
 from acqplan.rig.toys import make_toy
 

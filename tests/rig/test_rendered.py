@@ -14,8 +14,7 @@ from acqplan.errors import SpaceError, UsageError
 from acqplan.rig import rendered
 from acqplan.rig.base import Image
 from acqplan.rig.camera import Optics
-from acqplan.rig.farm import in_order
-from acqplan.rig.rendered import RenderedRig
+from acqplan.rig.rendered import RenderedRig, in_order
 from acqplan.rig.studio import Settings
 from acqplan.rig.toys import make_toy, toy_rig
 from acqplan.space import Category, Circle, Interval, Objects, Shots, Space, ViewValue

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from acqplan.rig.folder import FolderRig
-from acqplan.rig.stamps import SETTLED_NS, Stamped, stamp
+from acqplan.rig.folder import SETTLED_NS, FolderRig, Stamped, stamp
 
 LATER = 10 * SETTLED_NS
 

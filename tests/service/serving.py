@@ -19,8 +19,8 @@ from PIL import Image
 from acqplan import Campaign
 from acqplan.service.app import make_app
 from acqplan.service.planner import Planner
+from acqplan.service.refusals import Settings
 from acqplan.service.server import Server, bound
-from acqplan.service.settings import Settings
 from tests.campaign.rigs import live_rig
 
 SECONDS = 20.0

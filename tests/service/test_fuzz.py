@@ -28,7 +28,7 @@ from acqplan.campaign.fold import Fold
 from acqplan.campaign.images import SUFFIXES, encoded
 from acqplan.errors import ImageError
 from acqplan.service.app import make_app
-from acqplan.service.settings import Settings
+from acqplan.service.refusals import Settings
 from tests.service.serving import made, png
 
 EXAMPLES = 400 if os.environ.get("ACQPLAN_SLOW") else 20

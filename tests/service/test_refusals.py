@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from acqplan.errors import UsageError
-from acqplan.service.settings import Settings
+from acqplan.service.refusals import Settings
 from tests.service.serving import Served, made, png, serving
 
 TOKEN = "0123456789abcdef-secret"

@@ -32,7 +32,7 @@ from acqplan.files import digest_file, folder, replacing
 from acqplan.progress import SILENT, Progress
 from acqplan.runtime import available_cores
 
-EMBEDDED = Path(__file__).parent.parent / "weights" / "toynet.safetensors"
+EMBEDDED = Path(__file__).parent.parent / "embedded" / "toynet.safetensors"
 QUICK = Recipe(members=16, views=4, epochs=3)
 
 

@@ -16,8 +16,8 @@ from acqplan.files import folder, replacing
 from acqplan.progress import SILENT, Progress
 from acqplan.rig.camera import Optics, Pose
 from acqplan.rig.families import build_member
-from acqplan.rig.farm import in_order
 from acqplan.rig.render import build_scene, trace
+from acqplan.rig.rendered import in_order
 from acqplan.rng import generator
 
 ELEVATIONS = (20.0, 80.0)

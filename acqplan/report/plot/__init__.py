@@ -8,22 +8,20 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-from acqplan.campaign.plan import Plan
-from acqplan.evaluate.records import Validation
-from acqplan.report.plot.accuracy import accuracy_bars, accuracy_curve, draw_curve, gains
+from acqplan.evaluate.verdict import Validation
+from acqplan.plan.plan import Plan
+from acqplan.report.plot.accuracy import accuracy_bars, accuracy_curve, draw_curve, gains, learning_curve
 from acqplan.report.plot.coverage import coverage, images_per_object
-from acqplan.report.plot.curves import benchmark_curves, small_curves
+from acqplan.report.plot.curves import benchmark_curves, rank_curves, small_curves
 from acqplan.report.plot.dial import class_dials, dial, draw_dial, of_class
 from acqplan.report.plot.differences import idea_gains, object_differences
-from acqplan.report.plot.learning import learning_curve
 from acqplan.report.plot.matrix import verdict_matrix
-from acqplan.report.plot.ranks import rank_curves
 from acqplan.report.plot.sides import first_object, most_shots, strategy_dials, taken_shots
 from acqplan.report.plot.style import drawing, new_figure, save_png, svg_element
 
 if TYPE_CHECKING:
-    from acqplan.evaluate.advise_answers import Advice
-    from acqplan.evaluate.benchmark.findings import Findings
+    from acqplan.advice.answers import Advice
+    from acqplan.evaluate.findings import Findings
 
 __all__ = [
     "accuracy_bars",

@@ -7,9 +7,8 @@ from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from acqplan.campaign.plan import Plan
-from acqplan.report.palette import LIGHT
-from acqplan.report.plot.style import bare, drawing, new_figure, thousands
+from acqplan.plan.plan import Plan
+from acqplan.report.plot.style import LIGHT, bare, drawing, new_figure, thousands
 from acqplan.report.summary import Bins, cut, object_counts, printable, shortened
 from acqplan.space import Category, Shots
 

@@ -12,18 +12,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from acqplan.evaluate.records import Verdict
-from acqplan.report.palette import LIGHT
+from acqplan.evaluate.verdict import Verdict
 from acqplan.report.plot.accuracy import below, label_rows
 from acqplan.report.plot.curves import ANSWER_COLOURS
-from acqplan.report.plot.style import bare, drawing, new_figure, thousands
+from acqplan.report.plot.style import LIGHT, bare, drawing, new_figure, thousands
 from acqplan.report.standing import drawn
 from acqplan.report.summary import points, printable, shortened
 
 if TYPE_CHECKING:
-    from acqplan.evaluate.benchmark.findings import Findings
-    from acqplan.evaluate.benchmark.standings import Idea
-    from acqplan.evaluate.two_way import TwoWay
+    from acqplan.evaluate.findings import Findings, Idea
+    from acqplan.statistics.two_way import TwoWay
 
 N_BINS = 64
 """Dots within a 64th of the width are stacked."""

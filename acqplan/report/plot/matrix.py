@@ -9,15 +9,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from acqplan.evaluate.records import Answer
-from acqplan.report.palette import LIGHT
+from acqplan.evaluate.verdict import Answer
 from acqplan.report.plot.curves import label_colour
-from acqplan.report.plot.style import bare, drawing, new_figure
+from acqplan.report.plot.style import LIGHT, bare, drawing, new_figure
 from acqplan.report.standing import by_accuracy, drawn
 from acqplan.report.summary import points, shortened
 
 if TYPE_CHECKING:
-    from acqplan.evaluate.benchmark.findings import Findings
+    from acqplan.evaluate.findings import Findings
 
 SIDE = 0.58
 """Largest cell, in inches."""

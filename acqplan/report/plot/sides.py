@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
-from acqplan.report.plot.dial import draw_dial
-from acqplan.report.plot.frame import is_round
+from acqplan.report.plot.dial import draw_dial, is_round
 from acqplan.report.plot.style import drawing, new_figure
 from acqplan.report.standing import in_order
 from acqplan.report.summary import positions, printable, shortened
 from acqplan.space import Shots
 
 if TYPE_CHECKING:
-    from acqplan.evaluate.benchmark.findings import Findings
+    from acqplan.evaluate.findings import Findings
 
 MOST_DIALS = 12
 COLUMNS = 6

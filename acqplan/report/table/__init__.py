@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from acqplan.report.table.advice import advice_summary, advice_table
 from acqplan.report.table.benchmark import benchmark_table
-from acqplan.report.table.comparison import comparison_table, facts_table, predictions_table
+from acqplan.report.table.comparison import (
+    advice_summary,
+    advice_table,
+    comparison_table,
+    facts_table,
+    predictions_table,
+)
 from acqplan.report.table.plan import plan_table, sparkline
 
 __all__ = [

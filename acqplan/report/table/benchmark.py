@@ -9,13 +9,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from acqplan.evaluate.records import Verdict
+from acqplan.evaluate.verdict import Verdict
 from acqplan.report.standing import accuracies, budget_ranks, in_order, primary_first
 from acqplan.report.summary import points, shortened
 from acqplan.report.table.comparison import ANSWER_STYLES, bullets
 
 if TYPE_CHECKING:
-    from acqplan.evaluate.benchmark.findings import Findings
+    from acqplan.evaluate.findings import Findings
 
 LONGEST_NAME = 16
 VERDICT = 14

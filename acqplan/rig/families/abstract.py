@@ -5,19 +5,7 @@ from __future__ import annotations
 import numpy as np
 from trimesh import Trimesh, convex, creation
 
-from acqplan.rig.families.parts import (
-    around,
-    ball,
-    circle,
-    join,
-    lathe,
-    mesh_of,
-    move,
-    stretch,
-    sweep,
-    turn,
-    washer,
-)
+from acqplan.rig.families.parts import around, ball, circle, join, lathe, mesh_of, move, stretch, sweep, turn, washer
 
 Generator = np.random.Generator
 

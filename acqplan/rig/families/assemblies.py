@@ -8,17 +8,7 @@ import numpy as np
 from jaxtyping import Float64
 from trimesh import Trimesh
 
-from acqplan.rig.families.parts import (
-    ball,
-    box,
-    join,
-    lathe,
-    move,
-    ring,
-    rod,
-    stretch,
-    turn,
-)
+from acqplan.rig.families.parts import ball, box, join, lathe, move, ring, rod, stretch, turn
 
 Generator = np.random.Generator
 

@@ -5,19 +5,7 @@ from __future__ import annotations
 import numpy as np
 from trimesh import Trimesh
 
-from acqplan.rig.families.parts import (
-    around,
-    ball,
-    both_sides,
-    box,
-    join,
-    lathe,
-    move,
-    ring,
-    rod,
-    sweep,
-    turn,
-)
+from acqplan.rig.families.parts import around, ball, both_sides, box, join, lathe, move, ring, rod, sweep, turn
 
 Generator = np.random.Generator
 

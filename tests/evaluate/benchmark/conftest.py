@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from acqplan.evaluate.benchmark.design import Design, draw_up
-from acqplan.evaluate.benchmark.material import Material
+from acqplan.evaluate.block import Material
+from acqplan.evaluate.design import Design, draw_up
+from acqplan.plan.base import Choice, History
+from acqplan.plan.designs import RandomShots
 from acqplan.rig.spec import RigSetup
 from acqplan.space import Circle, Interval, Objects, Shots, Space
-from acqplan.strategy.base import Choice, History
-from acqplan.strategy.design import RandomShots
 
 OBJECTS = Objects(
     names=tuple(f"{label}-{number}" for label in ("car", "cow", "jug") for number in range(4)),

@@ -11,16 +11,15 @@ from pathlib import Path
 import pytest
 
 from acqplan.errors import AcqplanError, MissingError
-from acqplan.evaluate.benchmark.conduct import Benchmark, prepare
-from acqplan.evaluate.benchmark.design import Design
-from acqplan.evaluate.benchmark.findings import find
-from acqplan.evaluate.benchmark.material import Material
-from acqplan.evaluate.benchmark.results import Results
-from acqplan.evaluate.benchmark.run import Workplace, run_benchmark
+from acqplan.evaluate.benchmark import Benchmark, Workplace, prepare, run_benchmark
+from acqplan.evaluate.block import Material
+from acqplan.evaluate.design import Design
+from acqplan.evaluate.findings import find
+from acqplan.evaluate.ledger import Results
+from acqplan.plan.base import Choice, History
+from acqplan.plan.designs import RandomShots
 from acqplan.rig.spec import open_rig
 from acqplan.space import Shots
-from acqplan.strategy.base import Choice, History
-from acqplan.strategy.design import RandomShots
 from tests.cli.conftest import TOYS
 from tests.dask_cluster import DaskCluster, dask_cluster, free_port, kill, needs_dask
 from tests.evaluate.benchmark.conftest import contents, make_design
@@ -111,7 +110,7 @@ def test_a_cluster_that_loses_all_workers_is_said_and_a_later_run_goes_on(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("acqplan.evaluate.benchmark.elsewhere.RETURN_SECONDS", 0.5)
+    monkeypatch.setattr("acqplan.evaluate.benchmark.RETURN_SECONDS", 0.5)
     there, out = Workplace(cluster=cluster.address), tmp_path / "out"
     cluster.add_workers(2 - len(cluster.alive))
     death = When(lambda: True, cluster.lose_workers)
@@ -133,7 +132,7 @@ def test_a_cluster_that_loses_all_workers_is_said_and_a_later_run_goes_on(
 def test_a_strategy_that_workers_cannot_import_is_named(
     cluster: DaskCluster, material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "known_here.py").write_text("from acqplan.strategy.design import RandomShots as Rule\n")
+    (tmp_path / "known_here.py").write_text("from acqplan.plan.designs import RandomShots as Rule\n")
     monkeypatch.syspath_prepend(tmp_path)
     mine = make_design(strategies=("known_here:Rule", "lattice"), seeds=range(1))
     with pytest.raises(AcqplanError, match=r"'known_here:Rule' cannot be made .*No module named 'known_here'"):
@@ -153,7 +152,7 @@ def test_a_cluster_that_is_not_there_is_said_before_anything_is_captured(
     address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ACQPLAN_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("acqplan.features.extract_dask.PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr("acqplan.features.devices.PATIENCE_SECONDS", 0.5)
     with pytest.raises(MissingError, match="no dask scheduler answers at") as caught:
         toys(tmp_path).run(tmp_path / "out", cluster=address.replace("PORT", str(free_port())))
     assert caught.value.exit_code == 4

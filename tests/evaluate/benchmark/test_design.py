@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from acqplan.errors import AcqplanError, BudgetError, SplitError, StrategyError, UsageError
-from acqplan.evaluate.benchmark.design import Design, read_digest, seed_of, strategy_of
+from acqplan.evaluate.design import Design, read_digest, seed_of, strategy_of
 from tests.evaluate.benchmark.conftest import OBJECTS, make_design, shelf
 
 CHANGES: dict[str, dict[str, object]] = {
@@ -64,7 +64,7 @@ def test_each_seed_has_a_split_and_each_split_is_used_from_both_sides(design: De
 
 
 def test_named_test_objects_make_one_split() -> None:
-    from acqplan.evaluate.benchmark.design import draw_up
+    from acqplan.evaluate.design import draw_up
 
     test = ("car-0", "cow-1", "jug-2")
     found = draw_up(
@@ -104,7 +104,7 @@ def test_a_design_that_cannot_be_run_is_refused(case: str) -> None:
 
 
 def test_a_label_with_one_object_cannot_be_split() -> None:
-    from acqplan.evaluate.benchmark.design import draw_up
+    from acqplan.evaluate.design import draw_up
     from acqplan.space import Objects
     from tests.evaluate.benchmark.conftest import Shelf
 

@@ -12,15 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from acqplan.advice.advise import advise
 from acqplan.errors import AcqplanError, InputError
-from acqplan.evaluate.advise import advise
-from acqplan.evaluate.benchmark.block import run_block
-from acqplan.evaluate.benchmark.design import Design
-from acqplan.evaluate.benchmark.findings import find
-from acqplan.evaluate.benchmark.material import Material
-from acqplan.evaluate.benchmark.results import COLUMNS, Results
-from acqplan.evaluate.benchmark.run import Workplace, run_benchmark
-from acqplan.strategy.base import History
+from acqplan.evaluate.benchmark import Workplace, run_benchmark
+from acqplan.evaluate.block import Material, run_block
+from acqplan.evaluate.design import Design
+from acqplan.evaluate.findings import find
+from acqplan.evaluate.ledger import COLUMNS, Results
+from acqplan.plan.base import History
 from tests.evaluate.benchmark.conftest import BROKEN, OBJECTS, contents, make_design
 
 HERE = "tests.evaluate.benchmark.conftest"

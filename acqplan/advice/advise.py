@@ -1,0 +1,183 @@
+"""Advice from captured images alone: stop or go on, more views or more objects, how many images to reach X."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from acqplan.advice.answers import Advice, CurvePoint, End, Next, check_accuracies
+from acqplan.advice.curves import (
+    FEWEST_SIZES,
+    NEXT_SHARE,
+    Resampled,
+    capacity_of,
+    curve_of,
+    end_of,
+    next_images,
+    reaches,
+)
+from acqplan.advice.samples import Samples, measure_samples
+from acqplan.errors import UsageError
+from acqplan.plan.base import History
+from acqplan.progress import SILENT, Progress, Titled
+from acqplan.statistics.clustered import mean_interval
+from acqplan.statistics.objects import Interval
+from acqplan.statistics.power import smallest_difference
+
+MARGIN = 0.005
+"""A gain of accuracy that is not worth going on for."""
+
+SATURATION_SHARES = (0.99,)
+
+FEWEST_OBJECTS = 4
+"""Judged objects below which nothing is said: a bootstrap of three objects has ten different resamples."""
+
+
+def advise(
+    history: History,
+    *,
+    accuracies: Sequence[float] = (),
+    shares: Sequence[float] = SATURATION_SHARES,
+    test_objects: int | None = None,
+    margin: float = MARGIN,
+    seed: int = 0,
+    device: str = "cpu",
+    progress: Progress = SILENT,
+) -> Advice:
+    """Advise on capturing more, from the captured images and nothing else.
+
+    Sub-samples of what is captured teach heads that are judged on left-out objects (`measure_samples`). A power law is
+    fitted to their errors and continued up to all views of these objects. What another object brings is the difference
+    between half of the objects and all of them at equal images, carried to one more object a class as ``1 / objects``:
+    what the mean of a class owes to the luck of its objects, with the new object counted by its few images.
+    Uncertainty is that of a bootstrap over judged objects and repeats; that of the objects which taught is not in it.
+    Heads that leave objects out know one object a class less than the final one, and random sub-samples are worse
+    plans than those of a strategy: both make further images look better than they are, on view-sensitive features
+    several times (benchmarks/stopping.py), so that the advice to stop comes late rather than early.
+
+    Args:
+        history: Captured shots with features; labels and objects are those of its shots.
+        accuracies: Accuracies, above 0 and at most 1, to be reached.
+        shares: Shares of the saturation, above 0 and at most 1, to be reached.
+        test_objects: Objects of the test set; by default as many as were judged.
+        margin: A gain that is not worth going on for.
+        seed: Seed of sub-samples and resamples.
+        device: Where heads are trained.
+        progress: Hears of each head.
+
+    Returns:
+        The advice. Where nothing can be told it says so and why: one class, one object a class, too few judged objects
+        or images, features that do not differ, heads that only guess.
+
+    Raises:
+        UsageError: If nothing is captured, features are missing or not finite, or an argument cannot be.
+    """
+    _check(history, [*accuracies, *shares], margin, test_objects)
+    reason = _nothing_to_compare(history)
+    silent = _cannot_tell(history, reason, margin, test_objects)
+    if reason:
+        return silent
+    heard = Titled(progress=progress, title="learning curve")
+    samples = measure_samples(history, seed=seed, device=device, progress=heard)
+    tested = len(samples.objects) if test_objects is None else test_objects
+    measured = replace(
+        silent,
+        judged=len(samples.objects),
+        points=_points(samples),
+        test_objects=tested,
+        smallest_difference=_detectable(samples, tested),
+    )
+    reason = _too_little(measured)
+    if reason:
+        return replace(measured, next=replace(silent.next, reason=reason), end=replace(silent.end, reason=reason))
+    resampled = Resampled.of(samples, history.shots, seed=seed)
+    return replace(
+        measured,
+        curve=curve_of(resampled),
+        reach=reaches(resampled, accuracies, shares),
+        next=next_images(resampled, margin),
+        end=end_of(resampled, margin),
+    )
+
+
+def _check(history: History, targets: Sequence[float], margin: float, test_objects: int | None) -> None:
+    if len(history) == 0 or history.features is None:
+        raise UsageError(f"{len(history)} images captured, without features", "give captured shots with their features")
+    if not np.isfinite(history.features).all():
+        raise UsageError("features that are not finite", "look at the backbone's weights")
+    check_accuracies(targets)
+    if not (math.isfinite(margin) and 0.0 < margin < 1.0):
+        raise UsageError(f"a margin of {margin:g}", "give a difference of accuracies, e.g. 0.005")
+    if test_objects is not None and test_objects < 0:
+        raise UsageError(f"{test_objects} test objects", "give how many there are")
+
+
+def _nothing_to_compare(history: History) -> str:
+    """Why no head can be judged on an object that it never saw; empty if one can."""
+    rows = np.unique(history.shots.object_rows)
+    per_class = np.unique(history.shots.objects.class_rows[rows], return_counts=True)[1]
+    if len(per_class) == 1:
+        return "one class is captured, which cannot be confused with another"
+    if per_class.max() == 1:
+        return "one object of each class is captured, so that none can be left out"
+    assert history.features is not None
+    if not np.ptp(history.features, axis=0).any():
+        return "the backbone sees no difference between any two images"
+    return ""
+
+
+def _too_little(measured: Advice) -> str:
+    """Why the measured accuracies cannot carry any advice; empty if they can."""
+    if measured.judged < FEWEST_OBJECTS:
+        return f"{measured.judged} objects could be left out and judged; it takes at least {FEWEST_OBJECTS}"
+    if len(measured.points) < FEWEST_SIZES:
+        return f"{measured.images} images of {measured.objects} objects: too few of each for a learning curve"
+    best = measured.points[-1].accuracy
+    if best.low <= 1.0 / measured.classes:
+        return f"an accuracy of {100 * best.estimate:.0f} % over {measured.judged} objects may be mere guessing"
+    return ""
+
+
+def _cannot_tell(history: History, reason: str, margin: float, test_objects: int | None) -> Advice:
+    objects = np.unique(history.shots.object_rows)
+    n_next = max(round(NEXT_SHARE * len(history)), 1)
+    return Advice(
+        images=len(history),
+        objects=len(objects),
+        classes=len(np.unique(history.shots.objects.class_rows[objects])),
+        judged=0,
+        capacity=capacity_of(history.shots),
+        points=(),
+        curve=None,
+        reach=(),
+        next=Next(answer="cannot tell", reason=reason, images=n_next),
+        end=End(answer="cannot tell", reason=reason, margin=margin),
+        test_objects=test_objects or 0,
+        smallest_difference=None,
+    )
+
+
+def _points(samples: Samples) -> tuple[CurvePoint, ...]:
+    found = []
+    for images, accuracy in zip(samples.images, samples.accuracy, strict=True):
+        mean, low, high = mean_interval(accuracy.mean(axis=1))
+        found.append(
+            CurvePoint(images=round(float(images)), accuracy=Interval(estimate=mean, low=low, high=high, level=0.95))
+        )
+    return tuple(found)
+
+
+def _detectable(samples: Samples, n_objects: int) -> float | None:
+    """Smallest difference that a test finds, at the spread of objects between heads of two sub-samples of one size.
+
+    The size is the largest that leaves a choice.
+    """
+    accuracy = samples.accuracy[max(len(samples.accuracy) - 2, 0)]
+    apart = accuracy[:, 1:] - accuracy[:, :-1]
+    deviation = float(np.sqrt(apart.var(axis=0, ddof=1).mean())) if len(apart) > 1 else 0.0
+    if n_objects < 2 or deviation <= 1e-9:
+        return None
+    return min(smallest_difference(deviation, n_objects), 1.0)

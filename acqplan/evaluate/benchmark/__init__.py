@@ -1,1 +1,0 @@
-"""Benchmarks of strategies: strategies x budgets x seeds x object splits, paired by seed, resumable."""

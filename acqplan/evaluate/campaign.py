@@ -1,0 +1,373 @@
+"""Campaigns that learn: new plans, features and advice from the images told so far; here capture meets planning.
+
+Nothing heavy is loaded before there is something to do.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from acqplan.campaign import leases
+from acqplan.campaign.events import Record, Standing
+from acqplan.errors import ImageError, UsageError
+from acqplan.files import digest_file
+from acqplan.plan.rounds import enough, next_stop
+from acqplan.progress import SILENT, Progress, Titled
+from acqplan.rig.base import Image
+from acqplan.rig.images import ImageFile, decode, in_threads
+from acqplan.runtime import available_cores
+from acqplan.space import Objects, Shots, Space
+from acqplan.space.shots import distinct
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float32
+
+    from acqplan.advice.answers import Advice
+    from acqplan.campaign.campaign import Campaign
+    from acqplan.campaign.events import Record
+    from acqplan.features.extractor import Eye
+    from acqplan.plan.base import History, Strategy
+    from acqplan.runtime import Runtime
+    from acqplan.space import Shots
+
+SHORTAGE_SHARE = 0.02
+"""Of the images that may still be taken: fewer shots that were given up are replaced by lot, without a new plan."""
+
+
+def due(campaign: Campaign) -> str:
+    """Why a new plan is due; empty if none is. Quick, and loads no numpy.
+
+    A rule that learns looks again once nearly all images up to its next stop are there. Any rule plans anew when
+    operators or failures have changed what can be had: shots are missing, or an added object has none.
+    """
+    with campaign.store.reading() as ledger:
+        standing = ledger.standing
+        if standing.room == 0 or leases.finished(campaign.terms, standing, ledger.now):
+            return ""
+        return _stop_reached(standing) or _shots_missing(standing) or _object_without_shots(standing)
+
+
+def plan_next(
+    campaign: Campaign,
+    *,
+    backbone: str | None = None,
+    weights: Path | None = None,
+    runtime: Runtime | None = None,
+    eye: Eye | None = None,
+    force: bool = False,
+    progress: Progress = SILENT,
+) -> dict[str, Any]:
+    """Plan the next round if one is due, outside of any transaction: shots are handed out and told meanwhile.
+
+    Args:
+        campaign: The campaign.
+        backbone: What looks at the images, if the rule learns; by default as for `open_eye`.
+        weights: File of its weights.
+        runtime: Where it runs; the fastest device by default.
+        eye: Instead of these, what `open_eye` gave; for whoever plans again and again.
+        force: Whether to plan even if nothing is due.
+        progress: Hears about long work.
+
+    Returns:
+        ``planned`` (whether there is a new plan), ``due`` (why), ``dropped`` (why it was not adopted, if so),
+        ``round``, ``shots`` and ``captured`` (how many it holds and knows), ``strategy`` and ``seconds``.
+
+    Raises:
+        ImageError: If an image is not what was told. Other errors as of `open_eye` and of the strategy.
+    """
+    why = due(campaign)
+    if not why and not force:
+        return {"planned": False, "due": ""}
+    from acqplan.campaign.planning import planned, question_of, rule_of
+
+    began, rule = time.perf_counter(), rule_of(campaign.terms)
+    with campaign.store.reading() as ledger:
+        question = question_of(ledger)
+
+    def look() -> Eye:
+        return eye or open_eye(campaign, backbone=backbone, weights=weights, runtime=runtime, progress=progress)
+
+    history = _history(_told(campaign, question.captured, question.records), rule, look, progress)
+    with progress.task("planning", 1) as advance:
+        plan = planned(question, campaign.terms, rule, history)
+        advance(1)
+    dropped = campaign.adopt(plan)
+    return {
+        "planned": not dropped,
+        "due": why,
+        "dropped": dropped,
+        "round": plan["round"],
+        "shots": len(plan["shots"]),
+        "captured": plan["captured"],
+        "strategy": plan["strategy"],
+        "seconds": round(time.perf_counter() - began, 3),
+    }
+
+
+def extract_told(
+    campaign: Campaign,
+    *,
+    backbone: str | None = None,
+    weights: Path | None = None,
+    runtime: Runtime | None = None,
+    eye: Eye | None = None,
+    progress: Progress = SILENT,
+) -> int:
+    """Put features of all images told so far into the cache; those that are there are not computed again.
+
+    Args:
+        campaign: The campaign.
+        backbone: What looks at the images; by default as for `open_eye`.
+        weights: File of its weights.
+        runtime: Where it runs; the fastest device by default.
+        eye: Instead of these, what `open_eye` gave; for whoever calls this again and again.
+        progress: Hears about long work.
+
+    Returns:
+        Images told so far; 0 loads nothing.
+
+    Raises:
+        ImageError: If an image is not what was told. Other errors as of `open_eye`.
+    """
+    with campaign.store.reading() as ledger:
+        captured = ledger.standing.captured
+    if captured:
+        seen = eye or open_eye(campaign, backbone=backbone, weights=weights, runtime=runtime, progress=progress)
+        _looked_at(_captured(campaign), seen, progress)
+    return captured
+
+
+def advise_campaign(
+    campaign: Campaign,
+    *,
+    accuracies: Sequence[float] = (),
+    backbone: str | None = None,
+    weights: Path | None = None,
+    runtime: Runtime | None = None,
+    eye: Eye | None = None,
+    progress: Progress = SILENT,
+) -> Advice:
+    """Advise on capturing more, from what the campaign has captured; the advice becomes an event.
+
+    If it says to stop, and the campaign was created to heed that, nothing is handed out until an operator resumes;
+    who does so has overruled such advice for good.
+
+    Args:
+        campaign: The campaign.
+        accuracies: Accuracies that images are counted for, above 0 and at most 1.
+        backbone: What looks at the images; by default as for `open_eye`.
+        weights: File of its weights.
+        runtime: Where it runs; the fastest device by default.
+        eye: Instead of these, what `open_eye` gave.
+        progress: Hears about long work.
+
+    Raises:
+        UsageError: If nothing is captured, or an accuracy cannot be. Other errors as of `open_eye`.
+    """
+    from acqplan.advice.advise import advise
+    from acqplan.advice.answers import advice_sentences, check_accuracies, worded
+    from acqplan.plan.base import History
+
+    check_accuracies(accuracies)
+    told = _captured(campaign)
+    if len(told.taken) == 0:
+        raise UsageError("no image is captured yet", "ask for shots, take them and tell; then ask for advice")
+    seen = eye or open_eye(campaign, backbone=backbone, weights=weights, runtime=runtime, progress=progress)
+    known = History(shots=told.taken, features=_looked_at(told, seen, progress))
+    device = seen.runtime.device
+    advice = advise(known, accuracies=accuracies, seed=campaign.terms.seed, device=device, progress=progress)
+    saturated = advice_sentences(advice)[0] if advice.end.answer == "stop" else ""
+    body: dict[str, Any] = {**worded(advice), "saturated": saturated}
+    with campaign.store.writing() as ledger:
+        ledger.append("advised", **body)
+    return advice
+
+
+def open_eye(
+    campaign: Campaign,
+    *,
+    backbone: str | None = None,
+    weights: Path | None = None,
+    runtime: Runtime | None = None,
+    progress: Progress = SILENT,
+) -> Eye:
+    """Load what looks at the images of a campaign.
+
+    Args:
+        campaign: The campaign.
+        backbone: ``name`` or ``name:layer``; by default the campaign's, else toynet for toys and mobilenet_v2.
+        weights: File of its weights; by default the campaign's, unless another backbone is given.
+        runtime: Where it runs; the fastest device by default.
+        progress: Hears about long work.
+
+    Raises:
+        BackboneError: If there is no such backbone or layer.
+        WeightsError: If its weights cannot be used.
+        MissingError: If its weights are not there.
+    """
+    with progress.task("loading torch", 1) as advance:
+        from acqplan.campaign.planning import objects_of, shots_of
+        from acqplan.features.extractor import Eye
+        from acqplan.runtime import Runtime
+
+        advance(1)
+    terms = campaign.terms
+    empty = shots_of(terms.space(), objects_of(terms, Standing()), [])
+    file = terms.weights if weights is None and backbone in (None, terms.backbone) else weights
+    return Eye.open(
+        _told(campaign, empty, ()),
+        backbone=backbone or terms.backbone,
+        weights=None if file is None else Path(file),
+        runtime=runtime or Runtime.detect(),
+    )
+
+
+def _stop_reached(standing: Standing) -> str:
+    if not standing.learns:
+        return ""
+    stop = next_stop(standing.budget, len(standing.objects), standing.planned_at)
+    if stop is None or standing.captured < enough(stop):
+        return ""
+    return f"{standing.captured:,} images are captured, and the rule looks at what it has after {stop:,}"
+
+
+def _shots_missing(standing: Standing) -> str:
+    """More are missing than the last plan left open, and than lots may fill."""
+    least = max(math.ceil(SHORTAGE_SHARE * standing.room), standing.short + 1)
+    if standing.shortage < least:
+        return ""
+    return f"{standing.room:,} images may still be taken, and {standing.queued:,} shots wait"
+
+
+def _object_without_shots(standing: Standing) -> str:
+    return f"object '{standing.unplanned[0]}' was added and is in no plan" if standing.unplanned else ""
+
+
+def _captured(campaign: Campaign) -> Told:
+    from acqplan.campaign.planning import captured_of
+
+    with campaign.store.reading() as ledger:
+        shots, records = captured_of(ledger)
+    return _told(campaign, shots, records)
+
+
+def _told(campaign: Campaign, shots: Shots, records: Sequence[Record]) -> Told:
+
+    return Told.of(shots, records, folder=campaign.images.root, name=campaign.terms.rig)
+
+
+def _looked_at(told: Told, eye: Eye, progress: Progress) -> Float32[np.ndarray, "captured features"]:
+    return eye.on(told)(told.taken, progress=Titled(progress=progress, title="captured"))
+
+
+def _history(told: Told, rule: Strategy, look: Callable[[], Eye], progress: Progress) -> History:
+    """What the rule is told: where the rig stood, and, if it learns, what was seen there."""
+    from acqplan.plan.base import History, learns
+
+    if len(told.taken) == 0 or not learns(rule):
+        return History(shots=told.taken)
+    from acqplan.evaluate.validate import with_beliefs
+
+    eye = look()
+    seen = History(shots=told.taken, features=_looked_at(told, eye, progress))
+    return with_beliefs([seen], device=eye.runtime.device)[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Told:
+    """The images that a campaign holds, one for each reached pose.
+
+    Attributes:
+        name: Kind of the campaign's rig.
+        taken: What was captured, where the rig went; of two images from one pose, one.
+        files: File of each.
+        digests: SHA-256 of each file, as it was told.
+        rows: Row by what tells shots apart (`Shots.pairs`).
+    """
+
+    name: str
+    taken: Shots
+    files: tuple[ImageFile, ...]
+    digests: tuple[bytes, ...]
+    rows: Mapping[tuple[str, tuple[float, ...]], int]
+
+    @classmethod
+    def of(cls, captured: Shots, records: Sequence[Record], *, folder: Path, name: str) -> Told:
+        """The images of captured shots.
+
+        Args:
+            captured: The shots, where the rig went.
+            records: Their records.
+            folder: Where the campaign's images lie.
+            name: Kind of the campaign's rig.
+        """
+        first, _ = distinct(captured)
+        kept, taken = [records[row] for row in first], captured.take(first)
+        return cls(
+            name=name,
+            taken=taken,
+            files=tuple(ImageFile(path=folder / one.image, origin=f"shot {one.shot}") for one in kept),
+            digests=tuple(bytes.fromhex(one.digest) for one in kept),
+            rows={pair: row for row, pair in enumerate(taken.pairs())},
+        )
+
+    @property
+    def space(self) -> Space:
+        """The design space."""
+        return self.taken.space
+
+    @property
+    def objects(self) -> Objects:
+        """The objects, with labels."""
+        return self.taken.objects
+
+    def shots(self) -> Shots:
+        """What was captured."""
+        return self.taken
+
+    def identities(self, shots: Shots) -> list[bytes]:
+        """SHA-256 of each shot's file; no file is read.
+
+        Raises:
+            UsageError: If there is no such shot.
+        """
+        return [self.digests[row] for row in self._rows(shots)]
+
+    def capture(self, shots: Shots, *, progress: Progress = SILENT) -> Iterator[tuple[int, Image]]:
+        """Decode the images of the shots, in order.
+
+        Raises:
+            UsageError: If there is no such shot.
+            ImageError: If a file is not what it was when it was told.
+        """
+        rows = self._rows(shots)
+        told = {self.files[row]: self.digests[row] for row in rows}
+
+        def read(file: ImageFile) -> Image:
+            _check_whole(file, told[file])
+            return decode(file)
+
+        files, cores = [self.files[row] for row in rows], available_cores()
+        return enumerate(in_threads(read, files, workers=cores, name="reading images", progress=progress))
+
+    def _rows(self, shots: Shots) -> list[int]:
+        try:
+            return [self.rows[pair] for pair in shots.pairs()]
+        except KeyError as error:
+            name, view = error.args[0]
+            raise UsageError(f"no image of '{name}' from {view} was told", "ask for rows of shots()") from error
+
+
+def _check_whole(file: ImageFile, digest: bytes) -> None:
+    try:
+        found = bytes.fromhex(digest_file(file.path))
+    except OSError as error:
+        raise ImageError(f"{file.path}: cannot be read ({error.strerror})", "run: acqplan campaign check") from error
+    if found != digest:
+        raise ImageError(f"{file.path}: is not the image that was told of {file.origin}", "run: acqplan campaign check")

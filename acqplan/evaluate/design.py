@@ -1,0 +1,266 @@
+"""The design of a benchmark, settled and digested before anything is measured (pre-registration)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
+
+import numpy as np
+
+from acqplan import __version__
+from acqplan.errors import BudgetError, InputError, SplitError, UsageError, nearest
+from acqplan.evaluate.task import Split, split_objects
+from acqplan.files import digest_bytes, replacing
+from acqplan.plan import find_strategy
+from acqplan.plan.base import Strategy
+from acqplan.plan.plan import Setting
+from acqplan.plan.rounds import LEARNING_SHARES
+from acqplan.rig.spec import RigSetup
+from acqplan.rng import stream
+
+ALPHA = 0.05
+MARGIN = 0.01
+"""Differences within one point count as equal (METHODS.md section 3)."""
+
+TESTS = (
+    "primary: mean difference of accuracies per object and seed; two-way t test on objects and seeds, Holm over the "
+    "primary strategy against every other at the primary budget",
+    "beside it: sign-flip on objects; TOST on objects; McNemar, Obuchowski and Durkalski on the first seed's heads",
+    "exploratory: other budgets, all pairs, area under the curve, images to reach, ranks",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """What is computed at once and never again: all strategies and budgets of one seed on one split.
+
+    Attributes:
+        seed: The seed.
+        number: Number of the split.
+        swapped: Whether train and test objects have changed places.
+    """
+
+    seed: int
+    number: int
+    swapped: bool
+
+    @property
+    def name(self) -> str:
+        """Unique in a benchmark, and fit for a file."""
+        return f"seed-{self.seed:03d}-split-{self.number:03d}{'-swapped' if self.swapped else ''}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Design:
+    """What is compared with what, settled beforehand.
+
+    Attributes:
+        rig: Digest of the rig's space, objects and labels.
+        backbone: Fingerprint of the backbone.
+        strategies: Names as shown; ``random-shots#2`` is another independent copy of `random-shots`.
+        parameters: Settings of each strategy.
+        budgets: Images each may take, ascending.
+        seeds: Seeds; strategies are paired by them.
+        splits: Splits of the objects; seed number ``i`` uses split ``i`` modulo their number.
+        swap: Whether each split is also used with train and test objects in each other's place.
+        primary: The strategy the claim is about.
+        baseline: The strategy of the primary contrast.
+        primary_budget: The budget of the claim.
+        learning_shares: Shares of the budget after which strategies that learn look at what they have.
+        alpha: Level of the tests.
+        margin: Differences of accuracy up to this count as equal.
+        tests: The tests, in words.
+        version: Of acqplan.
+    """
+
+    rig: str
+    backbone: str
+    strategies: tuple[str, ...]
+    parameters: Mapping[str, Mapping[str, Setting]]
+    budgets: tuple[int, ...]
+    seeds: tuple[int, ...]
+    splits: tuple[Split, ...]
+    swap: bool
+    primary: str
+    baseline: str
+    primary_budget: int
+    learning_shares: tuple[float, ...] = LEARNING_SHARES
+    alpha: float = ALPHA
+    margin: float = MARGIN
+    tests: tuple[str, ...] = TESTS
+    version: str = __version__
+
+    def __post_init__(self) -> None:
+        if len(set(self.strategies)) != len(self.strategies) or len(self.strategies) < 2:
+            raise UsageError(f"strategies {', '.join(self.strategies)}", "give two or more, each once")
+        for name in (self.primary, self.baseline):
+            if name not in self.strategies:
+                raise UsageError(f"'{name}' is not among the strategies", nearest(name, self.strategies))
+        if self.primary == self.baseline:
+            raise UsageError(f"'{self.primary}' cannot be compared with itself", "give another baseline")
+        if self.primary_budget not in self.budgets:
+            known = ", ".join(map(str, self.budgets))
+            raise UsageError(f"the primary budget {self.primary_budget} is not among the budgets", f"known: {known}")
+        if not self.seeds:
+            raise UsageError("no seeds", "give at least one; a claim needs 20")
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of everything above; carried by every result."""
+        return digest_bytes(json.dumps(self._fields(), sort_keys=True, ensure_ascii=False).encode())
+
+    def to_dict(self) -> dict[str, object]:
+        """design.json as a dictionary."""
+        return {"digest": self.digest, **self._fields()}
+
+    def write_json(self, path: Path) -> None:
+        """Write design.json."""
+        with replacing(path) as handle:
+            json.dump(self.to_dict(), handle, indent=1, ensure_ascii=False)
+            handle.write("\n")
+
+    def blocks(self) -> list[Block]:
+        """Every block, in the order of seeds."""
+        sides = (False, True) if self.swap else (False,)
+        return [
+            Block(seed=seed, number=place % len(self.splits), swapped=swapped)
+            for place, seed in enumerate(self.seeds)
+            for swapped in sides
+        ]
+
+    def sides(self, block: Block) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Names of the train objects and of the test objects of a block."""
+        split = self.splits[block.number]
+        return (split.test, split.train) if block.swapped else (split.train, split.test)
+
+    @property
+    def cells(self) -> list[tuple[str, int]]:
+        """Strategy and budget of each cell of a block, in order."""
+        return [(strategy, budget) for strategy in self.strategies for budget in self.budgets]
+
+    def _fields(self) -> dict[str, object]:
+        return json.loads(json.dumps(asdict(self)))
+
+
+def draw_up(
+    setup: RigSetup,
+    *,
+    backbone: str,
+    strategies: Sequence[str],
+    budgets: Sequence[int],
+    seeds: Sequence[int],
+    n_splits: int | None = None,
+    swap: bool = True,
+    primary: str | None = None,
+    baseline: str | None = None,
+    primary_budget: int | None = None,
+) -> Design:
+    """Settle a design: draw the splits, look the strategies up, and refuse what cannot be run.
+
+    Args:
+        setup: The rig.
+        backbone: Fingerprint of the backbone.
+        strategies: Names; a name with ``#2``, ``#3``, … is another independent copy.
+        budgets: Images each may take.
+        seeds: Seeds.
+        n_splits: Splits of the objects, drawn by their numbers; by default one a seed. A rig whose test objects
+            are named has one split.
+        swap: Whether to swap train and test objects as well.
+        primary: The strategy the claim is about; by default the first.
+        baseline: The strategy of the primary contrast; `random-shots` if it takes part, else the next strategy.
+        primary_budget: The budget of the claim; by default the largest.
+
+    Raises:
+        UsageError: If names, seeds or budgets do not fit together.
+        StrategyError: If there is no such strategy.
+        BudgetError: If a budget does not fit a side of a split.
+        SplitError: If objects cannot be split.
+    """
+    rules = {name: strategy_of(name) for name in strategies}
+    first = primary or strategies[0]
+    others = [name for name in strategies if name != first]
+    usual = "random-shots" if "random-shots" in others else next(iter(others), first)
+    sorted_budgets = tuple(sorted(set(budgets)))
+    if not sorted_budgets:
+        raise BudgetError("no budgets", "give at least one, e.g. 90,270,810")
+    design = Design(
+        rig=setup.digest,
+        backbone=backbone,
+        strategies=tuple(strategies),
+        parameters={name: _settings(rule) for name, rule in rules.items()},
+        budgets=sorted_budgets,
+        seeds=tuple(seeds),
+        splits=_splits(setup, n_splits or len(seeds), swap),
+        swap=swap,
+        primary=first,
+        baseline=baseline or usual,
+        primary_budget=primary_budget or sorted_budgets[-1],
+    )
+    _check_budgets(design, setup)
+    return design
+
+
+def strategy_of(name: str) -> Strategy:
+    """The strategy of a name that may say which copy it is (``random-shots#2``)."""
+    return find_strategy(_parts(name)[0])
+
+
+def seed_of(name: str, seed: int) -> int:
+    """The seed that a strategy is given: copies draw from streams of their own."""
+    copy = _parts(name)[1]
+    return seed if copy == 1 else stream(seed, "copy", copy)
+
+
+def read_digest(path: Path) -> str:
+    """The digest in a design.json.
+
+    Raises:
+        InputError: If the file is none.
+    """
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["digest"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: is no design of a benchmark", "choose another folder, or remove the file") from error
+
+
+def _parts(name: str) -> tuple[str, int]:
+    rule, mark, copy = name.partition("#")
+    if mark and not (copy.isdecimal() and int(copy) >= 1):
+        raise UsageError(f"'{name}' names no copy of '{rule}'", f"write {rule}#2 for the second")
+    return rule, int(copy) if mark else 1
+
+
+def _settings(rule: Strategy) -> dict[str, Setting]:
+    return asdict(rule) if is_dataclass(rule) and not isinstance(rule, type) else {}
+
+
+def _splits(setup: RigSetup, n_splits: int, swap: bool) -> tuple[Split, ...]:
+    if setup.rig.name == "live":
+        raise SplitError("a live rig cannot be benchmarked: its images do not exist", "use a folder, toys or meshes")
+    setup.check_splittable()
+    fixed = setup.test or None
+    splits = [
+        split_objects(setup.rig.objects, test_fraction=setup.test_fraction or 0.5, test=fixed, seed=number)
+        for number in range(1 if fixed else n_splits)
+    ]
+    return tuple(splits)
+
+
+def _check_budgets(design: Design, setup: RigSetup) -> None:
+    """Refuse a budget that a side of a split cannot spend, before anything is captured."""
+    shots, names = setup.rig.shots(), np.array(setup.rig.objects.names)
+    n_shots = np.bincount(shots.object_rows, minlength=len(names))
+    for block in design.blocks():
+        train, _ = design.sides(block)
+        least, most = len(train), int(n_shots[np.isin(names, train)].sum())
+        if design.budgets[0] < least:
+            raise BudgetError(
+                f"a budget of {design.budgets[0]:,} images for {least:,} objects", f"give at least {least:,}"
+            )
+        if design.budgets[-1] > most:
+            raise BudgetError(
+                f"a budget of {design.budgets[-1]:,} images, where {least:,} objects can be shot {most:,} times",
+                f"give at most {most:,}",
+            )

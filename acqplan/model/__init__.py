@@ -1,1 +1,0 @@
-"""Gaussian processes over shots: what captured images say of those not taken yet."""

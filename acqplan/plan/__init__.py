@@ -1,0 +1,62 @@
+"""Strategies by name: rules that say which candidates to take next."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+
+from acqplan.errors import StrategyError, nearest
+from acqplan.plan.base import Strategy
+
+STRATEGIES = {
+    "allocate": "acqplan.plan.allocate:Allocate",
+    "auto": "acqplan.plan.auto:Auto",
+    "bayes": "acqplan.plan.bayes:Bayes",
+    "choose-objects": "acqplan.plan.choose_objects:ChooseObjects",
+    "difficulty": "acqplan.plan.difficulty:Difficulty",
+    "even": "acqplan.plan.designs:Even",
+    "even-staggered": "acqplan.plan.designs:EvenStaggered",
+    "herding": "acqplan.plan.coverage:Herding",
+    "herding-learned": "acqplan.plan.coverage:LearnedHerding",
+    "lattice": "acqplan.plan.lattice:Lattice",
+    "maximin": "acqplan.plan.coverage:Maximin",
+    "random": "acqplan.plan.designs:RandomSets",
+    "random-shots": "acqplan.plan.designs:RandomShots",
+    "sobol": "acqplan.plan.designs:Sobol",
+    "variance": "acqplan.plan.variance:Variance",
+}
+
+ENTRY_POINTS = "acqplan.strategies"
+
+
+def find_strategy(name: str) -> Strategy:
+    """Make the strategy of this name, with its default settings.
+
+    Args:
+        name: A built-in name, the name of an entry point of the group ``acqplan.strategies``, or
+            ``module:Class``.
+
+    Raises:
+        StrategyError: If there is no such strategy; names the nearest.
+    """
+    target = STRATEGIES.get(name) or _third_parties().get(name) or (name if ":" in name else None)
+    if target is None:
+        raise StrategyError(
+            f"no strategy is called '{name}'", nearest(name, sorted({**STRATEGIES, **_third_parties()}))
+        )
+    return _make(name, target)
+
+
+def _third_parties() -> dict[str, str]:
+    return {point.name: point.value for point in importlib.metadata.entry_points(group=ENTRY_POINTS)}
+
+
+def _make(name: str, target: str) -> Strategy:
+    module, _, attribute = target.partition(":")
+    try:
+        made = getattr(importlib.import_module(module), attribute)()
+    except (ImportError, AttributeError, TypeError) as error:
+        raise StrategyError(f"strategy '{name}' cannot be made from '{target}' ({error})", "check its name") from error
+    if not isinstance(made, Strategy):
+        raise StrategyError(f"strategy '{name}' lacks name, exact, turns or propose", "see acqplan.plan.base.Strategy")
+    return made

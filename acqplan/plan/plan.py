@@ -1,0 +1,139 @@
+"""Plans: accepted choices, in order, as plan.csv and plan.json."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from acqplan import __version__
+from acqplan.files import replacing
+from acqplan.numbers import short, shot_identifier
+from acqplan.space import Shots
+
+Setting = float | int | str | bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Plan:
+    """Ordered shots to take, with where they came from.
+
+    Attributes:
+        shots: The shots in the order of taking.
+        rounds: Round in which each was chosen, 0 for the pilot, shape ``[shots]``.
+        gain: What each adds in the strategy's own measure, shape ``[shots]``.
+        reason: For each a few words.
+        strategy: Name of the strategy.
+        parameters: Its settings.
+        seed: Seed of all randomness.
+        budget: Images that may be taken, those already captured included.
+        captured: How many of them had been captured before.
+        backbone: Fingerprint of the backbone that looked at captured images; ``None`` if none did.
+        seconds: Time spent on planning.
+        predicted: Expected accuracy on new objects with its 95 % interval, if known:
+            ``(accuracy, low, high)``.
+        time_budget: Seconds that taking the shots may last; ``None`` if nobody said.
+        route_seconds: Seconds of taking the shots in this order, exposures included; ``None`` if not known.
+        naive_seconds: The same in the order of the strategy.
+        sensitivity: How far an image speaks for its neighbours, in words, as learned from what was captured; empty
+            if nothing was.
+    """
+
+    shots: Shots
+    rounds: Int[np.ndarray, " shots"]
+    gain: Float[np.ndarray, " shots"]
+    reason: tuple[str, ...]
+    strategy: str
+    seed: int
+    budget: int
+    captured: int = 0
+    parameters: Mapping[str, Setting] = field(default_factory=dict)
+    backbone: str | None = None
+    seconds: float = 0.0
+    predicted: tuple[float, float, float] | None = None
+    time_budget: float | None = None
+    route_seconds: float | None = None
+    naive_seconds: float | None = None
+    sensitivity: str = ""
+
+    def __len__(self) -> int:
+        return len(self.shots)
+
+    def write_csv(self, path: Path) -> None:
+        """Write plan.csv; the same plan gives the same bytes."""
+        with replacing(path) as handle:
+            handle.write(self.to_csv())
+
+    def to_csv(self) -> str:
+        """plan.csv as text: one row a shot, in order."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["shot", "order", "object", "label", *self.shots.space.names, "round", "gain", "reason"])
+        writer.writerows(self._rows())
+        return text.getvalue()
+
+    def to_dict(self) -> dict[str, object]:
+        """plan.json as a dictionary."""
+        names = ["shot", "order", "object", "label", *self.shots.space.names, "round", "gain", "reason"]
+        return {
+            "acqplan": __version__,
+            "strategy": self.strategy,
+            "parameters": dict(self.parameters),
+            "seed": self.seed,
+            "budget": self.budget,
+            "captured": self.captured,
+            "time_budget_seconds": self.time_budget,
+            "route_seconds": _tenths(self.route_seconds),
+            "route_seconds_naive": _tenths(self.naive_seconds),
+            "sensitivity": self.sensitivity,
+            "space": self.shots.space.digest(),
+            "backbone": self.backbone,
+            "seconds": round(self.seconds, 3),
+            "predicted_accuracy": _prediction(self.predicted),
+            "shots": [dict(zip(names, row, strict=True)) for row in self._rows()],
+        }
+
+    def write_json(self, path: Path) -> None:
+        """Write plan.json."""
+        with replacing(path) as handle:
+            json.dump(self.to_dict(), handle, indent=1)
+            handle.write("\n")
+
+    def _rows(self) -> list[list[object]]:
+        identifiers = shot_identifiers(self.shots)
+        views = _written_views(self.shots)
+        return [
+            [identifiers[row], row, name, label, *views[row], int(self.rounds[row]), short(self.gain[row]), reason]
+            for row, (name, label, reason) in enumerate(
+                zip(self.shots.names, self.shots.labels, self.reason, strict=True)
+            )
+        ]
+
+
+def shot_identifiers(shots: Shots) -> list[str]:
+    """A name for each shot that is the same in every plan, e.g. ``car-03_40_55_L2``."""
+    views = _written_views(shots)
+    return [shot_identifier(name, view) for name, view in zip(shots.names, views, strict=True)]
+
+
+def _written_views(shots: Shots) -> list[list[float | int | str]]:
+    return [
+        [short(value) if not isinstance(value, str) else value for value in view.values()] for view in shots.views()
+    ]
+
+
+def _tenths(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 1)
+
+
+def _prediction(predicted: tuple[float, float, float] | None) -> dict[str, object] | None:
+    if predicted is None:
+        return None
+    accuracy, low, high = (round(value, 4) for value in predicted)
+    return {"accuracy": accuracy, "interval95": [low, high]}

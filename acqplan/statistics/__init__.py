@@ -1,0 +1,1 @@
+"""Statistics: tests, intervals, power and curves, on plain arrays."""

@@ -1,0 +1,1 @@
+"""Studies of the literature, and the trainers that only they use."""

@@ -1,0 +1,137 @@
+"""Integrated variance and learned herding: what they choose, and what they learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from acqplan.errors import StrategyError
+from acqplan.plan.base import Choice, History, check_choice
+from acqplan.plan.coverage import Herding, LearnedHerding
+from acqplan.plan.designs import RandomShots
+from acqplan.plan.situation import from_first_levels
+from acqplan.plan.variance import Variance, integrated_variance
+from acqplan.space import Objects, Shots, Space
+from acqplan.space.kernel import ShotKernel, class_points, covariance, covering_radius, points_of
+
+MakeObjects = Callable[..., Objects]
+Split = Callable[..., tuple[Shots, History]]
+
+
+def left(shots: Shots, history: History, choice: Choice, kernel: ShotKernel) -> float:
+    points = points_of(history.shots.join(shots.take(choice.rows)))
+    targets = class_points(0, shots.space.views())
+    return integrated_variance(shots.space, replace(kernel, common=0.0), points, targets)
+
+
+def test_each_shot_takes_away_most(small: Space, objects_of: MakeObjects, captured: Split) -> None:
+    shots, history = captured(Shots.every(small, objects_of(3)), np.array([3, 50, 51, 52]))
+    kernel = ShotKernel(lengths=(40.0, 20.0, 2.0), common=0.0)
+    choice = Variance(kernel=kernel).propose(shots, history, 25, 0)
+    points, targets = points_of(shots), class_points(0, small.views())
+    for place, row in enumerate(choice.rows):
+        taken = np.concatenate([points_of(history.shots), points[choice.rows[:place]]])
+        gram = covariance(small, kernel, taken, taken) + kernel.noise * np.eye(len(taken))
+        old = covariance(small, kernel, taken, points)
+        solved = np.linalg.solve(gram, covariance(small, kernel, taken, targets))
+        cross = covariance(small, kernel, targets, points) - solved.T @ old
+        spread = kernel.shared + kernel.offset + kernel.deviation
+        variance = spread - (old * np.linalg.solve(gram, old)).sum(axis=0) + kernel.noise
+        gains = (cross**2).mean(axis=0) / variance
+        gains[shots.object_rows != shots.object_rows[row]] = -np.inf
+        gains[choice.rows[:place]] = -np.inf
+        assert gains[row] == pytest.approx(gains.max(), abs=1e-6)
+        assert choice.gain[place] == pytest.approx(gains[row] / kernel.shared, abs=1e-6)
+
+
+def test_leaves_less_unknown_than_lots(norb: Space, objects_of: MakeObjects) -> None:
+    shots, kernel = Shots.every(norb, objects_of(3)), ShotKernel.default(norb)
+    start = History.empty(shots)
+    ours = left(shots, start, Variance().propose(shots, start, 60, 0), kernel)
+    lots = left(shots, start, RandomShots().propose(shots, start, 60, 0), kernel)
+    assert ours < 0.95 * lots
+
+
+@pytest.mark.parametrize("n", [40, 200])
+def test_neighbours_are_told_apart_by_lot(norb: Space, objects_of: MakeObjects, n: int) -> None:
+    shots, strategy = Shots.every(norb, objects_of(3)), Variance(largest=120)
+    start, kernel = History.empty(shots), ShotKernel.default(norb)
+    choice = check_choice(strategy.propose(shots, start, n, 0), shots, n, strategy=strategy)
+    exact = left(shots, start, Variance().propose(shots, start, n, 0), kernel)
+    assert left(shots, start, choice, kernel) < 1.1 * exact
+
+
+@pytest.mark.parametrize("kind", ["small", "photographs"])
+def test_views_that_matter_more_are_taken_more(
+    kind: str, request: pytest.FixtureRequest, objects_of: MakeObjects
+) -> None:
+    space = request.getfixturevalue(kind)
+    shots, high = Shots.every(space, objects_of(2)), space.views()[:, 1] > 39.0
+    strategy = Variance(view_weights=tuple(high.astype(float).tolist()))
+    for turned in (shots, replace(shots, space=space.turned("azimuth", 45.0))):
+        chosen = turned.take(strategy.propose(turned, History.empty(turned), 16, 0).rows)
+        assert np.mean(chosen.coordinates[:, 1] > 39.0) > high.mean() + 0.1 * (1.0 - high.mean())
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"largest": 0}, {"view_weights": (0.0, 0.0)}, {"view_weights": (1.0, -1.0)}, {"view_weights": (np.nan,)}]
+)
+def test_settings_that_make_no_sense_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(StrategyError, match="variance"):
+        Variance(**wrong)  # type: ignore[arg-type]
+
+
+def test_weights_of_another_space_are_refused(small: Space, objects_of: MakeObjects) -> None:
+    shots = Shots.every(small, objects_of(1))
+    with pytest.raises(StrategyError, match="2 weights of views, the space has 48"):
+        Variance(view_weights=(1.0, 1.0)).propose(shots, History.empty(shots), 3, 0)
+
+
+def test_a_kernel_of_another_space_is_refused(small: Space, objects_of: MakeObjects) -> None:
+    shots = Shots.every(small, objects_of(1))
+    with pytest.raises(StrategyError, match="1 lengths, the space has 3 axes"):
+        Variance(kernel=ShotKernel(lengths=(30.0,))).propose(shots, History.empty(shots), 3, 0)
+
+
+@pytest.mark.parametrize("strategy", [Variance(), LearnedHerding()])
+def test_views_spread_along_the_axis_that_changes_the_picture(
+    strategy: Variance | LearnedHerding, norb: Space, objects_of: MakeObjects, captured: Split
+) -> None:
+    # images that change with the elevation within 4 degrees, hardly with the azimuth
+    every = Shots.every(norb, objects_of(2, 2))
+    shots, history = captured(every, np.random.default_rng(0).permutation(len(every))[:120])
+    points = points_of(history.shots)
+    truth = ShotKernel(lengths=(200.0, 4.0, 5.0), noise=0.02)
+    gram = covariance(norb, truth, points, points) + 0.02 * np.eye(120)
+    features = np.linalg.cholesky(gram) @ np.random.default_rng(1).standard_normal((120, 30))
+    seen = replace(history, features=features.astype(np.float32))
+    blind, learned = (shots.take(strategy.propose(shots, one, 16, 0).rows) for one in (history, seen))
+    assert len(np.unique(learned.coordinates[:, 1])) >= len(np.unique(blind.coordinates[:, 1]))
+    assert strategy.propose(shots, seen, 16, 0).reason[0].startswith("learned kernel")
+
+
+def test_herding_without_features_is_herding(small: Space, objects_of: MakeObjects, captured: Split) -> None:
+    shots, history = captured(Shots.every(small, objects_of(2, 2)), np.arange(0, 60, 7))
+    ours, plain = (strategy.propose(shots, history, 30, 4) for strategy in (LearnedHerding(), Herding()))
+    assert ours.rows.tobytes() == plain.rows.tobytes()
+
+
+def test_herding_with_the_default_lengths_is_herding(
+    small: Space, objects_of: MakeObjects, captured: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from acqplan.plan import coverage
+    from acqplan.plan.surrogate import Surrogate
+
+    shots, history = captured(Shots.every(small, objects_of(2, 2)), np.arange(0, 60, 7))
+    space = from_first_levels(small)
+    monkeypatch.setattr(
+        coverage,
+        "fit_surrogate",
+        lambda *_, **__: Surrogate(kernel=ShotKernel(lengths=tuple(space.scales.tolist())), n_shots=9),
+    )
+    ours, plain = (strategy.propose(shots, history, 30, 4) for strategy in (LearnedHerding(), Herding()))
+    np.testing.assert_allclose(ours.gain, plain.gain, atol=1e-12)
+    assert covering_radius(small, shots.take(ours.rows).coordinates) < 2.0
