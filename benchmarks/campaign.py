@@ -24,7 +24,7 @@ sys.path.insert(0, str(ROOT))  # the killed and the crowding processes are those
 from common import PROGRAM, machine, options, say, seconds, write  # noqa: E402
 
 from acqplan.campaign.campaign import Campaign  # noqa: E402
-from acqplan.rig.spec import RigSetup, open_rig  # noqa: E402
+from acqplan.rig.spec import Rig, open_rig  # noqa: E402
 from tests.campaign.postgres import NoServerError, running_server  # noqa: E402
 from tests.crash.pictures import picture  # noqa: E402
 
@@ -98,7 +98,7 @@ def _crowds(folder: Path, shots: int, processes: int) -> dict[str, dict[str, Any
     return found
 
 
-def _crowd(place: Path | str, images: Path | None, rig: RigSetup, shots: int, processes: int) -> dict[str, Any]:
+def _crowd(place: Path | str, images: Path | None, rig: Rig, shots: int, processes: int) -> dict[str, Any]:
     Campaign.create(rig, budget=shots, path=place, images=images, strategy="random-shots").close()
     with tempfile.TemporaryDirectory() as work:
         return _said("tests.crash.rush", "--store", str(place), "--work", work, "--processes", str(processes))
@@ -159,7 +159,7 @@ def _said(module: str, *arguments: str) -> dict[str, Any]:
     return found
 
 
-def _rig(folder: Path, *, n_classes: int, last: int) -> RigSetup:
+def _rig(folder: Path, *, n_classes: int, last: int) -> Rig:
     """A live rig of 1° steps."""
     labels = []
     for number in range(n_classes):

@@ -30,7 +30,7 @@ from acqplan.features.cache import FeatureCache
 from acqplan.features.extract import extract
 from acqplan.features.pixels import resized
 from acqplan.progress import SILENT, Progress
-from acqplan.rig.folder import FolderRig
+from acqplan.rig.folder import FolderSource
 from acqplan.runtime import Runtime
 from acqplan.space import Objects, Shots, Space
 
@@ -42,11 +42,11 @@ NETWORKS = {"cpu": ("toynet", "mobilenet_v2", "resnet18"), "cuda": ("toynet", "m
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class MemoryRig:
+class MemorySource:
     """The images of a folder, decoded already."""
 
     name: ClassVar[str] = "memory"
-    folder: FolderRig
+    folder: FolderSource
     images: tuple[UInt8[np.ndarray, "side side"], ...]
 
     @property
@@ -96,7 +96,7 @@ def _measure(name: str, folder: Path, asked: argparse.Namespace) -> dict[str, fl
     backbone = load_backbone(name, weights=_weights(name, folder), runtime=runtime)
     n_images = 64 if asked.quick else _how_many(backbone, asked.seconds)
     files = _written(folder, n_images)
-    memory = MemoryRig(folder=files, images=tuple(image for _, image in files.capture(files.shots())))
+    memory = MemorySource(folder=files, images=tuple(image for _, image in files.capture(files.shots())))
     cold = {
         "bare": _aside(_bare(backbone, memory.images)),
         "memory": lambda: extract(memory, memory.shots(), backbone, runtime=runtime, cache=None),
@@ -118,7 +118,7 @@ def _measure(name: str, folder: Path, asked: argparse.Namespace) -> dict[str, fl
     return found
 
 
-def _warm(files: FolderRig, backbone: Backbone, cache: FeatureCache, asked: argparse.Namespace) -> dict[str, float]:
+def _warm(files: FolderSource, backbone: Backbone, cache: FeatureCache, asked: argparse.Namespace) -> dict[str, float]:
     """A cache that holds all features against the extraction that filled it.
 
     Every file is read and hashed anew; then by processes that start with the digests remembered on the disk; then
@@ -146,7 +146,7 @@ def _warm(files: FolderRig, backbone: Backbone, cache: FeatureCache, asked: argp
     }
 
 
-def _elsewhere(files: FolderRig, backbone: Backbone, cache: FeatureCache) -> float:
+def _elsewhere(files: FolderSource, backbone: Backbone, cache: FeatureCache) -> float:
     """Seconds of a warm extraction, the first that a new process makes; starting it and opening the rig not counted."""
     weights = cache.root.parent / "weights.pth"
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
@@ -156,16 +156,16 @@ def _elsewhere(files: FolderRig, backbone: Backbone, cache: FeatureCache) -> flo
 
 
 def _first_look(manifest: Path, name: str, weights: Path | None, runtime: Runtime, cache: FeatureCache) -> float:
-    backbone, files = load_backbone(name, weights=weights, runtime=runtime), FolderRig.open(manifest)
+    backbone, files = load_backbone(name, weights=weights, runtime=runtime), FolderSource.open(manifest)
     shots = files.shots()
     return seconds(lambda: extract(files, shots, backbone, runtime=runtime, cache=cache), runtime.device)
 
 
-def _look(files: FolderRig, backbone: Backbone, cache: FeatureCache) -> Callable[[], object]:
+def _look(files: FolderSource, backbone: Backbone, cache: FeatureCache) -> Callable[[], object]:
     return lambda: extract(files, _touched(files), backbone, runtime=backbone.runtime, cache=cache)
 
 
-def _touched(files: FolderRig) -> Shots:
+def _touched(files: FolderSource) -> Shots:
     """All shots, their files with another time of change: digests remembered by this process are void."""
     shots = files.shots()
     moment = files.images[0].path.stat().st_mtime_ns + 1_000_000
@@ -233,7 +233,7 @@ def _weights(name: str, folder: Path) -> Path | None:
     return path
 
 
-def _written(folder: Path, n_images: int) -> FolderRig:
+def _written(folder: Path, n_images: int) -> FolderSource:
     """Smooth grey pictures with a little noise, which PNG packs as it packs photographs: to about half."""
     random = np.random.default_rng(0)
     lines = ["image,label,object,position"]
@@ -244,7 +244,7 @@ def _written(folder: Path, n_images: int) -> FolderRig:
         PIL.Image.fromarray(noisy).save(folder / f"{number}.png")
         lines.append(f"{number}.png,thing,thing-0,{number}")
     (folder / "manifest.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return FolderRig.open(folder / "manifest.csv")
+    return FolderSource.open(folder / "manifest.csv")
 
 
 if __name__ == "__main__":

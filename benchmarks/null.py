@@ -69,7 +69,7 @@ def _results(asked: argparse.Namespace, repeats: int, n_seeds: int, folder: Path
         weights=asked.weights,
         runtime=Runtime.detect(asked.device),
     )
-    shots = benchmark.eye.rig.shots()
+    shots = benchmark.eye.source.shots()
     material = Material(shots=shots, features=benchmark.eye(shots, progress=ProgressBars()))
     workplace = Workplace(device=asked.device, workers=available_cores() if asked.device == "cpu" else 1)
     return run_benchmark(material, benchmark.design, folder, workplace=workplace, progress=ProgressBars())

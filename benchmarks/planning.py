@@ -26,7 +26,7 @@ from acqplan.evaluate.block import Material
 from acqplan.evaluate.findings import compare_all
 from acqplan.evaluate.ledger import Results
 from acqplan.evaluate.verdict import Verdict
-from acqplan.rig.spec import RigSetup, open_rig
+from acqplan.rig.spec import Rig, open_rig
 from acqplan.runtime import Runtime, available_cores
 from acqplan.statistics.curves import images_to_reach
 from acqplan.statistics.two_way import two_way
@@ -111,7 +111,7 @@ def _cases(asked: argparse.Namespace) -> list[Case]:
     return [case for case in cases if not asked.cases or case.name in asked.cases]
 
 
-def _measure(case: Case, setup: RigSetup, part: str, asked: argparse.Namespace, folder: Path) -> dict[str, object]:
+def _measure(case: Case, setup: Rig, part: str, asked: argparse.Namespace, folder: Path) -> dict[str, object]:
     strategies, shares, n_seeds = PARTS[part]
     budgets = _budgets(setup, shares, case) if shares else _an_object(setup)
     n_seeds = 2 if asked.quick else asked.seeds or n_seeds
@@ -120,24 +120,24 @@ def _measure(case: Case, setup: RigSetup, part: str, asked: argparse.Namespace, 
     return {**_found(results), **({"images to reach": _reach(results)} if part == "large" else {})}
 
 
-def _budgets(setup: RigSetup, shares: Sequence[float], case: Case) -> tuple[int, ...]:
+def _budgets(setup: Rig, shares: Sequence[float], case: Case) -> tuple[int, ...]:
     """Shares of what the smaller side of a split can be shot, in whole images an object."""
-    shots = setup.rig.shots()
+    shots = setup.source.shots()
     n_objects = len(shots.objects) // 2
     pool = len(shots) // len(shots.objects) * n_objects
     return tuple(sorted({min(max(round(share * pool), case.fewest * n_objects), pool) for share in shares}))
 
 
-def _an_object(setup: RigSetup) -> tuple[int, ...]:
+def _an_object(setup: Rig) -> tuple[int, ...]:
     """2, 4, 8, 16 images of each object of the smaller side, as far as there are so many."""
-    shots = setup.rig.shots()
+    shots = setup.source.shots()
     n_objects = len(shots.objects) // 2
     return tuple(n * n_objects for n in IMAGES_AN_OBJECT if n <= len(shots) // len(shots.objects))
 
 
 def _run(
     case: Case,
-    setup: RigSetup,
+    setup: Rig,
     strategies: Sequence[str],
     budgets: Sequence[int],
     n_seeds: int,
@@ -153,7 +153,7 @@ def _run(
         weights=case.weights,
         runtime=Runtime.detect(device),
     )
-    shots = benchmark.eye.rig.shots()
+    shots = benchmark.eye.source.shots()
     material = Material(shots=shots, features=benchmark.eye(shots, progress=ProgressBars()))
     workplace = Workplace(device=device, workers=available_cores() if device == "cpu" else 1)
     return run_benchmark(material, benchmark.design, folder, workplace=workplace, progress=ProgressBars())

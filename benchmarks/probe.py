@@ -23,10 +23,10 @@ import scipy.stats
 import torch
 from jaxtyping import Float, Int
 
-from acqplan.features.extractor import Eye
+from acqplan.features.extractor import Extractor
 from acqplan.heads.exact import train_heads
-from acqplan.rig.base import Rig
-from acqplan.rig.folder import FolderRig
+from acqplan.rig.base import Source
+from acqplan.rig.folder import FolderSource
 from acqplan.rig.toys import toy_rig
 from acqplan.rng import generator
 from acqplan.runtime import Runtime
@@ -53,7 +53,7 @@ class Case:
     """
 
     name: str
-    rig: Rig
+    rig: Source
     shots: Shots
     groups: Rows
     splits: tuple[tuple[Rows, Rows], ...]
@@ -74,7 +74,7 @@ def main() -> None:
 
 
 def _accuracies(case: Case, backbone: str, weights: Path | None) -> list[float]:
-    eye = Eye.open(case.rig, backbone=backbone, weights=weights, runtime=Runtime())
+    eye = Extractor.open(case.rig, backbone=backbone, weights=weights, runtime=Runtime())
     features, targets = eye(case.shots), case.shots.class_rows
     subsets = [train for train, _ in case.splits]
     heads = train_heads(features, targets, case.groups, subsets, n_classes=int(targets.max()) + 1)
@@ -86,10 +86,10 @@ def _cases(shared: Path) -> Iterator[Case]:
     toys = toy_rig()
     shots = _some_poses(toys.shots())
     yield Case(name="toys", rig=toys, shots=shots, groups=shots.object_rows, splits=_object_splits(shots))
-    photographs = FolderRig.open(shared / "data/eth80-4/manifest.csv")
+    photographs = FolderSource.open(shared / "data/eth80-4/manifest.csv")
     shots = photographs.shots()
     yield Case(name="eth80-4", rig=photographs, shots=shots, groups=shots.object_rows, splits=_object_splits(shots))
-    turned = FolderRig.open(shared / "data/coil20/manifest.csv")
+    turned = FolderSource.open(shared / "data/coil20/manifest.csv")
     shots = turned.shots()
     for step in (4, 18):
         name = f"coil20, every {5 * step} degrees"

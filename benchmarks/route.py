@@ -22,7 +22,7 @@ from common import QUICK_TOYS, machine, options, say, write
 
 from acqplan.evaluate.task import images_in_time, split_objects
 from acqplan.evaluate.validate import train_on
-from acqplan.features.extractor import Eye
+from acqplan.features.extractor import Extractor
 from acqplan.heads.linear import predict_all
 from acqplan.plan import find_strategy
 from acqplan.plan.base import History
@@ -127,8 +127,8 @@ def _choices(n_seeds: int, *, small: bool) -> list[dict[str, object]]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rig.toml"
         path.write_text(QUICK_TOYS if small else TOYS, encoding="utf-8")
-        rig = open_rig(path).rig
-    eye = Eye.open(rig, backbone="histogram", weights=None, runtime=Runtime.detect("cpu"))
+        rig = open_rig(path).source
+    eye = Extractor.open(rig, backbone="histogram", weights=None, runtime=Runtime.detect("cpu"))
     found = []
     for change, limits in LIMITS.items():
         for limit in limits[:1] if small else limits:
@@ -155,11 +155,11 @@ def _summary(change: float, limit: float, per_seed: list[dict[str, tuple[int, fl
     return {"seconds_per_object": change, "seconds": limit, "seeds": len(per_seed), "ways": ways}
 
 
-def _spent(eye: Eye, times: Times, limit: float, seed: int) -> dict[str, tuple[int, float]]:
+def _spent(eye: Extractor, times: Times, limit: float, seed: int) -> dict[str, tuple[int, float]]:
     """Images and accuracy of each way."""
-    every = eye.rig.shots()
-    names = np.array(eye.rig.objects.names)
-    test = np.isin(names, split_objects(eye.rig.objects, seed=seed).test)[every.object_rows]
+    every = eye.source.shots()
+    names = np.array(eye.source.objects.names)
+    test = np.isin(names, split_objects(eye.source.objects, seed=seed).test)[every.object_rows]
     pool, kept = every.take(np.flatnonzero(~test)), every.take(np.flatnonzero(test))
     views = np.random.default_rng(seed).permutation(len(kept))[: TEST_VIEWS * int(len(names) / 2)]
     ways = {"largest lattice": _largest(pool, times, limit, seed)}

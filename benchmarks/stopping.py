@@ -24,10 +24,10 @@ from acqplan.advice.advise import advise
 from acqplan.evaluate.block import Material
 from acqplan.evaluate.replay import Arm, joined_history, replay
 from acqplan.evaluate.validate import train_on
-from acqplan.features.extractor import Eye
+from acqplan.features.extractor import Extractor
 from acqplan.plan import find_strategy
 from acqplan.plan.base import History
-from acqplan.rig.folder import FolderRig
+from acqplan.rig.folder import FolderSource
 from acqplan.rig.toys import toy_rig
 from acqplan.rng import generator
 from acqplan.runtime import Runtime
@@ -104,9 +104,9 @@ def _earlier(path: Path) -> dict[str, dict[str, object]]:
 def _material(case: str, shared: Path, device: str, *, quick: bool) -> Material:
     name, backbone = case.split("/")
     rig = toy_rig(space=VIEWS, n_instances=8 if quick else 10) if name == "toys" else None
-    rig = rig or FolderRig.open(shared / "data/eth80-4/manifest.csv")
+    rig = rig or FolderSource.open(shared / "data/eth80-4/manifest.csv")
     weights = shared / "weights/mobilenet_v2.safetensors" if backbone == "mobilenet_v2" else None
-    eye = Eye.open(rig, backbone=backbone, weights=weights, runtime=Runtime.detect(device))
+    eye = Extractor.open(rig, backbone=backbone, weights=weights, runtime=Runtime.detect(device))
     return Material(shots=rig.shots(), features=eye(rig.shots()))
 
 

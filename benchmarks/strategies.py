@@ -96,7 +96,7 @@ def _slice(cache: Path, rig: Path | None, n_cells: int, rounds: int) -> dict[str
     """Some cells of the first block, all budgets alike: trained as the benchmark does, and one by one."""
     os.environ["ACQPLAN_CACHE"] = str(cache)
     benchmark = prepare(open_rig(rig), strategies=STRATEGIES)
-    shots = benchmark.eye.rig.shots()
+    shots = benchmark.eye.source.shots()
     material = Material(shots=shots, features=benchmark.eye(shots))
     block = benchmark.design.blocks()[0]
     histories = _histories(benchmark, material, block, n_cells)

@@ -39,7 +39,7 @@ class Robot:
 
 def main(folder: Path, budget: int) -> None:
     setup = open_rig()
-    robot, store = Robot(setup.rig), folder / "toys.db"
+    robot, store = Robot(setup.source), folder / "toys.db"
     try:
         campaign = Campaign.open(store)
     except StoreError:  # there is none yet

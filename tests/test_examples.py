@@ -61,7 +61,7 @@ def test_the_robot_script_goes_on_where_it_was_killed(tmp_path: Path) -> None:
             standing, records = ledger.standing, {record.shot: record for record in ledger.every("captured")}
         assert all(campaign.images.is_whole(one.image, one.digest) for one in records.values())
         assert len(records) == status["captured"]
-        assert Fold.replay(campaign.terms, campaign.events()).standing == standing
+        assert Fold.replay(campaign.settings, campaign.events()).standing == standing
 
 
 CAPTURE = """#!/bin/sh

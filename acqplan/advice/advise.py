@@ -24,7 +24,7 @@ from acqplan.errors import UsageError
 from acqplan.plan.base import History
 from acqplan.progress import SILENT, Progress, Titled
 from acqplan.statistics.clustered import mean_interval
-from acqplan.statistics.objects import Interval
+from acqplan.statistics.objects import Estimate
 from acqplan.statistics.power import smallest_difference
 
 MARGIN = 0.005
@@ -165,7 +165,7 @@ def _points(samples: Samples) -> tuple[CurvePoint, ...]:
     for images, accuracy in zip(samples.images, samples.accuracy, strict=True):
         mean, low, high = mean_interval(accuracy.mean(axis=1))
         found.append(
-            CurvePoint(images=round(float(images)), accuracy=Interval(estimate=mean, low=low, high=high, level=0.95))
+            CurvePoint(images=round(float(images)), accuracy=Estimate(estimate=mean, low=low, high=high, level=0.95))
         )
     return tuple(found)
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeVar
 
 from acqplan.errors import UsageError
-from acqplan.statistics.objects import Interval
+from acqplan.statistics.objects import Estimate
 
 Which = Literal["more views", "more objects", "cannot tell"]
 Stop = Literal["stop", "go on", "cannot tell"]
@@ -25,7 +25,7 @@ class CurvePoint:
     """
 
     images: int
-    accuracy: Interval
+    accuracy: Estimate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ class Curve:
     scale: float
     exponent: float
     floor: float
-    saturation: Interval
+    saturation: Estimate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,9 +84,9 @@ class Next:
     answer: Which
     reason: str
     images: int
-    views: Interval | None = None
-    objects: Interval | None = None
-    extra: Interval | None = None
+    views: Estimate | None = None
+    objects: Estimate | None = None
+    extra: Estimate | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +105,7 @@ class End:
     reason: str
     margin: float
     confidence: float | None = None
-    gain: Interval | None = None
+    gain: Estimate | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +161,7 @@ class Advice:
 
 def _parted(kind: Callable[..., Part], fields: Mapping[str, Any], *names: str) -> Part:
     """A part of an advice, some of whose fields are intervals or nothing."""
-    intervals = {name: None if fields[name] is None else Interval(**fields[name]) for name in names}
+    intervals = {name: None if fields[name] is None else Estimate(**fields[name]) for name in names}
     return kind(**{**fields, **intervals})
 
 
@@ -271,7 +271,7 @@ def _percent(share: float) -> str:
     return f"{math.floor(100 * share)} %" if share < 1.0 else "100 %"
 
 
-def _points(gain: Interval) -> str:
+def _points(gain: Estimate) -> str:
     return f"{_signed(gain.estimate)} points ({_signed(gain.low)} to {_signed(gain.high)})"
 
 

@@ -13,7 +13,7 @@ from acqplan.advice.answers import Curve, End, Next, Reach, Which
 from acqplan.advice.samples import Samples
 from acqplan.errors import UsageError
 from acqplan.space import Shots
-from acqplan.statistics.objects import Interval, outward, two_way_draws, two_way_mean
+from acqplan.statistics.objects import Estimate, outward, two_way_draws, two_way_mean
 
 STEEPEST, FLATTEST = 3.0, 0.1
 """Exponents that are tried. Below 0.1 a curve cannot be told from a straight line in the logarithm, and its floor is no
@@ -173,12 +173,12 @@ class Resampled:
         """Gain of accuracy from what is captured to so many images of these objects, or all there are."""
         return self.law.accuracy(min(images, self.capacity)) - self.law.accuracy(self.captured)
 
-    def interval(self, values: Float[np.ndarray, " curves"]) -> Interval:
+    def interval(self, values: Float[np.ndarray, " curves"]) -> Estimate:
         """The fitted number with percentiles of the resampled ones, moved out for few objects."""
         below = outward(0.95, self.n_objects)
         low, high = np.quantile(values[1:], [below, 1.0 - below])
         estimate = float(values[0])
-        return Interval(
+        return Estimate(
             estimate=estimate,
             low=max(min(float(low), estimate), -1.0),
             high=min(max(float(high), estimate), 1.0),
@@ -241,7 +241,7 @@ def next_images(resampled: Resampled, margin: float) -> Next:
     )
 
 
-def _better(views: Interval, extra: Interval, margin: float, *, full: bool) -> tuple[Which, str]:
+def _better(views: Estimate, extra: Estimate, margin: float, *, full: bool) -> tuple[Which, str]:
     if extra.low > 0.0:
         return "more objects", "they are worth more than as many images of the same objects"
     if full:

@@ -10,9 +10,17 @@ from typing import TYPE_CHECKING, Any
 from acqplan.campaign import leases
 from acqplan.campaign.check import check_after_restart
 from acqplan.campaign.events import LEASED, Event
-from acqplan.campaign.images import ALREADY, Images, encoded, known_shot, outcome_of_image, take_failure, take_image
+from acqplan.campaign.images import (
+    ALREADY,
+    ImageFolder,
+    encoded,
+    known_shot,
+    outcome_of_image,
+    take_failure,
+    take_image,
+)
 from acqplan.campaign.leases import this_process
-from acqplan.campaign.settings import Setup, Terms
+from acqplan.campaign.settings import CampaignSettings, Setup
 from acqplan.campaign.shot import Shot
 from acqplan.campaign.store import Clock, Store
 from acqplan.campaign.store_database import is_url
@@ -36,7 +44,7 @@ class Campaign:
         images: Where the images are.
     """
 
-    def __init__(self, store: Store, images: Images, *, caller: str | None = None) -> None:
+    def __init__(self, store: Store, images: ImageFolder, *, caller: str | None = None) -> None:
         self.store, self.images = store, images
         self._caller = caller
 
@@ -51,7 +59,7 @@ class Campaign:
         images: Path | None = None,
         caller: str | None = None,
         clock: Clock | None = None,
-        **settings: Any,
+        **chosen: Any,
     ) -> Campaign:
         """Make a campaign, with a plan of the whole budget for a start.
 
@@ -63,7 +71,7 @@ class Campaign:
             images: Folder of the images; by default beside the file. On a database, all machines must see it.
             caller: Who asks; by default this process.
             clock: Says the time, seconds since 1970.
-            settings: Attributes of `acqplan.campaign.settings.Terms`: strategy, seed, lease_seconds, most_tries, ….
+            chosen: Attributes of `acqplan.campaign.settings.Terms`: strategy, seed, lease_seconds, most_tries, ….
 
         Raises:
             BudgetError: If the budget is not within what can be had.
@@ -74,17 +82,17 @@ class Campaign:
 
         if time_budget is not None and not 0 < time_budget < float("inf"):
             raise UsageError(f"a time budget of {time_budget:g} seconds", "give a time above zero")
-        terms = Terms.of(rig, **settings)
-        question = first_question(terms, budget)
-        plan = planned(question, terms, rule_of(terms), History.empty(question.candidates))
+        settings = CampaignSettings.of(rig, **chosen)
+        question = first_question(settings, budget)
+        plan = planned(question, settings, rule_of(settings), History.empty(question.candidates))
         place = images_folder(path, images)
         created = {"budget": budget, "time_budget": time_budget, "images": str(place), "rig": str(rig.path or "")}
         founding = [("created", created), ("replanned", plan)]
         with folder_for_result(images_root(path, place)) as root:
-            if Images(root=root).names() and (is_url(path) or not Path(path).exists()):
+            if ImageFolder(root=root).names() and (is_url(path) or not Path(path).exists()):
                 raise UsageError(f"{root}: holds images of another campaign", "choose another folder, or move it away")
-            store = Store.create(path, terms, founding, clock=clock)
-        return cls(store, Images(root=root), caller=caller)
+            store = Store.create(path, settings, founding, clock=clock)
+        return cls(store, ImageFolder(root=root), caller=caller)
 
     @classmethod
     def open(
@@ -105,7 +113,7 @@ class Campaign:
         store = Store.open(path, clock=clock)
         with store.reading() as ledger:
             place = ledger.events(until=1)[0].body["images"]
-        campaign = cls(store, Images(root=images_root(path, Path(place))), caller=caller)
+        campaign = cls(store, ImageFolder(root=images_root(path, Path(place))), caller=caller)
         if check:
             check_after_restart(campaign)
         return campaign
@@ -136,12 +144,12 @@ class Campaign:
         with self.store.writing() as ledger:
             leases.take_back(ledger)
             leases.watch_failures(ledger)
-            if leases.finished(self.terms, ledger.standing, ledger.now) or ledger.standing.paused_at is not None:
+            if leases.finished(self.settings, ledger.standing, ledger.now) or ledger.standing.paused_at is not None:
                 return []
             found = leases.lease(ledger, n, self.caller)
             if not found:
                 leases.stop_if_exhausted(ledger)
-            return [Shot.of(record, self.terms) for record in found]
+            return [Shot.of(record, self.settings) for record in found]
 
     def tell(
         self,
@@ -175,7 +183,7 @@ class Campaign:
         content, suffix = encoded(image, name)
         with self.store.reading() as ledger:
             record = known_shot(ledger, name)
-            where = self.terms.reached(record.view, reached or {})
+            where = self.settings.reached(record.view, reached or {})
             outcome = outcome_of_image(ledger, record, digest_content(content), replace=replace)
         written = self.images.keep(name, content, suffix)  # also of one told before, in case it was damaged
         if outcome == ALREADY:
@@ -247,15 +255,15 @@ class Campaign:
         return self._caller or this_process()
 
     @property
-    def terms(self) -> Terms:
+    def settings(self) -> CampaignSettings:
         """What the campaign was created with."""
-        return self.store.terms
+        return self.store.settings
 
     @property
     def finished(self) -> str:
         """Why no shot will be handed out any more; empty while some may be."""
         with self.store.reading() as ledger:
-            return leases.finished(self.terms, ledger.standing, ledger.now)
+            return leases.finished(self.settings, ledger.standing, ledger.now)
 
     def status(self) -> dict[str, Any]:
         """How the campaign stands, fit for JSON; see `acqplan.campaign.status.status_of`."""

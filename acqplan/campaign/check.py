@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from acqplan.campaign.events import CAPTURED, LEASED, Event, Record
+from acqplan.campaign.events import CAPTURED, LEASED, Event, ShotRecord
 from acqplan.campaign.fold import Fold
 from acqplan.campaign.images import (
     ALREADY,
@@ -36,8 +36,8 @@ from acqplan.files import digest_content, whole_folder
 
 if TYPE_CHECKING:
     from acqplan.campaign.campaign import Campaign
-    from acqplan.campaign.images import Images
-    from acqplan.campaign.store import Ledger, Store
+    from acqplan.campaign.images import ImageFolder
+    from acqplan.campaign.store import Store, Transaction
 
 NEWEST = 1000
 """Images that are looked at after the machine was started: more are never on their way to a disk at once."""
@@ -55,7 +55,7 @@ STARTED = Path("/proc/sys/kernel/random/boot_id")
 
 
 @dataclass(slots=True, kw_only=True)
-class Findings:
+class CheckResult:
     """What a check found.
 
     Attributes:
@@ -89,7 +89,7 @@ class Kept(Protocol):
         """Where its events are."""
 
     @property
-    def images(self) -> Images:
+    def images(self) -> ImageFolder:
         """Where its images are."""
 
 
@@ -101,14 +101,14 @@ def check_campaign(campaign: Kept, *, mend: bool = True) -> dict[str, Any]:
         mend: Whether to write what was found into the campaign; nothing is changed otherwise.
 
     Returns:
-        Attributes of `Findings`, fit for JSON.
+        Attributes of `CheckResult`, fit for JSON.
 
     Raises:
         StoreError: If the database itself is damaged, or the folder of images is not there.
     """
     campaign.store.database.check_pages()
     campaign.store.check_events()
-    found = Findings(mended=mend)
+    found = CheckResult(mended=mend)
     _check_records(campaign.store, found)
     _check_images(campaign, found, newest=0)
     if mend:
@@ -131,7 +131,7 @@ def check_after_restart(campaign: Kept) -> None:
         return
     store.database.check_pages()
     store.check_events()
-    found = Findings()
+    found = CheckResult()
     if before.partition(" ")[2] != now.partition(" ")[2]:
         _check_records(store, found)
     _refuse_an_empty_folder(campaign)
@@ -163,9 +163,9 @@ def _refuse_an_empty_folder(campaign: Kept) -> None:
         )
 
 
-def _check_records(store: Store, found: Findings) -> None:
+def _check_records(store: Store, found: CheckResult) -> None:
     with store.reading() as ledger:
-        fold = Fold.replay(store.terms, ledger.events())
+        fold = Fold.replay(store.settings, ledger.events())
         kept = {record.shot: record for record in ledger.every()}
         agree = fold.standing == ledger.standing and kept == {one.shot: one for one in fold.records.every()}
     found.records = "agree" if agree else "differ"
@@ -173,7 +173,7 @@ def _check_records(store: Store, found: Findings) -> None:
         store.rebuild()
 
 
-def _check_images(campaign: Kept, found: Findings, *, newest: int) -> None:
+def _check_images(campaign: Kept, found: CheckResult, *, newest: int) -> None:
     images = campaign.images
     with campaign.store.reading() as ledger:
         told = _told(ledger, newest)
@@ -196,7 +196,7 @@ def _check_images(campaign: Kept, found: Findings, *, newest: int) -> None:
     _clear_parts(images, found)
 
 
-def _told(ledger: Ledger, newest: int) -> list[Record]:
+def _told(ledger: Transaction, newest: int) -> list[ShotRecord]:
     if not newest:
         return list(ledger.every(CAPTURED))
     shots = dict.fromkeys(event.shot for event in ledger.events(kinds=("told",), last=newest))
@@ -208,12 +208,12 @@ def _images_of(events: Iterable[Event]) -> set[str]:
     return {event.body["image"] for event in events}
 
 
-def _names(images: Images, newest: int) -> list[str]:
+def _names(images: ImageFolder, newest: int) -> list[str]:
     names = images.names()
     return heapq.nlargest(newest, names, key=images.changed_at) if 0 < newest < len(names) else names
 
 
-def _by_safe_name(records: Iterable[Record]) -> dict[str, list[str]]:
+def _by_safe_name(records: Iterable[ShotRecord]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = defaultdict(list)
     for record in records:
         found[safe(record.shot)].append(record.shot)
@@ -221,7 +221,7 @@ def _by_safe_name(records: Iterable[Record]) -> dict[str, list[str]]:
 
 
 def _sorted_out(
-    images: Images, unspoken: list[str], shots: dict[str, list[str]], found: Findings
+    images: ImageFolder, unspoken: list[str], shots: dict[str, list[str]], found: CheckResult
 ) -> list[tuple[str, Written]]:
     """Whole images that no event speaks of, each with its shot."""
     whole = []
@@ -247,7 +247,7 @@ def _seconds_since_start() -> float:
     return GRACE_SECONDS if clock is None else time.clock_gettime(clock)
 
 
-def _write_damaged(campaign: Kept, damaged: list[Record]) -> None:
+def _write_damaged(campaign: Kept, damaged: list[ShotRecord]) -> None:
     with campaign.store.writing() as ledger:
         for record in damaged:
             now = ledger.get(record.shot)
@@ -256,7 +256,7 @@ def _write_damaged(campaign: Kept, damaged: list[Record]) -> None:
                 ledger.append("damaged", record.shot, digest=record.digest, image=record.image)
 
 
-def _write_recovered(campaign: Kept, whole: list[tuple[str, Written]], found: Findings) -> None:
+def _write_recovered(campaign: Kept, whole: list[tuple[str, Written]], found: CheckResult) -> None:
     """Give images to their shots."""
     kept = {CAPTURED_NOW: found.recovered, SURPLUS: found.surplus}
     with campaign.store.writing() if found.mended else campaign.store.reading() as ledger:
@@ -275,7 +275,7 @@ def _write_recovered(campaign: Kept, whole: list[tuple[str, Written]], found: Fi
                 take_image(ledger, record, written, reached, outcome, recovered=True)
 
 
-def _outcome(ledger: Ledger, record: Record, digest: str, *, told: bool) -> str:
+def _outcome(ledger: Transaction, record: ShotRecord, digest: str, *, told: bool) -> str:
     """What an image will be; empty if nothing, as somebody is on the way to its shot or the budget is spent."""
     if told and record.lost != digest:
         return ALREADY
@@ -288,7 +288,7 @@ def _outcome(ledger: Ledger, record: Record, digest: str, *, told: bool) -> str:
     return "" if outcome == SURPLUS and not ledger.standing.room else outcome
 
 
-def _clear_parts(images: Images, found: Findings) -> None:
+def _clear_parts(images: ImageFolder, found: CheckResult) -> None:
     parts = [path.relative_to(images.root).as_posix() for path in images.root.glob("??/.*.part")]
     found.half_written = len(parts)
     for name in parts if found.mended else []:

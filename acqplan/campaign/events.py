@@ -32,7 +32,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class ShotRecord:
     """A shot that was wanted at some time.
 
     Attributes:
@@ -82,18 +82,18 @@ class Record:
         """Whether it may be handed out."""
         return self.state == PROPOSED and not self.barred
 
-    def returned(self) -> Record:
+    def returned(self) -> ShotRecord:
         """Without its lease; wanted again unless it has been captured, rejected or withdrawn."""
         state = PROPOSED if self.state == LEASED else self.state
         return replace(self, state=state, caller="", expires=0.0)
 
-    def answered(self) -> Record:
+    def answered(self) -> ShotRecord:
         """One open lease less."""
         return replace(self, open=max(self.open - 1, 0))
 
 
 @dataclass(slots=True, kw_only=True)
-class Standing:
+class CampaignState:
     """The campaign as a whole.
 
     Attributes:
@@ -184,16 +184,16 @@ class Standing:
 class Records(Protocol):
     """Where records are kept while events are folded."""
 
-    def get(self, shot: str) -> Record | None:
+    def get(self, shot: str) -> ShotRecord | None:
         """The record of a shot."""
 
-    def put(self, record: Record) -> None:
+    def put(self, record: ShotRecord) -> None:
         """Keep a record in place of the one before."""
 
     def fetch(self, shots: Sequence[str]) -> None:
         """Have the records of many shots at hand, where each question takes time."""
 
-    def every(self, *states: str) -> Iterable[Record]:
+    def every(self, *states: str) -> Iterable[ShotRecord]:
         """All records in these states, or all there are."""
 
 
@@ -201,19 +201,19 @@ class Records(Protocol):
 class Memory:
     """Records in memory."""
 
-    kept: dict[str, Record] = field(default_factory=dict)
+    kept: dict[str, ShotRecord] = field(default_factory=dict)
 
-    def get(self, shot: str) -> Record | None:
+    def get(self, shot: str) -> ShotRecord | None:
         """The record of a shot."""
         return self.kept.get(shot)
 
-    def put(self, record: Record) -> None:
+    def put(self, record: ShotRecord) -> None:
         """Keep a record in place of the one before."""
         self.kept[record.shot] = record
 
     def fetch(self, shots: Sequence[str]) -> None:
         """All are at hand."""
 
-    def every(self, *states: str) -> Iterator[Record]:
+    def every(self, *states: str) -> Iterator[ShotRecord]:
         """All records in these states, or all there are."""
         return iter([one for one in self.kept.values() if not states or one.state in states])

@@ -15,10 +15,20 @@ from typing import TYPE_CHECKING
 
 from acqplan import __version__
 from acqplan.campaign.campaign import Campaign, images_folder, images_root
-from acqplan.campaign.events import CAPTURED, LEASED, PROPOSED, REJECTED, WITHDRAWN, Event, Memory, Record, Standing
+from acqplan.campaign.events import (
+    CAPTURED,
+    LEASED,
+    PROPOSED,
+    REJECTED,
+    WITHDRAWN,
+    CampaignState,
+    Event,
+    Memory,
+    ShotRecord,
+)
 from acqplan.campaign.fold import CHANGES, Fold
-from acqplan.campaign.images import Images
-from acqplan.campaign.settings import AxisTerms, Terms
+from acqplan.campaign.images import ImageFolder
+from acqplan.campaign.settings import CampaignAxis, CampaignSettings
 from acqplan.campaign.store import Store
 from acqplan.campaign.store_database import is_url
 from acqplan.errors import ImageError, StoreError, UsageError
@@ -47,13 +57,13 @@ class Snapshot:
         events: What happened.
     """
 
-    terms: Terms
-    standing: Standing
-    records: list[Record]
+    settings: CampaignSettings
+    standing: CampaignState
+    records: list[ShotRecord]
     events: list[Event]
 
     @property
-    def captured(self) -> list[Record]:
+    def captured(self) -> list[ShotRecord]:
         """Shots whose image is in the data set, in the order of time."""
         return [record for record in self.records if record.state == CAPTURED]
 
@@ -66,7 +76,7 @@ def write_table(path: Path, rows: Iterable[Row]) -> None:
 
 def plan_rows(snapshot: Snapshot) -> Iterator[Row]:
     """plan.csv as of `acqplan.plan.plan.Plan`, and at its end the state of each shot."""
-    yield ["shot", "order", "object", "label", *snapshot.terms.names, "round", "gain", "reason", "state"]
+    yield ["shot", "order", "object", "label", *snapshot.settings.names, "round", "gain", "reason", "state"]
     for order, one in enumerate(snapshot.records):
         view = map(_written, one.view)
         yield [one.shot, order, one.object, one.label, *view, one.round, short(one.gain), one.reason, one.state]
@@ -79,12 +89,12 @@ def manifest_rows(snapshot: Snapshot, images: dict[str, str]) -> tuple[list[Row]
         snapshot: The campaign.
         images: File of each captured shot.
     """
-    header = ["image", "label", "object", *snapshot.terms.names]
+    header = ["image", "label", "object", *snapshot.settings.names]
     rows: list[Row] = [header]
     repeats: list[Row] = [header]
     seen: set[tuple[object, ...]] = set()
     for one in snapshot.captured:
-        reached = [_written(axis.read(value)) for axis, value in zip(snapshot.terms.axes, one.reached, strict=True)]
+        reached = [_written(axis.read(value)) for axis, value in zip(snapshot.settings.axes, one.reached, strict=True)]
         row = [images[one.shot], one.label, one.object, *reached]
         (repeats if (one.object, *reached) in seen else rows).append(row)
         seen.add((one.object, *reached))
@@ -96,21 +106,21 @@ def rig_text(snapshot: Snapshot) -> str:
 
     Levels are listed where all images were taken at them; a rig that reaches its views roughly has those that occur.
     """
-    terms = snapshot.terms
+    settings = snapshot.settings
     parts = ['source = "folder"', 'path = "manifest.csv"']
-    for place, axis in enumerate(terms.axes):
+    for place, axis in enumerate(settings.axes):
         parts += ["", *_axis_lines(axis, {record.reached[place] for record in snapshot.captured})]
     parts += ["", "[shot]", f"seconds = {terms.seconds_per_shot!r}"]
     parts += ["", "[objects]", f"seconds_per_change = {terms.seconds_per_object!r}", ""]
     return "\n".join(parts)
 
 
-def terms_text(terms: Terms) -> str:
+def terms_text(settings: CampaignSettings) -> str:
     """terms.json."""
-    return json.dumps({"format": FORMAT, "acqplan": __version__, "terms": asdict(terms)}, indent=1) + "\n"
+    return json.dumps({"format": FORMAT, "acqplan": __version__, "terms": asdict(settings)}, indent=1) + "\n"
 
 
-def _axis_lines(axis: AxisTerms, reached: set[ViewValue]) -> Iterator[str]:
+def _axis_lines(axis: CampaignAxis, reached: set[ViewValue]) -> Iterator[str]:
     # rig.toml knows circles of 360 degrees only; others become intervals, which keeps their numbers
     circle = axis.kind == "circle" and axis.period == FULL_TURN
     kind = axis.kind if axis.kind == "category" or circle else "interval"
@@ -139,7 +149,7 @@ RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
 """Names that Windows keeps for itself."""
 
 
-def copy_images(snapshot: Snapshot, images: Images, place: Path) -> dict[str, str]:
+def copy_images(snapshot: Snapshot, images: ImageFolder, place: Path) -> dict[str, str]:
     """Copy the data set to ``images/<class>/``, and all that is kept beside it to ``aside/``.
 
     Returns:
@@ -189,7 +199,7 @@ def _free_name(name: str, taken: set[str]) -> str:
     return name
 
 
-def _content(images: Images, record: Record) -> bytes:
+def _content(images: ImageFolder, record: ShotRecord) -> bytes:
     content = images.read(record.image)
     if digest_content(content) != record.digest:
         raise ImageError(
@@ -199,7 +209,7 @@ def _content(images: Images, record: Record) -> bytes:
     return content
 
 
-def _copy_aside(snapshot: Snapshot, images: Images, place: Path) -> None:
+def _copy_aside(snapshot: Snapshot, images: ImageFolder, place: Path) -> None:
     """Surplus and replaced images, where they still are."""
     kept = {record.digest for record in snapshot.captured}
     for event in snapshot.events:
@@ -251,8 +261,8 @@ def import_campaign(
 
 def _read(source: Path, place: str) -> tuple[Fold, list[Event]]:
     """The events, told where the images will lie, and what they are folded into."""
-    terms, events = _terms(source / "terms.json"), []
-    fold = Fold(terms, Standing(), Memory())
+    settings, events = _terms(source / "terms.json"), []
+    fold = Fold(settings, CampaignState(), Memory())
     for line, event in enumerate(_events(source / "events.jsonl"), 1):
         if event.kind == "created":
             event = replace(event, body={**event.body, "images": place})
@@ -269,17 +279,17 @@ def _read(source: Path, place: str) -> tuple[Fold, list[Event]]:
     return fold, events
 
 
-def _terms(path: Path) -> Terms:
+def _terms(path: Path) -> CampaignSettings:
     try:
         found = json.loads(_text(path))
         version = found["format"]
-        terms = found["terms"] if version == FORMAT else None
-        return Terms.from_json(json.dumps(terms)) if terms is not None else _refuse(path, version)
+        settings = found["terms"] if version == FORMAT else None
+        return CampaignSettings.from_json(json.dumps(settings)) if settings is not None else _refuse(path, version)
     except (KeyError, TypeError, ValueError) as error:
         raise StoreError(f"{path}: not the terms of a campaign ({error!r})", "export it again") from error
 
 
-def _refuse(path: Path, version: object) -> Terms:
+def _refuse(path: Path, version: object) -> CampaignSettings:
     raise StoreError(f"{path}: an export of format {version}; this acqplan knows {FORMAT}", "update acqplan")
 
 
@@ -373,7 +383,7 @@ def export_campaign(campaign: Campaign, folder: Path | str) -> tuple[Path, ...]:
         images = copy_images(snapshot, campaign.images, place)
         if images:
             names += _write_data_set(snapshot, images, place)
-        (place / "terms.json").write_text(terms_text(snapshot.terms), encoding="utf-8")
+        (place / "terms.json").write_text(terms_text(snapshot.settings), encoding="utf-8")
         with (place / "events.jsonl").open("w", encoding="utf-8", newline="\n") as file:
             file.writelines(json.dumps(asdict(event), ensure_ascii=False) + "\n" for event in snapshot.events)
     return tuple(target / name for name in (*names, "terms.json", "events.jsonl"))
@@ -383,7 +393,7 @@ def snapshot_of(campaign: Campaign) -> Snapshot:
     """Read everything of a campaign in one transaction."""
     with campaign.store.reading() as ledger:
         records = sorted(ledger.every(), key=_turn)
-        return Snapshot(terms=campaign.terms, standing=ledger.standing, records=records, events=ledger.events())
+        return Snapshot(settings=campaign.settings, standing=ledger.standing, records=records, events=ledger.events())
 
 
 def _write_data_set(snapshot: Snapshot, images: dict[str, str], place: Path) -> list[str]:
@@ -396,6 +406,6 @@ def _write_data_set(snapshot: Snapshot, images: dict[str, str], place: Path) -> 
     return ["manifest.csv", "rig.toml"]
 
 
-def _turn(record: Record) -> tuple[int, float, int, str]:
+def _turn(record: ShotRecord) -> tuple[int, float, int, str]:
     """Captured shots in the order of time, all others in that of the queue."""
     return ORDER.index(record.state), record.captured_at, record.position, record.shot

@@ -15,14 +15,14 @@ from acqplan.campaign.events import (
     PROPOSED,
     REJECTED,
     WITHDRAWN,
+    CampaignState,
     Event,
     Memory,
-    Record,
     Records,
-    Standing,
+    ShotRecord,
 )
 from acqplan.campaign.region import Region
-from acqplan.campaign.settings import FAILURE_WINDOW, Terms
+from acqplan.campaign.settings import FAILURE_WINDOW, CampaignSettings
 
 BEHIND = 1_000_000_000
 """Positions of shots that failed: behind every plan, in the order of failing."""
@@ -31,14 +31,14 @@ BEHIND = 1_000_000_000
 class Fold:
     """Applies events to a standing and its records."""
 
-    def __init__(self, terms: Terms, standing: Standing, records: Records) -> None:
-        self.terms, self.standing, self.records = terms, standing, records
+    def __init__(self, settings: CampaignSettings, standing: CampaignState, records: Records) -> None:
+        self.settings, self.standing, self.records = settings, standing, records
         self._regions: dict[str, Region] = {}
 
     @classmethod
-    def replay(cls, terms: Terms, events: Iterable[Event]) -> Fold:
+    def replay(cls, settings: CampaignSettings, events: Iterable[Event]) -> Fold:
         """Everything from the first event on, in memory."""
-        fold = cls(terms, Standing(), Memory())
+        fold = cls(settings, CampaignState(), Memory())
         for event in events:
             fold.apply(event)
         return fold
@@ -48,9 +48,9 @@ class Fold:
         CHANGES[event.kind](self, event)
         self.standing.last, self.standing.last_at = event.number, event.at
 
-    def is_barred(self, record: Record) -> bool:
+    def is_barred(self, record: ShotRecord) -> bool:
         """Whether an operator has forbidden where a shot lies, or taken its object away."""
-        view = self.terms.view(record.view)
+        view = self.settings.view(record.view)
         regions = map(self._region, self.standing.regions.values())
         if record.object not in self.standing.objects:
             return True
@@ -58,10 +58,10 @@ class Fold:
 
     def _region(self, text: str) -> Region:
         if text not in self._regions:
-            self._regions[text] = Region.parse(text, self.terms, known_only=False)
+            self._regions[text] = Region.parse(text, self.settings, known_only=False)
         return self._regions[text]
 
-    def _put(self, record: Record) -> None:
+    def _put(self, record: ShotRecord) -> None:
         before = self.records.get(record.shot)
         if before is not None:
             self.standing.counts[before.state] -= 1
@@ -70,12 +70,12 @@ class Fold:
         self.standing.queued += record.is_queued
         self.records.put(record)
 
-    def _known(self, event: Event) -> Record:
+    def _known(self, event: Event) -> ShotRecord:
         record = self.records.get(event.shot)
         assert record is not None, f"event {event.number} is about {event.shot}, which no plan holds"
         return record
 
-    def _answered(self, event: Event) -> Record:
+    def _answered(self, event: Event) -> ShotRecord:
         """A recovered image answers nobody: its lease was given back, or is lost."""
         record = self._known(event)
         return record if event.body.get("recovered") else record.answered()
@@ -92,7 +92,7 @@ class Fold:
 
 def _created(fold: Fold, event: Event) -> None:
     fold.standing.budget, fold.standing.time_budget = event.body["budget"], event.body["time_budget"]
-    fold.standing.objects = dict(fold.terms.objects)
+    fold.standing.objects = dict(fold.settings.objects)
 
 
 def _planned(fold: Fold, event: Event) -> None:
@@ -116,15 +116,15 @@ def _planned(fold: Fold, event: Event) -> None:
     fold.standing.short = min(fold.standing.short, fold.standing.shortage)
 
 
-def _wanted(fold: Fold, event: Event, rows: list[list[Any]]) -> Iterator[Record]:
+def _wanted(fold: Fold, event: Event, rows: list[list[Any]]) -> Iterator[ShotRecord]:
     """Records of the plan's shots; those that are leased, captured or rejected stay what they are."""
     first = event.body["position"]
     for place, (shot, name, view, gain, reason) in enumerate(rows):
         before = fold.records.get(shot)
         if before is not None and before.state not in (PROPOSED, WITHDRAWN):
             continue
-        label = fold.standing.objects.get(name) or fold.terms.objects.get(name, "")
-        fresh = before or Record(shot=shot, object=name, label=label, view=tuple(view))
+        label = fold.standing.objects.get(name) or fold.settings.objects.get(name, "")
+        fresh = before or ShotRecord(shot=shot, object=name, label=label, view=tuple(view))
         yield replace(
             fresh, state=PROPOSED, position=first + place, round=event.body["round"], gain=gain, reason=reason
         )

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from acqplan.campaign.events import CAPTURED, LEASED, PROPOSED, REJECTED, WITHDRAWN, Record
+from acqplan.campaign.events import CAPTURED, LEASED, PROPOSED, REJECTED, WITHDRAWN, ShotRecord
 from acqplan.campaign.leases import watch_failures
-from acqplan.campaign.store import Ledger
+from acqplan.campaign.store import Transaction
 from acqplan.errors import ConflictError, ImageError, ShotError, nearest
 from acqplan.files import digest_content, folder, replacing, sync_folder
 from acqplan.numbers import ViewValue
@@ -47,7 +47,7 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Images:
+class ImageFolder:
     """The folder of a campaign's images.
 
     Attributes:
@@ -194,7 +194,7 @@ def safe(shot: str) -> str:
 CAPTURED_NOW, ALREADY, SURPLUS, REPLACED = "captured", "already", "surplus", "replaced"
 
 
-def known_shot(ledger: Ledger, shot: str) -> Record:
+def known_shot(ledger: Transaction, shot: str) -> ShotRecord:
     """The record of a shot.
 
     Raises:
@@ -208,7 +208,7 @@ def known_shot(ledger: Ledger, shot: str) -> Record:
     return record
 
 
-def outcome_of_image(ledger: Ledger, record: Record, digest: str, *, replace: bool) -> str:
+def outcome_of_image(ledger: Transaction, record: ShotRecord, digest: str, *, replace: bool) -> str:
     """What an image will be: captured, already (told before), surplus (kept and counted), or replaced.
 
     Raises:
@@ -229,7 +229,7 @@ def outcome_of_image(ledger: Ledger, record: Record, digest: str, *, replace: bo
     return SURPLUS
 
 
-def _outcome_of_second(record: Record, replace: bool) -> str:
+def _outcome_of_second(record: ShotRecord, replace: bool) -> str:
     if replace:
         return REPLACED
     if record.open > 0:
@@ -240,8 +240,8 @@ def _outcome_of_second(record: Record, replace: bool) -> str:
 
 
 def take_image(
-    ledger: Ledger,
-    record: Record,
+    ledger: Transaction,
+    record: ShotRecord,
     written: Written,
     reached: Sequence[ViewValue],
     outcome: str,
@@ -264,14 +264,16 @@ def take_image(
     ledger.append(kind, record.shot, **body)
 
 
-def _answered_before(ledger: Ledger, record: Record, caller: str) -> bool:
+def _answered_before(ledger: Transaction, record: ShotRecord, caller: str) -> bool:
     """Whether somebody repeats an answer of before, while somebody else has the shot."""
     if record.state != LEASED or record.open > 1 or record.caller == caller:
         return False
     return any(event.body["caller"] == caller for event in ledger.events(shot=record.shot, kinds=("leased",)))
 
 
-def take_failure(ledger: Ledger, record: Record, caller: str, *, reason: str, retry: bool, exposed: bool) -> str:
+def take_failure(
+    ledger: Transaction, record: ShotRecord, caller: str, *, reason: str, retry: bool, exposed: bool
+) -> str:
     """Write that a shot failed; ``retried``, ``rejected``, or ``unchanged`` where nobody was to take it.
 
     Whoever failed after the lease was over does not end that of who has the shot now, nor speak for them.
@@ -287,7 +289,7 @@ def take_failure(ledger: Ledger, record: Record, caller: str, *, reason: str, re
         return "unchanged"
     late = record.state == LEASED and record.open > 1 and record.caller != caller
     ledger.append("failed", record.shot, reason=reason, exposed=exposed, late=late)
-    is_hopeless = not retry or record.tries + 1 >= ledger.terms.most_tries
+    is_hopeless = not retry or record.tries + 1 >= ledger.settings.most_tries
     if is_hopeless and not late and record.state not in (CAPTURED, REJECTED):
         ledger.append("rejected", record.shot, reason=reason if not retry else f"failed {record.tries + 1} times")
     watch_failures(ledger)

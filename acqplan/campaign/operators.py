@@ -9,7 +9,7 @@ from typing import Any
 from acqplan.campaign.events import CAPTURED, REJECTED, Event
 from acqplan.campaign.images import known_shot
 from acqplan.campaign.region import Region
-from acqplan.campaign.store import Ledger, Store
+from acqplan.campaign.store import Store, Transaction
 from acqplan.errors import BudgetError, UsageError, nearest
 
 
@@ -47,7 +47,9 @@ def forbid(store: Store, where: str) -> Event:
         UsageError: If it is forbidden already.
     """
     with store.writing() as ledger:
-        region = Region.parse(where, replace(store.terms, objects={**store.terms.objects, **ledger.standing.objects}))
+        region = Region.parse(
+            where, replace(store.settings, objects={**store.settings.objects, **ledger.standing.objects})
+        )
         if region.text in ledger.standing.regions.values():
             raise UsageError(f"region '{region.text}' is forbidden already", "allow it to undo that")
         return ledger.append("forbidden", where=region.text)
@@ -68,7 +70,7 @@ def add_object(store: Store, name: str, label: str) -> Event:
     with store.writing() as ledger:
         if name in ledger.standing.objects:
             raise UsageError(f"object '{name}' is there already", "give another name")
-        before = store.terms.objects.get(name)
+        before = store.settings.objects.get(name)
         if not name.strip() or not label.strip() or (before is not None and before != label):
             raise UsageError(
                 f"object '{name}' with label '{label}'", f"its label is '{before}'" if before else "name it"
@@ -124,7 +126,7 @@ def undo(store: Store, number: int) -> Event:
         return _undone(store, ledger, found[0])
 
 
-def _undone(store: Store, ledger: Ledger, event: Event) -> Event:
+def _undone(store: Store, ledger: Transaction, event: Event) -> Event:
     standing, body = ledger.standing, event.body
     if event.kind == "forbidden" and str(event.number) in standing.regions:
         return ledger.append("allowed", undoes=event.number, where=body["where"])
@@ -153,6 +155,6 @@ def _undone(store: Store, ledger: Ledger, event: Event) -> Event:
     )
 
 
-def _budget(ledger: Ledger, images: int, seconds: float | None, **more: Any) -> Event:
+def _budget(ledger: Transaction, images: int, seconds: float | None, **more: Any) -> Event:
     before, time_before = ledger.standing.budget, ledger.standing.time_budget
     return ledger.append("budget", budget=images, time_budget=seconds, before=before, time_before=time_before, **more)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from acqplan.campaign.events import CAPTURED, LEASED, REJECTED, Record, Standing
+from acqplan.campaign.events import CAPTURED, LEASED, REJECTED, CampaignState, ShotRecord
 from acqplan.campaign.region import Region
-from acqplan.campaign.settings import Terms
+from acqplan.campaign.settings import CampaignSettings
 from acqplan.errors import BudgetError, UsageError
 from acqplan.plan import find_strategy
 from acqplan.plan.base import Choice, History, Strategy, check_choice, learns
@@ -24,11 +24,11 @@ from acqplan.space.kernel import nearest_views
 from acqplan.space.shots import is_among
 
 if TYPE_CHECKING:
-    from acqplan.campaign.store import Ledger
+    from acqplan.campaign.store import Transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Question:
+class PlanRequest:
     """What is to be planned next, as of one event.
 
     Attributes:
@@ -45,29 +45,29 @@ class Question:
     as_of: int
     candidates: Shots
     captured: Shots
-    records: tuple[Record, ...]
+    records: tuple[ShotRecord, ...]
     objects: tuple[str, ...]
     n: int
     first: int
     round: int
 
 
-def rule_of(terms: Terms) -> Strategy:
+def rule_of(settings: CampaignSettings) -> Strategy:
     """The rule of a campaign, for the views that will be met."""
-    weights = None if terms.view_weights is None else np.array(terms.view_weights)
-    return deployed(find_strategy(terms.strategy), weights)
+    weights = None if settings.view_weights is None else np.array(settings.view_weights)
+    return deployed(find_strategy(settings.strategy), weights)
 
 
-def question_of(ledger: Ledger) -> Question:
+def question_of(ledger: Transaction) -> PlanRequest:
     """What is to be planned, as the campaign stands."""
-    terms, standing = ledger.terms, ledger.standing
+    settings, standing = ledger.settings, ledger.standing
     known = list(ledger.every(CAPTURED, LEASED, REJECTED))
-    space, objects = terms.space(), objects_of(terms, standing, known)
+    space, objects = settings.space(), objects_of(settings, standing, known)
     captured = tuple(record for record in known if record.state == CAPTURED)
     gone = shots_of(space, objects, [(record.object, record.view) for record in known])
-    return Question(
+    return PlanRequest(
         as_of=standing.last,
-        candidates=_candidates(terms, standing, space, objects, gone),
+        candidates=_candidates(settings, standing, space, objects, gone),
         captured=shots_of(space, objects, [(record.object, record.reached) for record in captured]),
         records=captured,
         objects=tuple(standing.objects),
@@ -77,25 +77,25 @@ def question_of(ledger: Ledger) -> Question:
     )
 
 
-def captured_of(ledger: Ledger) -> tuple[Shots, tuple[Record, ...]]:
+def captured_of(ledger: Transaction) -> tuple[Shots, tuple[ShotRecord, ...]]:
     """Shots of the images at hand, where the rig went, and their records."""
     records = tuple(ledger.every(CAPTURED))
-    objects = objects_of(ledger.terms, ledger.standing, records)
+    objects = objects_of(ledger.settings, ledger.standing, records)
     pairs = [(record.object, record.reached) for record in records]
-    return shots_of(ledger.terms.space(), objects, pairs), records
+    return shots_of(ledger.settings.space(), objects, pairs), records
 
 
-def first_question(terms: Terms, budget: int) -> Question:
+def first_question(settings: CampaignSettings, budget: int) -> PlanRequest:
     """The same before anything has happened."""
-    space, standing = terms.space(), Standing(budget=budget, objects=dict(terms.objects))
-    objects = objects_of(terms, standing)
+    space, standing = settings.space(), CampaignState(budget=budget, objects=dict(settings.objects))
+    objects = objects_of(settings, standing)
     nothing = shots_of(space, objects, [])
-    candidates = _candidates(terms, standing, space, objects, nothing)
+    candidates = _candidates(settings, standing, space, objects, nothing)
     if not 1 <= budget <= len(candidates):
         raise BudgetError(
             f"a budget of {budget:,} images, where {len(candidates):,} can be had", f"give 1 to {len(candidates):,}"
         )
-    return Question(
+    return PlanRequest(
         as_of=0,
         candidates=candidates,
         captured=nothing,
@@ -107,7 +107,7 @@ def first_question(terms: Terms, budget: int) -> Question:
     )
 
 
-def planned(question: Question, terms: Terms, rule: Strategy, history: History) -> dict[str, Any]:
+def planned(question: PlanRequest, settings: CampaignSettings, rule: Strategy, history: History) -> dict[str, Any]:
     """The body of the event of a new plan, routed where moves take time.
 
     A rule that learns is asked for the shots before its next look by themselves, and then for the rest, in case that
@@ -115,7 +115,7 @@ def planned(question: Question, terms: Terms, rule: Strategy, history: History) 
 
     Args:
         question: What is to be planned.
-        terms: What the campaign was created with.
+        settings: What the campaign was created with.
         rule: Who plans.
         history: What it knows, over the objects of the question.
 
@@ -123,7 +123,7 @@ def planned(question: Question, terms: Terms, rule: Strategy, history: History) 
         StrategyError: If the rule breaks its contract. What it raises is not caught.
         UsageError: If two shots would have one name.
     """
-    rows = [row for part in _parts(question, terms, rule, history) for row in _rows(part)]
+    rows = [row for part in _parts(question, settings, rule, history) for row in _rows(part)]
     _check_names([row[0] for row in rows])
     return {
         "replaces": True,
@@ -139,9 +139,9 @@ def planned(question: Question, terms: Terms, rule: Strategy, history: History) 
     }
 
 
-def objects_of(terms: Terms, standing: Standing, known: Iterable[Record] = ()) -> Objects:
+def objects_of(settings: CampaignSettings, standing: CampaignState, known: Iterable[ShotRecord] = ()) -> Objects:
     """All objects that are in the campaign or have been shot; those taken away are no candidates any more."""
-    every = {**{record.object: record.label for record in known}, **terms.objects, **standing.objects}
+    every = {**{record.object: record.label for record in known}, **settings.objects, **standing.objects}
     return Objects(names=tuple(every), labels=tuple(every.values()))
 
 
@@ -157,16 +157,18 @@ def shots_of(space: Space, objects: Objects, pairs: list[tuple[str, Any]]) -> Sh
     )
 
 
-def _candidates(terms: Terms, standing: Standing, space: Space, objects: Objects, gone: Shots) -> Shots:
+def _candidates(
+    settings: CampaignSettings, standing: CampaignState, space: Space, objects: Objects, gone: Shots
+) -> Shots:
     every = Shots.every(space, objects)
     present = np.isin(np.array(objects.names), list(standing.objects))
     free = present[every.object_rows]
     if len(gone):
         free &= ~is_among(every, replace(gone, coordinates=nearest_views(space, gone.coordinates)))
-    if terms.view_weights is not None:
-        free &= np.array(terms.view_weights)[view_rows(every)] > 0
+    if settings.view_weights is not None:
+        free &= np.array(settings.view_weights)[view_rows(every)] > 0
     for text in standing.regions.values():
-        free &= ~_inside(Region.parse(text, terms, known_only=False), every)
+        free &= ~_inside(Region.parse(text, settings, known_only=False), every)
     return every.take(np.flatnonzero(free))
 
 
@@ -182,38 +184,38 @@ def _inside(region: Region, shots: Shots) -> np.ndarray:
     return np.broadcast_to(np.asarray(held, dtype=np.bool_), (len(shots),))
 
 
-def _first(standing: Standing) -> int:
+def _first(standing: CampaignState) -> int:
     """Images until a rule that learns looks again; all if it does not."""
     known = standing.captured + standing.counts[LEASED]
     stop = next_stop(standing.budget, len(standing.objects), known)
     return standing.room if stop is None else stop - known
 
 
-def _parts(question: Question, terms: Terms, rule: Strategy, history: History) -> Iterator[Plan]:
+def _parts(question: PlanRequest, settings: CampaignSettings, rule: Strategy, history: History) -> Iterator[Plan]:
     n = min(question.n, len(question.candidates))
     first = min(question.first, n) if learns(rule) else n
     left, seen = question.candidates, history
     for count in (first, n - first):
         if count > 0:
-            choice = rule.propose(left, seen, count, terms.seed)
+            choice = rule.propose(left, seen, count, settings.seed)
             check_choice(choice, left, count, strategy=rule)
             taken = left.take(choice.rows)
-            yield _routed(taken, choice, terms, rule)
+            yield _routed(taken, choice, settings, rule)
             seen = History(shots=seen.shots.join(taken))
             left = left.take(np.setdiff1d(np.arange(len(left)), choice.rows))
 
 
-def _routed(shots: Shots, choice: Choice, terms: Terms, rule: Strategy) -> Plan:
+def _routed(shots: Shots, choice: Choice, settings: CampaignSettings, rule: Strategy) -> Plan:
     plan = Plan(
         shots=shots,
         rounds=np.zeros(len(shots), dtype=np.int64),
         gain=choice.gain,
         reason=choice.reason,
         strategy=rule.name,
-        seed=terms.seed,
+        seed=settings.seed,
         budget=len(shots),
     )
-    return routed(plan, Times(per_shot=terms.seconds_per_shot, per_object=terms.seconds_per_object))
+    return routed(plan, Times(per_shot=settings.seconds_per_shot, per_object=settings.seconds_per_object))
 
 
 def _rows(plan: Plan) -> list[list[Any]]:

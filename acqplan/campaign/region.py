@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from acqplan.campaign.settings import AxisTerms, Terms
+from acqplan.campaign.settings import CampaignAxis, CampaignSettings
 from acqplan.errors import SpaceError, nearest
 
 RELATIONS: dict[str, Callable[[Any, Any], Any]] = {
@@ -42,13 +42,13 @@ class Region:
     clauses: tuple[tuple[str, str, Any], ...]
 
     @classmethod
-    def parse(cls, text: str, terms: Terms, *, known_only: bool = True) -> Region:
+    def parse(cls, text: str, settings: CampaignSettings, *, known_only: bool = True) -> Region:
         """Read a region.
 
         Args:
             text: Clauses joined by ``and``: ``axis>value``, ``axis in low..high`` (on a circle upwards from low to
                 high, past its end if need be), ``object=name``, ``label=name``.
-            terms: Says which axes, levels and objects there are.
+            settings: Says which axes, levels and objects there are.
             known_only: Whether objects and labels must be there; those of a region forbidden long ago may be gone.
 
         Raises:
@@ -56,7 +56,7 @@ class Region:
         """
         clauses: list[tuple[str, str, Any]] = []
         for clause in AND.split(text.strip()):
-            clauses.append(_clause(clause, text, terms, known_only))
+            clauses.append(_clause(clause, text, settings, known_only))
         return cls(text=text.strip(), clauses=tuple(clauses))
 
     def holds(self, name: Any, label: Any, view: Mapping[str, Any]) -> Any:
@@ -68,25 +68,25 @@ class Region:
         return found
 
 
-def _clause(clause: str, text: str, terms: Terms, known_only: bool) -> tuple[str, str, Any]:
+def _clause(clause: str, text: str, settings: CampaignSettings, known_only: bool) -> tuple[str, str, Any]:
     between, plain = BETWEEN.fullmatch(clause), CLAUSE.fullmatch(clause)
     if between:
-        axis = _axis(between[1], text, terms)
+        axis = _axis(between[1], text, settings)
         if axis is None or axis.kind == "category":
             raise SpaceError(f"region '{text}': '{between[1]}' has no order", "a range needs an axis of numbers")
         return axis.name, "in", _range(axis, between[2], between[3], text)
     if not plain:
         raise SpaceError(f"region '{text}' cannot be read at '{clause.strip()}'", EXAMPLE)
     name, relation, value = plain.groups()
-    axis = _axis(name, text, terms)
+    axis = _axis(name, text, settings)
     if (axis is None or axis.kind == "category") and relation not in ("=", "==", "!="):
         raise SpaceError(f"region '{text}': '{name}' has no order", "use = or !=")
     if axis is not None:
         return name, relation, axis.read(value) if relation in ("=", "==", "!=") else _bound(axis, value, text)
-    return name, relation, _word(name, value, terms) if known_only else value
+    return name, relation, _word(name, value, settings) if known_only else value
 
 
-def _range(axis: AxisTerms, low: str, high: str, text: str) -> tuple[float, float, float | None]:
+def _range(axis: CampaignAxis, low: str, high: str, text: str) -> tuple[float, float, float | None]:
     """Both ends, and where a circle closes; 0 and 360 are two ends, not one."""
     first, last = _number(axis, low), _number(axis, high)
     if axis.kind == "circle":
@@ -96,7 +96,7 @@ def _range(axis: AxisTerms, low: str, high: str, text: str) -> tuple[float, floa
     return first, last, None
 
 
-def _bound(axis: AxisTerms, value: str, text: str) -> float:
+def _bound(axis: CampaignAxis, value: str, text: str) -> float:
     """What a setting is above or below; on a circle between 0 and where it closes."""
     number = _number(axis, value)
     if axis.kind == "circle" and not 0.0 <= number <= axis.period:
@@ -106,21 +106,21 @@ def _bound(axis: AxisTerms, value: str, text: str) -> float:
     return number
 
 
-def _number(axis: AxisTerms, value: str) -> float:
+def _number(axis: CampaignAxis, value: str) -> float:
     axis.read(value)
     return float(value)
 
 
-def _axis(name: str, text: str, terms: Terms) -> AxisTerms | None:
-    if name in terms.names:
-        return terms.axes[terms.names.index(name)]
+def _axis(name: str, text: str, settings: CampaignSettings) -> CampaignAxis | None:
+    if name in settings.names:
+        return settings.axes[settings.names.index(name)]
     if name not in WORDS:
-        raise SpaceError(f"region '{text}': nothing is called '{name}'", nearest(name, [*terms.names, *WORDS]))
+        raise SpaceError(f"region '{text}': nothing is called '{name}'", nearest(name, [*settings.names, *WORDS]))
     return None
 
 
-def _word(name: str, value: str, terms: Terms) -> str:
-    known = sorted(terms.objects if name == "object" else set(terms.objects.values()))
+def _word(name: str, value: str, settings: CampaignSettings) -> str:
+    known = sorted(settings.objects if name == "object" else set(settings.objects.values()))
     if value not in known:
         raise SpaceError(f"no {name} is called '{value}'", nearest(value, known))
     return value

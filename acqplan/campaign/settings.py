@@ -48,7 +48,7 @@ class Setup(Protocol):
     """A rig and its times, as `acqplan.open_rig` gives it."""
 
     @property
-    def rig(self) -> Candidates:
+    def source(self) -> Candidates:
         """The rig."""
 
     @property
@@ -69,7 +69,7 @@ class Setup(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AxisTerms:
+class CampaignAxis:
     """An axis as a store keeps it.
 
     Attributes:
@@ -116,7 +116,7 @@ class AxisTerms:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
+class CampaignSettings:
     """What a campaign was created with.
 
     Attributes:
@@ -138,7 +138,7 @@ class Terms:
     """
 
     rig: str
-    axes: tuple[AxisTerms, ...]
+    axes: tuple[CampaignAxis, ...]
     objects: Mapping[str, str]
     table: tuple[tuple[ViewValue, ...], ...] | None = None
     view_weights: tuple[float, ...] | None = None
@@ -169,18 +169,18 @@ class Terms:
         return tuple(axis.name for axis in self.axes)
 
     @classmethod
-    def of(cls, setup: Setup, **settings: Any) -> Terms:
-        """The terms of a campaign on a rig; ``settings`` are attributes of this class."""
-        space, objects, weights = setup.rig.space, setup.rig.objects, setup.view_weights
+    def of(cls, setup: Setup, **chosen: Any) -> CampaignSettings:
+        """The terms of a campaign on a rig; ``chosen`` are attributes of this class."""
+        space, objects, weights = setup.source.space, setup.source.objects, setup.view_weights
         return cls(
-            rig=setup.rig.name,
+            rig=setup.source.name,
             axes=tuple(map(_axis_terms, space.axes)),
             table=None if space.table is None else tuple(tuple(space.view(row).values()) for row in space.table),
             objects=dict(zip(objects.names, objects.labels, strict=True)),
             view_weights=None if weights is None else tuple(map(float, weights)),
             seconds_per_shot=setup.seconds_per_shot,
             seconds_per_object=setup.seconds_per_object,
-            **settings,
+            **chosen,
         )
 
     def to_json(self) -> str:
@@ -188,10 +188,10 @@ class Terms:
         return json.dumps(asdict(self), ensure_ascii=False)
 
     @classmethod
-    def from_json(cls, text: str) -> Terms:
+    def from_json(cls, text: str) -> CampaignSettings:
         """The inverse of `to_json`."""
         found = json.loads(text)
-        axes = tuple(AxisTerms(**{**axis, "values": tuple(axis["values"])}) for axis in found["axes"])
+        axes = tuple(CampaignAxis(**{**axis, "values": tuple(axis["values"])}) for axis in found["axes"])
         table = None if found["table"] is None else tuple(map(tuple, found["table"]))
         weights = None if found["view_weights"] is None else tuple(found["view_weights"])
         return cls(**{**found, "axes": axes, "table": table, "view_weights": weights})
@@ -233,8 +233,8 @@ class Terms:
         return Space(axes=whole.axes, table=np.stack([whole.coordinates(self.view(row)) for row in self.table]))
 
 
-def _axis_terms(axis: Axis) -> AxisTerms:
-    return AxisTerms(
+def _axis_terms(axis: Axis) -> CampaignAxis:
+    return CampaignAxis(
         kind=axis.kind,
         name=axis.name,
         values=tuple(axis.values),
@@ -244,17 +244,21 @@ def _axis_terms(axis: Axis) -> AxisTerms:
     )
 
 
-def _axis(terms: AxisTerms) -> Axis:
+def _axis(axis: CampaignAxis) -> Axis:
     from acqplan.space import Category, Circle, Interval
 
-    if terms.kind == "category":
-        return Category(name=terms.name, values=tuple(map(str, terms.values)), seconds_per_change=terms.seconds)
-    levels = tuple(map(float, terms.values))
-    if terms.kind == "circle":
+    if axis.kind == "category":
+        return Category(name=axis.name, values=tuple(map(str, axis.values)), seconds_per_change=axis.seconds)
+    levels = tuple(map(float, axis.values))
+    if axis.kind == "circle":
         return Circle(
-            name=terms.name, values=levels, unit=terms.unit, period=terms.period, seconds_per_unit=terms.seconds
+            name=axis.name,
+            values=levels,
+            unit=axis.unit,
+            period=axis.period,
+            seconds_per_unit=axis.seconds,
         )
-    return Interval(name=terms.name, values=levels, unit=terms.unit, seconds_per_unit=terms.seconds)
+    return Interval(name=axis.name, values=levels, unit=axis.unit, seconds_per_unit=axis.seconds)
 
 
 def _number(value: object) -> float | None:

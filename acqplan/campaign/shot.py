@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from acqplan.campaign.events import Record
-from acqplan.campaign.settings import Terms
+from acqplan.campaign.events import ShotRecord
+from acqplan.campaign.settings import CampaignSettings
 from acqplan.numbers import ViewValue
 
 
@@ -34,13 +34,13 @@ class Shot:
     reason: str = ""
 
     @classmethod
-    def of(cls, record: Record, terms: Terms) -> Shot:
+    def of(cls, record: ShotRecord, settings: CampaignSettings) -> Shot:
         """The shot of a leased record."""
         return cls(
             id=record.shot,
             object=record.object,
             label=record.label,
-            view=terms.view(record.view),
+            view=settings.view(record.view),
             expires=record.expires,
             round=record.round,
             reason=record.reason,

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from acqplan.campaign.events import CAPTURED, LEASED, PROPOSED, REJECTED, Standing
+from acqplan.campaign.events import CAPTURED, LEASED, PROPOSED, REJECTED, CampaignState
 from acqplan.campaign.leases import finished
-from acqplan.campaign.settings import AxisTerms
-from acqplan.campaign.store import Ledger, Store
+from acqplan.campaign.settings import CampaignAxis
+from acqplan.campaign.store import Store, Transaction
 from acqplan.numbers import ViewValue, duration
 
 FEWEST_FAILED = 3
@@ -39,7 +39,7 @@ def level_name(value: ViewValue) -> str:
     return value if isinstance(value, str) else f"{value:.9g}"
 
 
-def failure_summary(ledger: Ledger) -> tuple[dict[str, Any], list[Counter[Any]]]:
+def failure_summary(ledger: Transaction) -> tuple[dict[str, Any], list[Counter[Any]]]:
     """Failures by reason and by region.
 
     A region is a level of an axis, an object, or a class of several objects. It is named if it has at least three
@@ -58,12 +58,12 @@ def failure_summary(ledger: Ledger) -> tuple[dict[str, Any], list[Counter[Any]]]
     """
     failed = ledger.failures()
     reasons = Counter(event.body["reason"] or NO_REASON for event, _ in failed)
-    at = [Counter(record.view[place] for _, record in failed) for place in range(len(ledger.terms.axes))]
+    at = [Counter(record.view[place] for _, record in failed) for place in range(len(ledger.settings.axes))]
     bad = [(record.object, record.label, record.view) for _, record in failed]
     good = ledger.captured_shots() if len(bad) >= FEWEST_FAILED else []
     regions = [
         {"where": f"{word}={level_name(value)}", "failed": count, "answers": answers}
-        for (word, value), count, answers in failing_regions(ledger.terms.names, bad, good)
+        for (word, value), count, answers in failing_regions(ledger.settings.names, bad, good)
     ]
     return {"by_reason": dict(reasons.most_common()), "by_region": regions}, at
 
@@ -148,7 +148,7 @@ LATELY = 60
 HOUR = 3600.0
 
 Seen = tuple[tuple[ViewValue, ...], str, bool, int]
-"""Commanded view, state, whether barred, and number of shots, as of `Ledger.views`."""
+"""Commanded view, state, whether barred, and number of shots, as of `Transaction.views`."""
 
 STATE_WORDS = {CAPTURED: "captured", LEASED: "leased", REJECTED: "rejected"}
 
@@ -172,7 +172,7 @@ def status_of(store: Store) -> dict[str, Any]:
         rate, progress = _rate(ledger), ledger.progress()
         views = ledger.views()
         failures, failed_at = failure_summary(ledger)
-        reason = finished(store.terms, standing, ledger.now)
+        reason = finished(store.settings, standing, ledger.now)
         return {
             **_counts(standing),
             **_time(standing, ledger.now),
@@ -185,7 +185,8 @@ def status_of(store: Store) -> dict[str, Any]:
             "by_class": _grouped([(label, state, barred, n) for _, label, state, barred, n in progress]),
             "by_object": _grouped([(name, state, barred, n) for name, _, state, barred, n in progress]),
             "by_axis": {
-                axis.name: _levels(axis, place, views, failed_at[place]) for place, axis in enumerate(store.terms.axes)
+                axis.name: _levels(axis, place, views, failed_at[place])
+                for place, axis in enumerate(store.settings.axes)
             },
             "rate": rate,
             "remaining_seconds": 0.0 if reason else _remaining_seconds(standing, rate["per_hour_last"], ledger.now),
@@ -196,7 +197,7 @@ def status_of(store: Store) -> dict[str, Any]:
         }
 
 
-def _counts(standing: Standing) -> dict[str, Any]:
+def _counts(standing: CampaignState) -> dict[str, Any]:
     return {
         "budget": standing.budget,
         "exposures": standing.exposures,
@@ -210,7 +211,7 @@ def _counts(standing: Standing) -> dict[str, Any]:
     }
 
 
-def _time(standing: Standing, now: float) -> dict[str, float | None]:
+def _time(standing: CampaignState, now: float) -> dict[str, float | None]:
     left = standing.seconds_left(now)
     return {
         "time_budget": standing.time_budget,
@@ -228,7 +229,7 @@ def _grouped(rows: list[tuple[str, str, bool, int]]) -> dict[str, dict[str, int]
     return dict(sorted(found.items()))
 
 
-def _levels(axis: AxisTerms, place: int, views: Sequence[Seen], failed: Counter[Any]) -> dict[str, dict[str, int]]:
+def _levels(axis: CampaignAxis, place: int, views: Sequence[Seen], failed: Counter[Any]) -> dict[str, dict[str, int]]:
     """Each level of an axis, those that no plan has used included."""
     levels = {axis.read(value): {"captured": 0, "planned": 0} for value in axis.values}
     for view, state, barred, count in views:
@@ -238,7 +239,7 @@ def _levels(axis: AxisTerms, place: int, views: Sequence[Seen], failed: Counter[
     return {level_name(value): {**level, "failed": failed[value]} for value, level in levels.items()}
 
 
-def _rate(ledger: Ledger) -> dict[str, float | None]:
+def _rate(ledger: Transaction) -> dict[str, float | None]:
     """Images an hour: over all the time that was not paused, and over the last captures.
 
     Of the latter, a wait longer than a lease counts as long as a lease: nobody was at work.
@@ -248,7 +249,7 @@ def _rate(ledger: Ledger) -> dict[str, float | None]:
         return {"per_hour_last": None, "per_hour": None, "since": standing.began}
     worked = told[-1].at - standing.began - _paused_seconds(ledger, standing.began, told[-1].at)
     times = [event.at for event in told]
-    waits = [min(b - a, ledger.terms.lease_seconds) for a, b in pairwise(times)]
+    waits = [min(b - a, ledger.settings.lease_seconds) for a, b in pairwise(times)]
     return {
         "per_hour_last": _per_hour(len(waits), sum(waits)),
         "per_hour": _per_hour(standing.captured, worked),
@@ -256,7 +257,7 @@ def _rate(ledger: Ledger) -> dict[str, float | None]:
     }
 
 
-def _paused_seconds(ledger: Ledger, began: float, ended: float) -> float:
+def _paused_seconds(ledger: Transaction, began: float, ended: float) -> float:
     """Length of the pauses between two moments."""
     total, since = 0.0, ended
     for event in ledger.events(kinds=("paused", "resumed")):
@@ -270,7 +271,7 @@ def _per_hour(count: int, seconds: float) -> float | None:
     return round(HOUR * count / seconds, 2) if count and seconds > 0 else None
 
 
-def _remaining_seconds(standing: Standing, per_hour: float | None, now: float) -> float | None:
+def _remaining_seconds(standing: CampaignState, per_hour: float | None, now: float) -> float | None:
     """Time until the budget is spent, or the time is up; unknown before a rate can be measured."""
     left = standing.seconds_left(now)
     if not per_hour:

@@ -15,9 +15,9 @@ from typing import Any
 
 import sqlalchemy as sql
 
-from acqplan.campaign.events import CAPTURED, Event, Record, Standing
+from acqplan.campaign.events import CAPTURED, CampaignState, Event, ShotRecord
 from acqplan.campaign.fold import Fold
-from acqplan.campaign.settings import Terms
+from acqplan.campaign.settings import CampaignSettings
 from acqplan.campaign.store_database import (
     IN_STATE,
     METADATA,
@@ -50,21 +50,23 @@ AT_ONCE = 500
 """Shots named in one question; SQLite before 3.32 takes 999."""
 
 
-class Ledger:
+class Transaction:
     """Reads and changes a campaign within one transaction.
 
     Attributes:
-        terms: What the campaign was created with.
+        settings: What the campaign was created with.
         standing: The campaign as a whole, as of now.
         now: Time of the campaign, which never runs backwards.
     """
 
-    def __init__(self, connection: sql.Connection, terms: Terms, standing: Standing, wall: float) -> None:
-        self.terms, self.standing = terms, standing
+    def __init__(
+        self, connection: sql.Connection, settings: CampaignSettings, standing: CampaignState, wall: float
+    ) -> None:
+        self.settings, self.standing = settings, standing
         self.now = max(wall + standing.offset, standing.last_at)
         self._connection = connection
-        self._fold = Fold(terms, standing, self)
-        self._held: dict[str, Record] = {}
+        self._fold = Fold(settings, standing, self)
+        self._held: dict[str, ShotRecord] = {}
         self._absent: set[str] = set()
         self._changed: set[str] = set()
         self._fresh: list[Event] = []
@@ -77,7 +79,7 @@ class Ledger:
             self._append("clock", "", {"offset": self.standing.offset + lag})
         return self._append(kind, shot, body)
 
-    def get(self, shot: str) -> Record | None:
+    def get(self, shot: str) -> ShotRecord | None:
         """The record of a shot."""
         if shot not in self._held and shot not in self._absent:
             self._absent.add(shot)
@@ -92,28 +94,28 @@ class Ledger:
             self._absent.update(some)
             self._hold(self._connection.execute(sql.select(records).where(records.c.shot.in_(some))))
 
-    def put(self, record: Record) -> None:
+    def put(self, record: ShotRecord) -> None:
         """Keep a record in place of the one before."""
         self._held[record.shot] = record
         self._absent.discard(record.shot)
         self._changed.add(record.shot)
 
-    def every(self, *states: str) -> Iterator[Record]:
+    def every(self, *states: str) -> Iterator[ShotRecord]:
         """All records in these states, or all there are."""
         if len(states) == 1:
             return self._read(IN_STATE, asked=states[0])
         query = sql.select(records)
         return self._read(query.where(records.c.state.in_(states)) if states else query)
 
-    def queue(self, n: int) -> list[Record]:
+    def queue(self, n: int) -> list[ShotRecord]:
         """The first records that may be handed out."""
         return list(self._read(QUEUE, most=n))
 
-    def overdue(self) -> list[Record]:
+    def overdue(self) -> list[ShotRecord]:
         """Records whose lease is over."""
         return list(self._read(OVERDUE, now=self.now))
 
-    def is_barred(self, record: Record) -> bool:
+    def is_barred(self, record: ShotRecord) -> bool:
         """Whether an operator has forbidden where a shot lies, or taken its object away."""
         return self._fold.is_barred(record)
 
@@ -145,7 +147,7 @@ class Ledger:
         rows = self._connection.execute(sql.select(*columns).where(records.c.state == CAPTURED))
         return [(name, label, tuple(json.loads(view))) for name, label, view in rows]
 
-    def failures(self) -> list[tuple[Event, Record]]:
+    def failures(self) -> list[tuple[Event, ShotRecord]]:
         """Every failed try, in order, and what is known of its shot now."""
         failed = self.events(kinds=("failed",))
         named = sql.select(events.c.shot).where(events.c.kind == "failed")
@@ -206,11 +208,11 @@ class Ledger:
             return sql.literal_column("(records.rest::json) ->> 'view'")
         return sql.literal_column("json_extract(records.rest, '$.view')")
 
-    def _read(self, query: sql.Select[Any], **asked: Any) -> Iterator[Record]:
+    def _read(self, query: sql.Select[Any], **asked: Any) -> Iterator[ShotRecord]:
         self.flush()
         return iter(self._hold(self._connection.execute(query, asked)))
 
-    def _hold(self, rows: Iterable[sql.Row[Any]]) -> list[Record]:
+    def _hold(self, rows: Iterable[sql.Row[Any]]) -> list[ShotRecord]:
         found = list(map(record_of, rows))
         for record in found:
             self._held[record.shot] = record
@@ -226,19 +228,19 @@ class Store:
 
     Attributes:
         place: Path or URL, as given, without a password.
-        terms: What the campaign was created with.
+        settings: What the campaign was created with.
         database: Where it is kept.
     """
 
-    def __init__(self, database: Database, terms: Terms, clock: Clock | None) -> None:
-        self.place, self.terms, self.database = database.place, terms, database
+    def __init__(self, database: Database, settings: CampaignSettings, clock: Clock | None) -> None:
+        self.place, self.settings, self.database = database.place, settings, database
         self._clock = clock
 
     @classmethod
     def create(
         cls,
         place: Path | str,
-        terms: Terms,
+        settings: CampaignSettings,
         founding: Iterable[tuple[str, dict[str, Any]]],
         *,
         clock: Clock | None = None,
@@ -247,7 +249,7 @@ class Store:
 
         Args:
             place: A file that does not exist, or a URL of a database.
-            terms: What the campaign is created with.
+            settings: What the campaign is created with.
             founding: Kind and body of the first events.
             clock: Says the time; by default the machine's, or that of the PostgreSQL server.
 
@@ -256,10 +258,10 @@ class Store:
             OutputError: If it cannot be written.
             MissingError: If a driver of the database is missing.
         """
-        store = cls(Database(place), terms, clock)
+        store = cls(Database(place), settings, clock)
         with store.database.transaction(write=True) as connection:
             store._make_tables(connection)
-            ledger = Ledger(connection, terms, Standing(), store._wall(connection))
+            ledger = Transaction(connection, settings, CampaignState(), store._wall(connection))
             for kind, body in founding:
                 ledger.append(kind, **body)
             ledger.flush()
@@ -275,7 +277,7 @@ class Store:
             fold: What these events are folded into.
             clock: As of `create`; and the same errors.
         """
-        store = cls(Database(place), fold.terms, clock)
+        store = cls(Database(place), fold.settings, clock)
         with store.database.transaction(write=True) as connection:
             store._make_tables(connection)
             connection.execute(sql.insert(events), list(map(event_row, happened)))
@@ -305,16 +307,16 @@ class Store:
                 f"{database.place}: a store of layout {version}; this acqplan knows {VERSION}", "update acqplan"
             )
         try:
-            terms = Terms.from_json(found["terms"])
+            settings = CampaignSettings.from_json(found["terms"])
         except (KeyError, TypeError, ValueError) as error:
             raise StoreError(f"{database.place}: what it was created with cannot be read ({error})", RESTORE) from error
-        store = cls(database, terms, clock)
+        store = cls(database, settings, clock)
         if version < VERSION:
             store.rebuild()
         return store
 
     @contextmanager
-    def writing(self) -> Iterator[Ledger]:
+    def writing(self) -> Iterator[Transaction]:
         """A transaction that may append; all of it is written at its end, or nothing if it raises."""
         with self.database.transaction(write=True) as connection:
             ledger = self._ledger(connection)
@@ -322,7 +324,7 @@ class Store:
             ledger.flush()
 
     @contextmanager
-    def reading(self) -> Iterator[Ledger]:
+    def reading(self) -> Iterator[Transaction]:
         """A transaction that sees one state of the campaign and changes nothing."""
         with self.database.transaction(write=False) as connection:
             yield self._ledger(connection)
@@ -335,7 +337,7 @@ class Store:
             for index in events.indexes:
                 index.create(connection, checkfirst=True)
             kept = connection.execute(sql.select(events).order_by(events.c.number))
-            fold = Fold.replay(self.terms, map(event_of, kept))
+            fold = Fold.replay(self.settings, map(event_of, kept))
             self._write_fold(connection, fold)
 
     def check_events(self) -> None:
@@ -369,7 +371,11 @@ class Store:
         if sql.inspect(connection).has_table("facts"):
             raise UsageError(f"{self.place}: a campaign is there already", "choose another place, or open it")
         METADATA.create_all(connection)
-        texts = {"version": VERSION, "terms": self.terms.to_json(), "standing": json.dumps(Standing().to_dict())}
+        texts = {
+            "version": VERSION,
+            "terms": self.settings.to_json(),
+            "standing": json.dumps(CampaignState().to_dict()),
+        }
         connection.execute(sql.insert(facts), [{"name": name, "text": str(text)} for name, text in texts.items()])
 
     def _write_fold(self, connection: sql.Connection, fold: Fold) -> None:
@@ -379,9 +385,9 @@ class Store:
         for name, text in (("standing", json.dumps(fold.standing.to_dict())), ("version", str(VERSION))):
             connection.execute(sql.update(facts).where(facts.c.name == name).values(text=text))
 
-    def _ledger(self, connection: sql.Connection) -> Ledger:
+    def _ledger(self, connection: sql.Connection) -> Transaction:
         text = connection.execute(STANDING).scalar_one()
-        return Ledger(connection, self.terms, Standing(**json.loads(text)), self._wall(connection))
+        return Transaction(connection, self.settings, CampaignState(**json.loads(text)), self._wall(connection))
 
     def _wall(self, connection: sql.Connection) -> float:
         if self._clock is not None:

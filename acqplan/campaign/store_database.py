@@ -17,7 +17,7 @@ import sqlalchemy as sql
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from acqplan.campaign.events import LEASED, PROPOSED, Event, Record
+from acqplan.campaign.events import LEASED, PROPOSED, Event, ShotRecord
 from acqplan.errors import AcqplanError, MissingError, OutputError, StoreError, UsageError
 from acqplan.files import sync_folder
 
@@ -253,7 +253,7 @@ records = sql.Table(
     sql.Index("tallies", "object", "label", "state", "barred"),
 )
 COLUMNS = ("shot", "object", "label", "state", "barred", "position", "expires")
-REST = tuple(one.name for one in fields(Record) if one.name not in COLUMNS)
+REST = tuple(one.name for one in fields(ShotRecord) if one.name not in COLUMNS)
 
 # built once: SQLAlchemy takes longer to build a question than SQLite to answer it
 RECORD = sql.select(records).where(records.c.shot == sql.bindparam("asked"))
@@ -286,19 +286,19 @@ def new_records(dialect: str) -> sql.Insert:
     return insert.on_conflict_do_update(index_elements=["shot"], set_=changed)
 
 
-def record_row(record: Record) -> dict[str, Any]:
+def record_row(record: ShotRecord) -> dict[str, Any]:
     """A record as a row."""
     row = {name: getattr(record, name) for name in COLUMNS}
     rest = {name: getattr(record, name) for name in REST}
     return {**row, "rest": json.dumps(rest, ensure_ascii=False)}
 
 
-def record_of(row: sql.Row[Any]) -> Record:
+def record_of(row: sql.Row[Any]) -> ShotRecord:
     """The inverse of `record_row`."""
     values = row._asdict()
     rest = json.loads(values.pop("rest"))
     rest["view"], rest["reached"] = tuple(rest["view"]), tuple(rest["reached"])
-    return Record(**{**values, **rest})
+    return ShotRecord(**{**values, **rest})
 
 
 def event_row(event: Event) -> dict[str, Any]:

@@ -164,7 +164,7 @@ def status(store: Store, as_json: AsJson = False) -> None:
         else:
             from acqplan.cli.campaign_operators import status_table
 
-            print_result(status_table(found, campaign.terms))
+            print_result(status_table(found, campaign.settings))
 
 
 @app.command()

@@ -22,7 +22,7 @@ from acqplan.numbers import duration
 
 if TYPE_CHECKING:
     from acqplan.campaign.events import Event
-    from acqplan.campaign.settings import Terms
+    from acqplan.campaign.settings import CampaignSettings
 
 Reason = Annotated[str, typer.Option(help="Why, for the record.", metavar="TEXT")]
 Region = Annotated[str, typer.Option(help="E.g. 'elevation>65', 'object=car-01 and lighting=L2'.", metavar="REGION")]
@@ -169,12 +169,12 @@ BAR = 20
 MOST_OBJECTS = 60
 
 
-def status_table(status: Mapping[str, Any], terms: Terms) -> RenderableType:
+def status_table(status: Mapping[str, Any], settings: CampaignSettings) -> RenderableType:
     """Sentences, then what is captured of each class, object and level.
 
     Args:
         status: As of `acqplan.campaign.status.status_of`.
-        terms: What the campaign was created with.
+        settings: What the campaign was created with.
     """
     parts: list[RenderableType] = [Text("\n".join(status_sentences(status))), Text(), _classes(status["by_class"])]
     if len(status["by_object"]) <= MOST_OBJECTS:
@@ -183,7 +183,7 @@ def status_table(status: Mapping[str, Any], terms: Terms) -> RenderableType:
             for name, one in status["by_object"].items()
         }
         parts += [Text(), *_cells("objects", objects)]
-    for axis in terms.axes:
+    for axis in settings.axes:
         levels = {
             level: (one["captured"], one["planned"], one["failed"])
             for level, one in status["by_axis"][axis.name].items()

@@ -104,7 +104,7 @@ def command(
             runtime=chosen_runtime(device, precision, dask),
             progress=progress,
         )
-        facts = {"rig": setup.rig.name, "rig.toml": str(rig or "embedded toys")}
+        facts = {"rig": setup.source.name, "rig.toml": str(rig or "embedded toys")}
         files = write_result(result, out, facts=facts, progress=progress)
         if as_json:
             print_json({**result.to_dict(), "files": [str(path) for path in files]})

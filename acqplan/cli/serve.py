@@ -35,7 +35,7 @@ def command(
     """Serve a campaign over HTTP: rigs ask and tell, and the live page shows how it goes."""
     with exit_codes():
         try:
-            from acqplan.service.refusals import MEGABYTE, Settings
+            from acqplan.service.refusals import MEGABYTE, ServiceSettings
             from acqplan.service.server import serve
         except ModuleNotFoundError as error:
             if (error.name or "").startswith("acqplan"):
@@ -43,5 +43,5 @@ def command(
             raise MissingError(f"'{error.name}' is not installed", "pip install 'acqplan[serve]'") from error
         if not 0 <= port <= 65_535:
             raise typer.BadParameter(f"{port} is no port; give 0 to 65535", param_hint="--port")
-        settings = Settings(host=host, token=token, most_upload=max_upload * MEGABYTE)
+        settings = ServiceSettings(host=host, token=token, most_upload=max_upload * MEGABYTE)
         serve(store, settings, port=port, plans=plan, say=print_note)

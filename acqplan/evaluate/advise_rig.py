@@ -15,15 +15,15 @@ from acqplan.features.networks import find_layers
 from acqplan.plan.base import History, Strategy
 from acqplan.progress import SILENT, Progress, Titled
 from acqplan.rig.folder import read_captured
-from acqplan.rig.spec import RigSetup
+from acqplan.rig.spec import Rig
 from acqplan.runtime import Runtime
 
 if TYPE_CHECKING:
-    from acqplan.features.extractor import Eye
+    from acqplan.features.extractor import Extractor
 
 
 def advise_rig(
-    setup: RigSetup,
+    setup: Rig,
     *,
     captured: Path | None = None,
     budget: int | None = None,
@@ -76,10 +76,10 @@ def advise_rig(
         )
         assert planned.advice is not None, "a virtual rig shows what it takes"
         return planned.advice
-    seen = read_captured(captured, setup.rig, progress=progress)
+    seen = read_captured(captured, setup.source, progress=progress)
     shots, eye = seen.shots(), _open_eye(setup, backbone, weights, runtime, progress)
     features = eye.on(seen)(shots, progress=Titled(progress=progress, title="captured"))
-    others = len(setup.rig.objects) - len(np.unique(shots.object_rows))
+    others = len(setup.source.objects) - len(np.unique(shots.object_rows))
     from acqplan.advice.advise import advise
 
     return advise(
@@ -92,11 +92,11 @@ def advise_rig(
     )
 
 
-def _check(setup: RigSetup, captured: Path | None, budget: int | None, accuracies: Sequence[float]) -> None:
+def _check(setup: Rig, captured: Path | None, budget: int | None, accuracies: Sequence[float]) -> None:
     check_accuracies(accuracies)
     if captured is not None and budget is not None:
         raise UsageError("captured images and a budget", "give one of them: the budget is for trying without images")
-    if captured is None and setup.rig.name == "live":
+    if captured is None and setup.source.name == "live":
         raise UsageError("no captured images of a live rig", "give their manifest: --captured MANIFEST")
     if captured is None and budget is None:
         raise UsageError(
@@ -105,9 +105,11 @@ def _check(setup: RigSetup, captured: Path | None, budget: int | None, accuracie
         )
 
 
-def _open_eye(setup: RigSetup, backbone: str | None, weights: Path | None, runtime: Runtime, progress: Progress) -> Eye:
+def _open_eye(
+    setup: Rig, backbone: str | None, weights: Path | None, runtime: Runtime, progress: Progress
+) -> Extractor:
     with progress.task("loading torch", 1) as advance:
-        from acqplan.features.extractor import Eye
+        from acqplan.features.extractor import Extractor
 
         advance(1)
-    return Eye.open(setup.rig, backbone=backbone, weights=weights, runtime=runtime)
+    return Extractor.open(setup.source, backbone=backbone, weights=weights, runtime=runtime)

@@ -23,9 +23,9 @@ from acqplan.evaluate.design import Block, Design, draw_up
 from acqplan.evaluate.findings import Findings, find
 from acqplan.evaluate.ledger import Ledger, Results
 from acqplan.features.devices import connected
-from acqplan.features.extractor import Eye
+from acqplan.features.extractor import Extractor
 from acqplan.progress import SILENT, Progress
-from acqplan.rig.spec import RigSetup
+from acqplan.rig.spec import Rig
 from acqplan.runtime import Runtime, available_cores
 
 FRUITLESS_AT_MOST = 3
@@ -268,7 +268,7 @@ class Benchmark:
     """
 
     design: Design
-    eye: Eye
+    eye: Extractor
     view_weights: Float[np.ndarray, " views"] | None = None
 
     def register(self, out: Path) -> None:
@@ -297,7 +297,7 @@ class Benchmark:
         if cluster:
             check_cluster(cluster)
         self.register(out)
-        shots = self.eye.rig.shots()
+        shots = self.eye.source.shots()
         features = self.eye(shots, progress=progress)
         material = Material(shots=shots, features=features, view_weights=self.view_weights)
         device = self.eye.runtime.device
@@ -308,7 +308,7 @@ class Benchmark:
 
 
 def prepare(
-    setup: RigSetup,
+    setup: Rig,
     *,
     strategies: Sequence[str] = STRATEGIES,
     budgets: Sequence[int] = (),
@@ -339,11 +339,11 @@ def prepare(
         runtime: Where the backbone and the heads run; the fastest device by default.
 
     Raises:
-        AcqplanError: As `draw_up` and `Eye.open`.
+        AcqplanError: As `draw_up` and `Extractor.open`.
     """
-    if setup.rig.name == "live":
+    if setup.source.name == "live":
         raise SplitError("a live rig cannot be benchmarked: its images do not exist", "use a folder, toys or meshes")
-    eye = Eye.open(setup.rig, backbone=backbone, weights=weights, runtime=runtime or Runtime.detect())
+    eye = Extractor.open(setup.source, backbone=backbone, weights=weights, runtime=runtime or Runtime.detect())
     design = draw_up(
         setup,
         backbone=eye.backbone.fingerprint,
@@ -359,9 +359,9 @@ def prepare(
     return Benchmark(design=design, eye=eye, view_weights=setup.view_weights)
 
 
-def usual_budgets(setup: RigSetup) -> tuple[int, ...]:
+def usual_budgets(setup: Rig) -> tuple[int, ...]:
     """Six budgets that suit a rig; fewer if it has few shots."""
-    shots = setup.rig.shots()
+    shots = setup.source.shots()
     n_objects = max(len(shots.objects) // 2, 1)
     fewest = FEWEST_AN_OBJECT * n_objects
     most = max(round(LARGEST_SHARE * len(shots) / 2), fewest)

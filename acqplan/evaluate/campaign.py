@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from acqplan.campaign import leases
-from acqplan.campaign.events import Record, Standing
+from acqplan.campaign.events import CampaignState, ShotRecord
 from acqplan.errors import ImageError, UsageError
 from acqplan.files import digest_file
 from acqplan.plan.rounds import enough, next_stop
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from acqplan.advice.answers import Advice
     from acqplan.campaign.campaign import Campaign
-    from acqplan.campaign.events import Record
-    from acqplan.features.extractor import Eye
+    from acqplan.campaign.events import ShotRecord
+    from acqplan.features.extractor import Extractor
     from acqplan.plan.base import History, Strategy
     from acqplan.runtime import Runtime
     from acqplan.space import Shots
@@ -48,7 +48,7 @@ def due(campaign: Campaign) -> str:
     """
     with campaign.store.reading() as ledger:
         standing = ledger.standing
-        if standing.room == 0 or leases.finished(campaign.terms, standing, ledger.now):
+        if standing.room == 0 or leases.finished(campaign.settings, standing, ledger.now):
             return ""
         return _stop_reached(standing) or _shots_missing(standing) or _object_without_shots(standing)
 
@@ -59,7 +59,7 @@ def plan_next(
     backbone: str | None = None,
     weights: Path | None = None,
     runtime: Runtime | None = None,
-    eye: Eye | None = None,
+    eye: Extractor | None = None,
     force: bool = False,
     progress: Progress = SILENT,
 ) -> dict[str, Any]:
@@ -86,16 +86,16 @@ def plan_next(
         return {"planned": False, "due": ""}
     from acqplan.campaign.planning import planned, question_of, rule_of
 
-    began, rule = time.perf_counter(), rule_of(campaign.terms)
+    began, rule = time.perf_counter(), rule_of(campaign.settings)
     with campaign.store.reading() as ledger:
         question = question_of(ledger)
 
-    def look() -> Eye:
+    def look() -> Extractor:
         return eye or open_eye(campaign, backbone=backbone, weights=weights, runtime=runtime, progress=progress)
 
     history = _history(_told(campaign, question.captured, question.records), rule, look, progress)
     with progress.task("planning", 1) as advance:
-        plan = planned(question, campaign.terms, rule, history)
+        plan = planned(question, campaign.settings, rule, history)
         advance(1)
     dropped = campaign.adopt(plan)
     return {
@@ -116,7 +116,7 @@ def extract_told(
     backbone: str | None = None,
     weights: Path | None = None,
     runtime: Runtime | None = None,
-    eye: Eye | None = None,
+    eye: Extractor | None = None,
     progress: Progress = SILENT,
 ) -> int:
     """Put features of all images told so far into the cache; those that are there are not computed again.
@@ -150,7 +150,7 @@ def advise_campaign(
     backbone: str | None = None,
     weights: Path | None = None,
     runtime: Runtime | None = None,
-    eye: Eye | None = None,
+    eye: Extractor | None = None,
     progress: Progress = SILENT,
 ) -> Advice:
     """Advise on capturing more, from what the campaign has captured; the advice becomes an event.
@@ -181,7 +181,7 @@ def advise_campaign(
     seen = eye or open_eye(campaign, backbone=backbone, weights=weights, runtime=runtime, progress=progress)
     known = History(shots=told.taken, features=_looked_at(told, seen, progress))
     device = seen.runtime.device
-    advice = advise(known, accuracies=accuracies, seed=campaign.terms.seed, device=device, progress=progress)
+    advice = advise(known, accuracies=accuracies, seed=campaign.settings.seed, device=device, progress=progress)
     saturated = advice_sentences(advice)[0] if advice.end.answer == "stop" else ""
     body: dict[str, Any] = {**worded(advice), "saturated": saturated}
     with campaign.store.writing() as ledger:
@@ -196,7 +196,7 @@ def open_eye(
     weights: Path | None = None,
     runtime: Runtime | None = None,
     progress: Progress = SILENT,
-) -> Eye:
+) -> Extractor:
     """Load what looks at the images of a campaign.
 
     Args:
@@ -213,22 +213,22 @@ def open_eye(
     """
     with progress.task("loading torch", 1) as advance:
         from acqplan.campaign.planning import objects_of, shots_of
-        from acqplan.features.extractor import Eye
+        from acqplan.features.extractor import Extractor
         from acqplan.runtime import Runtime
 
         advance(1)
-    terms = campaign.terms
-    empty = shots_of(terms.space(), objects_of(terms, Standing()), [])
-    file = terms.weights if weights is None and backbone in (None, terms.backbone) else weights
-    return Eye.open(
+    settings = campaign.settings
+    empty = shots_of(settings.space(), objects_of(settings, CampaignState()), [])
+    file = settings.weights if weights is None and backbone in (None, settings.backbone) else weights
+    return Extractor.open(
         _told(campaign, empty, ()),
-        backbone=backbone or terms.backbone,
+        backbone=backbone or settings.backbone,
         weights=None if file is None else Path(file),
         runtime=runtime or Runtime.detect(),
     )
 
 
-def _stop_reached(standing: Standing) -> str:
+def _stop_reached(standing: CampaignState) -> str:
     if not standing.learns:
         return ""
     stop = next_stop(standing.budget, len(standing.objects), standing.planned_at)
@@ -237,7 +237,7 @@ def _stop_reached(standing: Standing) -> str:
     return f"{standing.captured:,} images are captured, and the rule looks at what it has after {stop:,}"
 
 
-def _shots_missing(standing: Standing) -> str:
+def _shots_missing(standing: CampaignState) -> str:
     """More are missing than the last plan left open, and than lots may fill."""
     least = max(math.ceil(SHORTAGE_SHARE * standing.room), standing.short + 1)
     if standing.shortage < least:
@@ -245,7 +245,7 @@ def _shots_missing(standing: Standing) -> str:
     return f"{standing.room:,} images may still be taken, and {standing.queued:,} shots wait"
 
 
-def _object_without_shots(standing: Standing) -> str:
+def _object_without_shots(standing: CampaignState) -> str:
     return f"object '{standing.unplanned[0]}' was added and is in no plan" if standing.unplanned else ""
 
 
@@ -257,16 +257,16 @@ def _captured(campaign: Campaign) -> Told:
     return _told(campaign, shots, records)
 
 
-def _told(campaign: Campaign, shots: Shots, records: Sequence[Record]) -> Told:
+def _told(campaign: Campaign, shots: Shots, records: Sequence[ShotRecord]) -> Told:
 
-    return Told.of(shots, records, folder=campaign.images.root, name=campaign.terms.rig)
+    return Told.of(shots, records, folder=campaign.images.root, name=campaign.settings.rig)
 
 
-def _looked_at(told: Told, eye: Eye, progress: Progress) -> Float32[np.ndarray, "captured features"]:
+def _looked_at(told: Told, eye: Extractor, progress: Progress) -> Float32[np.ndarray, "captured features"]:
     return eye.on(told)(told.taken, progress=Titled(progress=progress, title="captured"))
 
 
-def _history(told: Told, rule: Strategy, look: Callable[[], Eye], progress: Progress) -> History:
+def _history(told: Told, rule: Strategy, look: Callable[[], Extractor], progress: Progress) -> History:
     """What the rule is told: where the rig stood, and, if it learns, what was seen there."""
     from acqplan.plan.base import History, learns
 
@@ -298,7 +298,7 @@ class Told:
     rows: Mapping[tuple[str, tuple[float, ...]], int]
 
     @classmethod
-    def of(cls, captured: Shots, records: Sequence[Record], *, folder: Path, name: str) -> Told:
+    def of(cls, captured: Shots, records: Sequence[ShotRecord], *, folder: Path, name: str) -> Told:
         """The images of captured shots.
 
         Args:

@@ -17,7 +17,7 @@ from acqplan.plan import find_strategy
 from acqplan.plan.base import Strategy
 from acqplan.plan.plan import Setting
 from acqplan.plan.rounds import LEARNING_SHARES
-from acqplan.rig.spec import RigSetup
+from acqplan.rig.spec import Rig
 from acqplan.rng import stream
 
 ALPHA = 0.05
@@ -145,7 +145,7 @@ class Design:
 
 
 def draw_up(
-    setup: RigSetup,
+    setup: Rig,
     *,
     backbone: str,
     strategies: Sequence[str],
@@ -236,21 +236,21 @@ def _settings(rule: Strategy) -> dict[str, Setting]:
     return asdict(rule) if is_dataclass(rule) and not isinstance(rule, type) else {}
 
 
-def _splits(setup: RigSetup, n_splits: int, swap: bool) -> tuple[Split, ...]:
-    if setup.rig.name == "live":
+def _splits(setup: Rig, n_splits: int, swap: bool) -> tuple[Split, ...]:
+    if setup.source.name == "live":
         raise SplitError("a live rig cannot be benchmarked: its images do not exist", "use a folder, toys or meshes")
     setup.check_splittable()
     fixed = setup.test or None
     splits = [
-        split_objects(setup.rig.objects, test_fraction=setup.test_fraction or 0.5, test=fixed, seed=number)
+        split_objects(setup.source.objects, test_fraction=setup.test_fraction or 0.5, test=fixed, seed=number)
         for number in range(1 if fixed else n_splits)
     ]
     return tuple(splits)
 
 
-def _check_budgets(design: Design, setup: RigSetup) -> None:
+def _check_budgets(design: Design, setup: Rig) -> None:
     """Refuse a budget that a side of a split cannot spend, before anything is captured."""
-    shots, names = setup.rig.shots(), np.array(setup.rig.objects.names)
+    shots, names = setup.source.shots(), np.array(setup.source.objects.names)
     n_shots = np.bincount(shots.object_rows, minlength=len(names))
     for block in design.blocks():
         train, _ = design.sides(block)

@@ -27,7 +27,7 @@ from acqplan.statistics.curves import (
     mean_ranks,
     speed_up_at,
 )
-from acqplan.statistics.objects import CochranQ, Interval, bca_interval, cochran_q, two_way_interval
+from acqplan.statistics.objects import CochranQ, Estimate, bca_interval, cochran_q, two_way_interval
 from acqplan.statistics.power import objects_needed, smallest_difference
 from acqplan.statistics.two_way import TwoWay, two_way
 
@@ -100,8 +100,8 @@ class Evidence:
             at this spread of objects; ``None`` if it cannot be told.
     """
 
-    bootstrap: Interval
-    bca: Interval
+    bootstrap: Estimate
+    bca: Estimate
     cochran: CochranQ | None
     smallest_difference: float
     objects_for_margin: int | None

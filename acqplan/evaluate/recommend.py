@@ -23,15 +23,15 @@ from acqplan.plan.deployed import Deployed, deployed
 from acqplan.plan.plan import Plan, Setting
 from acqplan.plan.route import routed
 from acqplan.progress import SILENT, Progress, Titled
-from acqplan.rig.base import Rig
+from acqplan.rig.base import Source
 from acqplan.rig.folder import read_captured
-from acqplan.rig.spec import RigSetup
+from acqplan.rig.spec import Rig
 from acqplan.runtime import Runtime
 from acqplan.space import Shots
 
 if TYPE_CHECKING:
     from acqplan.advice.answers import Advice
-    from acqplan.features.extractor import Eye
+    from acqplan.features.extractor import Extractor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -66,7 +66,7 @@ class Recommendation:
 
 
 def recommend(
-    setup: RigSetup,
+    setup: Rig,
     budget: int | None = None,
     *,
     time_budget: float | None = None,
@@ -115,19 +115,19 @@ def recommend(
     """
     began = time.perf_counter()
     rule = deployed(find_strategy(strategy) if isinstance(strategy, str) else strategy, setup.view_weights)
-    seen = None if captured is None else read_captured(captured, setup.rig, progress=progress)
+    seen = None if captured is None else read_captured(captured, setup.source, progress=progress)
     task = task_of(setup, seed, seen)
     check_budgets(task, budget, time_budget)
     if backbone and not backbone.startswith("timm/"):
         find_layers(backbone)  # a live rig may not need it yet, but a wrong name is told now
-    eye = None if task.is_live and seen is None else _open_eye(setup.rig, backbone, weights, runtime, progress)
+    eye = None if task.is_live and seen is None else _open_eye(setup.source, backbone, weights, runtime, progress)
     if eye and seen:
         task = replace(task, start=_looked_at(task.start, eye.on(seen), Titled(progress=progress, title="captured")))
     images = _images(task, rule, budget, time_budget, seed, learn=_learn(eye), progress=progress)
     run, plan = _carried_out(task, rule, images, time_budget, seed, eye, progress)
     known = task.start if task.is_live else joined_history(task.start, run)
     plan = replace(plan, seconds=time.perf_counter() - began)
-    advice = _advice(known, len(setup.rig.objects), accuracies, seed, eye, progress)
+    advice = _advice(known, len(setup.source.objects), accuracies, seed, eye, progress)
     plan = replace(plan, predicted=_predicted(advice), sensitivity=_sensitivity(known, seed, progress))
     result = Recommendation(plan=plan, candidates=task.candidates, validation=None, sentences=(), advice=advice)
     if eye is None or task.is_live or not validate or len(task.test) == 0:
@@ -169,7 +169,7 @@ def _images(
 
 
 def _carried_out(
-    task: Task, rule: Strategy, images: int, limit: float | None, seed: int, eye: Eye | None, progress: Progress
+    task: Task, rule: Strategy, images: int, limit: float | None, seed: int, eye: Extractor | None, progress: Progress
 ) -> tuple[Run, Plan]:
     """Run the strategy and route its shots; with fewer images where what it saw led it to a longer way than foreseen.
 
@@ -214,7 +214,7 @@ def _sensitivity(known: History, seed: int, progress: Progress) -> str:
     return describe(known.shots.space, found.kernel) if found.learned else ""
 
 
-def _learn(eye: Eye | None) -> Learn | None:
+def _learn(eye: Extractor | None) -> Learn | None:
     if eye is None:
         return None
     from acqplan.evaluate.validate import with_beliefs
@@ -222,20 +222,22 @@ def _learn(eye: Eye | None) -> Learn | None:
     return partial(with_beliefs, device=eye.runtime.device)
 
 
-def _open_eye(rig: Rig, backbone: str | None, weights: Path | None, runtime: Runtime | None, progress: Progress) -> Eye:
+def _open_eye(
+    rig: Source, backbone: str | None, weights: Path | None, runtime: Runtime | None, progress: Progress
+) -> Extractor:
     with progress.task("loading torch", 1) as advance:
-        from acqplan.features.extractor import Eye
+        from acqplan.features.extractor import Extractor
 
         advance(1)
-    return Eye.open(rig, backbone=backbone, weights=weights, runtime=runtime or Runtime.detect())
+    return Extractor.open(rig, backbone=backbone, weights=weights, runtime=runtime or Runtime.detect())
 
 
-def _looked_at(start: History, eye: Eye, progress: Progress) -> History:
+def _looked_at(start: History, eye: Extractor, progress: Progress) -> History:
     return History(shots=start.shots, features=eye(start.shots, progress=progress))
 
 
 def _advice(
-    known: History, n_objects: int, accuracies: Sequence[float], seed: int, eye: Eye | None, progress: Progress
+    known: History, n_objects: int, accuracies: Sequence[float], seed: int, eye: Extractor | None, progress: Progress
 ) -> Advice | None:
     if eye is None or known.features is None or known.features.size == 0:
         return None

@@ -17,14 +17,14 @@ from acqplan.plan.base import History, Strategy
 from acqplan.plan.deployed import view_rows
 from acqplan.plan.rounds import stops_of
 from acqplan.plan.route import Times, cheap_order, costs_travel, route_seconds
-from acqplan.rig.spec import RigSetup
+from acqplan.rig.spec import Rig
 from acqplan.rng import generator
 from acqplan.space import Objects, Shots, Space
 from acqplan.space.kernel import nearest_views
 from acqplan.space.shots import is_among
 
 if TYPE_CHECKING:
-    from acqplan.rig.folder import FolderRig
+    from acqplan.rig.folder import FolderSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,7 +246,7 @@ class Task:
         return Arm(strategy=rule, budget=budget, seed=seed, stops=stops)
 
 
-def task_of(setup: RigSetup, seed: int, seen: FolderRig | None) -> Task:
+def task_of(setup: Rig, seed: int, seen: FolderSource | None) -> Task:
     """Everything the rig offers, without test objects and what has been captured.
 
     Args:
@@ -257,10 +257,10 @@ def task_of(setup: RigSetup, seed: int, seen: FolderRig | None) -> Task:
     Raises:
         SplitError: If objects cannot be split, or an object of the test has been captured.
     """
-    everything = setup.rig.shots()
+    everything = setup.source.shots()
     start = everything.take([]) if seen is None else seen.shots()
-    tested = () if setup.rig.name == "live" else _test_objects(setup, seed)
-    is_test = np.isin(np.array(setup.rig.objects.names), tested)
+    tested = () if setup.source.name == "live" else _test_objects(setup, seed)
+    is_test = np.isin(np.array(setup.source.objects.names), tested)
     if seen is not None and is_test[start.object_rows].any():
         row = int(np.argmax(is_test[start.object_rows]))
         said = f"object '{start.names[row]}' is captured already, but the test is on objects that nobody has seen"
@@ -274,7 +274,7 @@ def task_of(setup: RigSetup, seed: int, seen: FolderRig | None) -> Task:
         candidates=everything.take(np.flatnonzero(free)),
         start=History(shots=start),
         test=everything.take(np.flatnonzero(is_test[everything.object_rows] & met)),
-        is_live=setup.rig.name == "live",
+        is_live=setup.source.name == "live",
         times=Times(per_shot=setup.seconds_per_shot, per_object=setup.seconds_per_object),
     )
 
@@ -308,12 +308,12 @@ def check_budgets(task: Task, budget: int | None, time_budget: float | None) -> 
         )
 
 
-def _test_objects(setup: RigSetup, seed: int) -> tuple[str, ...]:
+def _test_objects(setup: Rig, seed: int) -> tuple[str, ...]:
     if setup.test_fraction == 0 and not setup.test:
         return ()
     setup.check_splittable()
-    objects, test = setup.rig.objects, setup.test or None
+    objects, test = setup.source.objects, setup.test or None
     try:
         return split_objects(objects, test_fraction=setup.test_fraction, test=test, seed=seed).test
     except SplitError as error:
-        raise SplitError(f"{setup.path or setup.rig.name}: {error.message}", error.hint) from error
+        raise SplitError(f"{setup.path or setup.source.name}: {error.message}", error.hint) from error

@@ -13,7 +13,7 @@ from acqplan.errors import UsageError
 from acqplan.evaluate.replay import Arm, Run, joined_history, replay
 from acqplan.evaluate.task import check_disjoint
 from acqplan.evaluate.verdict import Outcome, Record, Validation, Verdict, judge
-from acqplan.features.extractor import Eye
+from acqplan.features.extractor import Extractor
 from acqplan.heads.exact import train_heads
 from acqplan.heads.linear import Head, predict_all
 from acqplan.plan import find_strategy
@@ -90,7 +90,7 @@ def validate_run(
     candidates: Shots,
     start: History,
     test: Shots,
-    eye: Eye,
+    eye: Extractor,
     *,
     view_weights: Float[np.ndarray, " views"] | None = None,
     progress: Progress = SILENT,

@@ -36,7 +36,7 @@ Rows = Int[np.ndarray, " images"]
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class Store:
+class FeatureTable:
     """Features of shots, and which of them are not yet on disk; so it is not frozen.
 
     Attributes:
@@ -62,7 +62,9 @@ class Store:
         self.saved_at = self.clock()
 
     @classmethod
-    def open(cls, backbone: Backbone, keys: Keys, *, cache: FeatureCache | None, clock: Callable[[], float]) -> Store:
+    def open(
+        cls, backbone: Backbone, keys: Keys, *, cache: FeatureCache | None, clock: Callable[[], float]
+    ) -> FeatureTable:
         """With what the cache has of these images."""
         features = np.zeros((len(keys), backbone.n_features), dtype=np.float32)
         found = np.zeros((len(keys), len(backbone.layers)), dtype=np.bool_)

@@ -17,9 +17,9 @@ from jaxtyping import Bool
 from acqplan.errors import AcqplanError, OutputError, UsageError
 from acqplan.features.backbone import Backbone
 from acqplan.features.cache import FeatureCache, Keys, image_keys
-from acqplan.features.devices import Features, Rows, Store, crew_for, stream
+from acqplan.features.devices import Features, FeatureTable, Rows, crew_for, stream
 from acqplan.progress import SILENT, Progress
-from acqplan.rig.base import Image, Rig
+from acqplan.rig.base import Image, Source
 from acqplan.rig.folder import Stamped
 from acqplan.runtime import Precision, Runtime
 from acqplan.space import Shots
@@ -105,7 +105,7 @@ WORDS: Final = 4
 """A key of 128 bits takes as much room as so many features, and is kept as if it were these."""
 
 
-def keys_of(rig: Rig, shots: Shots, *, cache: FeatureCache | None) -> Keys:
+def keys_of(rig: Source, shots: Shots, *, cache: FeatureCache | None) -> Keys:
     """Keys of the shots' images, shape ``[shots, 2]``.
 
     Args:
@@ -125,7 +125,9 @@ def keys_of(rig: Rig, shots: Shots, *, cache: FeatureCache | None) -> Keys:
     return _remembered(rig, shots, full, image_keys(stamps), stamped)
 
 
-def _remembered(rig: Rig, shots: Shots, cache: FeatureCache, stamps: Keys, stamped: Bool[np.ndarray, " shots"]) -> Keys:
+def _remembered(
+    rig: Source, shots: Shots, cache: FeatureCache, stamps: Keys, stamped: Bool[np.ndarray, " shots"]
+) -> Keys:
     words, known = cache.load(FOLDER, stamps, WORDS)
     keys = words.view(np.uint64)  # what was copied were bits, whatever number they would be
     unknown = np.flatnonzero(~(known & stamped))
@@ -139,7 +141,7 @@ def _remembered(rig: Rig, shots: Shots, cache: FeatureCache, stamps: Keys, stamp
 
 
 def extract(
-    rig: Rig,
+    rig: Source,
     shots: Shots,
     backbone: Backbone,
     *,
@@ -177,7 +179,7 @@ def extract(
         raise UsageError(f"{backbone.spec} is on {backbone.runtime.device}, not {runtime.device}", "load it there")
     keys = keys_of(rig, shots, cache=cache)
     candidates = [
-        Store.open(replace(backbone, runtime=replace(runtime, precision=choice)), keys, cache=cache, clock=clock)
+        FeatureTable.open(replace(backbone, runtime=replace(runtime, precision=choice)), keys, cache=cache, clock=clock)
         for choice in choices(runtime)
     ]
     store = next((store for store in candidates if store.complete.all()), None)
@@ -192,7 +194,7 @@ def extract(
 
 
 def extract_layers(
-    rig: Rig,
+    rig: Source,
     shots: Shots,
     backbone: Backbone,
     *,
@@ -216,12 +218,12 @@ def extract_layers(
 class _Work:
     """Where features go, the images already taken to settle their precision, and what was found of it."""
 
-    store: Store
+    store: FeatureTable
     images: Mapping[int, Image] = field(default_factory=dict)
     finding: str = ""
 
 
-def _settled(rig: Rig, shots: Shots, distinct: Rows, candidates: list[Store]) -> _Work:
+def _settled(rig: Source, shots: Shots, distinct: Rows, candidates: list[FeatureTable]) -> _Work:
     """Choose the precision, by the first images that have to be taken in any case."""
     if len(candidates) == 1 and candidates[0].backbone.runtime.precision == "float32":
         return _Work(store=candidates[0])
@@ -234,7 +236,7 @@ def _settled(rig: Rig, shots: Shots, distinct: Rows, candidates: list[Store]) ->
     return _Work(store=chosen, images=images, finding=settled.finding)
 
 
-def _compute(work: _Work, rig: Rig, shots: Shots, missing: Rows, progress: Progress) -> None:
+def _compute(work: _Work, rig: Source, shots: Shots, missing: Rows, progress: Progress) -> None:
     store, backbone = work.store, work.store.backbone
     name = f"features {backbone.spec}" + (f" ({work.finding})" if work.finding else "")
     with progress.task(name, len(missing)) as advance, store:
@@ -247,7 +249,7 @@ def _compute(work: _Work, rig: Rig, shots: Shots, missing: Rows, progress: Progr
 
 
 def _captures(
-    rig: Rig, shots: Shots, rows: Rows, known: Mapping[int, Image]
+    rig: Source, shots: Shots, rows: Rows, known: Mapping[int, Image]
 ) -> Generator[tuple[int, Image], None, None]:
     """Row of ``shots`` and image of each of these rows; none is taken that is known already.
 

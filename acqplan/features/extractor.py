@@ -12,7 +12,7 @@ from acqplan.features.backbone import Backbone, load_backbone
 from acqplan.features.cache import FeatureCache
 from acqplan.features.extract import extract
 from acqplan.progress import SILENT, Progress
-from acqplan.rig.base import Rig
+from acqplan.rig.base import Source
 from acqplan.runtime import Runtime
 from acqplan.space import Shots
 
@@ -23,23 +23,23 @@ IMAGENET_BACKBONE = "mobilenet_v2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Eye:
+class Extractor:
     """Takes shots of a rig and says what a frozen backbone sees in them.
 
     Attributes:
-        rig: Where shots are taken.
+        source: Where shots are taken.
         backbone: What looks at the images.
         runtime: Where the backbone runs.
         cache: Where features are kept; ``None`` to keep none.
     """
 
-    rig: Rig
+    source: Source
     backbone: Backbone
     runtime: Runtime
     cache: FeatureCache | None
 
     @classmethod
-    def open(cls, rig: Rig, *, backbone: str | None, weights: Path | None, runtime: Runtime) -> Eye:
+    def open(cls, rig: Source, *, backbone: str | None, weights: Path | None, runtime: Runtime) -> Extractor:
         """Load the backbone that is asked for, or the rig's default one.
 
         Raises:
@@ -49,12 +49,12 @@ class Eye:
         """
         spec = backbone or DEFAULT_BACKBONES.get(rig.name, IMAGENET_BACKBONE)
         loaded = load_backbone(spec, weights=weights, runtime=runtime)
-        return cls(rig=rig, backbone=loaded, runtime=runtime, cache=FeatureCache.open())
+        return cls(source=rig, backbone=loaded, runtime=runtime, cache=FeatureCache.open())
 
-    def on(self, rig: Rig) -> Eye:
+    def on(self, rig: Source) -> Extractor:
         """The same backbone on another rig."""
-        return replace(self, rig=rig)
+        return replace(self, source=rig)
 
     def __call__(self, shots: Shots, *, progress: Progress = SILENT) -> Float32[np.ndarray, "shots features"]:
         """Features of these shots, shape ``[shots, features]``; images are taken only where none are cached."""
-        return extract(self.rig, shots, self.backbone, runtime=self.runtime, cache=self.cache, progress=progress)
+        return extract(self.source, shots, self.backbone, runtime=self.runtime, cache=self.cache, progress=progress)

@@ -21,7 +21,7 @@ from acqplan.features.weights import Weights, fill, mismatch, published_weights,
 Cut = Mapping[str, int]
 """Part of a network -> how many of its children stay; a part with none left passes its input on."""
 
-Source = Literal["torchvision", "embedded", "none"]
+WeightSource = Literal["torchvision", "embedded", "none"]
 
 WHOLE: Cut = {}
 
@@ -41,7 +41,7 @@ class Network:
     """
 
     make: str
-    weights: Source = "torchvision"
+    weights: WeightSource = "torchvision"
     layers: Mapping[str, Cut]
     default: str
     aliases: Mapping[str, str] = field(default_factory=dict)

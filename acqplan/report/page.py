@@ -17,7 +17,7 @@ from acqplan.plan.route import route_words, saved_words
 from acqplan.report import plot
 from acqplan.report.parts import bullets, cards, definitions, figure, folded, page, paragraphs, section, table, text
 from acqplan.report.summary import (
-    Arm,
+    ArmSummary,
     arms,
     count_range,
     final_arms,
@@ -32,7 +32,7 @@ from acqplan.space import Shots, Space
 
 if TYPE_CHECKING:
     from acqplan.advice.answers import Advice
-    from acqplan.statistics.objects import Interval
+    from acqplan.statistics.objects import Estimate
 
 SMALL = 1.7
 """Width of a small dial in inches."""
@@ -125,7 +125,7 @@ def _curve(plan: Plan, validation: Validation) -> str:
     return figure(plot.svg_element(curve, name="curve", alt=f"Accuracy on new objects: {lines}."), caption)
 
 
-def _accuracies(some: list[Arm]) -> str:
+def _accuracies(some: list[ArmSummary]) -> str:
     return ", ".join(f"{arm.strategy} {100 * arm.accuracy:.1f} %" for arm in some)
 
 
@@ -193,7 +193,7 @@ def _numbers(advice: Advice) -> str:
     return table(columns, rows, label="Learning curve on objects left out")
 
 
-def _percents(accuracy: Interval) -> Iterator[str]:
+def _percents(accuracy: Estimate) -> Iterator[str]:
     for share in (accuracy.estimate, accuracy.low, accuracy.high):
         yield f"{100 * share:.1f}"
 

@@ -148,7 +148,7 @@ def object_counts(plan: Plan) -> Int[np.ndarray, " objects"]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Arm:
+class ArmSummary:
     """Accuracy of one strategy at one budget, averaged over seeds.
 
     Attributes:
@@ -172,8 +172,8 @@ class Arm:
     n_seeds: int
 
 
-def arms(validation: Validation) -> list[Arm]:
-    """One `Arm` for each strategy and budget, in order of first appearance, budgets ascending."""
+def arms(validation: Validation) -> list[ArmSummary]:
+    """One `ArmSummary` for each strategy and budget, in order of first appearance, budgets ascending."""
     groups: dict[tuple[str, int], list[Record]] = {}
     for record in validation.records:
         groups.setdefault((record.strategy, record.budget), []).append(record)
@@ -181,14 +181,14 @@ def arms(validation: Validation) -> list[Arm]:
     return [_arm(groups[key]) for key in sorted(groups, key=lambda key: (order.index(key[0]), key[1]))]
 
 
-def final_arms(validation: Validation) -> list[Arm]:
+def final_arms(validation: Validation) -> list[ArmSummary]:
     """The arms at the largest budget."""
     every = arms(validation)
     full = max((arm.budget for arm in every), default=0)
     return [arm for arm in every if arm.budget == full]
 
 
-def _arm(records: Sequence[Record]) -> Arm:
+def _arm(records: Sequence[Record]) -> ArmSummary:
     names = sorted({name for record in records for name in record.per_object})
     means = [
         float(np.mean([record.per_object[name] for record in records if name in record.per_object])) for name in names
@@ -197,7 +197,7 @@ def _arm(records: Sequence[Record]) -> Arm:
     half = 0.0
     if len(means) > 1:
         half = t_quantile(len(means) - 1) * float(np.std(means, ddof=1)) / math.sqrt(len(means))
-    return Arm(
+    return ArmSummary(
         strategy=printable(records[0].strategy),
         budget=records[0].budget,
         images=float(np.mean([record.images for record in records])),

@@ -15,7 +15,7 @@ Image = UInt8[np.ndarray, "height width *channels"]
 """One picture: grey ``[height, width]`` or colour ``[height, width, 3]``, bytes."""
 
 
-class Rig(Protocol):
+class Source(Protocol):
     """Whatever can take shots of objects from views."""
 
     @property

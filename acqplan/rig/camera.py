@@ -11,7 +11,7 @@ from jaxtyping import Float32, Float64
 
 from acqplan.errors import UsageError
 
-Eye = Literal["mono", "left", "right"]
+Extractor = Literal["mono", "left", "right"]
 Window = tuple[slice, slice, slice]
 """Samples, rows and columns of the rays that can meet something."""
 
@@ -76,7 +76,7 @@ class Pose:
     azimuth: float
     elevation: float
     offset_cm: tuple[float, float] = (0.0, 0.0)
-    eye: Eye = "mono"
+    eye: Extractor = "mono"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from acqplan.errors import ManifestError, UsageError, nearest
 from acqplan.progress import SILENT, Progress
-from acqplan.rig.base import Image, Rig
+from acqplan.rig.base import Image, Source
 from acqplan.rig.images import ImageFile, check_image, decode, digest, in_threads
 from acqplan.rig.manifest import (
     Column,
@@ -69,7 +69,7 @@ def stamp(path: Path, now_ns: int) -> bytes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class FolderRig:
+class FolderSource:
     """Images and a manifest; the views are those that exist.
 
     Attributes:
@@ -99,7 +99,7 @@ class FolderRig:
         columns: Sequence[Column] = (),
         workers: int | None = None,
         progress: Progress = SILENT,
-    ) -> FolderRig:
+    ) -> FolderSource:
         """Read a manifest and look at every image's header.
 
         Args:
@@ -127,7 +127,7 @@ class FolderRig:
         *,
         workers: int,
         progress: Progress = SILENT,
-    ) -> FolderRig:
+    ) -> FolderSource:
         """The images of a manifest as shots of a given space and objects.
 
         Raises:
@@ -186,7 +186,7 @@ class FolderRig:
             ) from error
 
 
-def read_captured(path: Path, rig: Rig, *, workers: int | None = None, progress: Progress = SILENT) -> FolderRig:
+def read_captured(path: Path, rig: Source, *, workers: int | None = None, progress: Progress = SILENT) -> FolderSource:
     """The captured images of a rig, as shots of its space and objects.
 
     Views need not be levels of the axes: where the robot reached 40.3 instead of 40, 40.3 is what counts.
@@ -209,10 +209,10 @@ def read_captured(path: Path, rig: Rig, *, workers: int | None = None, progress:
     _check_objects(manifest, rig)
     coordinates = np.stack([axis_coordinates(manifest, axis) for axis in rig.space.axes], axis=1)
     cores = workers or available_cores()
-    return FolderRig.on(manifest, rig.space, rig.objects, coordinates, workers=cores, progress=progress)
+    return FolderSource.on(manifest, rig.space, rig.objects, coordinates, workers=cores, progress=progress)
 
 
-def _check_objects(manifest: Manifest, rig: Rig) -> None:
+def _check_objects(manifest: Manifest, rig: Source) -> None:
     labels = dict(zip(rig.objects.names, rig.objects.labels, strict=True))
     for row, (name, label) in enumerate(zip(manifest.names, manifest.labels, strict=True)):
         if name not in labels:

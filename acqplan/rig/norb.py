@@ -33,7 +33,7 @@ HOME = "https://cs.nyu.edu/~ylclab/data/norb-v1.0-small/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class NorbRig:
+class NorbSource:
     """The images of smallNORB.
 
     Attributes:
@@ -56,7 +56,7 @@ class NorbRig:
     stereo: Stereo
 
     @classmethod
-    def open(cls, folder: Path, *, stereo: Stereo = "left") -> NorbRig:
+    def open(cls, folder: Path, *, stereo: Stereo = "left") -> NorbSource:
         """Open the six unpacked files; images stay on disk until they are captured.
 
         Raises:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, NoReturn
 
 from acqplan.errors import SpaceError, SpecError, UsageError
 from acqplan.progress import SILENT, Progress
-from acqplan.rig.base import Image, Rig
+from acqplan.rig.base import Image, Source
 from acqplan.rig.manifest import Manifest, read_manifest
 from acqplan.rig.toml_file import TomlFile
 from acqplan.space import Axis, Objects, Shots, Space
@@ -17,9 +17,9 @@ from acqplan.space import Axis, Objects, Shots, Space
 if TYPE_CHECKING:
     from acqplan.rig.manifest import Column
     from acqplan.rig.spec import RigTable
-    from acqplan.rig.studio import Settings
+    from acqplan.rig.studio import RenderSettings
 
-Opened = tuple[Rig, Manifest | None]
+Opened = tuple[Source, Manifest | None]
 """A rig, and the manifest that names its objects."""
 
 Opener = Callable[[TomlFile, "RigTable", int, Progress], Opened]
@@ -33,10 +33,10 @@ def open_folder(file: TomlFile, table: RigTable, workers: int, progress: Progres
         ManifestError: If the manifest cannot be used.
         ImageError: If an image cannot be used.
     """
-    from acqplan.rig.folder import FolderRig
+    from acqplan.rig.folder import FolderSource
 
     try:
-        rig = FolderRig.open(_target(file, table), columns=_columns(table), workers=workers, progress=progress)
+        rig = FolderSource.open(_target(file, table), columns=_columns(table), workers=workers, progress=progress)
     except SpaceError as error:
         raise _axis_error(file, table, error) from error
     return rig, rig.manifest
@@ -51,7 +51,7 @@ def open_live(file: TomlFile, table: RigTable, workers: int, progress: Progress)
     space = _space(file, table)
     if space is None:
         raise file.error(("source",), "a live rig needs axes", "add an [[axis]] for each thing the robot can set")
-    return LiveRig(space=space, objects=_objects(file, table.objects.labels or {})), None
+    return LiveSource(space=space, objects=_objects(file, table.objects.labels or {})), None
 
 
 def open_toys(file: TomlFile, table: RigTable, workers: int, progress: Progress) -> Opened:
@@ -100,11 +100,11 @@ def open_norb(file: TomlFile, table: RigTable, workers: int, progress: Progress)
         MissingError: If a file is not there.
         InputError: If a file cannot be used.
     """
-    from acqplan.rig.norb import NorbRig
+    from acqplan.rig.norb import NorbSource
 
     if table.axis:
         raise file.error(("axis", 0), "the axes of smallNORB are fixed", "remove [[axis]]")
-    return NorbRig.open(_target(file, table), stereo=table.stereo or "left"), None
+    return NorbSource.open(_target(file, table), stereo=table.stereo or "left"), None
 
 
 OPENERS: dict[str, Opener] = {
@@ -147,14 +147,14 @@ def _objects(file: TomlFile, labels: dict[str, list[str]]) -> Objects:
         raise file.error(("objects", "labels"), error.message, error.hint) from error
 
 
-def _settings(file: TomlFile, table: RigTable) -> Settings:
+def _settings(file: TomlFile, table: RigTable) -> RenderSettings:
     from acqplan.rig.camera import Optics
-    from acqplan.rig.studio import Settings
+    from acqplan.rig.studio import RenderSettings
 
     given = {} if table.render is None else table.render.model_dump(exclude_none=True, exclude={"instances"})
     try:
         optics = Optics(size=given.pop("size")) if "size" in given else Optics()
-        return Settings(optics=optics, **given)
+        return RenderSettings(optics=optics, **given)
     except UsageError as error:
         raise file.error(("render",), error.message, error.hint) from error
 
@@ -168,7 +168,7 @@ def _target(file: TomlFile, table: RigTable) -> Path:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class LiveRig:
+class LiveSource:
     """Objects on a turntable that acqplan cannot move.
 
     Attributes:

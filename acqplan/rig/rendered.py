@@ -22,7 +22,7 @@ from acqplan.progress import SILENT, Progress
 from acqplan.rig.base import Image
 from acqplan.rig.manifest import check_shots, read_manifest
 from acqplan.rig.render import LIGHTINGS
-from acqplan.rig.studio import LitPose, Settings, Shape, Sitting, identity, photograph, shot_names
+from acqplan.rig.studio import LitPose, RenderSettings, Shape, Sitting, identity, photograph, shot_names
 from acqplan.runtime import available_cores, serve_parent
 from acqplan.space import Category, Circle, Interval, Objects, Shots, Space, ViewValue, parse_values
 
@@ -108,7 +108,7 @@ def norb_space() -> Space:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class RenderedRig:
+class RenderedSource:
     """A rig whose every shot can be had, at any view.
 
     Args:
@@ -127,7 +127,7 @@ class RenderedRig:
     objects: Objects
     shape_of: Callable[[int], Shape]
     space: Space = field(default_factory=norb_space)
-    settings: Settings = field(default_factory=Settings)
+    settings: RenderSettings = field(default_factory=RenderSettings)
     workers: int = field(default_factory=available_cores)
     _shapes: dict[int, Shape] = field(default_factory=dict, init=False, repr=False)
     _identities: dict[int, bytes] = field(default_factory=dict, init=False, repr=False)
@@ -230,9 +230,9 @@ def mesh_rig(
     path: Path,
     *,
     space: Space | None = None,
-    settings: Settings | None = None,
+    settings: RenderSettings | None = None,
     workers: int | None = None,
-) -> RenderedRig:
+) -> RenderedSource:
     """A rig of the meshes in a manifest, each brought to the size of the toys.
 
     Args:
@@ -252,12 +252,12 @@ def mesh_rig(
         name: load_shape(file, where=manifest.where(row))
         for row, (name, file) in enumerate(zip(manifest.names, manifest.files, strict=True))
     }
-    return RenderedRig(
+    return RenderedSource(
         name="meshes",
         objects=objects,
         shape_of=lambda row: shapes[objects.names[row]],
         space=space or norb_space(),
-        settings=settings or Settings(),
+        settings=settings or RenderSettings(),
         workers=workers or available_cores(),
     )
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from acqplan.errors import SpaceError, SpecError, nearest
 from acqplan.files import digest_bytes
 from acqplan.progress import SILENT, Progress
-from acqplan.rig.base import Rig
+from acqplan.rig.base import Source
 from acqplan.rig.deployment import deployment_weights
 from acqplan.rig.manifest import Column, Manifest, check_splittable
 from acqplan.rig.openers import OPENERS
@@ -216,11 +216,11 @@ EMBEDDED = TomlFile(path=Path("embedded toys"), content={"source": "toys"}, line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class RigSetup:
+class Rig:
     """A rig and what rig.toml says about its use.
 
     Attributes:
-        rig: The rig.
+        source: What takes its shots.
         path: The file; ``None`` for the embedded toys.
         manifest: Where the objects were read from, if that is a manifest.
         test_fraction: Share of the objects of each label to test on.
@@ -231,7 +231,7 @@ class RigSetup:
             ``rig.space.views()``, shape ``[views]``; ``None`` if all are alike.
     """
 
-    rig: Rig
+    source: Source
     path: Path | None = None
     manifest: Manifest | None = None
     test_fraction: float = 0.5
@@ -243,8 +243,8 @@ class RigSetup:
     @property
     def digest(self) -> str:
         """SHA-256 of kind, space, objects, labels and weights; equal for equal rigs wherever their files lie."""
-        objects = sorted(zip(self.rig.objects.names, self.rig.objects.labels, strict=True))
-        parts = [self.rig.name, self.rig.space.digest(), json.dumps(objects, ensure_ascii=False)]
+        objects = sorted(zip(self.source.objects.names, self.source.objects.labels, strict=True))
+        parts = [self.source.name, self.source.space.digest(), json.dumps(objects, ensure_ascii=False)]
         if self.view_weights is not None:
             parts.append(json.dumps(np.round(self.view_weights, 9).tolist()))
         return digest_bytes(*(part.encode() for part in parts))
@@ -259,7 +259,7 @@ class RigSetup:
             check_splittable(self.manifest)
 
 
-def open_rig(path: Path | None = None, *, workers: int | None = None, progress: Progress = SILENT) -> RigSetup:
+def open_rig(path: Path | None = None, *, workers: int | None = None, progress: Progress = SILENT) -> Rig:
     """Open the rig that a file describes; everything that can be wrong with it is found here.
 
     Args:
@@ -279,8 +279,8 @@ def open_rig(path: Path | None = None, *, workers: int | None = None, progress: 
     rig, manifest = OPENERS[table.source](file, table, workers or available_cores(), progress)
     test = _test_objects(table, rig)
     _check_test(file, rig.objects, test)
-    return RigSetup(
-        rig=rig,
+    return Rig(
+        source=rig,
         path=path,
         manifest=manifest,
         test_fraction=0.5 if table.objects.test_fraction is None else table.objects.test_fraction,
@@ -315,7 +315,7 @@ def _check_keys(file: TomlFile, table: RigTable) -> None:
             raise file.error(("axis", number, "name"), f"an axis cannot be called '{axis.name}'", "rename it")
 
 
-def _test_objects(table: RigTable, rig: Rig) -> tuple[str, ...]:
+def _test_objects(table: RigTable, rig: Source) -> tuple[str, ...]:
     if table.objects.test is None and table.objects.test_fraction is None:
         return getattr(rig, "testing", ())  # smallNORB brings its own split
     return tuple(table.objects.test or ())

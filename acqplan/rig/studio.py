@@ -14,7 +14,7 @@ from jaxtyping import Float, Float32, Int, Int32, UInt8
 
 from acqplan.errors import UsageError
 from acqplan.files import digest_bytes
-from acqplan.rig.camera import Eye, Optics, Pose
+from acqplan.rig.camera import Extractor, Optics, Pose
 from acqplan.rig.render import LIGHTINGS, RENDERER, Scene, build_scene, expose, trace
 from acqplan.rng import generator
 
@@ -23,7 +23,7 @@ DIAGONAL_CM = 12.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class RenderSettings:
     """What all shots of a rendered rig have in common; an image depends on nothing else.
 
     Args:
@@ -40,7 +40,7 @@ class Settings:
     seed: int = 0
     noise: float = 2.0
     jitter_cm: float = 0.0
-    eye: Eye = "mono"
+    eye: Extractor = "mono"
     optics: Optics = field(default_factory=Optics)
 
     def __post_init__(self) -> None:
@@ -102,7 +102,7 @@ class Sitting:
     name: str
     shape: Shape
     poses: tuple[LitPose, ...]
-    settings: Settings
+    settings: RenderSettings
 
 
 def photograph(sitting: Sitting) -> list[UInt8[np.ndarray, "lightings size size"]]:
@@ -121,7 +121,7 @@ def shot_names(azimuth: float, elevation: float) -> tuple[str, str]:
     return f"{round(azimuth % 360.0, 6) % 360.0:.6f}", f"{round(elevation, 6) + 0.0:.6f}"
 
 
-def identity(name: str, shape: Shape, settings: Settings) -> bytes:
+def identity(name: str, shape: Shape, settings: RenderSettings) -> bytes:
     """What, beside the view, determines the images of an object: 32 bytes."""
     parts = (RENDERER, repr(sorted(LIGHTINGS.items())), name, shape.digest(), repr(settings))
     return bytes.fromhex(digest_bytes(*(part.encode() for part in parts)))

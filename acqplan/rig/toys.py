@@ -8,8 +8,8 @@ from functools import lru_cache
 import numpy as np
 
 from acqplan.errors import UsageError
-from acqplan.rig.rendered import RenderedRig, norb_space
-from acqplan.rig.studio import Settings, Shape
+from acqplan.rig.rendered import RenderedSource, norb_space
+from acqplan.rig.studio import RenderSettings, Shape
 from acqplan.rig.toy_shapes.airplanes import airplane
 from acqplan.rig.toy_shapes.animals import animal
 from acqplan.rig.toy_shapes.cars import car
@@ -33,10 +33,10 @@ CATEGORIES: dict[str, Callable[[int, np.random.Generator], Part]] = {
 def toy_rig(
     *,
     space: Space | None = None,
-    settings: Settings | None = None,
+    settings: RenderSettings | None = None,
     n_instances: int = 10,
     workers: int | None = None,
-) -> RenderedRig:
+) -> RenderedSource:
     """A virtual rig of toys, named like ``car-00``.
 
     Args:
@@ -50,11 +50,11 @@ def toy_rig(
     """
     if not 1 <= n_instances <= 100:
         raise UsageError(f"{n_instances} toys a category", "give 1 to 100")
-    chosen = settings or Settings()
+    chosen = settings or RenderSettings()
     labels = tuple(label for label in CATEGORIES for _ in range(n_instances))
     numbers = [number for _ in CATEGORIES for number in range(n_instances)]
     names = tuple(f"{label}-{number:02d}" for label, number in zip(labels, numbers, strict=True))
-    return RenderedRig(
+    return RenderedSource(
         name="toys",
         objects=Objects(names=names, labels=labels),
         shape_of=lambda row: make_toy(labels[row], numbers[row], chosen.seed),

@@ -18,7 +18,7 @@ from acqplan.service import shots, views
 from acqplan.service.feed import Feed
 from acqplan.service.planner import NoPlanner, Planner
 from acqplan.service.questions import Bodies
-from acqplan.service.refusals import Document, Guard, Settings, add_refusals
+from acqplan.service.refusals import Document, Guard, ServiceSettings, add_refusals
 from acqplan.service.views import Thumbnails, live_page, reference_page
 
 THREADS = 12
@@ -30,7 +30,7 @@ Ask for shots, take them, and tell what happened. Errors are `{"error", "hint"}`
 """
 
 
-def make_app(campaign: Campaign, settings: Settings, planner: Planner | NoPlanner | None = None) -> FastAPI:
+def make_app(campaign: Campaign, settings: ServiceSettings, planner: Planner | NoPlanner | None = None) -> FastAPI:
     """Build the app of a campaign.
 
     Args:

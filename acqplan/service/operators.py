@@ -14,8 +14,8 @@ from acqplan.service.questions import (
     Camp,
     NewObject,
     OldObject,
-    Outcome,
     ShotName,
+    ShotOutcome,
     Undo,
     Where,
     event_document,
@@ -94,14 +94,14 @@ router_background = APIRouter(tags=["background"])
 
 
 @router_background.post("/plan", status_code=202, responses=refusing(409))
-def plan_now(request: Request) -> Outcome:
+def plan_now(request: Request) -> ShotOutcome:
     """Plan the next round; its event is the result, and ``/status`` says under ``background`` what failed."""
     request.app.state.planner.want("plan")
-    return Outcome(outcome="asked")
+    return ShotOutcome(outcome="asked")
 
 
 @router_background.post("/advise", status_code=202, responses=refusing(409))
-def advise_now(request: Request) -> Outcome:
+def advise_now(request: Request) -> ShotOutcome:
     """Advise whether to go on; its event is the result, and ``/status`` says under ``background`` what failed."""
     request.app.state.planner.want("advice")
-    return Outcome(outcome="asked")
+    return ShotOutcome(outcome="asked")

@@ -21,8 +21,8 @@ from acqplan.errors import AcqplanError, ConflictError, Finished
 from acqplan.evaluate.campaign import advise_campaign, due, extract_told, open_eye, plan_next
 
 if TYPE_CHECKING:
-    from acqplan.campaign.events import Standing
-    from acqplan.features.extractor import Eye
+    from acqplan.campaign.events import CampaignState
+    from acqplan.features.extractor import Extractor
 
 LOOK_SECONDS = 2.0
 """How often it looks whether a plan is due."""
@@ -76,7 +76,7 @@ class Worker:
     def __init__(self, campaign: Campaign, say: Callable[[dict[str, Any]], None]) -> None:
         self._campaign, self._say = campaign, say
         self._failed: dict[str, Any] | None = None
-        self._eye: Eye | None = None
+        self._eye: Extractor | None = None
         self._rests: dict[str, float] = {}
         self._advised = self._extracted = 0
 
@@ -125,7 +125,7 @@ class Worker:
     def _may(self, what: str) -> bool:
         return time.monotonic() >= self._rests.get(what, 0.0)
 
-    def _wants_advice(self, standing: Standing) -> bool:
+    def _wants_advice(self, standing: CampaignState) -> bool:
         """Whether there are many more images than at the last advice, or the last of all."""
         known = max(int(standing.advice.get("images", 0)), self._advised)
         is_last = standing.room == 0 and not standing.counts[LEASED] and standing.captured > known

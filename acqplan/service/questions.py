@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from acqplan.campaign.campaign import Campaign
 from acqplan.campaign.events import Event
 from acqplan.errors import ShotError
-from acqplan.service.refusals import MOST_JSON, Refusal, Settings
+from acqplan.service.refusals import MOST_JSON, Refusal, ServiceSettings
 
 MOST_SHOTS = 1_000
 """Shots leased at once."""
@@ -35,20 +35,20 @@ Words = Annotated[str, Field(max_length=500), AfterValidator(_is_plain)]
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_is_plain)]
 
 
-class Question(BaseModel):
+class RequestBody(BaseModel):
     """A body; unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
-class Ask(Question):
+class Ask(RequestBody):
     """Lease shots."""
 
     n: int = Field(default=1, ge=1, le=MOST_SHOTS, description="How many shots at most.")
     caller: Name | None = Field(default=None, description="Who asks, e.g. a name of the arm; by default the address.")
 
 
-class Fail(Question):
+class Fail(RequestBody):
     """A shot could not be taken."""
 
     reason: Words = Field(description="Why, in a few words; the same words for the same cause.")
@@ -57,51 +57,51 @@ class Fail(Question):
     caller: Name | None = Field(default=None, description="Who asked for it, as told then.")
 
 
-class Release(Question):
+class Release(RequestBody):
     """A leased shot will not be taken after all."""
 
     caller: Name | None = Field(default=None, description="Who asked for it, as told then.")
 
 
-class Because(Question):
+class Because(RequestBody):
     """A deed and why."""
 
     reason: Words = Field(default="", description="Why, in a few words.")
 
 
-class Where(Question):
+class Where(RequestBody):
     """A region of the space."""
 
     where: Name = Field(description="E.g. 'elevation>65', 'azimuth in 350..10 and lighting=L2', 'object=car-01'.")
 
 
-class Undo(Question):
+class Undo(RequestBody):
     """Undo what an operator did."""
 
     event: int = Field(ge=1, le=MOST_NUMBER, description="Number of the event.")
 
 
-class Budget(Question):
+class Budget(RequestBody):
     """A new budget of images, of time, or both."""
 
     budget: int | None = Field(default=None, ge=1, le=MOST_NUMBER, description="Images.")
     time_budget: float | None = Field(default=None, gt=0, le=1e9, description="Seconds from the first shot on.")
 
 
-class NewObject(Question):
+class NewObject(RequestBody):
     """Another object on the turntable."""
 
     object: Name = Field(description="Its name.")
     label: Name = Field(description="Its class.")
 
 
-class OldObject(Question):
+class OldObject(RequestBody):
     """An object that is taken away."""
 
     object: Name = Field(description="Its name.")
 
 
-class Outcome(BaseModel):
+class ShotOutcome(BaseModel):
     """What became of an answer."""
 
     outcome: str
@@ -191,7 +191,7 @@ class Bodies:
         settings: The limits.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, settings: ServiceSettings) -> None:
         self.app, self.settings = app, settings
         self._held = 0
 

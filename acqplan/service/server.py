@@ -18,7 +18,7 @@ from acqplan.campaign.campaign import Campaign
 from acqplan.errors import UsageError
 from acqplan.service.app import make_app
 from acqplan.service.planner import NoPlanner, Planner
-from acqplan.service.refusals import Settings
+from acqplan.service.refusals import ServiceSettings
 
 END_SECONDS = 3
 """How long answers may take that are under way when the server is told to end."""
@@ -27,7 +27,12 @@ CONNECTIONS = 500
 
 
 def serve(
-    place: Path | str, settings: Settings, *, port: int, plans: bool = True, say: Callable[[str], None] = lambda _: None
+    place: Path | str,
+    settings: ServiceSettings,
+    *,
+    port: int,
+    plans: bool = True,
+    say: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Serve a campaign until Ctrl-C or SIGTERM.
 
@@ -87,7 +92,7 @@ class Server(uvicorn.Server):
         settings: Its settings.
     """
 
-    def __init__(self, app: FastAPI, settings: Settings) -> None:
+    def __init__(self, app: FastAPI, settings: ServiceSettings) -> None:
         self._feed = app.state.feed
         super().__init__(
             uvicorn.Config(
@@ -178,7 +183,7 @@ class Connection(H11Protocol):
         self.transport.close()
 
 
-def _connection_of(settings: Settings) -> type[Connection]:
+def _connection_of(settings: ServiceSettings) -> type[Connection]:
     class Timed(Connection):
         request_seconds = settings.body_seconds
 

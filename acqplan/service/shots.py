@@ -8,7 +8,7 @@ from fastapi import APIRouter, Body, Query, Request
 from starlette.concurrency import run_in_threadpool
 
 from acqplan.errors import SpaceError
-from acqplan.service.questions import Ask, Camp, Fail, Outcome, Release, ShotName, as_caller, refusing
+from acqplan.service.questions import Ask, Camp, Fail, Release, ShotName, ShotOutcome, as_caller, refusing
 
 router = APIRouter(tags=["rigs"])
 
@@ -38,7 +38,7 @@ async def tell(
     campaign: Camp,
     shot: ShotName,
     replace: Annotated[bool, Query(description="Whether to take it in place of another image.")] = False,
-) -> Outcome:
+) -> ShotOutcome:
     """Hand in the image of a shot; ``captured``, ``already``, ``surplus`` or ``replaced``.
 
     All further parameters of the query are settings that the rig reached where they differ from those commanded,
@@ -47,22 +47,24 @@ async def tell(
     reached = _reached(request)
     content = await request.body()
     outcome = await run_in_threadpool(campaign.tell, shot, content, reached=reached, replace=replace)
-    return Outcome(outcome=outcome)
+    return ShotOutcome(outcome=outcome)
 
 
 @router.post("/shots/{shot:shot}/fail", responses=refusing(404, 409))
-def fail(request: Request, shot: ShotName, question: Fail) -> Outcome:
+def fail(request: Request, shot: ShotName, question: Fail) -> ShotOutcome:
     """Say that a shot could not be taken; ``retried``, ``rejected`` (never again) or ``unchanged``."""
     campaign = as_caller(request, question.caller)
     outcome = campaign.fail(shot, reason=question.reason, retry=question.retry, exposed=question.exposed)
-    return Outcome(outcome=outcome)
+    return ShotOutcome(outcome=outcome)
 
 
 @router.post("/shots/{shot:shot}/release", responses=refusing(404))
-def release(request: Request, shot: ShotName, question: Annotated[Release, Body(default_factory=Release)]) -> Outcome:
+def release(
+    request: Request, shot: ShotName, question: Annotated[Release, Body(default_factory=Release)]
+) -> ShotOutcome:
     """Give a leased shot back; ``released``, or ``unchanged`` where it was not leased to this caller."""
     count = as_caller(request, question.caller).release([shot])
-    return Outcome(outcome="released" if count else "unchanged")
+    return ShotOutcome(outcome="released" if count else "unchanged")
 
 
 def _reached(request: Request) -> dict[str, object]:

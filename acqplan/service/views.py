@@ -16,12 +16,12 @@ from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from acqplan.campaign.campaign import Campaign
-from acqplan.campaign.events import CAPTURED, PROPOSED, WITHDRAWN, Record
-from acqplan.campaign.images import SUFFIXES, Images, known_shot
+from acqplan.campaign.events import CAPTURED, PROPOSED, WITHDRAWN, ShotRecord
+from acqplan.campaign.images import SUFFIXES, ImageFolder, known_shot
 from acqplan.campaign.leases import n_views, view_at
 from acqplan.campaign.region import WORDS, Region
 from acqplan.campaign.status import status_of
-from acqplan.campaign.store import Ledger, Store
+from acqplan.campaign.store import Store, Transaction
 from acqplan.errors import ImageError, ShotError
 from acqplan.numbers import ViewValue
 from acqplan.report.plot.style import DARK, LIGHT
@@ -55,9 +55,9 @@ def dial_of(store: Store) -> dict[str, Any]:
         known.sort(key=lambda record: (record.state == PROPOSED, record.position))
         return {
             "last": ledger.standing.last,
-            "rig": store.terms.rig,
+            "rig": store.settings.rig,
             "place": store.place.rpartition("/")[2],
-            "table": store.terms.table is not None,
+            "table": store.settings.table is not None,
             **_setting(ledger, known[:MOST_SHOTS]),
             "omitted": max(len(known) - MOST_SHOTS, 0),
             "forbidden": _forbidden(ledger),
@@ -65,18 +65,18 @@ def dial_of(store: Store) -> dict[str, Any]:
         }
 
 
-def capture_document(record: Record) -> dict[str, Any]:
+def capture_document(record: ShotRecord) -> dict[str, Any]:
     """A capture for JSON."""
     at = round(record.captured_at, 3)
     return {"shot": record.shot, "object": record.object, "label": record.label, "digest": record.digest, "at": at}
 
 
-def _setting(ledger: Ledger, known: list[Record]) -> dict[str, Any]:
-    terms, labels = ledger.terms, {**ledger.terms.objects, **ledger.standing.objects}
+def _setting(ledger: Transaction, known: list[ShotRecord]) -> dict[str, Any]:
+    settings, labels = ledger.settings, {**ledger.settings.objects, **ledger.standing.objects}
     place_of = {name: place for place, name in enumerate(labels)}
     axes = [
         {"name": axis.name, "kind": axis.kind, "unit": axis.unit, "period": axis.period, "values": list(axis.values)}
-        for axis in terms.axes
+        for axis in settings.axes
     ]
     shots = [
         [one.shot, place_of.setdefault(one.object, len(place_of)), list(one.view), _state(one), one.tries]
@@ -86,17 +86,17 @@ def _setting(ledger: Ledger, known: list[Record]) -> dict[str, Any]:
     return {"axes": axes, "objects": objects, "shots": shots}
 
 
-def _forbidden(ledger: Ledger) -> list[tuple[ViewValue, ...]]:
-    terms = ledger.terms
-    parsed = [Region.parse(text, terms, known_only=False) for text in ledger.standing.regions.values()]
+def _forbidden(ledger: Transaction) -> list[tuple[ViewValue, ...]]:
+    settings = ledger.settings
+    parsed = [Region.parse(text, settings, known_only=False) for text in ledger.standing.regions.values()]
     regions = [region for region in parsed if not any(name in WORDS for name, *_ in region.clauses)]
-    if not regions or n_views(terms) > MOST_VIEWS:
+    if not regions or n_views(settings) > MOST_VIEWS:
         return []
-    views = (view_at(terms, number) for number in range(n_views(terms)))
-    return [view for view in views if any(region.holds("", "", terms.view(view)) for region in regions)]
+    views = (view_at(settings, number) for number in range(n_views(settings)))
+    return [view for view in views if any(region.holds("", "", settings.view(view)) for region in regions)]
 
 
-def _state(record: Record) -> str:
+def _state(record: ShotRecord) -> str:
     return "barred" if record.state == PROPOSED and record.barred else record.state
 
 
@@ -115,7 +115,7 @@ class Thumbnails:
         images: The images.
     """
 
-    def __init__(self, images: Images) -> None:
+    def __init__(self, images: ImageFolder) -> None:
         self._images = images
         self._drawn = lru_cache(maxsize=KEPT)(self._draw)
 
@@ -214,7 +214,7 @@ def thumbnail(request: Request, campaign: Camp, shot: ShotName, if_none_match: E
     return Response(content, media_type=KIND, headers=_cached(record))
 
 
-def _captured(campaign: Campaign, shot: str) -> Record:
+def _captured(campaign: Campaign, shot: str) -> ShotRecord:
     with campaign.store.reading() as ledger:
         record = known_shot(ledger, shot)
     if record.state != CAPTURED:
@@ -229,16 +229,16 @@ def _found(read: Callable[[], bytes]) -> bytes:
         raise Refusal(404, error.message, error.hint) from error
 
 
-def _etag(record: Record) -> str:
+def _etag(record: ShotRecord) -> str:
     return f'"{record.digest}"'
 
 
-def _cached(record: Record) -> dict[str, str]:
+def _cached(record: ShotRecord) -> dict[str, str]:
     """A shot may get another image, so that a browser has to ask; but it need not be sent again."""
     return {"ETag": _etag(record), "Cache-Control": "private, no-cache"}
 
 
-def _unchanged(record: Record) -> Response:
+def _unchanged(record: ShotRecord) -> Response:
     return Response(status_code=304, headers=_cached(record))
 
 

@@ -26,7 +26,7 @@ NOISE = 1e-12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Interval:
+class Estimate:
     """A mean with its interval.
 
     Attributes:
@@ -50,7 +50,7 @@ def bca_interval(
     level: float = 0.95,
     draws: int = DRAWS,
     seed: int = 0,
-) -> Interval:
+) -> Estimate:
     """Bias-corrected and accelerated bootstrap interval of a mean over objects.
 
     It follows skewed values, but is too short for few objects: resamples of n objects vary (n - 1) / n times as much as
@@ -80,9 +80,9 @@ def bca_interval(
     check_resampling(level, draws)
     mean = float(values.mean())
     if len(values) == 1:
-        return Interval(estimate=mean, low=lowest, high=highest, level=level)
+        return Estimate(estimate=mean, low=lowest, high=highest, level=level)
     if float(np.ptp(values)) <= NOISE:
-        return Interval(estimate=mean, low=mean, high=mean, level=level)
+        return Estimate(estimate=mean, low=mean, high=mean, level=level)
     found = stats.bootstrap(
         (np.sort(values),),
         np.mean,
@@ -92,7 +92,7 @@ def bca_interval(
         method="BCa",
         random_state=np.random.default_rng(stream(seed, "bca")),
     ).confidence_interval
-    return Interval(estimate=mean, low=max(float(found.low), lowest), high=min(float(found.high), highest), level=level)
+    return Estimate(estimate=mean, low=max(float(found.low), lowest), high=min(float(found.high), highest), level=level)
 
 
 def two_way_interval(
@@ -103,7 +103,7 @@ def two_way_interval(
     level: float = 0.95,
     draws: int = DRAWS,
     seed: int = 0,
-) -> Interval:
+) -> Estimate:
     """Bootstrap interval of a mean over objects and seeds, both resampled: it speaks of new objects and new seeds.
 
     Objects and seeds are drawn independently with replacement (pigeonhole bootstrap). The spread between objects
@@ -136,13 +136,13 @@ def two_way_interval(
     kept = values[np.isfinite(values).any(axis=1)]
     mean = float(two_way_mean(kept))
     if len(kept) == 1:
-        return Interval(estimate=mean, low=lowest, high=highest, level=level)
+        return Estimate(estimate=mean, low=lowest, high=highest, level=level)
     if float(np.nanmax(kept) - np.nanmin(kept)) <= NOISE:
-        return Interval(estimate=mean, low=mean, high=mean, level=level)
+        return Estimate(estimate=mean, low=mean, high=mean, level=level)
     means = two_way_draws(kept, draws=draws, seed=seed)
     below = outward(level, len(kept))
     low, high = np.nanquantile(means, [below, 1.0 - below])
-    return Interval(estimate=mean, low=max(float(low), lowest), high=min(float(high), highest), level=level)
+    return Estimate(estimate=mean, low=max(float(low), lowest), high=min(float(high), highest), level=level)
 
 
 def two_way_mean(values: Float[np.ndarray, "*curves objects seeds"]) -> Float[np.ndarray, " *curves"]:

@@ -97,7 +97,7 @@ def bar(dropout: float) -> int:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Images:
+class EpochImages:
     """What the heads of a block look at, and when.
 
     Attributes:
@@ -143,7 +143,7 @@ class Numbers:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Block:
+class HeadBlock:
     """Heads and all that an update writes to; its tensors change in place, as CUDA graphs need it.
 
     Attributes:
@@ -165,7 +165,7 @@ class Block:
         logits: Room, shape ``[rates, families, dropouts, classes, batch]``.
     """
 
-    images: Images
+    images: EpochImages
     rates: tuple[float, ...]
     heads: Numbers
     best: Numbers
@@ -191,7 +191,7 @@ def make_block(
     n_classes: int,
     updates: int,
     batch: int,
-) -> Block:
+) -> HeadBlock:
     """Heads before their first update, on the device of the features."""
     device, width = features.device, plan.families[0].width
     images = _images(plan.families, features, targets, updates, batch)
@@ -199,7 +199,7 @@ def make_block(
     n_families, n_dropouts, n_rates = len(plan.families), len(plan.dropouts), len(plan.rates)
     shares = torch.tensor(plan.dropouts, dtype=torch.float64).view(-1, 1, 1)
     bars = torch.tensor([bar(dropout) - 1 for dropout in plan.dropouts], dtype=torch.int32).view(-1, 1, 1)
-    return Block(
+    return HeadBlock(
         images=images,
         rates=plan.rates,
         heads=heads,
@@ -225,7 +225,7 @@ def _images(
     targets: Int[np.ndarray, " pool"],
     updates: int,
     batch: int,
-) -> Images:
+) -> EpochImages:
     table, labels, places = _table(families, features, targets)
     drawn = np.stack([batches(family.seed, len(family.rows.train), updates, batch) for family in families], axis=1)
     there = drawn != NOBODY
@@ -234,7 +234,7 @@ def _images(
     shares = there / there.sum(axis=2, keepdims=True)
     keys = np.stack([dropout_keys(family.seed, updates) for family in families], axis=1)
     device = features.device
-    return Images(
+    return EpochImages(
         table=table,
         labels=torch.from_numpy(labels).to(device),
         validation=tuple(
@@ -281,7 +281,7 @@ VALIDATED_ROWS = 1024
 """Rows of validation that are looked at together."""
 
 
-def update(block: Block) -> None:
+def update(block: HeadBlock) -> None:
     """One update of every head; reads and writes only tensors of the block, so that it can be captured.
 
     The inputs that dropout leaves are not divided by what it keeps: logits and their slopes are, which
@@ -305,7 +305,7 @@ def update(block: Block) -> None:
     block.clock.add_(1)
 
 
-def validate(block: Block, family: int) -> Float[np.ndarray, "rates dropouts"]:
+def validate(block: HeadBlock, family: int) -> Float[np.ndarray, "rates dropouts"]:
     """Mean cross-entropy of a family's heads on its validation rows, nats, shape ``[rates, dropouts]``."""
     weight, bias = block.heads.weight[:, family], block.heads.bias[:, family]
     flat = weight.reshape(-1, weight.shape[-1]).mT
@@ -320,7 +320,7 @@ def validate(block: Block, family: int) -> Float[np.ndarray, "rates dropouts"]:
     return mean
 
 
-def keep_best(block: Block, family: int, better: Bool[np.ndarray, "rates dropouts"]) -> None:
+def keep_best(block: HeadBlock, family: int, better: Bool[np.ndarray, "rates dropouts"]) -> None:
     """Remember the weights of those heads of a family that ``better`` marks."""
     chosen = torch.from_numpy(better).to(block.clock.device)[..., None]
     now, best = block.heads, block.best
@@ -328,7 +328,7 @@ def keep_best(block: Block, family: int, better: Bool[np.ndarray, "rates dropout
     best.weight[:, family] = torch.where(chosen[..., None], now.weight[:, family], best.weight[:, family])
 
 
-def _drop(block: Block, looked_at: Float32[Tensor, "images width"], keys: Int32[Tensor, " families"]) -> None:
+def _drop(block: HeadBlock, looked_at: Float32[Tensor, "images width"], keys: Int32[Tensor, " families"]) -> None:
     """Write the images into ``inputs`` with dropped inputs 0: the bits of each are masked, without a branch."""
     bits, scratch = block.bits
     torch.bitwise_xor(block.positions, keys[:, None, None, None], out=bits)
@@ -337,7 +337,7 @@ def _drop(block: Block, looked_at: Float32[Tensor, "images width"], keys: Int32[
     block.inputs.bitwise_and_(looked_at.view(torch.int32).view_as(bits))
 
 
-def _descend(block: Block) -> None:
+def _descend(block: HeadBlock) -> None:
     """Adam with torch's own defaults, in one pass over the heads of each rate."""
     for number, rate in enumerate(block.rates):
         adam(
@@ -501,7 +501,7 @@ def _epoch_ends(plan: BlockPlan, work: Work) -> Iterator[tuple[int, list[int]]]:
 
 
 def _close_epoch(
-    plan: BlockPlan, block: Block, family: int, losses: list[Float[np.ndarray, "rates dropouts"]], end: int
+    plan: BlockPlan, block: HeadBlock, family: int, losses: list[Float[np.ndarray, "rates dropouts"]], end: int
 ) -> None:
     found = validate(block, family)
     _check_finite(found, plan, family, f"validation loss is {{}} after epoch {len(losses) + 1} (update {end:,})")
@@ -520,7 +520,7 @@ def _check_finite(found: Float[np.ndarray, "rates dropouts"], plan: BlockPlan, f
 
 
 def _fits(
-    plan: BlockPlan, block: Block, losses: list[list[Float[np.ndarray, "rates dropouts"]]]
+    plan: BlockPlan, block: HeadBlock, losses: list[list[Float[np.ndarray, "rates dropouts"]]]
 ) -> Iterable[tuple[int, SoftmaxFit]]:
     largest = block.second.weight.flatten(3).amax(dim=3).cpu().numpy()
     for number in range(len(plan.families)):
@@ -531,7 +531,7 @@ def _fits(
             yield plan.families[number].number, _fit(plan, block, (rate, number, dropout), curves[:, rate, dropout])
 
 
-def _fit(plan: BlockPlan, block: Block, place: Place, losses: Float[np.ndarray, " epochs"]) -> SoftmaxFit:
+def _fit(plan: BlockPlan, block: HeadBlock, place: Place, losses: Float[np.ndarray, " epochs"]) -> SoftmaxFit:
     """A head in the space of the original features, absent classes without weight."""
     family = plan.families[place[1]]
     bias = block.best.bias[place]

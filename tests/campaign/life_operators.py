@@ -100,7 +100,7 @@ class Operated(Twins):
         with campaign.store.reading() as ledger:
             question = question_of(ledger)
         assert sorted(set(question.captured.names)) == sorted({model.known[shot][0] for shot in model.captured})
-        plan = planned(question, campaign.terms, chosen, History(shots=question.captured))
+        plan = planned(question, campaign.settings, chosen, History(shots=question.captured))
         if is_late:
             assert campaign.adopt({**plan, "shots": []}) == ""
             assert "was adopted while" in campaign.adopt(plan)

@@ -21,8 +21,8 @@ from acqplan.campaign.events import Event
 from acqplan.campaign.export import export_campaign, import_campaign
 from acqplan.campaign.images import encoded
 from acqplan.errors import ConflictError, ShotError
-from acqplan.rig.openers import LiveRig
-from acqplan.rig.spec import RigSetup
+from acqplan.rig.openers import LiveSource
+from acqplan.rig.spec import Rig
 from acqplan.space import Circle, Interval, Objects, Space
 from tests.campaign.life_model import ORIGINAL, Lease, Model, View, shot_name
 from tests.campaign.test_campaign import Clock, picture
@@ -33,7 +33,7 @@ SPACE = Space(
         Interval(name="elevation", values=(30.0, 60.0), unit="deg", seconds_per_unit=0.1),
     )
 )
-SETUP = RigSetup(rig=LiveRig(space=SPACE, objects=Objects(names=tuple(ORIGINAL), labels=tuple(ORIGINAL.values()))))
+SETUP = Rig(source=LiveSource(space=SPACE, objects=Objects(names=tuple(ORIGINAL), labels=tuple(ORIGINAL.values()))))
 STATES = ("proposed", "leased", "captured", "rejected", "withdrawn")
 LEASE_SECONDS, MOST_TRIES, FAILURE_LIMIT = 60.0, 3, 0.7
 PICTURES = [encoded(picture(number), "shot")[0] for number in range(4)]

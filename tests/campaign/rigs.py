@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from acqplan.rig.spec import RigSetup, open_rig
+from acqplan.rig.spec import Rig, open_rig
 
 LIVE = """
 source = "live"
@@ -32,7 +32,7 @@ truck = ["truck-00", "truck-01"]
 N_CANDIDATES = 6 * 3 * 2 * 4
 
 
-def live_rig(folder: Path) -> RigSetup:
+def live_rig(folder: Path) -> Rig:
     path = folder / "rig.toml"
     path.write_text(LIVE, encoding="utf-8")
     return open_rig(path)

@@ -2,14 +2,14 @@
 
 from hypothesis import strategies as st
 
-from acqplan.campaign.settings import AxisTerms, Terms
+from acqplan.campaign.settings import CampaignAxis, CampaignSettings
 
-AZIMUTH = AxisTerms(
+AZIMUTH = CampaignAxis(
     kind="circle", name="azimuth", values=(0.0, 60.0, 120.0, 180.0, 240.0, 300.0), unit="deg", seconds=0.05
 )
-ELEVATION = AxisTerms(kind="interval", name="elevation", values=(30.0, 50.0, 70.0), unit="deg", seconds=0.1)
-LIGHTING = AxisTerms(kind="category", name="lighting", values=("L0", "L1"), seconds=0.2)
-TERMS = Terms(
+ELEVATION = CampaignAxis(kind="interval", name="elevation", values=(30.0, 50.0, 70.0), unit="deg", seconds=0.1)
+LIGHTING = CampaignAxis(kind="category", name="lighting", values=("L0", "L1"), seconds=0.2)
+TERMS = CampaignSettings(
     rig="live",
     axes=(AZIMUTH, ELEVATION, LIGHTING),
     objects={"car-00": "car", "car-01": "car", "truck-00": "truck"},
@@ -23,25 +23,25 @@ seconds = st.floats(0.0, 10.0)
 
 
 @st.composite
-def axes(draw: st.DrawFn, name: str) -> AxisTerms:
+def axes(draw: st.DrawFn, name: str) -> CampaignAxis:
     kind = draw(st.sampled_from(["circle", "interval", "category"]))
     if kind == "category":
         levels = tuple(draw(st.lists(words, min_size=1, max_size=4, unique=True)))
-        return AxisTerms(kind=kind, name=name, values=levels, seconds=draw(seconds))
+        return CampaignAxis(kind=kind, name=name, values=levels, seconds=draw(seconds))
     period = draw(st.sampled_from([360.0, 180.0, 24.0])) if kind == "circle" else 360.0
     inside = st.floats(0.0, period, exclude_max=True) if kind == "circle" else finite
     numbers = draw(st.lists(inside, min_size=1, max_size=5, unique_by=lambda value: round(value, 3)))
-    return AxisTerms(kind=kind, name=name, values=tuple(numbers), unit="deg", period=period, seconds=draw(seconds))
+    return CampaignAxis(kind=kind, name=name, values=tuple(numbers), unit="deg", period=period, seconds=draw(seconds))
 
 
 @st.composite
-def all_terms(draw: st.DrawFn) -> Terms:
+def all_terms(draw: st.DrawFn) -> CampaignSettings:
     names = draw(st.lists(words.filter(str.strip), min_size=1, max_size=4, unique=True))
     chosen = tuple(draw(axes(name)) for name in names)
     views = st.tuples(*(st.sampled_from(axis.values) for axis in chosen))
     table = draw(st.none() | st.lists(views, min_size=1, max_size=6, unique=True).map(tuple))
     weights = st.none() | st.lists(st.floats(0.0, 1.0), min_size=1, max_size=6).map(tuple)
-    return Terms(
+    return CampaignSettings(
         rig=draw(words),
         axes=chosen,
         objects=draw(st.dictionaries(words, words, min_size=1, max_size=4)),

@@ -37,7 +37,7 @@ def made(folder: Path, clock: Clock, budget: int = 20, **settings: Any) -> Campa
 
 
 def assert_fold_is_state(campaign: Campaign) -> None:
-    fold = Fold.replay(campaign.terms, campaign.events())
+    fold = Fold.replay(campaign.settings, campaign.events())
     with campaign.store.reading() as ledger:
         assert fold.standing == ledger.standing
         assert {record.shot: record for record in ledger.every()} == {one.shot: one for one in fold.records.every()}
@@ -74,7 +74,7 @@ def test_telling_again_changes_nothing_and_another_image_is_refused(tmp_path: Pa
 def test_a_late_image_is_taken_while_it_is_wanted_and_kept_aside_afterwards(tmp_path: Path, clock: Clock) -> None:
     slow = made(tmp_path, clock)
     (first,) = slow.ask(1)
-    clock.now += slow.terms.lease_seconds + 1
+    clock.now += slow.settings.lease_seconds + 1
     quick = Campaign.open(tmp_path / "rig.db", caller="quick", clock=clock)
     (again,) = quick.ask(1)
     assert again.id == first.id
@@ -126,7 +126,7 @@ def test_a_clock_set_back_delays_no_lease(tmp_path: Path, clock: Clock) -> None:
     campaign.ask(3)
     clock.now -= 3600
     assert len(campaign.ask(3)) == 3
-    clock.now += campaign.terms.lease_seconds + 1
+    clock.now += campaign.settings.lease_seconds + 1
     with campaign.store.reading() as ledger:
         assert len(ledger.overdue()) == 6
     assert_fold_is_state(campaign)
@@ -202,7 +202,7 @@ def test_an_image_that_was_told_before_counts_once_however_often_it_is_replaced(
 def test_an_image_kept_aside_can_be_taken_after_all(tmp_path: Path, clock: Clock) -> None:
     slow = made(tmp_path, clock)
     (shot,) = slow.ask(1)
-    clock.now += slow.terms.lease_seconds + 1
+    clock.now += slow.settings.lease_seconds + 1
     quick = Campaign.open(tmp_path / "rig.db", caller="quick", clock=clock)
     quick.ask(1)
     quick.tell(shot, picture(0))
@@ -237,7 +237,7 @@ def test_an_object_taken_away_while_a_plan_was_made_gets_no_shots(tmp_path: Path
     operators.add_object(campaign.store, "car-02", "car")
     with campaign.store.reading() as ledger:
         question = question_of(ledger)
-    plan = planned(question, campaign.terms, rule_of(campaign.terms), History(shots=question.captured))
+    plan = planned(question, campaign.settings, rule_of(campaign.settings), History(shots=question.captured))
     assert any(row[1] == "car-02" for row in plan["shots"])
     operators.remove_object(campaign.store, "car-02")
     assert campaign.adopt(plan) == ""
@@ -250,4 +250,4 @@ def test_any_name_of_a_file_is_a_place_for_a_store(tmp_path: Path, clock: Clock)
     made_there = Campaign.create(live_rig(tmp_path), budget=4, path=path, clock=clock)
     assert path.is_file()
     made_there.close()
-    assert Campaign.open(path).terms.objects
+    assert Campaign.open(path).settings.objects

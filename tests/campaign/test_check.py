@@ -40,7 +40,7 @@ def only(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def counted(campaign: Campaign) -> tuple[int, int, int]:
-    fold = Fold.replay(campaign.terms, campaign.events())
+    fold = Fold.replay(campaign.settings, campaign.events())
     with campaign.store.reading() as ledger:
         assert fold.standing == ledger.standing
         return ledger.standing.captured, ledger.standing.surplus, ledger.standing.exposures

@@ -37,7 +37,7 @@ def lived(folder: Path, clock: Clock) -> Campaign:
         else:
             campaign.tell(shot, picture(number), reached={"azimuth": float(shot.view["azimuth"]) + 0.25})
     (late,) = campaign.ask(1)
-    clock.now += campaign.terms.lease_seconds + 1
+    clock.now += campaign.settings.lease_seconds + 1
     quick = Campaign.open(folder / "rig.db", caller="quick", clock=clock)
     (again,) = quick.ask(1)
     quick.tell(again, picture(90))
@@ -60,7 +60,7 @@ def test_an_import_has_the_same_state_events_and_images(tmp_path: Path, clock: C
     shutil.rmtree(tmp_path / "rig.db.images.gone", ignore_errors=True)
     again = import_campaign(tmp_path / "export", tmp_path / "again.db")
     before, after = snapshot_of(campaign), snapshot_of(again)
-    assert (after.terms, after.standing, after.records) == (before.terms, before.standing, before.records)
+    assert (after.settings, after.standing, after.records) == (before.settings, before.standing, before.records)
     assert after.events[1:] == before.events[1:]
     assert contents(again.images.root) == contents(campaign.images.root)
     assert again.images.root == tmp_path / "again.db.images"
@@ -97,14 +97,14 @@ def test_a_folder_rig_reads_the_manifest_back(tmp_path: Path, clock: Clock) -> N
     campaign = lived(tmp_path, clock)
     export_campaign(campaign, tmp_path / "export")
     setup = open_rig(tmp_path / "export" / "rig.toml")
-    shots = setup.rig.shots()
+    shots = setup.source.shots()
     captured = snapshot_of(campaign).captured
     assert {(name, *view.values()) for name, view in zip(shots.names, shots.views(), strict=True)} == {
         (record.object, *record.reached) for record in captured
     }
-    assert [axis.kind for axis in setup.rig.space.axes] == ["circle", "interval", "category"]
+    assert [axis.kind for axis in setup.source.space.axes] == ["circle", "interval", "category"]
     assert setup.seconds_per_shot == 0.4
-    images = dict(setup.rig.capture(shots))
+    images = dict(setup.source.capture(shots))
     for row, record in enumerate(captured):
         with Image.open(campaign.images.root / record.image) as told:
             assert np.array_equal(images[row], np.asarray(told))
@@ -117,7 +117,7 @@ def test_a_hair_below_zero_is_zero_and_reads_back(tmp_path: Path, clock: Clock) 
         elevation = 30 + 20 * number
         campaign.tell(shot, picture(number), reached={"azimuth": azimuth, "elevation": elevation})
     export_campaign(campaign, tmp_path / "export")
-    again = open_rig(tmp_path / "export" / "rig.toml").rig
+    again = open_rig(tmp_path / "export" / "rig.toml").source
     assert {view["azimuth"] for view in again.shots().views()} == {0.0}
 
 
@@ -126,8 +126,8 @@ def test_levels_are_kept_where_the_rig_reaches_them(tmp_path: Path, clock: Clock
     for number, shot in enumerate(campaign.ask(20)):
         campaign.tell(shot, picture(number))
     export_campaign(campaign, tmp_path / "export")
-    axes = open_rig(tmp_path / "export" / "rig.toml").rig.space.axes
-    assert [axis.values for axis in axes] == [axis.values for axis in live_rig(tmp_path).rig.space.axes]
+    axes = open_rig(tmp_path / "export" / "rig.toml").source.space.axes
+    assert [axis.values for axis in axes] == [axis.values for axis in live_rig(tmp_path).source.space.axes]
 
 
 def test_torchvision_reads_the_classes(tmp_path: Path, clock: Clock) -> None:
@@ -147,7 +147,7 @@ def test_an_object_reached_twice_at_one_pose_stands_in_the_manifest_once(tmp_pat
     for number, shot in enumerate(campaign.ask(20)):
         campaign.tell(shot, picture(number), reached={"azimuth": 0, "elevation": 30, "lighting": "L0"})
     files = export_campaign(campaign, tmp_path / "export")
-    assert len(open_rig(tmp_path / "export" / "rig.toml").rig.shots()) == 4
+    assert len(open_rig(tmp_path / "export" / "rig.toml").source.shots()) == 4
     assert "repeats.csv" in [path.name for path in files]
     assert len(rows_of(tmp_path / "export" / "repeats.csv")) == 16
 
@@ -167,14 +167,14 @@ NAMES = ("a/b", "../../up", "Car", "car", "é", "con", "a.", "x" * 200)
 def test_any_name_of_class_and_object_has_its_own_folder(tmp_path: Path, clock: Clock) -> None:
     setup = live_rig(tmp_path)
     objects = Objects(names=tuple(f"{name}\n0" for name in NAMES), labels=NAMES)
-    rig = replace(setup.rig, objects=objects)  # type: ignore[type-var]
-    campaign = Campaign.create(replace(setup, rig=rig), budget=2 * len(NAMES), path=tmp_path / "any.db", clock=clock)
+    rig = replace(setup.source, objects=objects)  # type: ignore[type-var]
+    campaign = Campaign.create(replace(setup, source=rig), budget=2 * len(NAMES), path=tmp_path / "any.db", clock=clock)
     while shots := campaign.ask(4):
         for shot in shots:
             campaign.tell(shot, picture(len(shot.id)))
     export_campaign(campaign, tmp_path / "export")
     assert len(ImageFolder(str(tmp_path / "export" / "images")).classes) == len(NAMES)
-    read = open_rig(tmp_path / "export" / "rig.toml").rig
+    read = open_rig(tmp_path / "export" / "rig.toml").source
     assert set(read.objects.labels) == set(NAMES)
     assert len(read.shots()) == 2 * len(NAMES)
     again = import_campaign(tmp_path / "export", tmp_path / "again.db")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from acqplan.campaign.images import SUFFIXES, Images, encoded
+from acqplan.campaign.images import SUFFIXES, ImageFolder, encoded
 from acqplan.errors import ImageError, OutputError
 from acqplan.files import digest_file
 from tests.campaign.test_campaign import picture
@@ -23,12 +23,12 @@ def file_of(kind: str, number: int = 0) -> bytes:
 
 
 @pytest.fixture
-def images(tmp_path: Path) -> Images:
-    return Images(root=tmp_path / "images")
+def images(tmp_path: Path) -> ImageFolder:
+    return ImageFolder(root=tmp_path / "images")
 
 
 @pytest.mark.parametrize("kind", sorted(SUFFIXES))
-def test_files_are_kept_byte_by_byte(images: Images, kind: str) -> None:
+def test_files_are_kept_byte_by_byte(images: ImageFolder, kind: str) -> None:
     content = file_of(kind)
     written = images.write(SHOT, content)
     assert images.read(written.name) == content
@@ -37,7 +37,7 @@ def test_files_are_kept_byte_by_byte(images: Images, kind: str) -> None:
     assert images.names() == [written.name]
 
 
-def test_writing_again_changes_nothing(images: Images) -> None:
+def test_writing_again_changes_nothing(images: ImageFolder) -> None:
     first = images.write(SHOT, picture(0))
     before = os.stat(images.root / first.name)  # noqa: PTH116 - beside the one below
     again = images.write(SHOT, picture(0))
@@ -47,7 +47,7 @@ def test_writing_again_changes_nothing(images: Images) -> None:
     assert images.names() == [first.name]
 
 
-def test_a_damaged_image_is_written_again(images: Images) -> None:
+def test_a_damaged_image_is_written_again(images: ImageFolder) -> None:
     written = images.write(SHOT, picture(0))
     (images.root / written.name).write_bytes(b"cut")
     assert not images.is_whole(written.name, written.digest)
@@ -55,14 +55,14 @@ def test_a_damaged_image_is_written_again(images: Images) -> None:
     assert images.is_whole(written.name, written.digest)
 
 
-def test_images_of_one_shot_lie_beside_each_other_and_equal_ones_of_two(images: Images) -> None:
+def test_images_of_one_shot_lie_beside_each_other_and_equal_ones_of_two(images: ImageFolder) -> None:
     names = {images.write(shot, picture(number)).name for shot in (SHOT, "car-01_0_30_L0") for number in (0, 1)}
     assert sorted(names) == images.names()
     assert len(names) == 4
 
 
 @pytest.mark.parametrize("shot", ["../../etc/passwd", "a/b\\c", "ü ñ\n", "." * 300, "x" * 400, "-rf", "con:"])
-def test_no_name_of_a_shot_leads_out_of_the_folder(images: Images, shot: str) -> None:
+def test_no_name_of_a_shot_leads_out_of_the_folder(images: ImageFolder, shot: str) -> None:
     written = images.write(shot, picture(0))
     path = (images.root / written.name).resolve()
     assert path.parent.parent == images.root.resolve()
@@ -70,13 +70,13 @@ def test_no_name_of_a_shot_leads_out_of_the_folder(images: Images, shot: str) ->
     assert images.names() == [written.name]
 
 
-def test_an_array_is_written_without_loss(images: Images) -> None:
+def test_an_array_is_written_without_loss(images: ImageFolder) -> None:
     for pixels in (picture(3), picture(3)[:, :, 0]):
         written = images.write(SHOT, pixels)
         assert np.array_equal(np.array(Image.open(images.root / written.name)), pixels)
 
 
-def test_a_file_is_taken_by_its_path(images: Images, tmp_path: Path) -> None:
+def test_a_file_is_taken_by_its_path(images: ImageFolder, tmp_path: Path) -> None:
     (tmp_path / "shot.jpg").write_bytes(file_of("JPEG"))
     assert images.write(SHOT, tmp_path / "shot.jpg").digest == digest_file(tmp_path / "shot.jpg")
 
@@ -99,7 +99,7 @@ def test_a_file_is_taken_by_its_path(images: Images, tmp_path: Path) -> None:
         (Path("nowhere.png"), "nowhere.png: cannot be read"),
     ],
 )
-def test_what_is_no_whole_image_is_refused_and_leaves_nothing(images: Images, bad: object, said: str) -> None:
+def test_what_is_no_whole_image_is_refused_and_leaves_nothing(images: ImageFolder, bad: object, said: str) -> None:
     with pytest.raises(ImageError) as refused:
         images.write(SHOT, bad)  # type: ignore[arg-type]
     assert said in str(refused.value)
@@ -111,10 +111,10 @@ def test_what_is_no_whole_image_is_refused_and_leaves_nothing(images: Images, ba
 def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "images").write_text("a file, no folder")
     with pytest.raises(OutputError):
-        Images(root=tmp_path / "images").write(SHOT, picture(0))
+        ImageFolder(root=tmp_path / "images").write(SHOT, picture(0))
 
 
-def test_what_is_half_written_is_no_image(images: Images) -> None:
+def test_what_is_half_written_is_no_image(images: ImageFolder) -> None:
     written = images.write(SHOT, picture(0))
     (images.root / written.name).with_name(".x__y.png.part").write_bytes(b"half")
     (images.root / "notes").mkdir()

@@ -128,7 +128,7 @@ class Life(Operated, RuleBasedStateMachine):
     @invariant()
     def fold_of_events_is_the_state(self) -> None:
         if self.held:
-            fold = Fold.replay(self.campaign.terms, self.campaign.events())
+            fold = Fold.replay(self.campaign.settings, self.campaign.events())
             with self.campaign.store.reading() as ledger:
                 assert fold.standing == ledger.standing
                 assert {one.shot: one for one in ledger.every()} == {one.shot: one for one in fold.records.every()}

@@ -8,7 +8,7 @@ import pytest
 
 from acqplan import Campaign
 from acqplan.campaign import operators
-from acqplan.campaign.events import Event, Standing
+from acqplan.campaign.events import CampaignState, Event
 from acqplan.campaign.store import Store
 from acqplan.errors import AcqplanError, BudgetError, ShotError, SpaceError, UsageError
 from tests.campaign.rigs import live_rig
@@ -23,7 +23,7 @@ def campaign(tmp_path: Path) -> Campaign:
 def seen(campaign: Campaign) -> dict[str, Any]:
     """What operators can change; not how it came about."""
     with campaign.store.reading() as ledger:
-        found: Standing = ledger.standing
+        found: CampaignState = ledger.standing
         records = {record.shot: (record.state, record.barred, record.label) for record in ledger.every()}
     names = ("budget", "time_budget", "objects", "counts", "queued", "stopped", "saturated")
     is_paused, regions = found.paused_at is not None, sorted(found.regions.values())

@@ -11,13 +11,13 @@ import pytest
 
 from acqplan import Campaign
 from acqplan.campaign import operators
-from acqplan.campaign.planning import Question, captured_of, planned, question_of, rule_of
+from acqplan.campaign.planning import PlanRequest, captured_of, planned, question_of, rule_of
 from acqplan.errors import BudgetError, StrategyError, UsageError
 from acqplan.plan import find_strategy
 from acqplan.plan.base import Choice, History
 from acqplan.plan.rounds import enough, learning_stops, next_stop
-from acqplan.rig.openers import LiveRig
-from acqplan.rig.spec import RigSetup
+from acqplan.rig.openers import LiveSource
+from acqplan.rig.spec import Rig
 from acqplan.space import Objects, Shots
 from tests.campaign.rigs import N_CANDIDATES, live_rig
 from tests.campaign.spaces import TERMS
@@ -29,7 +29,7 @@ def created(folder: Path, **settings: Any) -> Campaign:
     return Campaign.create(live_rig(folder), path=folder / "rig.db", clock=Clock(), **chosen)
 
 
-def question(campaign: Campaign) -> Question:
+def question(campaign: Campaign) -> PlanRequest:
     with campaign.store.reading() as ledger:
         return question_of(ledger)
 
@@ -70,7 +70,7 @@ def test_what_is_captured_leased_rejected_or_forbidden_is_no_candidate(tmp_path:
 
 def test_views_that_nobody_will_meet_are_no_candidates(tmp_path: Path) -> None:
     setup = live_rig(tmp_path)
-    low = setup.rig.space.views()[:, 1] < 40.0
+    low = setup.source.space.views()[:, 1] < 40.0
     setup = replace(setup, view_weights=low.astype(float))
     campaign = Campaign.create(setup, budget=12, path=tmp_path / "rig.db", strategy="lattice")
     assert set(question(campaign).candidates.coordinates[:, 1]) == {30.0}
@@ -91,15 +91,15 @@ def test_records_and_their_shots_stand_in_one_order(tmp_path: Path) -> None:
 
 def seconds(campaign: Campaign, rows: list[list[Any]]) -> float:
     places: list[Any] = [None, *((row[1], row[2]) for row in rows)]
-    return sum(campaign.terms.seconds_between(a, b) for a, b in itertools.pairwise(places))
+    return sum(campaign.settings.seconds_between(a, b) for a, b in itertools.pairwise(places))
 
 
 def test_a_plan_is_the_choice_of_its_rule_in_an_order_that_is_quick_to_drive(tmp_path: Path) -> None:
     campaign, rule = created(tmp_path), find_strategy("random-shots")
     asked = question(campaign)
     history = History.empty(asked.candidates)
-    plan = planned(asked, campaign.terms, rule, history)
-    chosen = asked.candidates.take(rule.propose(asked.candidates, history, 20, campaign.terms.seed).rows)
+    plan = planned(asked, campaign.settings, rule, history)
+    chosen = asked.candidates.take(rule.propose(asked.candidates, history, 20, campaign.settings.seed).rows)
     assert {row[0] for row in plan["shots"]} == names_of(chosen)
     naive = [["", name, tuple(view.values())] for name, view in zip(chosen.names, chosen.views(), strict=True)]
     assert seconds(campaign, plan["shots"]) < seconds(campaign, naive)
@@ -133,7 +133,7 @@ def test_a_rule_that_learns_is_asked_for_each_round(tmp_path: Path, known: int, 
     for number, shot in enumerate(campaign.ask(known) if known else []):
         campaign.tell(shot, picture(number))
     found = question(campaign)
-    plan = planned(found, campaign.terms, Asked(), History(shots=found.captured))
+    plan = planned(found, campaign.settings, Asked(), History(shots=found.captured))
     assert Asked.numbers == asked
     rows = [row[0] for row in plan["shots"]]
     assert len(set(rows)) == len(rows) == 20 - known
@@ -158,7 +158,7 @@ def test_a_plan_takes_what_there_is_and_says_what_is_missing(tmp_path: Path, for
     campaign = created(tmp_path, budget=60)
     operators.forbid(campaign.store, forbidden)
     found = question(campaign)
-    plan = planned(found, campaign.terms, rule_of(campaign.terms), History.empty(found.candidates))
+    plan = planned(found, campaign.settings, rule_of(campaign.settings), History.empty(found.candidates))
     assert len(plan["shots"]) == len(found.candidates) == (0 if forbidden == "elevation>0" else 48)
     assert plan["short"] == 60 - len(plan["shots"])
     assert campaign.adopt(plan) == ""
@@ -190,22 +190,22 @@ def test_a_rule_that_breaks_its_contract_plans_nothing(tmp_path: Path, rows: Cal
     campaign = created(tmp_path)
     found = question(campaign)
     with pytest.raises(StrategyError, match="'broken' "):
-        planned(found, campaign.terms, broken(rows), History.empty(found.candidates))
+        planned(found, campaign.settings, broken(rows), History.empty(found.candidates))
 
 
 def test_two_shots_of_one_name_are_refused(tmp_path: Path) -> None:
     lamps = replace(TERMS.axes[2], name="lamps", values=("1", "0_1"))
     space = replace(TERMS, axes=(lamps,)).space()
-    rig = LiveRig(space=space, objects=Objects(names=("car", "car_0"), labels=("car", "car")))
+    rig = LiveSource(space=space, objects=Objects(names=("car", "car_0"), labels=("car", "car")))
     with pytest.raises(UsageError, match="two shots are called 'car_0_1'; rename objects"):
-        Campaign.create(RigSetup(rig=rig), budget=4, path=tmp_path / "rig.db", strategy="lattice")
+        Campaign.create(Rig(source=rig), budget=4, path=tmp_path / "rig.db", strategy="lattice")
     assert not (tmp_path / "rig.db").exists()
 
 
 def test_a_plan_of_an_earlier_state_is_dropped(tmp_path: Path) -> None:
     campaign = created(tmp_path)
     found = question(campaign)
-    plan = planned(found, campaign.terms, rule_of(campaign.terms), History.empty(found.candidates))
+    plan = planned(found, campaign.settings, rule_of(campaign.settings), History.empty(found.candidates))
     assert campaign.adopt(plan) == ""
     before = campaign.events()
     assert campaign.adopt(plan) == "plan 2 was adopted while this one was being made"
@@ -213,6 +213,6 @@ def test_a_plan_of_an_earlier_state_is_dropped(tmp_path: Path) -> None:
 
 
 def test_the_plan_of_a_store_is_that_of_a_rule_by_name(tmp_path: Path) -> None:
-    assert rule_of(created(tmp_path).terms) == find_strategy("lattice")
+    assert rule_of(created(tmp_path).settings) == find_strategy("lattice")
     with pytest.raises(UsageError, match="no strategy is called 'latice'"):
         rule_of(replace(TERMS, strategy="latice"))

@@ -10,9 +10,9 @@ import pytest
 from acqplan import Campaign
 from acqplan.campaign import operators
 from acqplan.campaign.leases import draw_spares, n_views, view_at
-from acqplan.campaign.settings import Terms
-from acqplan.rig.openers import LiveRig
-from acqplan.rig.spec import RigSetup
+from acqplan.campaign.settings import CampaignSettings
+from acqplan.rig.openers import LiveSource
+from acqplan.rig.spec import Rig
 from acqplan.space import Objects, Space
 from tests.campaign.rigs import N_CANDIDATES, live_rig
 from tests.campaign.spaces import TERMS
@@ -21,12 +21,14 @@ from tests.campaign.test_campaign import Clock, picture
 TABLE = replace(TERMS, table=((0.0, 30.0, "L0"), (60.0, 30.0, "L1"), (300.0, 70.0, "L0"), (300.0, 70.0, "L1")))
 
 
-def created(folder: Path, terms: Terms | None = None, weights: np.ndarray | None = None, **settings: Any) -> Campaign:
+def created(
+    folder: Path, settings: CampaignSettings | None = None, weights: np.ndarray | None = None, **chosen: Any
+) -> Campaign:
     setup = live_rig(folder)
-    if terms is not None:
-        objects = Objects(names=tuple(terms.objects), labels=tuple(terms.objects.values()))
-        setup = RigSetup(rig=LiveRig(space=terms.space(), objects=objects))
-    chosen = {"budget": 6, "strategy": "random-shots", **settings}
+    if settings is not None:
+        objects = Objects(names=tuple(settings.objects), labels=tuple(settings.objects.values()))
+        setup = Rig(source=LiveSource(space=settings.space(), objects=objects))
+    chosen = {"budget": 6, "strategy": "random-shots", **chosen}
     return Campaign.create(replace(setup, view_weights=weights), path=folder / "rig.db", clock=Clock(), **chosen)
 
 
@@ -35,10 +37,12 @@ def spares(campaign: Campaign, n: int) -> list[str]:
         return [row[0] for row in draw_spares(ledger, n)]
 
 
-@pytest.mark.parametrize("terms", [TERMS, TABLE], ids=["grid", "table"])
-def test_views_by_number_are_those_of_the_space(terms: Terms) -> None:
-    space = terms.space()
-    found = [space.coordinates(terms.view(view_at(terms, number))).tolist() for number in range(n_views(terms))]
+@pytest.mark.parametrize("settings", [TERMS, TABLE], ids=["grid", "table"])
+def test_views_by_number_are_those_of_the_space(settings: CampaignSettings) -> None:
+    space = settings.space()
+    found = [
+        space.coordinates(settings.view(view_at(settings, number))).tolist() for number in range(n_views(settings))
+    ]
     assert found == space.views().tolist()
 
 
@@ -65,7 +69,7 @@ def test_no_spare_is_captured_leased_rejected_forbidden_or_planned(tmp_path: Pat
 def test_spares_are_spread_over_objects(tmp_path: Path) -> None:
     campaign = created(tmp_path, budget=8)
     found = [shot.split("_")[0] for shot in spares(campaign, 20)]
-    assert {name: found.count(name) for name in set(found)} == dict.fromkeys(live_rig(tmp_path).rig.objects.names, 5)
+    assert {name: found.count(name) for name in set(found)} == dict.fromkeys(live_rig(tmp_path).source.objects.names, 5)
 
 
 def test_the_same_state_draws_the_same_spares(tmp_path: Path) -> None:
@@ -73,10 +77,10 @@ def test_the_same_state_draws_the_same_spares(tmp_path: Path) -> None:
     assert spares(campaign, 9) == spares(campaign, 9)
 
 
-@pytest.mark.parametrize("terms", [None, TABLE], ids=["grid", "table"])
-def test_a_small_space_is_taken_to_the_last_shot(tmp_path: Path, terms: Terms | None) -> None:
-    every = N_CANDIDATES if terms is None else 4 * len(TABLE.objects)
-    campaign = created(tmp_path, terms, budget=every, failure_limit=1.0)
+@pytest.mark.parametrize("settings", [None, TABLE], ids=["grid", "table"])
+def test_a_small_space_is_taken_to_the_last_shot(tmp_path: Path, settings: CampaignSettings | None) -> None:
+    every = N_CANDIDATES if settings is None else 4 * len(TABLE.objects)
+    campaign = created(tmp_path, settings, budget=every, failure_limit=1.0)
     seen: list[str] = []
     while shots := campaign.ask(5):
         for shot in shots:
@@ -112,7 +116,7 @@ def test_views_that_nobody_will_meet_are_no_spares(tmp_path: Path) -> None:
 
 def test_without_objects_there_are_no_spares(tmp_path: Path) -> None:
     campaign = created(tmp_path)
-    for name in live_rig(tmp_path).rig.objects.names:
+    for name in live_rig(tmp_path).source.objects.names:
         operators.remove_object(campaign.store, name)
     assert spares(campaign, 3) == []
     assert campaign.ask(3) == []

@@ -53,7 +53,7 @@ def test_counts_agree_with_every_record(tmp_path: Path, clock: Clock) -> None:
             expected = {word: sum(record.state == state for record in mine) for word, state in states.items()}
             assert group == {**expected, "queued": sum(record.is_queued for record in mine)}
     live = [record for record in records if record.is_queued or record.state in ("captured", "leased")]
-    for place, axis in enumerate(campaign.terms.axes):
+    for place, axis in enumerate(campaign.settings.axes):
         assert sum(level["planned"] for level in status["by_axis"][axis.name].values()) == len(live)
         for value in axis.values:
             level = status["by_axis"][axis.name][value if isinstance(value, str) else f"{value:g}"]
@@ -82,7 +82,7 @@ def test_the_pace_counts_work_and_neither_pauses_nor_nights(tmp_path: Path, cloc
     assert status["remaining_seconds"] == pytest.approx(70 * SECONDS, rel=1e-3)
     clock.now += 100_000
     run(campaign, clock, 1)
-    waits = 34 * SECONDS + campaign.terms.lease_seconds
+    waits = 34 * SECONDS + campaign.settings.lease_seconds
     assert campaign.status()["rate"]["per_hour_last"] == pytest.approx(3600 * 35 / waits, abs=0.01)
 
 
@@ -171,7 +171,7 @@ def test_a_space_of_one_allowed_table_has_its_levels(tmp_path: Path, clock: Cloc
     from dataclasses import replace
 
     setup = live_rig(tmp_path)
-    space = replace(setup.rig.space, table=setup.rig.space.views()[::5])
-    rig = replace(setup.rig, space=space)  # type: ignore[type-var]
-    campaign = Campaign.create(replace(setup, rig=rig), budget=4, path=tmp_path / "table.db", clock=clock)
+    space = replace(setup.source.space, table=setup.source.space.views()[::5])
+    rig = replace(setup.source, space=space)  # type: ignore[type-var]
+    campaign = Campaign.create(replace(setup, source=rig), budget=4, path=tmp_path / "table.db", clock=clock)
     assert sum(one["planned"] for one in campaign.status()["by_axis"]["elevation"].values()) == 4

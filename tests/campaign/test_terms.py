@@ -8,40 +8,40 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acqplan.campaign.settings import AxisTerms, Terms
+from acqplan.campaign.settings import CampaignAxis, CampaignSettings
 from acqplan.errors import SpaceError, UsageError
 from acqplan.plan.route import travel_seconds
-from acqplan.rig.openers import LiveRig
-from acqplan.rig.spec import RigSetup
+from acqplan.rig.openers import LiveSource
+from acqplan.rig.spec import Rig
 from acqplan.space import Objects
 from tests.campaign.spaces import TERMS, all_terms
 
 
 @given(all_terms())
-def test_json_and_back(terms: Terms) -> None:
-    assert Terms.from_json(terms.to_json()) == terms
+def test_json_and_back(settings: CampaignSettings) -> None:
+    assert CampaignSettings.from_json(settings.to_json()) == settings
 
 
 @given(all_terms())
-def test_a_space_of_terms_has_these_terms(terms: Terms) -> None:
-    objects = Objects(names=tuple(terms.objects), labels=tuple(terms.objects.values()))
-    setup = RigSetup(rig=LiveRig(space=terms.space(), objects=objects))
-    again = Terms.of(setup)
-    assert [axis.name for axis in again.axes] == list(terms.names)
-    assert again.space().digest() == terms.space().digest()
-    assert dict(again.objects) == dict(terms.objects)
+def test_a_space_of_terms_has_these_terms(settings: CampaignSettings) -> None:
+    objects = Objects(names=tuple(settings.objects), labels=tuple(settings.objects.values()))
+    setup = Rig(source=LiveSource(space=settings.space(), objects=objects))
+    again = CampaignSettings.of(setup)
+    assert [axis.name for axis in again.axes] == list(settings.names)
+    assert again.space().digest() == settings.space().digest()
+    assert dict(again.objects) == dict(settings.objects)
 
 
-def settings_of(axis: AxisTerms) -> st.SearchStrategy[Any]:
+def settings_of(axis: CampaignAxis) -> st.SearchStrategy[Any]:
     return st.sampled_from(axis.values) if axis.kind == "category" else st.floats(-720.0, 720.0)
 
 
 @given(all_terms(), st.data())
-def test_seconds_between_two_shots_are_those_of_a_route(terms: Terms, data: st.DataObject) -> None:
-    views = [tuple(axis.read(data.draw(settings_of(axis))) for axis in terms.axes) for _ in range(2)]
-    space = terms.space()
-    rows = [space.coordinates(dict(zip(terms.names, view, strict=True)))[None, :] for view in views]
-    found = terms.seconds_between(("a", views[0]), ("a", views[1])) - terms.seconds_per_shot
+def test_seconds_between_two_shots_are_those_of_a_route(settings: CampaignSettings, data: st.DataObject) -> None:
+    views = [tuple(axis.read(data.draw(settings_of(axis))) for axis in settings.axes) for _ in range(2)]
+    space = settings.space()
+    rows = [space.coordinates(dict(zip(settings.names, view, strict=True)))[None, :] for view in views]
+    found = settings.seconds_between(("a", views[0]), ("a", views[1])) - settings.seconds_per_shot
     assert found == pytest.approx(float(travel_seconds(space, *rows)[0]), abs=1e-6)
 
 
@@ -90,7 +90,7 @@ def test_what_cannot_have_been_reached_is_refused(said: dict[str, object], compl
 )
 def test_terms_that_cannot_be_are_refused(wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        Terms(**{"rig": "live", "axes": TERMS.axes, "objects": TERMS.objects, **wrong})
+        CampaignSettings(**{"rig": "live", "axes": TERMS.axes, "objects": TERMS.objects, **wrong})
 
 
 def test_the_ways_round_a_circle_are_equal() -> None:

@@ -83,9 +83,9 @@ def test_create_keeps_what_it_was_given(tmp_path: Path, live: Path, acqplan: Acq
         "queued": 9,
         "objects": 4,
     }
-    terms = Campaign.open(path).terms
-    assert (terms.strategy, terms.seed, terms.lease_seconds, terms.most_tries) == ("lattice", 7, 600.0, 2)
-    assert (terms.failure_limit, terms.stop_when_saturated, terms.backbone) == (0.25, False, "histogram")
+    settings = Campaign.open(path).settings
+    assert (settings.strategy, settings.seed, settings.lease_seconds, settings.most_tries) == ("lattice", 7, 600.0, 2)
+    assert (settings.failure_limit, settings.stop_when_saturated, settings.backbone) == (0.25, False, "histogram")
 
 
 def test_reached_settings_and_replacement(run: Run, store: Path, image: Callable[[int], Path]) -> None:
@@ -185,7 +185,7 @@ def test_export_and_import_give_the_same_status(
         run("tell", "--shot", shot["id"], "--image", image(number))
     document = run("export", "--out", tmp_path / "export")
     assert document["files"] == ["plan.csv", "manifest.csv", "rig.toml", "terms.json", "events.jsonl"]
-    assert len(open_rig(tmp_path / "export" / "rig.toml").rig.shots()) == 4
+    assert len(open_rig(tmp_path / "export" / "rig.toml").source.shots()) == 4
     again = acqplan("campaign", "import", "--from", tmp_path / "export", "--store", tmp_path / "again.db")
     assert json.loads(again.out)["captured"] == 4
     restored = json.loads(said(tmp_path / "again.db", acqplan, "status", "--json").out)

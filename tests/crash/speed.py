@@ -56,7 +56,7 @@ def measured(store: Path, n_captured: int, n_asks: int) -> dict[str, object]:
             "tell_ms": milliseconds(tells),
             "status_seconds": round(min(status), 3),
             "check_seconds": round(_seconds(lambda: check_campaign(campaign, mend=False)), 1),
-            "fold_seconds": round(_seconds(lambda: Fold.replay(campaign.terms, campaign.events())), 2),
+            "fold_seconds": round(_seconds(lambda: Fold.replay(campaign.settings, campaign.events())), 2),
             "write_and_sync_ms": milliseconds([_seconds(_synced(store.parent / "probe")) for _ in range(200)]),
         }
     return {**found, "database_mb": round(store.stat().st_size / 1e6, 1), "heavy_modules": _heavy()}

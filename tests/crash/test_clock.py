@@ -31,10 +31,10 @@ def test_a_clock_that_jumps_loses_and_doubles_nothing(begun: Path, jumps: tuple[
                 clock.now += jump
                 number += 3
                 handed = {shot.id for shot in other.ask(3)} & {shot.id for shot in held}
-                assert not handed or jump > one.terms.lease_seconds
+                assert not handed or jump > one.settings.lease_seconds
                 outcomes = [one.tell(shot, picture(number + place)) for place, shot in enumerate(held)]
                 assert outcomes == ["captured"] * 3  # late, and still wanted
-        clock.now += one.terms.lease_seconds + 1  # whoever was the other never came back
+        clock.now += one.settings.lease_seconds + 1  # whoever was the other never came back
         while shots := one.ask(4):
             for shot in shots:
                 number += 1
@@ -52,7 +52,7 @@ def test_a_lease_lasts_as_long_as_it_should_after_the_clock_was_set_back(begun: 
         one.ask(1)
         clock.now -= HOUR
         held = one.ask(2)
-        clock.now += one.terms.lease_seconds - 5
+        clock.now += one.settings.lease_seconds - 5
         with one.store.reading() as ledger:
             assert {shot.id for shot in held} & {record.shot for record in ledger.overdue()} == set()
         clock.now += 10

@@ -54,7 +54,7 @@ def finish(campaign: Campaign) -> None:
 
 
 def assert_sound(campaign: Campaign) -> None:
-    fold = Fold.replay(campaign.terms, campaign.events())
+    fold = Fold.replay(campaign.settings, campaign.events())
     with campaign.store.reading() as ledger:
         assert fold.standing == ledger.standing
         records = {record.shot: record for record in ledger.every()}

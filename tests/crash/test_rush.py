@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from acqplan import Campaign
-from acqplan.rig.spec import RigSetup, open_rig
+from acqplan.rig.spec import Rig, open_rig
 from tests.campaign.postgres import Server
 from tests.campaign.rigs import LIVE
 from tests.crash.test_kills import ROOT
@@ -19,7 +19,7 @@ SHOTS, PROCESSES = 400, 8
 
 
 @pytest.fixture(scope="session")
-def wide_rig(tmp_path_factory: pytest.TempPathFactory) -> RigSetup:
+def wide_rig(tmp_path_factory: pytest.TempPathFactory) -> Rig:
     path = tmp_path_factory.mktemp("wide") / "rig.toml"
     path.write_text(LIVE.replace('"0:300:60"', '"0:350:10"'), encoding="utf-8")
     return open_rig(path)
@@ -40,12 +40,12 @@ def assert_fair(found: dict[str, Any]) -> None:
     assert found["fewest_and_most_shots_of_a_process"][0] > 0
 
 
-def test_processes_share_a_file(wide_rig: RigSetup, tmp_path: Path) -> None:
+def test_processes_share_a_file(wide_rig: Rig, tmp_path: Path) -> None:
     Campaign.create(wide_rig, budget=SHOTS, path=tmp_path / "rig.db", strategy="random-shots").close()
     assert_fair(rushed(tmp_path / "rig.db", tmp_path / "work"))
 
 
-def test_processes_share_a_server(wide_rig: RigSetup, tmp_path: Path, server: Server) -> None:
+def test_processes_share_a_server(wide_rig: Rig, tmp_path: Path, server: Server) -> None:
     url, images = server.database("rush"), tmp_path / "images"
     Campaign.create(wide_rig, budget=SHOTS, path=url, images=images, strategy="random-shots").close()
     assert_fair(rushed(url, tmp_path / "work"))
@@ -78,7 +78,7 @@ def test_a_campaign_that_is_open_when_a_process_forks_serves_both(begun: Path) -
         assert ledger.standing.captured == ledger.standing.budget - 2  # asked for before the fork, never told
 
 
-def test_two_servers_cannot_be_created_in_one_place(begun: Path, wide_rig: RigSetup) -> None:
+def test_two_servers_cannot_be_created_in_one_place(begun: Path, wide_rig: Rig) -> None:
     shutil.copy(begun / "rig.db", begun / "other.db")
     from acqplan.errors import UsageError
 

@@ -11,7 +11,7 @@ import numpy as np
 from acqplan import Campaign
 from acqplan.campaign.shot import Shot
 from acqplan.plan.base import Choice, History
-from acqplan.rig.spec import RigSetup
+from acqplan.rig.spec import Rig
 from acqplan.rig.toys import toy_rig
 from acqplan.space import Category, Circle, Interval, Shots, Space
 
@@ -22,8 +22,8 @@ SPACE = Space(
         Category(name="lighting", values=("L0", "L3")),
     )
 )
-SETUP = RigSetup(rig=toy_rig(space=SPACE, n_instances=2, workers=1), seconds_per_object=1.0)
-N_OBJECTS = len(SETUP.rig.objects)
+SETUP = Rig(source=toy_rig(space=SPACE, n_instances=2, workers=1), seconds_per_object=1.0)
+N_OBJECTS = len(SETUP.source.objects)
 PILOT, HALF = 10, 50
 """Where a rule that learns stops to look, of a budget of 100 images."""
 
@@ -36,9 +36,9 @@ def created(folder: Path, strategy: str, *, budget: int = 100, **settings: Any) 
 @cache
 def toys() -> dict[tuple[str, tuple[Any, ...]], np.ndarray]:
     """Every image of the rig, by object and view."""
-    shots = SETUP.rig.shots()
+    shots = SETUP.source.shots()
     named = [(name, tuple(view.values())) for name, view in zip(shots.names, shots.views(), strict=True)]
-    return {named[row]: image for row, image in SETUP.rig.capture(shots)}
+    return {named[row]: image for row, image in SETUP.source.capture(shots)}
 
 
 def photograph(shot: Shot) -> np.ndarray:

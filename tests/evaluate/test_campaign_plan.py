@@ -39,7 +39,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 
 
 def assert_fold_is_state(campaign: Campaign) -> None:
-    fold = Fold.replay(campaign.terms, campaign.events())
+    fold = Fold.replay(campaign.settings, campaign.events())
     with campaign.store.reading() as ledger:
         assert fold.standing == ledger.standing
         assert {record.shot: record for record in ledger.every()} == {one.shot: one for one in fold.records.every()}

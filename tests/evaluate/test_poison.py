@@ -9,8 +9,8 @@ import pytest
 from acqplan.evaluate.recommend import recommend
 from acqplan.plan import STRATEGIES
 from acqplan.progress import SILENT, Progress
-from acqplan.rig.base import Image, Rig
-from acqplan.rig.spec import RigSetup
+from acqplan.rig.base import Image, Source
+from acqplan.rig.spec import Rig
 from acqplan.rig.toys import toy_rig
 from acqplan.space import Category, Circle, Interval, Objects, Shots, Space
 
@@ -27,7 +27,7 @@ SPACE = Space(
 class Poisoned:
     """A rig that shows the true image of some shots, and noise for all others."""
 
-    rig: Rig
+    rig: Source
     true: set[tuple[str, tuple[float, ...]]] | None = None
     asked: set[tuple[str, tuple[float, ...]]] = field(default_factory=set)
     name: str = "toys"
@@ -68,18 +68,18 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 def test_noise_in_place_of_every_uncaptured_image_leaves_the_plan_as_it_is(strategy: str) -> None:
     toys = toy_rig(space=SPACE, n_instances=2, workers=1)
     honest = Poisoned(toys)
-    plan = recommend(RigSetup(rig=honest), 60, strategy=strategy, backbone="histogram", validate=False).plan
+    plan = recommend(Rig(source=honest), 60, strategy=strategy, backbone="histogram", validate=False).plan
     captured = set(plan.shots.pairs())
     assert honest.asked == captured, "images were taken that nobody paid for"
 
     poisoned = Poisoned(toys, true=captured)
-    again = recommend(RigSetup(rig=poisoned), 60, strategy=strategy, backbone="histogram", validate=False).plan
+    again = recommend(Rig(source=poisoned), 60, strategy=strategy, backbone="histogram", validate=False).plan
     assert again.to_csv() == plan.to_csv()
     assert again.predicted == plan.predicted
 
 
 def test_the_plan_does_not_depend_on_its_validation() -> None:
-    setup = RigSetup(rig=toy_rig(space=SPACE, n_instances=2, workers=1))
+    setup = Rig(source=toy_rig(space=SPACE, n_instances=2, workers=1))
     bare = recommend(setup, 40, backbone="histogram", validate=False)
     judged = recommend(setup, 40, backbone="histogram", validate=True)
     assert judged.validation is not None

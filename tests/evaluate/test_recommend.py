@@ -17,14 +17,14 @@ from acqplan.errors import BackboneError, BudgetError, BudgetSpent, SpaceExhaust
 from acqplan.evaluate.advise_rig import advise_rig
 from acqplan.evaluate.recommend import recommend
 from acqplan.evaluate.task import Task, check_budgets, split_objects
-from acqplan.features.extractor import Eye
+from acqplan.features.extractor import Extractor
 from acqplan.plan import find_strategy
 from acqplan.plan.base import History
 from acqplan.plan.rounds import PILOT_SHARE
 from acqplan.plan.route import Times
-from acqplan.rig.openers import LiveRig
-from acqplan.rig.rendered import RenderedRig
-from acqplan.rig.spec import RigSetup, open_rig
+from acqplan.rig.openers import LiveSource
+from acqplan.rig.rendered import RenderedSource
+from acqplan.rig.spec import Rig, open_rig
 from acqplan.rig.toys import toy_rig
 from acqplan.runtime import Runtime
 from acqplan.space import Circle, Interval, Objects, Space
@@ -46,7 +46,7 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def toys() -> RenderedRig:
+def toys() -> RenderedSource:
     """Ten toys, 24 views each."""
     return toy_rig(space=SPACE, n_instances=2, workers=1)
 
@@ -63,49 +63,49 @@ class Heard:
         yield lambda _: None
 
 
-def test_test_objects_are_never_planned(toys: RenderedRig) -> None:
-    result = recommend(RigSetup(rig=toys), 30, backbone="histogram", validate=False)
+def test_test_objects_are_never_planned(toys: RenderedSource) -> None:
+    result = recommend(Rig(source=toys), 30, backbone="histogram", validate=False)
     split = split_objects(toys.objects)
     assert set(result.plan.shots.names) == set(result.candidates.names) == set(split.train)
 
 
-def test_without_a_test_share_all_objects_are_planned_and_nothing_is_validated(toys: RenderedRig) -> None:
-    result = recommend(RigSetup(rig=toys, test_fraction=0.0), 30, backbone="histogram")
+def test_without_a_test_share_all_objects_are_planned_and_nothing_is_validated(toys: RenderedSource) -> None:
+    result = recommend(Rig(source=toys, test_fraction=0.0), 30, backbone="histogram")
     assert len(set(result.plan.shots.names)) == 10
     assert result.validation is None
     assert result.sentences == ()
 
 
-def test_the_pilot_of_a_strategy_that_learns_is_paid_from_the_budget(toys: RenderedRig) -> None:
-    plan = recommend(RigSetup(rig=toys), 100, strategy="allocate", backbone="histogram", validate=False).plan
+def test_the_pilot_of_a_strategy_that_learns_is_paid_from_the_budget(toys: RenderedSource) -> None:
+    plan = recommend(Rig(source=toys), 100, strategy="allocate", backbone="histogram", validate=False).plan
     assert len(plan) == 100
     assert np.bincount(plan.rounds).tolist() == [round(share * 100) for share in (PILOT_SHARE, 0.4, 0.5)]
 
 
 @pytest.mark.parametrize("strategy", ["auto", "lattice", "random-shots"])
-def test_a_strategy_that_does_not_learn_takes_all_at_once(strategy: str, toys: RenderedRig) -> None:
-    result = recommend(RigSetup(rig=toys), 35, strategy=strategy, backbone="histogram", validate=False)
+def test_a_strategy_that_does_not_learn_takes_all_at_once(strategy: str, toys: RenderedSource) -> None:
+    result = recommend(Rig(source=toys), 35, strategy=strategy, backbone="histogram", validate=False)
     start = History.empty(result.candidates)
     chosen = find_strategy(strategy).propose(result.candidates, start, 35, 0)
     assert set(result.plan.rounds.tolist()) == {0}
     assert sorted(result.plan.shots.pairs()) == sorted(result.candidates.take(chosen.rows).pairs())
 
 
-def test_accuracy_is_predicted_from_siblings_alone(toys: RenderedRig) -> None:
-    lonely = RigSetup(rig=toys)  # one object a class is left to train on
+def test_accuracy_is_predicted_from_siblings_alone(toys: RenderedSource) -> None:
+    lonely = Rig(source=toys)  # one object a class is left to train on
     assert recommend(lonely, 30, backbone="histogram", validate=False).plan.predicted is None
-    pairs = RigSetup(rig=toys, test_fraction=0.0)
+    pairs = Rig(source=toys, test_fraction=0.0)
     predicted = recommend(pairs, 60, backbone="histogram", validate=False).plan.predicted
     assert predicted is not None
     accuracy, low, high = predicted
     assert 0.0 <= low <= accuracy <= high <= 1.0
 
 
-def test_the_advice_is_that_of_the_captured_images_and_predicts_the_accuracy(toys: RenderedRig) -> None:
-    setup = RigSetup(rig=toys, test_fraction=0.0)
+def test_the_advice_is_that_of_the_captured_images_and_predicts_the_accuracy(toys: RenderedSource) -> None:
+    setup = Rig(source=toys, test_fraction=0.0)
     result = recommend(setup, 60, backbone="histogram", accuracies=(0.9,), validate=False)
     assert result.advice is not None
-    eye = Eye.open(toys, backbone="histogram", weights=None, runtime=Runtime.detect("cpu"))
+    eye = Extractor.open(toys, backbone="histogram", weights=None, runtime=Runtime.detect("cpu"))
     captured = History(shots=result.plan.shots, features=eye(result.plan.shots))
     assert result.advice == advise(captured, accuracies=(0.9,))
     last = result.advice.points[-1]
@@ -115,42 +115,42 @@ def test_the_advice_is_that_of_the_captured_images_and_predicts_the_accuracy(toy
     assert result.advice == advise_rig(setup, budget=60, accuracies=(0.9,), backbone="histogram")
 
 
-def test_the_advice_does_not_depend_on_the_validation(toys: RenderedRig) -> None:
-    both = [recommend(RigSetup(rig=toys), 40, backbone="histogram", validate=validate) for validate in (True, False)]
+def test_the_advice_does_not_depend_on_the_validation(toys: RenderedSource) -> None:
+    both = [recommend(Rig(source=toys), 40, backbone="histogram", validate=validate) for validate in (True, False)]
     assert both[0].advice == both[1].advice is not None
     assert both[0].advice is not None
     assert both[0].advice.end.answer == "cannot tell", "one object a class is left to train on"
 
 
 @pytest.mark.parametrize("strategy", ["even", "random"])
-def test_a_factorial_design_may_leave_images_unspent_and_the_plan_says_so(strategy: str, toys: RenderedRig) -> None:
-    plan = recommend(RigSetup(rig=toys), 47, strategy=strategy, backbone="histogram", validate=False).plan
+def test_a_factorial_design_may_leave_images_unspent_and_the_plan_says_so(strategy: str, toys: RenderedSource) -> None:
+    plan = recommend(Rig(source=toys), 47, strategy=strategy, backbone="histogram", validate=False).plan
     assert plan.to_dict()["budget"] == 47
     assert len(plan) < 47
     assert len(plan.to_csv().splitlines()) == len(plan) + 1
 
 
 def test_each_step_of_the_work_is_heard_under_its_title(
-    toys: RenderedRig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    toys: RenderedSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ACQPLAN_CACHE", str(tmp_path))
     heard = Heard()
-    recommend(RigSetup(rig=toys), 40, seed=5, backbone="histogram", progress=heard)
+    recommend(Rig(source=toys), 40, seed=5, backbone="histogram", progress=heard)
     steps = ["loading torch", "planning", "plan", "length scales"]
     assert heard.titles[: len(steps)] == steps
     assert set(heard.titles[len(steps) :]) == {"other strategies", "test views", "training heads"}
-    recommend(RigSetup(rig=toys, test_fraction=0.0), 40, backbone="histogram", validate=False, progress=heard)
+    recommend(Rig(source=toys, test_fraction=0.0), 40, backbone="histogram", validate=False, progress=heard)
     assert "learning curve" in heard.titles
 
 
-def test_captured_images_are_charged_and_the_object_of_a_test_is_refused(toys: RenderedRig, tmp_path: Path) -> None:
+def test_captured_images_are_charged_and_the_object_of_a_test_is_refused(toys: RenderedSource, tmp_path: Path) -> None:
     split = split_objects(toys.objects)
     things = {name: [name] for name in (split.train[0], split.test[0])}
     paths = {name: manifest(tmp_path, f"{name}.csv", thing, range(0, 360, 45)) for name, thing in things.items()}
     for path in paths.values():
         lines = path.read_text().splitlines()
         path.write_text("\n".join([f"{lines[0]},elevation", *(f"{line},41.5" for line in lines[1:])]) + "\n")
-    setup = RigSetup(rig=toys)
+    setup = Rig(source=toys)
     plan = recommend(setup, 60, captured=paths[split.train[0]], backbone="histogram", validate=False).plan
     assert (plan.captured, len(plan)) == (8, 52)
     with pytest.raises(BudgetSpent, match="8 of 8"):
@@ -159,7 +159,7 @@ def test_captured_images_are_charged_and_the_object_of_a_test_is_refused(toys: R
         recommend(setup, 60, captured=paths[split.test[0]], backbone="histogram")
 
 
-def test_a_space_of_which_all_is_captured_is_exhausted(toys: RenderedRig) -> None:
+def test_a_space_of_which_all_is_captured_is_exhausted(toys: RenderedSource) -> None:
     every = toys.shots()
     task = Task(
         candidates=every.take([]),
@@ -173,9 +173,9 @@ def test_a_space_of_which_all_is_captured_is_exhausted(toys: RenderedRig) -> Non
 
 
 @pytest.mark.parametrize("budget", [-1, 0, 4, 121])
-def test_a_budget_that_cannot_be_planned_is_refused(budget: int, toys: RenderedRig) -> None:
+def test_a_budget_that_cannot_be_planned_is_refused(budget: int, toys: RenderedSource) -> None:
     with pytest.raises(BudgetError, match=f"a budget of {budget} images.*give at (least 5|most 120)"):
-        recommend(RigSetup(rig=toys), budget, backbone="histogram")
+        recommend(Rig(source=toys), budget, backbone="histogram")
 
 
 def test_objects_that_cannot_be_split_name_the_rig(tmp_path: Path) -> None:
@@ -184,20 +184,20 @@ def test_objects_that_cannot_be_split_name_the_rig(tmp_path: Path) -> None:
         recommend(open_rig(path), 60, backbone="histogram")
 
 
-def test_the_digest_of_the_plan_follows_the_seed(toys: RenderedRig) -> None:
-    plans = [recommend(RigSetup(rig=toys), 30, seed=seed, backbone="histogram", validate=False) for seed in (0, 0, 1)]
+def test_the_digest_of_the_plan_follows_the_seed(toys: RenderedSource) -> None:
+    plans = [recommend(Rig(source=toys), 30, seed=seed, backbone="histogram", validate=False) for seed in (0, 0, 1)]
     first, same, other = (result.plan.to_csv() for result in plans)
     assert first == same != other
 
 
 def test_a_live_rig_is_planned_in_one_round_and_not_validated() -> None:
     objects = Objects(names=("a-0", "a-1", "b-0"), labels=("a", "a", "b"))
-    setup = RigSetup(rig=LiveRig(space=SPACE, objects=objects))
+    setup = Rig(source=LiveSource(space=SPACE, objects=objects))
     result = recommend(setup, 20)
     assert result.validation is None
     assert set(result.plan.rounds.tolist()) == {0}
     assert (result.plan.backbone, result.plan.predicted, result.advice) == (None, None, None)
-    renamed = replace(setup, rig=LiveRig(space=SPACE, objects=objects), test=("a-0",))
+    renamed = replace(setup, source=LiveSource(space=SPACE, objects=objects), test=("a-0",))
     assert recommend(renamed, 20).plan.to_csv() == result.plan.to_csv()
 
 
@@ -225,6 +225,6 @@ def test_a_live_rig_is_planned_and_drawn_without_torch(tmp_path: Path) -> None:
 
 
 def test_a_live_rig_is_told_of_a_wrong_backbone_before_it_needs_one() -> None:
-    live = LiveRig(space=SPACE, objects=Objects(names=("a-0", "b-0"), labels=("a", "b")))
+    live = LiveSource(space=SPACE, objects=Objects(names=("a-0", "b-0"), labels=("a", "b")))
     with pytest.raises(BackboneError, match="did you mean 'resnet18'"):
-        recommend(RigSetup(rig=live), 10, backbone="resnt18")
+        recommend(Rig(source=live), 10, backbone="resnt18")

@@ -9,8 +9,8 @@ import pytest
 from acqplan.errors import BudgetError, UsageError
 from acqplan.evaluate.recommend import recommend
 from acqplan.evaluate.task import images_in_time
-from acqplan.rig.openers import LiveRig
-from acqplan.rig.spec import RigSetup
+from acqplan.rig.openers import LiveSource
+from acqplan.rig.spec import Rig
 from acqplan.space import Category, Circle, Interval, Objects, Space
 
 SPACE = Space(
@@ -21,7 +21,7 @@ SPACE = Space(
     )
 )
 OBJECTS = Objects(names=("a-0", "a-1", "b-0", "b-1"), labels=("a", "a", "b", "b"))
-SETUP = RigSetup(rig=LiveRig(space=SPACE, objects=OBJECTS), seconds_per_shot=0.4, seconds_per_object=15.0)
+SETUP = Rig(source=LiveSource(space=SPACE, objects=OBJECTS), seconds_per_shot=0.4, seconds_per_object=15.0)
 
 
 def lines(start: float, slope: float) -> Callable[[int], float]:
@@ -81,7 +81,7 @@ def test_the_smaller_of_both_budgets_counts() -> None:
 def test_no_budget_and_a_time_on_a_rig_without_times_are_refused() -> None:
     with pytest.raises(UsageError, match="neither a budget"):
         recommend(SETUP)
-    timeless = RigSetup(rig=LiveRig(space=Space(axes=(Circle(name="azimuth", values=(0, 90)),)), objects=OBJECTS))
+    timeless = Rig(source=LiveSource(space=Space(axes=(Circle(name="azimuth", values=(0, 90)),)), objects=OBJECTS))
     with pytest.raises(UsageError, match=r"rig\.toml does not say how long anything takes; give seconds_per_unit"):
         recommend(timeless, time_budget=60.0)
 

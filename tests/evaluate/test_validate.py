@@ -15,7 +15,7 @@ from acqplan.evaluate.verdict import Record
 from acqplan.plan import find_strategy
 from acqplan.plan.base import History
 from acqplan.progress import SILENT, Progress
-from acqplan.rig.spec import RigSetup
+from acqplan.rig.spec import Rig
 from acqplan.rig.toys import toy_rig
 from acqplan.space import Circle, Interval, Objects, Shots, Space
 
@@ -33,7 +33,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Recommendation:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ACQPLAN_CACHE", str(tmp_path_factory.mktemp("cache")))
         rig = toy_rig(space=SPACE, n_instances=3, workers=1)
-        return recommend(RigSetup(rig=rig), BUDGET, strategy="sobol", seed=7, backbone="histogram")
+        return recommend(Rig(source=rig), BUDGET, strategy="sobol", seed=7, backbone="histogram")
 
 
 def records(result: Recommendation) -> dict[tuple[str, int], list[Record]]:

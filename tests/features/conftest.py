@@ -23,7 +23,7 @@ from acqplan.space import Circle, Objects, Shots, Space
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FileRig:
+class FileSource:
     """One object, one image file a view; writes down each shot it takes in ``taken.log``.
 
     Touches the file ``closed`` when its iterator ends. May leave out shots, or be hit by Ctrl-C after some.
@@ -69,9 +69,9 @@ class FileRig:
         return self.folder / f"{int(view):03d}.png"
 
 
-def open_file_rig(folder: Path, n: int, *, seconds: float = 0.0) -> FileRig:
+def open_file_rig(folder: Path, n: int, *, seconds: float = 0.0) -> FileSource:
     space = Space(axes=(Circle(name="azimuth", values=tuple(float(v) for v in range(n))),))
-    return FileRig(folder=folder, space=space, objects=Objects(names=("car-00",), labels=("car",)), seconds=seconds)
+    return FileSource(folder=folder, space=space, objects=Objects(names=("car-00",), labels=("car",)), seconds=seconds)
 
 
 def write_images(folder: Path, shapes: list[tuple[int, ...]], seed: int = 0) -> None:
@@ -98,7 +98,7 @@ def tiny_backbone(module: nn.Module | None = None, *, batch: int = 8, fingerprin
     )
 
 
-def expected_features(rig: FileRig) -> np.ndarray[Any, np.dtype[np.float32]]:
+def expected_features(rig: FileSource) -> np.ndarray[Any, np.dtype[np.float32]]:
     """Pillow and numpy one by one: an oracle for the tiny backbone."""
     found = []
     for view in range(rig.space.n_views):
@@ -111,7 +111,7 @@ def expected_features(rig: FileRig) -> np.ndarray[Any, np.dtype[np.float32]]:
 
 
 @pytest.fixture
-def rig(tmp_path: Path) -> FileRig:
+def rig(tmp_path: Path) -> FileSource:
     folder = tmp_path / "images"
     folder.mkdir()
     write_images(folder, [(16, 16)] * 40)
@@ -119,7 +119,7 @@ def rig(tmp_path: Path) -> FileRig:
 
 
 @pytest.fixture
-def open_rig() -> Callable[..., FileRig]:
+def open_rig() -> Callable[..., FileSource]:
     return open_file_rig
 
 
@@ -134,7 +134,7 @@ def tiny() -> Callable[..., Backbone]:
 
 
 @pytest.fixture
-def expected() -> Callable[[FileRig], Any]:
+def expected() -> Callable[[FileSource], Any]:
     return expected_features
 
 

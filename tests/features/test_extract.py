@@ -16,11 +16,11 @@ from acqplan.features.extract import extract
 from acqplan.runtime import Runtime
 
 if TYPE_CHECKING:
-    from tests.features.conftest import FileRig
+    pass
 
 Tiny = Callable[..., Backbone]
 Expected = Callable[["FileRig"], np.ndarray]
-OpenRig = Callable[[Path, int], "FileRig"]
+OpenSource = Callable[[Path, int], "FileRig"]
 Write = Callable[..., None]
 RUNTIME = Runtime(batch=8)
 
@@ -34,7 +34,7 @@ def test_features_are_those_of_each_shot_in_the_order_asked(
 
 
 def test_images_of_several_sizes_and_colours_are_told_apart(
-    tmp_path: Path, tiny: Tiny, expected: Expected, open_rig: OpenRig, write: Write
+    tmp_path: Path, tiny: Tiny, expected: Expected, open_rig: OpenSource, write: Write
 ) -> None:
     write(tmp_path, [(16, 16), (16, 16, 3)] * 10)
     rig = open_rig(tmp_path, 20)
@@ -67,7 +67,7 @@ def test_a_shot_that_stands_twice_is_taken_once(
     np.testing.assert_allclose(features, expected(rig)[rows], rtol=1e-5)
 
 
-def test_images_of_equal_content_are_taken_once(tmp_path: Path, tiny: Tiny, open_rig: OpenRig, write: Write) -> None:
+def test_images_of_equal_content_are_taken_once(tmp_path: Path, tiny: Tiny, open_rig: OpenSource, write: Write) -> None:
     for number in range(4):
         write(tmp_path, [(16, 16)] * (4 - number))
     rig = open_rig(tmp_path, 4)

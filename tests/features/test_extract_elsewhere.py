@@ -26,7 +26,7 @@ from acqplan.space import Objects, Shots, Space
 from tests.dask_cluster import DaskCluster, dask_cluster, free_port, kill, needs_dask
 
 if TYPE_CHECKING:
-    from tests.features.conftest import FileRig
+    pass
 
 Tiny = Callable[..., Backbone]
 Expected = Callable[["FileRig"], np.ndarray]

@@ -22,7 +22,7 @@ from acqplan.features.extract import extract
 from acqplan.runtime import Runtime
 
 if TYPE_CHECKING:
-    from tests.features.conftest import FileRig
+    pass
 
 Tiny = Callable[..., Backbone]
 Expected = Callable[["FileRig"], np.ndarray]

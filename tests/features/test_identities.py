@@ -12,11 +12,11 @@ from acqplan.features.cache import FeatureCache, image_keys
 from acqplan.features.extract import FOLDER, extract, keys_of
 from acqplan.runtime import Runtime
 from acqplan.space import Shots
-from tests.features.conftest import FileRig, write_images
+from tests.features.conftest import FileSource, write_images
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StampedRig(FileRig):
+class StampedSource(FileSource):
     """Counts what is read; its stamps are numbers that a test may change."""
 
     reads: list[float] = field(default_factory=list)
@@ -24,22 +24,22 @@ class StampedRig(FileRig):
 
     def identities(self, shots: Shots) -> list[bytes]:
         self.reads.extend(shots.coordinates[:, 0])
-        return FileRig.identities(self, shots)
+        return FileSource.identities(self, shots)
 
     def stamps(self, shots: Shots) -> list[bytes]:
         return [self.stamped.get(view, b"%d" % view) for view in shots.coordinates[:, 0]]
 
 
 @pytest.fixture
-def files(rig: FileRig) -> StampedRig:
-    return StampedRig(folder=rig.folder, space=rig.space, objects=rig.objects)
+def files(rig: FileSource) -> StampedSource:
+    return StampedSource(folder=rig.folder, space=rig.space, objects=rig.objects)
 
 
-def expected(rig: FileRig) -> list[list[int]]:
-    return image_keys(FileRig.identities(rig, rig.shots())).tolist()
+def expected(rig: FileSource) -> list[list[int]]:
+    return image_keys(FileSource.identities(rig, rig.shots())).tolist()
 
 
-def test_files_are_read_once_also_by_a_process_that_comes_later(files: StampedRig, cache: FeatureCache) -> None:
+def test_files_are_read_once_also_by_a_process_that_comes_later(files: StampedSource, cache: FeatureCache) -> None:
     assert keys_of(files, files.shots(), cache=cache).tolist() == expected(files)
     assert len(files.reads) == 40
     later = FeatureCache.open(cache.root, storage="float16")
@@ -47,7 +47,7 @@ def test_files_are_read_once_also_by_a_process_that_comes_later(files: StampedRi
     assert len(files.reads) == 40
 
 
-def test_only_files_with_another_stamp_are_read_again(files: StampedRig, cache: FeatureCache) -> None:
+def test_only_files_with_another_stamp_are_read_again(files: StampedSource, cache: FeatureCache) -> None:
     keys_of(files, files.shots(), cache=cache)
     files.reads.clear()
     write_images(files.folder, [(16, 16)] * 5, seed=1)
@@ -56,7 +56,7 @@ def test_only_files_with_another_stamp_are_read_again(files: StampedRig, cache: 
     assert files.reads == [0, 1, 2, 3, 4]
 
 
-def test_a_file_without_a_stamp_is_read_each_time(files: StampedRig, cache: FeatureCache) -> None:
+def test_a_file_without_a_stamp_is_read_each_time(files: StampedSource, cache: FeatureCache) -> None:
     files.stamped.update({0.0: b"", 1.0: b""})
     for seed in (1, 2):
         write_images(files.folder, [(16, 16)] * 2, seed=seed)
@@ -65,14 +65,14 @@ def test_a_file_without_a_stamp_is_read_each_time(files: StampedRig, cache: Feat
     assert len(files.reads) == 42
 
 
-def test_without_a_cache_all_files_are_read(files: StampedRig) -> None:
+def test_without_a_cache_all_files_are_read(files: StampedSource) -> None:
     for _ in range(2):
         assert keys_of(files, files.shots(), cache=None).tolist() == expected(files)
     assert len(files.reads) == 80
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
-def test_a_damaged_record_is_read_again(files: StampedRig, cache: FeatureCache, share: float) -> None:
+def test_a_damaged_record_is_read_again(files: StampedSource, cache: FeatureCache, share: float) -> None:
     keys_of(files, files.shots(), cache=cache)
     for path in (cache.root / FOLDER).iterdir():
         path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
@@ -81,7 +81,7 @@ def test_a_damaged_record_is_read_again(files: StampedRig, cache: FeatureCache, 
 
 
 def test_every_key_is_remembered_bit_by_bit_whatever_number_it_would_be(
-    files: StampedRig, cache: FeatureCache, monkeypatch: pytest.MonkeyPatch
+    files: StampedSource, cache: FeatureCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # not numbers, signalling or not, infinities, zeros of both signs
     odd = np.array([0x7F800001, 0xFFC00000, 0x7F800000, 0x80000000, 0, 1, 0xFFFFFFFF, 0x7FA00000], dtype="<u4")
@@ -91,14 +91,17 @@ def test_every_key_is_remembered_bit_by_bit_whatever_number_it_would_be(
     assert files.reads == []
 
 
-def test_a_cache_that_cannot_be_written_still_gives_keys(files: StampedRig, tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_written_still_gives_keys(files: StampedSource, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     nowhere = FeatureCache.open(tmp_path / "file" / "cache")
     assert keys_of(files, files.shots(), cache=nowhere).tolist() == expected(files)
 
 
 def test_extraction_takes_changed_images_anew_and_no_others(
-    files: StampedRig, cache: FeatureCache, tiny: Callable[..., Backbone], expected: Callable[[FileRig], np.ndarray]
+    files: StampedSource,
+    cache: FeatureCache,
+    tiny: Callable[..., Backbone],
+    expected: Callable[[FileSource], np.ndarray],
 ) -> None:
     for seed in (0, 1):
         write_images(files.folder, [(16, 16)] * 3, seed=seed)

@@ -15,7 +15,7 @@ from acqplan.features.networks import NETWORKS, cut
 from acqplan.runtime import Runtime
 
 if TYPE_CHECKING:
-    from tests.features.conftest import FileRig
+    pass
 
 RUNTIME = Runtime(batch=8)
 BOTH = "toynet-untrained:stage2+pool"

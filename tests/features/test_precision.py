@@ -17,7 +17,7 @@ from acqplan.features.extract import choices, extract, half_precisions, relative
 from acqplan.runtime import Precision, Runtime
 
 if TYPE_CHECKING:
-    from tests.features.conftest import FileRig
+    pass
 
 Tiny = Callable[..., Backbone]
 RUNTIME = Runtime(batch=8)

@@ -9,7 +9,7 @@ from acqplan.advice.answers import Advice, Curve, CurvePoint, End, Next, Reach
 from acqplan.evaluate.verdict import Answer, Record, Validation, Verdict
 from acqplan.plan.plan import Plan
 from acqplan.space import Category, Circle, Interval, Objects, Shots, Space
-from acqplan.statistics.objects import Interval as Uncertain
+from acqplan.statistics.objects import Estimate as Uncertain
 
 CATEGORIES = ("airplane", "animal", "car", "human", "truck")
 ARMS = {  # accuracy at 2,430 images, loss at 270 images, noise of an object

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from acqplan.errors import ManifestError, SpecError
-from acqplan.rig.spec import RigSetup, open_rig
+from acqplan.rig.spec import Rig, open_rig
 
 RIG = """source = "live"
 [[axis]]
@@ -29,18 +29,18 @@ FIRST = RIG.count("\n") + 1
 """Line of [deployment]."""
 
 
-def opened(folder: Path, deployment: str = "", table: str | bytes | None = None) -> RigSetup:
+def opened(folder: Path, deployment: str = "", table: str | bytes | None = None) -> Rig:
     (folder / "rig.toml").write_text(RIG + deployment)
     if table is not None:
         (folder / "views.csv").write_bytes(table.encode() if isinstance(table, str) else table)
     return open_rig(folder / "rig.toml")
 
 
-def met(setup: RigSetup) -> list[dict[str, object]]:
+def met(setup: Rig) -> list[dict[str, object]]:
     assert setup.view_weights is not None
     assert set(setup.view_weights.tolist()) == {0.0, 1.0}
-    views = setup.rig.space.views()[setup.view_weights > 0.0]
-    return [dict(setup.rig.space.view(view)) for view in views]
+    views = setup.source.space.views()[setup.view_weights > 0.0]
+    return [dict(setup.source.space.view(view)) for view in views]
 
 
 def test_no_table_an_empty_one_and_one_that_holds_all_are_the_same(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_a_table_of_weights_is_found_beside_rig_toml_and_the_rest_weighs_nothing
     table = "weight,lighting,elevation,azimuth,note\n4,L3,30,-45,x\n\n1,L0,60,45,\n"
     setup = opened(tmp_path, '[deployment]\nweights = "views.csv"\n', table)
     assert setup.view_weights is not None
-    space = setup.rig.space
+    space = setup.source.space
     rows = np.flatnonzero(setup.view_weights)
     assert [space.view(space.views()[row]) for row in rows] == [
         {"azimuth": 45.0, "elevation": 60.0, "lighting": "L0"},

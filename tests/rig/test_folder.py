@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from acqplan.errors import ImageError, ManifestError, UsageError
-from acqplan.rig.folder import FolderRig, read_captured
+from acqplan.rig.folder import FolderSource, read_captured
 from acqplan.rig.spec import open_rig
 from acqplan.space import Shots
 
@@ -116,7 +116,7 @@ def test_a_bad_image_is_told_before_any_capture(
 ) -> None:
     manifest = folder_with(tmp_path, name, content())
     with pytest.raises(ImageError) as caught:
-        FolderRig.open(manifest, workers=2)
+        FolderSource.open(manifest, workers=2)
     assert caught.value.exit_code == 3
     assert str(caught.value).startswith(f"{manifest}: line 3: image '{tmp_path / name}' ")
     assert said in str(caught.value)
@@ -126,16 +126,16 @@ def test_a_missing_image_and_a_folder_are_told(tmp_path: Path) -> None:
     manifest = folder_with(tmp_path, "a.png", picture())
     (tmp_path / "a.png").unlink()
     with pytest.raises(ImageError, match=r"line 3: image '.*a\.png' is missing; correct the path or take the line out"):
-        FolderRig.open(manifest)
+        FolderSource.open(manifest)
     (tmp_path / "a.png").mkdir()
     with pytest.raises(ImageError, match=r"line 3: image '.*a\.png' is not a file; give the path of an image"):
-        FolderRig.open(manifest)
+        FolderSource.open(manifest)
 
 
 def test_damage_in_the_middle_is_told_when_the_image_is_captured(tmp_path: Path) -> None:
     content = bytearray(picture())
     content[300:340] = bytes(40)
-    rig = FolderRig.open(folder_with(tmp_path, "a.png", bytes(content)))
+    rig = FolderSource.open(folder_with(tmp_path, "a.png", bytes(content)))
     with pytest.raises(ImageError, match=r"line 3: image '.*a\.png' is damaged"):
         list(rig.capture(rig.shots()))
 
@@ -158,7 +158,7 @@ SHAPES: dict[str, tuple[str, bytes, tuple[int, ...]]] = {
 def test_images_become_bytes_of_grey_or_colour(
     tmp_path: Path, name: str, content: bytes, shape: tuple[int, ...]
 ) -> None:
-    rig = FolderRig.open(folder_with(tmp_path, name, content))
+    rig = FolderSource.open(folder_with(tmp_path, name, content))
     captured = dict(rig.capture(rig.shots()))
     assert captured[1].shape == shape
     assert captured[1].dtype == np.uint8
@@ -168,7 +168,7 @@ def test_images_become_bytes_of_grey_or_colour(
 def test_a_photograph_is_turned_upright_as_a_viewer_shows_it(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # turned by a quarter
-    rig = FolderRig.open(folder_with(tmp_path, "a.png", picture("L", exif=exif.tobytes())))
+    rig = FolderSource.open(folder_with(tmp_path, "a.png", picture("L", exif=exif.tobytes())))
     plain, turned = (image for _, image in rig.capture(rig.shots()))
     assert np.array_equal(turned, np.rot90(plain, -1))
 
@@ -178,14 +178,14 @@ def test_shots_are_the_rows_and_capture_answers_any_of_them_in_order(tmp_path: P
     for number in range(12):
         Image.new("L", (4, 4), number).save(tmp_path / f"{number}.png")
     (tmp_path / "manifest.csv").write_text(HEADER + "".join(rows))
-    rig = FolderRig.open(tmp_path / "manifest.csv", workers=2)
+    rig = FolderSource.open(tmp_path / "manifest.csv", workers=2)
     assert rig.shots().coordinates[:, 0].tolist() == [number * 30 for number in range(12)]
     some = rig.shots().take([7, 2, 11])
     assert [(row, int(image[0, 0])) for row, image in rig.capture(some)] == [(0, 7), (1, 2), (2, 11)]
 
 
 def test_identities_follow_the_bytes_of_the_files(tmp_path: Path) -> None:
-    rig = FolderRig.open(folder_with(tmp_path, "a.png", picture("RGB")))
+    rig = FolderSource.open(folder_with(tmp_path, "a.png", picture("RGB")))
     before = rig.identities(rig.shots())
     assert before == [hashlib.sha256((tmp_path / name).read_bytes()).digest() for name in ("good.png", "a.png")]
     (tmp_path / "a.png").write_bytes(picture("RGB", compress_level=1))
@@ -195,7 +195,7 @@ def test_identities_follow_the_bytes_of_the_files(tmp_path: Path) -> None:
 
 
 def test_a_shot_that_is_no_row_is_refused(tmp_path: Path) -> None:
-    rig = FolderRig.open(folder_with(tmp_path, "a.png", picture()))
+    rig = FolderSource.open(folder_with(tmp_path, "a.png", picture()))
     moved = Shots(
         space=rig.space,
         objects=rig.objects,
@@ -217,7 +217,7 @@ def live(folder: Path) -> Path:
 
 
 def test_captured_images_are_shots_of_the_rig_where_it_really_stood(tmp_path: Path) -> None:
-    rig = open_rig(live(tmp_path)).rig
+    rig = open_rig(live(tmp_path)).source
     (tmp_path / "a.png").write_bytes(picture())
     (tmp_path / "m.csv").write_text(
         "image,label,object,lighting,azimuth,order\na.png,cow,cow-00,off,40.3,1\na.png,cow,cow-00,on,-20,2\n"
@@ -245,7 +245,7 @@ def test_a_capture_that_is_not_the_rigs_is_told(tmp_path: Path, row: str, said: 
     (tmp_path / "a.png").write_bytes(picture())
     (tmp_path / "m.csv").write_text(f"image,label,object,azimuth,lighting\na.png,car,car-01,20,on\n{row}\n")
     with pytest.raises(ManifestError) as caught:
-        read_captured(tmp_path / "m.csv", open_rig(live(tmp_path)).rig)
+        read_captured(tmp_path / "m.csv", open_rig(live(tmp_path)).source)
     assert str(caught.value).startswith(f"{tmp_path / 'm.csv'}: line 3: ")
     assert said in str(caught.value)
 
@@ -253,12 +253,12 @@ def test_a_capture_that_is_not_the_rigs_is_told(tmp_path: Path, row: str, said: 
 def test_captures_without_an_axis_of_the_rig_are_refused(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text("image,label,object,azimut,lighting\na.png,car,car-01,20,on\n")
     with pytest.raises(ManifestError, match=r"line 1: no column 'azimuth'; did you mean 'azimut'"):
-        read_captured(tmp_path / "m.csv", open_rig(live(tmp_path)).rig)
+        read_captured(tmp_path / "m.csv", open_rig(live(tmp_path)).source)
 
 
 @needs_photographs
 def test_eth80_is_a_table_of_41_views_in_colour() -> None:
-    rig = FolderRig.open(Path(str(SHARED)) / "data" / "eth80-4" / "manifest.csv")
+    rig = FolderSource.open(Path(str(SHARED)) / "data" / "eth80-4" / "manifest.csv")
     assert (len(rig.shots()), rig.space.n_views, rig.space.is_grid) == (1640, 41, False)
     assert rig.objects.classes == ("apple", "cow", "dog", "tomato")
     assert len(rig.objects) == 40
@@ -268,6 +268,6 @@ def test_eth80_is_a_table_of_41_views_in_colour() -> None:
 
 @needs_photographs
 def test_coil20_is_a_circle_of_72_views_in_grey() -> None:
-    rig = FolderRig.open(Path(str(SHARED)) / "data" / "coil20" / "manifest.csv")
+    rig = FolderSource.open(Path(str(SHARED)) / "data" / "coil20" / "manifest.csv")
     assert (len(rig.shots()), rig.space.shape, rig.space.is_grid) == (1440, (72,), True)
     assert {image.shape for _, image in rig.capture(rig.shots().take([0, 1439]))} == {(128, 128)}

@@ -14,13 +14,13 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "live.toml"
 
 def test_every_view_of_every_object_can_be_planned() -> None:
     setup = open_rig(EXAMPLE)
-    assert (setup.rig.name, setup.rig.space.shape, len(setup.rig.objects)) == ("live", (18, 9, 3), 12)
-    assert len(setup.rig.shots()) == 18 * 9 * 3 * 12
+    assert (setup.source.name, setup.source.space.shape, len(setup.source.objects)) == ("live", (18, 9, 3), 12)
+    assert len(setup.source.shots()) == 18 * 9 * 3 * 12
     assert setup.seconds_per_shot == 0.4
 
 
 def test_no_image_can_be_had() -> None:
-    rig = open_rig(EXAMPLE).rig
+    rig = open_rig(EXAMPLE).source
     for ask in (rig.capture, rig.identities):
         with pytest.raises(UsageError, match="2 images asked of a live rig, which holds none; take the shots of plan"):
             ask(rig.shots().take([0, 1]))

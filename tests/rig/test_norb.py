@@ -7,7 +7,7 @@ import pytest
 
 from acqplan.errors import AcqplanError, SpecError
 from acqplan.rig.norb import BYTES, INTEGERS, PARTS
-from acqplan.rig.spec import RigSetup, open_rig
+from acqplan.rig.spec import Rig, open_rig
 
 FACTS = {  # category, instance, elevation, azimuth, lighting of each image
     "training": [(4, 6, 0, 0, 0), (4, 6, 8, 34, 5), (0, 4, 3, 2, 1)],
@@ -29,7 +29,7 @@ def write(folder: Path) -> None:
             (folder / f"{PARTS[part]}-{kind}.mat").write_bytes(content)
 
 
-def opened(folder: Path, more: str = "") -> RigSetup:
+def opened(folder: Path, more: str = "") -> Rig:
     path = folder / "rig.toml"
     path.write_text('source = "norb"\npath = "."\n' + more)
     return open_rig(path)
@@ -38,16 +38,16 @@ def opened(folder: Path, more: str = "") -> RigSetup:
 def test_images_are_known_by_toy_and_view(tmp_path: Path) -> None:
     write(tmp_path)
     setup = opened(tmp_path)
-    shots = setup.rig.shots()
+    shots = setup.source.shots()
     assert shots.names == ["car-06", "car-06", "animal-04", "car-00", "animal-01"]
     assert shots.views()[1] == {"azimuth": 340, "elevation": 70, "lighting": "L5"}
-    assert (setup.rig.space.shape, setup.rig.space.is_grid) == ((18, 9, 6), True)
+    assert (setup.source.space.shape, setup.source.space.is_grid) == ((18, 9, 6), True)
     assert setup.test == ("animal-01", "car-00")
 
 
 def test_the_left_image_is_taken_unless_another_is_asked_for(tmp_path: Path) -> None:
     write(tmp_path)
-    left, right, both = (opened(tmp_path, f'stereo = "{name}"\n').rig for name in ("left", "right", "both"))
+    left, right, both = (opened(tmp_path, f'stereo = "{name}"\n').source for name in ("left", "right", "both"))
     pixels = np.random.default_rng(1).integers(0, 256, (2, 2, 6, 6), dtype=np.uint8)
     shot = left.shots().take([4])
     images = [next(rig.capture(shot))[1] for rig in (left, right, both)]

@@ -14,15 +14,15 @@ from acqplan.errors import SpaceError, UsageError
 from acqplan.rig import rendered
 from acqplan.rig.base import Image
 from acqplan.rig.camera import Optics
-from acqplan.rig.rendered import RenderedRig, in_order
-from acqplan.rig.studio import Settings
+from acqplan.rig.rendered import RenderedSource, in_order
+from acqplan.rig.studio import RenderSettings
 from acqplan.rig.toys import make_toy, toy_rig
 from acqplan.space import Category, Circle, Interval, Objects, Shots, Space, ViewValue
 
-QUICK = Settings(optics=Optics(size=32, samples=1))
+QUICK = RenderSettings(optics=Optics(size=32, samples=1))
 
 
-def shots_of(rig: RenderedRig, names: list[str], views: list[dict[str, ViewValue]]) -> Shots:
+def shots_of(rig: RenderedSource, names: list[str], views: list[dict[str, ViewValue]]) -> Shots:
     rows = [rig.objects.names.index(name) for name in names]
     return Shots(
         space=rig.space,
@@ -32,7 +32,7 @@ def shots_of(rig: RenderedRig, names: list[str], views: list[dict[str, ViewValue
     )
 
 
-def images(rig: RenderedRig, shots: Shots) -> list[Image]:
+def images(rig: RenderedSource, shots: Shots) -> list[Image]:
     taken = dict(rig.capture(shots))
     assert sorted(taken) == list(range(len(shots)))
     return [taken[row] for row in range(len(shots))]
@@ -120,14 +120,14 @@ def test_noise_has_the_strength_asked_for() -> None:
     shots = None
     pictures = []
     for noise in (0.0, 4.0):
-        rig = toy_rig(settings=Settings(noise=noise, optics=Optics(samples=1)))
+        rig = toy_rig(settings=RenderSettings(noise=noise, optics=Optics(samples=1)))
         shots = shots or shots_of(rig, ["human-00"], [view(0, 30)])
         pictures.append(images(rig, shots)[0].astype(float))
     assert_allclose((pictures[1] - pictures[0]).std(), 4.0, rtol=0.05)
 
 
 def test_lightings_of_a_pose_have_independent_noise() -> None:
-    rig, still = (toy_rig(settings=Settings(noise=noise, optics=Optics(samples=1))) for noise in (4.0, 0.0))
+    rig, still = (toy_rig(settings=RenderSettings(noise=noise, optics=Optics(samples=1))) for noise in (4.0, 0.0))
     shots = shots_of(rig, ["car-04"], [view(0, 30, "L0"), view(0, 30, "L3")])
     first, second = (
         a.astype(float) - b.astype(float) for a, b in zip(images(rig, shots), images(still, shots), strict=True)
@@ -222,4 +222,4 @@ def test_unknown_objects_and_views_are_refused() -> None:
 @pytest.mark.parametrize("wrong", [{"noise": -1.0}, {"noise": float("nan")}, {"jitter_cm": 9.0}, {"eye": "third"}])
 def test_impossible_settings_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(UsageError):
-        Settings(**wrong)  # type: ignore[arg-type]
+        RenderSettings(**wrong)  # type: ignore[arg-type]

@@ -185,18 +185,18 @@ def folder(root: Path, toml: str) -> Path:
 
 def test_a_folder_is_found_from_the_folder_of_its_rig_toml(tmp_path: Path) -> None:
     setup = open_rig(folder(tmp_path, "[shot]\nseconds = 2\n[objects]\ntest_fraction = 0.3\n"))
-    assert (setup.rig.name, setup.seconds_per_shot, setup.test_fraction, setup.test) == ("folder", 2, 0.3, ())
-    assert setup.rig.space.axes == (Circle(name="azimuth", values=(0, 90)),)
+    assert (setup.source.name, setup.seconds_per_shot, setup.test_fraction, setup.test) == ("folder", 2, 0.3, ())
+    assert setup.source.space.axes == (Circle(name="azimuth", values=(0, 90)),)
 
 
 def test_axes_of_a_folder_may_leave_their_levels_to_the_manifest(tmp_path: Path) -> None:
     lamp = '[[axis]]\nname = "lamp"\nkind = "category"\nseconds_per_change = 0.2\n'
     setup = open_rig(folder(tmp_path, AXIS.replace('values = "0:340:20"', "values = [90, 0]") + lamp))
-    assert setup.rig.space.axes == (
+    assert setup.source.space.axes == (
         Circle(name="azimuth", values=(90, 0)),
         Category(name="lamp", values=("off", "on"), seconds_per_change=0.2),
     )
-    assert not setup.rig.space.is_grid
+    assert not setup.source.space.is_grid
 
 
 def test_a_view_of_a_folder_off_its_axis_names_the_line_of_the_manifest(tmp_path: Path) -> None:
@@ -212,8 +212,8 @@ def test_labels_of_one_object_are_refused_only_when_a_split_is_asked(tmp_path: P
 
 def test_no_file_is_the_embedded_toys(tmp_path: Path) -> None:
     setup = open_rig()
-    azimuth, elevation, lighting = setup.rig.space.axes
-    assert (setup.path, setup.rig.name, len(setup.rig.objects)) == (None, "toys", 50)
+    azimuth, elevation, lighting = setup.source.space.axes
+    assert (setup.path, setup.source.name, len(setup.source.objects)) == (None, "toys", 50)
     assert isinstance(azimuth, Circle)
     assert isinstance(elevation, Interval)
     assert isinstance(lighting, Category)
@@ -223,8 +223,8 @@ def test_no_file_is_the_embedded_toys(tmp_path: Path) -> None:
 
 def test_settings_of_a_rendered_rig_are_passed_on(tmp_path: Path) -> None:
     content = 'source = "toys"\n[render]\nsize = 20\nnoise = 0\neye = "left"\njitter_cm = 1\nseed = 3\n'
-    rig = open_rig(write(tmp_path, content + AXIS)).rig
-    plain = open_rig(write(tmp_path, 'source = "toys"\n' + AXIS)).rig
+    rig = open_rig(write(tmp_path, content + AXIS)).source
+    plain = open_rig(write(tmp_path, 'source = "toys"\n' + AXIS)).source
     shot = rig.shots().take([0])
     assert next(rig.capture(shot))[1].shape == (20, 20)
     assert rig.identities(shot) != plain.identities(plain.shots().take([0]))
@@ -236,6 +236,6 @@ def test_settings_of_a_rendered_rig_are_passed_on(tmp_path: Path) -> None:
 )
 def test_examples_open(name: str, shots: int, views: int) -> None:
     setup = open_rig(EXAMPLES / f"{name}.toml")
-    assert (len(setup.rig.shots()), setup.rig.space.n_views) == (shots, views)
+    assert (len(setup.source.shots()), setup.source.space.n_views) == (shots, views)
     if name != "coil20":
         setup.check_splittable()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from acqplan.rig.folder import SETTLED_NS, FolderRig, Stamped, stamp
+from acqplan.rig.folder import SETTLED_NS, FolderSource, Stamped, stamp
 
 LATER = 10 * SETTLED_NS
 
@@ -53,6 +53,6 @@ def test_a_folder_stamps_its_files_in_the_order_of_the_shots(tmp_path: Path) -> 
         Image.new("L", (4, 4), number).save(tmp_path / f"{number}.png")
     lines = [f"{number}.png,car,car-00,{number}" for number in range(3)]
     (tmp_path / "m.csv").write_text("\n".join(["image,label,object,azimuth", *lines]) + "\n")
-    rig = FolderRig.open(tmp_path / "m.csv")
+    rig = FolderSource.open(tmp_path / "m.csv")
     assert isinstance(rig, Stamped)
     assert rig.stamps(rig.shots()) == [b""] * 3  # written just now

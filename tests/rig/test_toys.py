@@ -10,11 +10,11 @@ from numpy.testing import assert_allclose
 from acqplan.errors import UsageError
 from acqplan.rig.camera import Optics, Pose
 from acqplan.rig.render import build_scene, trace
-from acqplan.rig.studio import DIAGONAL_CM, Settings
+from acqplan.rig.studio import DIAGONAL_CM, RenderSettings
 from acqplan.rig.toys import CATEGORIES, make_toy, toy_rig
 from acqplan.space import Circle, Interval, Space
 
-QUICK = Settings(optics=Optics(size=32, samples=1))
+QUICK = RenderSettings(optics=Optics(size=32, samples=1))
 NAMES = [f"{label}-{number:02d}" for label in CATEGORIES for number in range(10)]
 
 

@@ -19,7 +19,7 @@ from PIL import Image
 from acqplan import Campaign
 from acqplan.service.app import make_app
 from acqplan.service.planner import Planner
-from acqplan.service.refusals import Settings
+from acqplan.service.refusals import ServiceSettings
 from acqplan.service.server import Server, bound
 from tests.campaign.rigs import live_rig
 
@@ -100,7 +100,7 @@ class Served:
 def serving(
     campaign: Campaign, *, host: str = "127.0.0.1", port: int = 0, planner: Planner | None = None, **settings: Any
 ) -> Iterator[Served]:
-    chosen = Settings(host=host, **settings)
+    chosen = ServiceSettings(host=host, **settings)
     listening = bound("127.0.0.1", port)
     server = Server(make_app(campaign, chosen, planner), chosen)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})

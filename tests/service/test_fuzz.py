@@ -28,7 +28,7 @@ from acqplan.campaign.fold import Fold
 from acqplan.campaign.images import SUFFIXES, encoded
 from acqplan.errors import ImageError
 from acqplan.service.app import make_app
-from acqplan.service.refusals import Settings
+from acqplan.service.refusals import ServiceSettings
 from tests.service.serving import made, png
 
 EXAMPLES = 400 if os.environ.get("ACQPLAN_SLOW") else 20
@@ -45,7 +45,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FastAPI]:
     for number, shot in enumerate(campaign.ask(4)):
         campaign.tell(shot, png(number))
     with campaign:
-        yield make_app(campaign, Settings(host="0.0.0.0", token=TOKEN, heartbeat_seconds=0.1, poll_seconds=0.05))
+        yield make_app(campaign, ServiceSettings(host="0.0.0.0", token=TOKEN, heartbeat_seconds=0.1, poll_seconds=0.05))
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode))
@@ -72,7 +72,7 @@ def _fuzz(cases: st.SearchStrategy[Any], campaign: Campaign) -> None:
         case.validate_response(answer, checks=CHECKS)
 
     answered()
-    fold = Fold.replay(campaign.terms, campaign.events())
+    fold = Fold.replay(campaign.settings, campaign.events())
     with campaign.store.reading() as ledger:
         assert fold.standing == ledger.standing
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from acqplan.errors import UsageError
-from acqplan.service.refusals import Settings
+from acqplan.service.refusals import ServiceSettings
 from tests.service.serving import Served, made, png, serving
 
 TOKEN = "0123456789abcdef-secret"
@@ -54,19 +54,19 @@ def test_with_the_token_everything_is(guarded: Served) -> None:
 @pytest.mark.parametrize("token", ["short", "with a space in it, and long", "ümlaut-ümlaut-ümlaut-ümlaut"])
 def test_a_token_that_can_be_guessed_or_not_be_sent_is_refused(token: str) -> None:
     with pytest.raises(UsageError, match="a token of"):
-        Settings(token=token)
+        ServiceSettings(token=token)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "lab.example", ""])
 def test_other_addresses_need_a_token(host: str) -> None:
     with pytest.raises(UsageError, match="can be reached by others"):
-        Settings(host=host)
-    assert not Settings(host=host, token=TOKEN).is_local
+        ServiceSettings(host=host)
+    assert not ServiceSettings(host=host, token=TOKEN).is_local
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.9", "::1", "[::1]", "localhost"])
 def test_this_machine_needs_none(host: str) -> None:
-    assert Settings(host=host).is_local
+    assert ServiceSettings(host=host).is_local
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:8765", "127.0.0.1.evil.example", "[", ""])

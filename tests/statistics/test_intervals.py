@@ -8,13 +8,13 @@ from scipy import stats
 
 from acqplan.errors import UsageError
 from acqplan.statistics.clustered import interval
-from acqplan.statistics.objects import Interval, bca_interval, outward, two_way_draws, two_way_interval, two_way_mean
+from acqplan.statistics.objects import Estimate, bca_interval, outward, two_way_draws, two_way_interval, two_way_mean
 
 VALUES = np.random.default_rng(0).normal(0.02, 0.05, size=25)
 MATRIX = VALUES[:, None] + np.random.default_rng(1).normal(0.0, 0.03, size=(25, 20))
 
 
-def ends(found: Interval) -> tuple[float, float, float]:
+def ends(found: Estimate) -> tuple[float, float, float]:
     return found.estimate, found.low, found.high
 
 
@@ -63,9 +63,9 @@ def test_the_same_seed_gives_the_same_interval_and_another_nearly() -> None:
 
 
 def test_degenerate_cases() -> None:
-    same = Interval(estimate=0.25, low=0.25, high=0.25, level=0.95)
+    same = Estimate(estimate=0.25, low=0.25, high=0.25, level=0.95)
     assert bca_interval(np.full(6, 0.25)) == two_way_interval(np.full((6, 4), 0.25)) == same
-    everything = Interval(estimate=0.25, low=-1.0, high=1.0, level=0.95)
+    everything = Estimate(estimate=0.25, low=-1.0, high=1.0, level=0.95)
     assert bca_interval(np.array([0.25])) == two_way_interval(np.full((1, 4), 0.25)) == everything
     almost = np.array([0.1 + 0.2, 0.3, 0.3])
     assert bca_interval(almost).high - bca_interval(almost).low < 1e-12

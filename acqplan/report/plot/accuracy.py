@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from acqplan.evaluate.verdict import Validation
 from acqplan.report.plot.style import LIGHT, arm_colours, bare, drawing, new_figure, thousands
-from acqplan.report.summary import Arm, arms, final_arms, points, shortened
+from acqplan.report.summary import ArmSummary, arms, final_arms, points, shortened
 
 if TYPE_CHECKING:
     from acqplan.advice.answers import Advice, Curve
@@ -47,7 +47,7 @@ def draw_curve(axes: Axes, validation: Validation, *, emphasised: str) -> None:
     _label_ends(axes, ends, [LIGHT[colours[arm.strategy]] for arm in ends], emphasised)
 
 
-def _line(axes: Axes, mine: Sequence[Arm], colour: str, style: object, *, strong: bool) -> None:
+def _line(axes: Axes, mine: Sequence[ArmSummary], colour: str, style: object, *, strong: bool) -> None:
     images, accuracy = [arm.images for arm in mine], [100 * arm.accuracy for arm in mine]
     low, high = [100 * arm.low for arm in mine], [100 * arm.high for arm in mine]
     if strong:  # the bands of all arms would lie on each other: objects differ more than strategies
@@ -66,7 +66,7 @@ def _line(axes: Axes, mine: Sequence[Arm], colour: str, style: object, *, strong
         axes.vlines(images, low, high, color=colour, linewidth=2.8 if strong else 1.3)
 
 
-def _curve_frame(axes: Axes, every: Sequence[Arm]) -> None:
+def _curve_frame(axes: Axes, every: Sequence[ArmSummary]) -> None:
     axes.set_xscale("log")
     axes.minorticks_off()
     ticks = apart(sorted({arm.budget for arm in every}))
@@ -89,7 +89,7 @@ def apart(budgets: Sequence[int]) -> list[int]:
     return kept[::-1]
 
 
-def _label_ends(axes: Axes, ends: Sequence[Arm], colours: Sequence[str], emphasised: str) -> None:
+def _label_ends(axes: Axes, ends: Sequence[ArmSummary], colours: Sequence[str], emphasised: str) -> None:
     labels = [
         EndLabel(
             text=f"{shortened(arm.strategy, 16)} {100 * arm.accuracy:.1f}",

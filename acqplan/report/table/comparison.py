@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from acqplan.evaluate.verdict import Answer, Validation, Verdict
-from acqplan.report.summary import Arm, final_arms, p_text, points, printable, shortened
+from acqplan.report.summary import ArmSummary, final_arms, p_text, points, printable, shortened
 
 if TYPE_CHECKING:
     from acqplan.advice.answers import Advice, Curve, CurvePoint
@@ -52,7 +52,7 @@ def bullets(sentences: Sequence[str]) -> Table:
     return words
 
 
-def _comparison_row(arm: Arm, verdict: Verdict | None) -> list[Text]:
+def _comparison_row(arm: ArmSummary, verdict: Verdict | None) -> list[Text]:
     accuracy = f"{100 * arm.accuracy:.1f} ± {100 * (arm.high - arm.low) / 2:.1f}"
     cells = [Text(shortened(arm.strategy, 16)), Text(f"{arm.images:,.0f}"), Text(accuracy)]
     if verdict is None:

@@ -13,7 +13,7 @@ from acqplan.evaluate.block import Material
 from acqplan.evaluate.design import Design, draw_up
 from acqplan.plan.base import Choice, History
 from acqplan.plan.designs import RandomShots
-from acqplan.rig.spec import RigSetup
+from acqplan.rig.spec import Rig
 from acqplan.space import Circle, Interval, Objects, Shots, Space
 
 OBJECTS = Objects(
@@ -40,8 +40,8 @@ class Shelf:
         return Shots.every(self.space, self.objects)
 
 
-def shelf(**changes: object) -> RigSetup:
-    return replace(RigSetup(rig=Shelf()), **changes)  # type: ignore[arg-type]
+def shelf(**changes: object) -> Rig:
+    return replace(Rig(source=Shelf()), **changes)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="session")
