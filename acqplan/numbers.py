@@ -1,8 +1,52 @@
-"""Lengths of time as people read them."""
+"""Numbers as words, once: points, shares, p-values, counts, durations, names of shots; null for what is not finite."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+ViewValue = float | int | str
+
+
+def signed(value: float, digits: int = 1) -> str:
+    """``+1.2``, ``−0.4``, ``0.0``: a true minus sign, and no sign before zero."""
+    text = f"{value:+.{digits}f}"
+    return text[1:] if float(text) == 0.0 else text.replace("-", "−")
+
+
+def points(share: float) -> str:
+    """A difference of shares in signed points, ``+1.2`` for 0.012."""
+    return signed(100.0 * share)
+
+
+def percent(share: float) -> str:
+    """A share in percent without its sign, ``97.2`` for 0.972."""
+    return f"{100.0 * share:.1f}"
+
+
+def p_text(p: float) -> str:
+    """A p-value as tables print it: ``0.017``, ``< 0.001``."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def p_words(p: float) -> str:
+    """A p-value as journals print it in a sentence: ``= .017``, ``< .001``, ``= 1``."""
+    if p < 0.0005:
+        return "< .001"
+    return "= 1" if p > 0.9995 else f"= {p:.3f}".replace("0.", ".")
+
+
+def count_noun(count: int, noun: str) -> str:
+    """``1 seed``, ``20 seeds``, ``1,640 images``."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
+def count_range(counts: Iterable[int]) -> str:
+    """``97``, ``97 or 98``, ``90 to 98``."""
+    numbers = sorted(map(int, counts))
+    low, high = numbers[0], numbers[-1]
+    return f"{low:,}" if low == high else f"{low:,} {'or' if high == low + 1 else 'to'} {high:,}"
 
 
 def duration(seconds: float) -> str:
@@ -16,15 +60,32 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h" + (f" {minutes % 60:02d} min" if minutes % 60 else "")
 
 
-ViewValue = float | int | str
+def short(value: float) -> float | int:
+    """A number as it is written to files: to 1e-6, and without a point where it is whole."""
+    rounded = round(float(value), 6)
+    return int(rounded) if rounded == int(rounded) else rounded
 
 
 def shot_identifier(name: str, view: Sequence[ViewValue]) -> str:
-    """A name for a shot of an object from a view, e.g. ``car-03_40_55_L2``."""
+    """The name of a shot of an object from a view, the same in every plan, campaign and file: ``car-03_40_55_L2``."""
     return "_".join([name, *(str(value if isinstance(value, str) else short(value)) for value in view)])
 
 
-def short(value: float) -> float | int:
-    """A number as it is written: to 1e-6, and without a point where it is whole."""
-    rounded = round(float(value), 6)
-    return int(rounded) if rounded == int(rounded) else rounded
+def printable(text: str) -> str:
+    """A name without characters that would move a terminal's cursor or break an XML file."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+
+
+def shortened(text: str, most: int) -> str:
+    """A printable name of at most ``most`` letters, an ellipsis for the rest."""
+    clean = printable(text)
+    return clean if len(clean) <= most else clean[: most - 1] + "…"
+
+
+def finite(value: Any) -> Any:
+    """A document for JSON, which knows no numbers that are not finite: they become null."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

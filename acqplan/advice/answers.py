@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeVar
 
 from acqplan.errors import UsageError
+from acqplan.numbers import finite, points
 from acqplan.statistics.objects import Estimate
 
 Which = Literal["more views", "more objects", "cannot tell"]
@@ -156,7 +157,7 @@ class Advice:
 
     def to_dict(self) -> dict[str, object]:
         """All of it for JSON; what never happens (infinitely many images) is null."""
-        return {name: _finite(value) for name, value in asdict(self).items()}
+        return {name: finite(value) for name, value in asdict(self).items()}
 
 
 def _parted(kind: Callable[..., Part], fields: Mapping[str, Any], *names: str) -> Part:
@@ -176,14 +177,6 @@ def check_accuracies(accuracies: Sequence[float]) -> None:
             raise UsageError(
                 f"an accuracy of {accuracy:g} to be reached", "give a number above 0, at most 1: e.g. 0.95"
             )
-
-
-def _finite(value: object) -> object:
-    if isinstance(value, dict):
-        return {name: _finite(part) for name, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def advice_sentences(advice: Advice) -> tuple[str, ...]:
@@ -272,10 +265,4 @@ def _percent(share: float) -> str:
 
 
 def _points(gain: Estimate) -> str:
-    return f"{_signed(gain.estimate)} points ({_signed(gain.low)} to {_signed(gain.high)})"
-
-
-def _signed(share: float) -> str:
-    """Points with one decimal, a true minus sign, and no signed zero."""
-    text = f"{100 * share:+.1f}"
-    return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", "−")
+    return f"{points(gain.estimate)} points ({points(gain.low)} to {points(gain.high)})"

@@ -110,8 +110,8 @@ def rig_text(snapshot: Snapshot) -> str:
     parts = ['source = "folder"', 'path = "manifest.csv"']
     for place, axis in enumerate(settings.axes):
         parts += ["", *_axis_lines(axis, {record.reached[place] for record in snapshot.captured})]
-    parts += ["", "[shot]", f"seconds = {terms.seconds_per_shot!r}"]
-    parts += ["", "[objects]", f"seconds_per_change = {terms.seconds_per_object!r}", ""]
+    parts += ["", "[shot]", f"seconds = {settings.seconds_per_shot!r}"]
+    parts += ["", "[objects]", f"seconds_per_change = {settings.seconds_per_object!r}", ""]
     return "\n".join(parts)
 
 

@@ -8,7 +8,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -18,6 +17,7 @@ from acqplan.errors import AcqplanError
 from acqplan.evaluate.ledger import Accuracies, FailedCell, Results
 from acqplan.evaluate.verdict import Pair, Record, Verdict, judge_pairs, sentence
 from acqplan.files import replacing
+from acqplan.numbers import finite
 from acqplan.statistics.curves import (
     ImagesToReach,
     SpeedUp,
@@ -388,7 +388,7 @@ class Findings:
             "failed": [asdict(cell) for cell in self.failed],
             "advice": [{"budget": budget, **worded(advice)} for budget, advice in self.advice.items()],
         }
-        return {key: _plain(value) for key, value in document.items()}
+        return {key: finite(value) for key, value in document.items()}
 
     def write_json(self, path: Path) -> None:
         """Write validation.json; the same results give the same bytes."""
@@ -444,12 +444,3 @@ def records(results: Results) -> Iterator[Record]:
                 accuracy=float(shares[known].mean()),
                 per_object={names[number]: float(shares[number]) for number in known},
             )
-
-
-def _plain(value: Any) -> Any:
-    """For JSON, which knows no numbers that are not finite: they become null."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 
 from acqplan.errors import UsageError
 from acqplan.files import replacing
+from acqplan.numbers import count_noun, p_words, points, signed
 from acqplan.statistics.clustered import durkalski, holm, obuchowski, sign_flip
 from acqplan.statistics.mcnemar import mcnemar
 from acqplan.statistics.power import MARGIN
@@ -152,14 +153,16 @@ def answer(difference: float, p: float) -> Answer:
 
 def sentence(finding: Finding) -> str:
     """A verdict in plain words, with effect, interval, p, number of objects, and what the images alone would say."""
-    points, (low, high) = 100.0 * finding.difference, (100.0 * end for end in finding.ci95)
-    over = f"over {finding.n_objects} object{'s' if finding.n_objects != 1 else ''}"
+    low, high = (signed(100.0 * end).removeprefix("+") for end in finding.ci95)
+    over = f"over {count_noun(finding.n_objects, 'object')}"
     seeds = f" and {finding.n_seeds} seeds" if finding.n_seeds > 1 else ""
-    evidence = f"95 % interval {_signed(low)} to {_signed(high)}; p {_p(finding.p)} {over}{seeds}"
+    evidence = f"95 % interval {low} to {high}; p {p_words(finding.p)} {over}{seeds}"
     if finding.verdict == "no difference found":
-        text = f"no difference found between {finding.a} and {finding.b} ({_plus(points)} points, {evidence})"
+        pair = f"{finding.a} and {finding.b}"
+        text = f"no difference found between {pair} ({points(finding.difference)} points, {evidence})"
     else:
-        text = f"{finding.a} is {finding.verdict} than {finding.b} by {abs(points):.1f} points ({evidence})"
+        by = f"{abs(100.0 * finding.difference):.1f} points"
+        text = f"{finding.a} is {finding.verdict} than {finding.b} by {by} ({evidence})"
     return text + "".join(f"; {remark}" for remark in _remarks(finding))
 
 
@@ -175,7 +178,7 @@ def _remarks(finding: Finding) -> list[str]:
         remarks.append("one pair of heads: it says nothing of other seeds")
     if finding.n_seeds > 1 and not found and finding.p_object < ALPHA:
         remarks.append(
-            f"the objects alone would tell them apart (p {_p(finding.p_object)}), "
+            f"the objects alone would tell them apart (p {p_words(finding.p_object)}), "
             "but two seeds of one rule differ as much"
         )
     images = answer(float(finding.n10 - finding.n01), finding.p_mcnemar)
@@ -186,29 +189,11 @@ def _remarks(finding: Finding) -> list[str]:
 
 def _disagreement(finding: Finding, images: Answer) -> str:
     if images == "no difference found":
-        return f"McNemar's test on one pair of heads does not see it (p {_p(finding.p_mcnemar)})"
+        return f"McNemar's test on one pair of heads does not see it (p {p_words(finding.p_mcnemar)})"
     return (
-        f"McNemar's test on images says {images} (p {_p(finding.p_mcnemar)}), but images of one object are not "
+        f"McNemar's test on images says {images} (p {p_words(finding.p_mcnemar)}), but images of one object are not "
         "independent: that holds for these heads on these objects and not for new ones"
     )
-
-
-def _p(p: float) -> str:
-    """A p-value as journals print it: without the leading zero, three decimals."""
-    if p < 0.0005:
-        return "< .001"
-    return "= 1" if p > 0.9995 else f"= {p:.3f}".replace("0.", ".")
-
-
-def _signed(points: float) -> str:
-    """One decimal, a true minus sign, no negative zero."""
-    text = f"{points:.1f}"
-    return "0.0" if text == "-0.0" else text.replace("-", "−")
-
-
-def _plus(points: float) -> str:
-    text = _signed(points)
-    return text if text.startswith("−") or text == "0.0" else f"+{text}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

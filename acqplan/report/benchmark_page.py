@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from acqplan.files import replacing
+from acqplan.numbers import count_noun, points
 from acqplan.report import plot
 from acqplan.report.benchmark_tables import (
     READING,
@@ -25,7 +26,6 @@ from acqplan.report.benchmark_tables import (
 from acqplan.report.page import TITLE, advice_part, advice_table, small_dials
 from acqplan.report.parts import bullets, definitions, figure, folded, page, paragraphs, section, text
 from acqplan.report.standing import MOST_DRAWN, contrast_at_budgets, counted, drawn, primary_contrast, primary_first
-from acqplan.report.summary import count_noun, points
 
 if TYPE_CHECKING:
     from acqplan.evaluate.findings import Findings

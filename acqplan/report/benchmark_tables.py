@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from acqplan.evaluate.verdict import Answer, Verdict, answer
+from acqplan.numbers import count_noun, p_text, points
 from acqplan.report.parts import cards, table
 from acqplan.report.standing import accuracies, counted, in_order, primary_contrast, primary_first
-from acqplan.report.summary import count_noun, p_text, points
 
 if TYPE_CHECKING:
     from acqplan.evaluate.design import Design

@@ -11,23 +11,12 @@ import numpy as np
 from acqplan import __version__
 from acqplan.evaluate.verdict import Validation, Verdict
 from acqplan.files import replacing
-from acqplan.numbers import duration
+from acqplan.numbers import count_range, duration, p_text, points, shortened
 from acqplan.plan.plan import Plan
 from acqplan.plan.route import route_words, saved_words
 from acqplan.report import plot
 from acqplan.report.parts import bullets, cards, definitions, figure, folded, page, paragraphs, section, table, text
-from acqplan.report.summary import (
-    ArmSummary,
-    arms,
-    count_range,
-    final_arms,
-    object_counts,
-    p_text,
-    picture_axes,
-    points,
-    positions,
-    shortened,
-)
+from acqplan.report.summary import ArmSummary, arms, final_arms, object_counts, picture_axes, positions
 from acqplan.space import Shots, Space
 
 if TYPE_CHECKING:

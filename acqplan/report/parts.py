@@ -7,8 +7,8 @@ from html import escape
 from importlib.resources import files
 from string import Template
 
+from acqplan.numbers import printable
 from acqplan.report.plot.style import DARK, LIGHT
-from acqplan.report.summary import printable
 
 
 def page(*, title: str, kicker: str, headline: str, lead: str, tiles: Iterable[tuple[str, str, str]], body: str) -> str:

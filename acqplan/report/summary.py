@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from acqplan.evaluate.verdict import Record, Validation
+from acqplan.numbers import printable
 from acqplan.plan.plan import Plan
 from acqplan.space import Axis, Category, Circle, Shots, Space
 
@@ -227,36 +228,3 @@ def t_quantile(freedom: int, share: float = 0.975) -> float:
         (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
     )
     return z + sum(term / freedom ** (power + 1) for power, term in enumerate(terms))
-
-
-def printable(text: str) -> str:
-    """A name without characters that would move a terminal's cursor or break an XML file."""
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
-
-
-def shortened(text: str, most: int) -> str:
-    """At most so many letters, an ellipsis for the rest."""
-    clean = printable(text)
-    return clean if len(clean) <= most else clean[: most - 1] + "…"
-
-
-def count_range(counts: Int[np.ndarray, " some"]) -> str:
-    """``97``, ``97 or 98``, ``90 to 98``."""
-    low, high = int(counts.min()), int(counts.max())
-    return f"{low:,}" if low == high else f"{low:,} {'or' if high == low + 1 else 'to'} {high:,}"
-
-
-def count_noun(count: int, noun: str) -> str:
-    """``1 seed``, ``20 seeds``."""
-    return f"{count:,} {noun}{'s' * (count != 1)}"
-
-
-def points(share: float) -> str:
-    """A difference of shares in points, signed (a true minus), with one decimal and no signed zero."""
-    text = f"{100 * share:+.1f}"
-    return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", "−")
-
-
-def p_text(p: float) -> str:
-    """A p-value as papers print it."""
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"

@@ -16,17 +16,17 @@ from acqplan.features.extract import extract
 from acqplan.runtime import Runtime
 
 if TYPE_CHECKING:
-    pass
+    from tests.features.conftest import FileSource
 
 Tiny = Callable[..., Backbone]
-Expected = Callable[["FileRig"], np.ndarray]
-OpenSource = Callable[[Path, int], "FileRig"]
+Expected = Callable[["FileSource"], np.ndarray]
+OpenSource = Callable[[Path, int], "FileSource"]
 Write = Callable[..., None]
 RUNTIME = Runtime(batch=8)
 
 
 def test_features_are_those_of_each_shot_in_the_order_asked(
-    rig: "FileRig", cache: FeatureCache, tiny: Tiny, expected: Expected
+    rig: "FileSource", cache: FeatureCache, tiny: Tiny, expected: Expected
 ) -> None:
     order = np.random.default_rng(0).permutation(40)
     features = extract(rig, rig.shots().take(order), tiny(), runtime=RUNTIME, cache=cache)
@@ -42,7 +42,7 @@ def test_images_of_several_sizes_and_colours_are_told_apart(
     np.testing.assert_allclose(features, expected(rig), rtol=1e-5)
 
 
-def test_what_is_cached_is_not_captured_again(rig: "FileRig", cache: FeatureCache, tiny: Tiny) -> None:
+def test_what_is_cached_is_not_captured_again(rig: "FileSource", cache: FeatureCache, tiny: Tiny) -> None:
     first = extract(rig, rig.shots().take(range(30)), tiny(), runtime=RUNTIME, cache=cache)
     assert len(rig.taken()) == 30
     again = extract(rig, rig.shots(), tiny(), runtime=RUNTIME, cache=cache)
@@ -50,7 +50,7 @@ def test_what_is_cached_is_not_captured_again(rig: "FileRig", cache: FeatureCach
     np.testing.assert_array_equal(again[:30], first)
 
 
-def test_without_a_cache_everything_is_captured_again(rig: "FileRig", tiny: Tiny) -> None:
+def test_without_a_cache_everything_is_captured_again(rig: "FileSource", tiny: Tiny) -> None:
     for _ in range(2):
         extract(rig, rig.shots(), tiny(), runtime=RUNTIME, cache=None)
     assert len(rig.taken()) == 80
@@ -58,7 +58,7 @@ def test_without_a_cache_everything_is_captured_again(rig: "FileRig", tiny: Tiny
 
 @pytest.mark.parametrize("kept", [True, False])
 def test_a_shot_that_stands_twice_is_taken_once(
-    rig: "FileRig", cache: FeatureCache, kept: bool, tiny: Tiny, expected: Expected
+    rig: "FileSource", cache: FeatureCache, kept: bool, tiny: Tiny, expected: Expected
 ) -> None:
     rows = [3, 5, 3, 3, 7, 5]
     shots = rig.shots().take(rows)
@@ -78,7 +78,7 @@ def test_images_of_equal_content_are_taken_once(tmp_path: Path, tiny: Tiny, open
 
 
 def test_an_image_that_changed_is_captured_again(
-    rig: "FileRig", cache: FeatureCache, tiny: Tiny, expected: Expected, write: Write
+    rig: "FileSource", cache: FeatureCache, tiny: Tiny, expected: Expected, write: Write
 ) -> None:
     extract(rig, rig.shots(), tiny(), runtime=RUNTIME, cache=cache)
     write(rig.folder, [(16, 16)], seed=1)
@@ -87,18 +87,18 @@ def test_an_image_that_changed_is_captured_again(
     np.testing.assert_allclose(features, expected(rig), rtol=1e-5)
 
 
-def test_another_backbone_or_precision_finds_nothing(rig: "FileRig", cache: FeatureCache, tiny: Tiny) -> None:
+def test_another_backbone_or_precision_finds_nothing(rig: "FileSource", cache: FeatureCache, tiny: Tiny) -> None:
     extract(rig, rig.shots(), tiny(), runtime=RUNTIME, cache=cache)
     extract(rig, rig.shots(), tiny(fingerprint="other"), runtime=RUNTIME, cache=cache)
     extract(rig, rig.shots(), tiny(), runtime=replace(RUNTIME, precision="bfloat16"), cache=cache)
     assert len(rig.taken()) == 120
 
 
-def test_no_shots_have_no_features(rig: "FileRig", cache: FeatureCache, tiny: Tiny) -> None:
+def test_no_shots_have_no_features(rig: "FileSource", cache: FeatureCache, tiny: Tiny) -> None:
     assert extract(rig, rig.shots().take([]), tiny(), runtime=RUNTIME, cache=cache).shape == (0, 4)
 
 
-def test_a_backbone_on_another_device_is_refused(rig: "FileRig", tiny: Tiny) -> None:
+def test_a_backbone_on_another_device_is_refused(rig: "FileSource", tiny: Tiny) -> None:
     with pytest.raises(UsageError, match="is on cpu, not cuda"):
         extract(rig, rig.shots(), tiny(), runtime=Runtime(device="cuda"), cache=None)
 
@@ -118,7 +118,7 @@ class Counting:
         self.done += steps
 
 
-def test_progress_counts_missing_shots_only(rig: "FileRig", cache: FeatureCache, tiny: Tiny) -> None:
+def test_progress_counts_missing_shots_only(rig: "FileSource", cache: FeatureCache, tiny: Tiny) -> None:
     extract(rig, rig.shots().take(range(25)), tiny(), runtime=RUNTIME, cache=cache)
     listener = Counting()
     extract(rig, rig.shots(), tiny(), runtime=RUNTIME, cache=cache, progress=listener)

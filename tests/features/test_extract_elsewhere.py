@@ -26,10 +26,10 @@ from acqplan.space import Objects, Shots, Space
 from tests.dask_cluster import DaskCluster, dask_cluster, free_port, kill, needs_dask
 
 if TYPE_CHECKING:
-    pass
+    from tests.features.conftest import FileSource
 
 Tiny = Callable[..., Backbone]
-Expected = Callable[["FileRig"], np.ndarray]
+Expected = Callable[["FileSource"], np.ndarray]
 TWO = Runtime(batch=4, devices=("cpu", "cpu"))
 
 
@@ -56,7 +56,7 @@ def signers(log: Path) -> list[int]:
 
 
 def test_devices_share_the_work_and_the_features_are_the_same(
-    rig: "FileRig", cache: FeatureCache, tmp_path: Path, quarters: nn.Module, tiny: Tiny, expected: Expected
+    rig: "FileSource", cache: FeatureCache, tmp_path: Path, quarters: nn.Module, tiny: Tiny, expected: Expected
 ) -> None:
     log = tmp_path / "passes"
     features = extract(rig, rig.shots(), tiny(Signing(quarters, log)), runtime=TWO, cache=cache)
@@ -68,7 +68,7 @@ def test_devices_share_the_work_and_the_features_are_the_same(
 
 
 def test_a_process_that_dies_is_named_and_what_was_computed_is_kept(
-    rig: "FileRig", cache: FeatureCache, tmp_path: Path, quarters: nn.Module, tiny: Tiny, expected: Expected
+    rig: "FileSource", cache: FeatureCache, tmp_path: Path, quarters: nn.Module, tiny: Tiny, expected: Expected
 ) -> None:
     deadly = tiny(Signing(quarters, tmp_path / "passes", dies_at=3))
     with pytest.raises(AcqplanError, match=r"the process that computed features on cpu died; .* in the cache"):
@@ -86,7 +86,7 @@ def test_devices_of_two_kinds_are_refused() -> None:
         Runtime(device="cpu", devices=("cpu", "cuda:0"))
 
 
-def test_dask_missing_names_the_extra(rig: "FileRig", tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dask_missing_names_the_extra(rig: "FileSource", tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(
         MissingError, match=r"needs dask, which is not installed; pip install 'acqplan\[dask\]'"
@@ -97,7 +97,7 @@ def test_dask_missing_names_the_extra(rig: "FileRig", tiny: Tiny, monkeypatch: p
 
 @needs_dask
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:PORT", "nonsense://here"])
-def test_a_cluster_that_is_not_there_is_said_before_any_capture(rig: "FileRig", tiny: Tiny, address: str) -> None:
+def test_a_cluster_that_is_not_there_is_said_before_any_capture(rig: "FileSource", tiny: Tiny, address: str) -> None:
     runtime = Runtime(cluster=address.replace("PORT", str(free_port())))
     with pytest.raises(MissingError, match="no dask scheduler answers at") as caught:
         extract(rig, rig.shots(), tiny(), runtime=runtime, cache=None)
@@ -116,7 +116,7 @@ def cluster() -> Iterator[DaskCluster]:
 class Killing:
     """A rig in whose capture a worker is killed once both have computed something."""
 
-    rig: "FileRig"
+    rig: "FileSource"
     victim: subprocess.Popen[bytes]
     log: Path
     name: str = "killing"
@@ -145,7 +145,7 @@ class Killing:
 @needs_dask
 def test_a_cluster_gives_the_same_features_and_loses_nothing_with_a_worker(
     cluster: DaskCluster,
-    rig: "FileRig",
+    rig: "FileSource",
     cache: FeatureCache,
     tmp_path: Path,
     quarters: nn.Module,
@@ -165,7 +165,7 @@ def test_a_cluster_gives_the_same_features_and_loses_nothing_with_a_worker(
 
 
 @needs_dask
-def test_a_real_backbone_travels_to_the_cluster(cluster: DaskCluster, rig: "FileRig") -> None:
+def test_a_real_backbone_travels_to_the_cluster(cluster: DaskCluster, rig: "FileSource") -> None:
     backbone = load_backbone("toynet-untrained:stage2+pool", runtime=Runtime())
     there = extract(rig, rig.shots().take([0, 1]), backbone, runtime=Runtime(cluster=cluster.address), cache=None)
     here = extract(rig, rig.shots().take([0, 1]), backbone, runtime=Runtime(), cache=None)
@@ -175,7 +175,7 @@ def test_a_real_backbone_travels_to_the_cluster(cluster: DaskCluster, rig: "File
 @needs_dask
 def test_a_cluster_whose_last_worker_dies_is_said_and_what_was_computed_is_kept(
     cluster: DaskCluster,
-    rig: "FileRig",
+    rig: "FileSource",
     cache: FeatureCache,
     tmp_path: Path,
     quarters: nn.Module,

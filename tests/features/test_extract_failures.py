@@ -22,10 +22,10 @@ from acqplan.features.extract import extract
 from acqplan.runtime import Runtime
 
 if TYPE_CHECKING:
-    pass
+    from tests.features.conftest import FileSource
 
 Tiny = Callable[..., Backbone]
-Expected = Callable[["FileRig"], np.ndarray]
+Expected = Callable[["FileSource"], np.ndarray]
 RUNTIME = Runtime(batch=8)
 
 
@@ -46,7 +46,7 @@ class Small(nn.Module):
 
 @pytest.mark.parametrize("holds", [1, 3, 8, 20])
 def test_batches_are_halved_until_they_fit_and_stay_so(
-    rig: "FileRig", holds: int, quarters: nn.Module, tiny: Tiny, expected: Expected
+    rig: "FileSource", holds: int, quarters: nn.Module, tiny: Tiny, expected: Expected
 ) -> None:
     module = Small(quarters, holds)
     features = extract(rig, rig.shots(), tiny(module), runtime=Runtime(batch=40), cache=None)
@@ -55,7 +55,7 @@ def test_batches_are_halved_until_they_fit_and_stay_so(
     assert failed == [size for size in (40, 20, 10, 5, 2) if size > holds]
 
 
-def test_one_image_too_large_for_the_memory_is_said(rig: "FileRig", quarters: nn.Module, tiny: Tiny) -> None:
+def test_one_image_too_large_for_the_memory_is_said(rig: "FileSource", quarters: nn.Module, tiny: Tiny) -> None:
     with pytest.raises(AcqplanError, match="one image does not fit in memory"):
         extract(rig, rig.shots(), tiny(Small(quarters, 0)), runtime=RUNTIME, cache=None)
 
@@ -66,21 +66,21 @@ class Poisonous(nn.Module):
 
 
 def test_features_that_are_not_finite_name_the_backbone_and_are_not_kept(
-    rig: "FileRig", cache: FeatureCache, tiny: Tiny
+    rig: "FileSource", cache: FeatureCache, tiny: Tiny
 ) -> None:
     with pytest.raises(AcqplanError, match="tiny:quarters gave features that are not finite"):
         extract(rig, rig.shots(), tiny(Poisonous()), runtime=RUNTIME, cache=cache)
     assert cache.size() == 0
 
 
-def test_a_rig_that_leaves_out_a_shot_is_found_out(rig: "FileRig", tiny: Tiny) -> None:
+def test_a_rig_that_leaves_out_a_shot_is_found_out(rig: "FileSource", tiny: Tiny) -> None:
     lazy = replace(rig, leaves_out=1)
     with pytest.raises(AcqplanError, match="took 39 of 40 shots"):
         extract(lazy, rig.shots(), tiny(), runtime=RUNTIME, cache=None)
 
 
 def test_interrupted_work_is_kept_and_the_rig_is_closed(
-    rig: "FileRig", cache: FeatureCache, tiny: Tiny, expected: Expected
+    rig: "FileSource", cache: FeatureCache, tiny: Tiny, expected: Expected
 ) -> None:
     interrupted = replace(rig, interrupted_after=30)
     with pytest.raises(KeyboardInterrupt):
@@ -91,7 +91,7 @@ def test_interrupted_work_is_kept_and_the_rig_is_closed(
     assert len(rig.taken()) <= 40 + 2 * 4
 
 
-def test_a_failing_backbone_closes_the_rig_and_ends_its_thread(rig: "FileRig", tiny: Tiny) -> None:
+def test_a_failing_backbone_closes_the_rig_and_ends_its_thread(rig: "FileSource", tiny: Tiny) -> None:
     class Failing(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             raise RuntimeError("shapes do not match")
@@ -103,7 +103,9 @@ def test_a_failing_backbone_closes_the_rig_and_ends_its_thread(rig: "FileRig", t
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("features")]
 
 
-def test_a_cache_that_cannot_be_written_is_said_before_any_capture(rig: "FileRig", tmp_path: Path, tiny: Tiny) -> None:
+def test_a_cache_that_cannot_be_written_is_said_before_any_capture(
+    rig: "FileSource", tmp_path: Path, tiny: Tiny
+) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="ACQPLAN_CACHE"):
         extract(rig, rig.shots(), tiny(), runtime=RUNTIME, cache=FeatureCache.open(tmp_path / "file"))
@@ -125,13 +127,15 @@ extract(rig, rig.shots(), tiny_backbone(batch=2), runtime=Runtime(batch=2), cach
 """
 
 
-def start(rig: "FileRig", cache: FeatureCache, seconds: float) -> subprocess.Popen[bytes]:
+def start(rig: "FileSource", cache: FeatureCache, seconds: float) -> subprocess.Popen[bytes]:
     here = Path(__file__).parent
     arguments = map(str, (here, rig.folder, cache.root, seconds))
     return subprocess.Popen([sys.executable, "-c", PROCESS, *arguments], stderr=subprocess.PIPE)
 
 
-def test_killed_work_goes_on_where_it_was(rig: "FileRig", cache: FeatureCache, tiny: Tiny, expected: Expected) -> None:
+def test_killed_work_goes_on_where_it_was(
+    rig: "FileSource", cache: FeatureCache, tiny: Tiny, expected: Expected
+) -> None:
     process = start(rig, cache, 0.05)
     while len(rig.taken()) < 20 and process.poll() is None:
         time.sleep(0.01)
@@ -145,7 +149,7 @@ def test_killed_work_goes_on_where_it_was(rig: "FileRig", cache: FeatureCache, t
     assert before <= len(rig.taken()) <= 40 + 2 * 5
 
 
-def test_two_processes_at_once_agree(rig: "FileRig", cache: FeatureCache, tiny: Tiny, expected: Expected) -> None:
+def test_two_processes_at_once_agree(rig: "FileSource", cache: FeatureCache, tiny: Tiny, expected: Expected) -> None:
     processes = [start(rig, cache, 0.01) for _ in range(2)]
     for process in processes:
         assert process.communicate()[1] == b""

@@ -15,7 +15,7 @@ from acqplan.features.networks import NETWORKS, cut
 from acqplan.runtime import Runtime
 
 if TYPE_CHECKING:
-    pass
+    from tests.features.conftest import FileSource
 
 RUNTIME = Runtime(batch=8)
 BOTH = "toynet-untrained:stage2+pool"
@@ -64,7 +64,7 @@ def test_all_layers_of_every_network_pass_together(name: str) -> None:
         )
 
 
-def test_fingerprints_and_features_are_those_of_each_layer_alone(rig: "FileRig") -> None:
+def test_fingerprints_and_features_are_those_of_each_layer_alone(rig: "FileSource") -> None:
     both = load_backbone(BOTH, runtime=RUNTIME)
     alone = {layer: load_backbone(f"toynet-untrained:{layer}", runtime=RUNTIME) for layer in ("stage2", "pool")}
     assert both.spec == BOTH
@@ -77,7 +77,7 @@ def test_fingerprints_and_features_are_those_of_each_layer_alone(rig: "FileRig")
         np.testing.assert_allclose(found[layer], one, rtol=1e-5, atol=1e-6)
 
 
-def test_layers_stand_in_the_order_asked(rig: "FileRig") -> None:
+def test_layers_stand_in_the_order_asked(rig: "FileSource") -> None:
     images = torch.randint(0, 256, (2, 1, 96, 96), dtype=torch.uint8)
     here, there = (
         load_backbone(f"toynet-untrained:{layers}", runtime=RUNTIME) for layers in ("stage2+pool", "pool+stage2")
@@ -86,7 +86,7 @@ def test_layers_stand_in_the_order_asked(rig: "FileRig") -> None:
     np.testing.assert_array_equal(np.roll(here.features(images), -width, axis=1), there.features(images))
 
 
-def test_the_cache_is_shared_with_the_layers_alone(rig: "FileRig", cache: FeatureCache) -> None:
+def test_the_cache_is_shared_with_the_layers_alone(rig: "FileSource", cache: FeatureCache) -> None:
     both = load_backbone(BOTH, runtime=RUNTIME)
     alone = [load_backbone(f"toynet-untrained:{layer}", runtime=RUNTIME) for layer in ("stage2", "pool")]
     first = extract(rig, rig.shots().take(range(10)), alone[0], runtime=RUNTIME, cache=cache)

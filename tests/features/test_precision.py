@@ -17,7 +17,7 @@ from acqplan.features.extract import choices, extract, half_precisions, relative
 from acqplan.runtime import Precision, Runtime
 
 if TYPE_CHECKING:
-    pass
+    from tests.features.conftest import FileSource
 
 Tiny = Callable[..., Backbone]
 RUNTIME = Runtime(batch=8)
@@ -59,7 +59,7 @@ def test_the_first_precision_that_will_do_is_taken_and_the_error_told(
 
 
 def test_half_precision_that_gives_other_features_is_refused_and_nothing_kept(
-    rig: "FileRig", cache: FeatureCache, quarters: nn.Module, tiny: Tiny
+    rig: "FileSource", cache: FeatureCache, quarters: nn.Module, tiny: Tiny
 ) -> None:
     with pytest.raises(UsageError, match=r"tiny:quarters: bfloat16 is off by 0.02 .* more than 0.01; use precision"):
         extract(rig, rig.shots(), tiny(Off(quarters, 0.02)), runtime=BFLOAT16, cache=cache)
@@ -67,7 +67,7 @@ def test_half_precision_that_gives_other_features_is_refused_and_nothing_kept(
 
 
 def test_half_precision_that_will_do_takes_each_shot_once(
-    rig: "FileRig", cache: FeatureCache, quarters: nn.Module, tiny: Tiny
+    rig: "FileSource", cache: FeatureCache, quarters: nn.Module, tiny: Tiny
 ) -> None:
     exact = extract(rig, rig.shots(), tiny(), runtime=RUNTIME, cache=None)
     half = extract(rig, rig.shots(), tiny(Off(quarters, 0.005)), runtime=BFLOAT16, cache=cache)
@@ -87,13 +87,15 @@ class Hearing:
         yield lambda _: None
 
 
-def test_what_was_found_is_said(rig: "FileRig", quarters: nn.Module, tiny: Tiny) -> None:
+def test_what_was_found_is_said(rig: "FileSource", quarters: nn.Module, tiny: Tiny) -> None:
     heard = Hearing()
     extract(rig, rig.shots(), tiny(Off(quarters, 0.005)), runtime=BFLOAT16, cache=None, progress=heard)
     assert heard.names == ["features tiny:quarters (bfloat16 is off by 0.005)"]
 
 
-def test_auto_never_gives_other_features(rig: "FileRig", cache: FeatureCache, quarters: nn.Module, tiny: Tiny) -> None:
+def test_auto_never_gives_other_features(
+    rig: "FileSource", cache: FeatureCache, quarters: nn.Module, tiny: Tiny
+) -> None:
     exact = extract(rig, rig.shots(), tiny(), runtime=RUNTIME, cache=None)
     found = extract(rig, rig.shots(), tiny(Off(quarters, 0.5)), runtime=AUTO, cache=cache)
     np.testing.assert_array_equal(found, exact)
@@ -104,7 +106,7 @@ def test_auto_never_gives_other_features(rig: "FileRig", cache: FeatureCache, qu
 
 
 def test_auto_takes_what_is_cached_in_any_precision_it_may_choose(
-    rig: "FileRig", cache: FeatureCache, tiny: Tiny
+    rig: "FileSource", cache: FeatureCache, tiny: Tiny
 ) -> None:
     extract(rig, rig.shots(), tiny(), runtime=RUNTIME, cache=cache)
     extract(rig, rig.shots(), tiny(), runtime=AUTO, cache=cache)

@@ -3,10 +3,11 @@ import pytest
 from scipy import stats
 
 from acqplan.evaluate.verdict import Record, Validation
+from acqplan.numbers import printable
 from acqplan.plan.plan import Plan
 from acqplan.report.plot.accuracy import spread
 from acqplan.report.plot.style import DARK, LIGHT, arm_colours, heat_step
-from acqplan.report.summary import arms, cut, final_arms, object_counts, picture_axes, positions, printable, t_quantile
+from acqplan.report.summary import arms, cut, final_arms, object_counts, picture_axes, positions, t_quantile
 from acqplan.space import Category, Circle, Interval, Space
 
 

@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from acqplan.evaluate.verdict import Validation
+from acqplan.numbers import points, shortened
 from acqplan.report.plot.style import LIGHT, arm_colours, bare, drawing, new_figure, thousands
-from acqplan.report.summary import ArmSummary, arms, final_arms, points, shortened
+from acqplan.report.summary import ArmSummary, arms, final_arms
 
 if TYPE_CHECKING:
     from acqplan.advice.answers import Advice, Curve

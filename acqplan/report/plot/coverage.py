@@ -7,9 +7,10 @@ from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from acqplan.numbers import printable, shortened
 from acqplan.plan.plan import Plan
 from acqplan.report.plot.style import LIGHT, bare, drawing, new_figure, thousands
-from acqplan.report.summary import Bins, cut, object_counts, printable, shortened
+from acqplan.report.summary import Bins, cut, object_counts
 from acqplan.space import Category, Shots
 
 MOST_OBJECTS = 40

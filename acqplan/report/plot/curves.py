@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from acqplan.evaluate.verdict import Verdict
+from acqplan.numbers import points, shortened
 from acqplan.report.plot.accuracy import LINES, EndLabel, apart, below, label_ends, label_rows
 from acqplan.report.plot.style import LIGHT, drawing, new_figure, thousands
 from acqplan.report.standing import by_accuracy, contrast_at_budgets, drawn
-from acqplan.report.summary import points, shortened
 
 if TYPE_CHECKING:
     from acqplan.evaluate.findings import Findings, Point

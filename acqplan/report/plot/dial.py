@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
+from acqplan.numbers import printable, shortened
 from acqplan.report.plot.style import HEAT, LIGHT, bare, drawing, heat_step, new_figure, thousands
-from acqplan.report.summary import picture_axes, positions, printable, shortened
+from acqplan.report.summary import picture_axes, positions
 from acqplan.space import Axis, Category, Circle, Shots, Space
 
 HOLE = 0.34

@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from acqplan.evaluate.verdict import Verdict
+from acqplan.numbers import points, printable, shortened
 from acqplan.report.plot.accuracy import below, label_rows
 from acqplan.report.plot.curves import ANSWER_COLOURS
 from acqplan.report.plot.style import LIGHT, bare, drawing, new_figure, thousands
 from acqplan.report.standing import drawn
-from acqplan.report.summary import points, printable, shortened
 
 if TYPE_CHECKING:
     from acqplan.evaluate.findings import Findings, Idea

@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from acqplan.evaluate.verdict import Answer
+from acqplan.numbers import points, shortened
 from acqplan.report.plot.curves import label_colour
 from acqplan.report.plot.style import LIGHT, bare, drawing, new_figure
 from acqplan.report.standing import by_accuracy, drawn
-from acqplan.report.summary import points, shortened
 
 if TYPE_CHECKING:
     from acqplan.evaluate.findings import Findings

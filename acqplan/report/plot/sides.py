@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
+from acqplan.numbers import printable, shortened
 from acqplan.report.plot.dial import draw_dial, is_round
 from acqplan.report.plot.style import drawing, new_figure
 from acqplan.report.standing import in_order
-from acqplan.report.summary import positions, printable, shortened
+from acqplan.report.summary import positions
 from acqplan.space import Shots
 
 if TYPE_CHECKING:

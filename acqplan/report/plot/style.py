@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from acqplan.files import replacing
-from acqplan.report.summary import printable
+from acqplan.numbers import printable
 
 LIGHT: Mapping[str, str] = {
     "ground": "#ffffff",

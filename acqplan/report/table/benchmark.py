@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from acqplan.evaluate.verdict import Verdict
+from acqplan.numbers import points, shortened
 from acqplan.report.standing import accuracies, budget_ranks, in_order, primary_first
-from acqplan.report.summary import points, shortened
 from acqplan.report.table.comparison import ANSWER_STYLES, bullets
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from acqplan.evaluate.verdict import Answer, Validation, Verdict
-from acqplan.report.summary import ArmSummary, final_arms, p_text, points, printable, shortened
+from acqplan.numbers import p_text, points, printable, shortened
+from acqplan.report.summary import ArmSummary, final_arms
 
 if TYPE_CHECKING:
     from acqplan.advice.answers import Advice, Curve, CurvePoint

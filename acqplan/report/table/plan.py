@@ -10,10 +10,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from acqplan.numbers import count_range, printable, shortened
 from acqplan.plan.plan import Plan
 from acqplan.plan.route import route_words
 from acqplan.report.plot.style import heat_step
-from acqplan.report.summary import Bins, count_range, cut, object_counts, picture_axes, printable, shortened
+from acqplan.report.summary import Bins, cut, object_counts, picture_axes
 from acqplan.space import Axis, Category, Shots
 
 HEAT_STYLES = (
