@@ -15,7 +15,7 @@ from jaxtyping import Float
 from acqplan.advice.answers import Advice, worded
 from acqplan.errors import AcqplanError
 from acqplan.evaluate.ledger import Accuracies, FailedCell, Results
-from acqplan.evaluate.verdict import Pair, Record, Verdict, judge_pairs, sentence
+from acqplan.evaluate.verdict import Pair, Point, Record, Validation, Verdict, curve_points, judge_pairs, sentence
 from acqplan.files import replacing
 from acqplan.numbers import finite
 from acqplan.statistics.curves import (
@@ -157,27 +157,6 @@ IDEAS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
-    """Accuracy of a strategy at one budget.
-
-    Attributes:
-        strategy: Name of the strategy.
-        budget: Images it was allowed.
-        images: Images it took, mean over seeds.
-        accuracy: Mean over objects and seeds.
-        low: Lower end of its 95 % interval over objects and seeds.
-        high: Upper end.
-    """
-
-    strategy: str
-    budget: int
-    images: float
-    accuracy: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """A strategy over all budgets.
 
@@ -237,23 +216,6 @@ class Idea:
     without: str
     area: TwoWay
     primary: TwoWay
-
-
-def curves(results: Results, accuracy: Accuracies) -> Iterator[Point]:
-    """Accuracy of every strategy at every budget, with its interval over objects and seeds."""
-    design, images = results.design, results.images()
-    for row, strategy in enumerate(design.strategies):
-        for column, budget in enumerate(design.budgets):
-            if np.isfinite(accuracy[row, column]).any():
-                mean = two_way(accuracy[row, column])
-                yield Point(
-                    strategy=strategy,
-                    budget=budget,
-                    images=float(images[row, column]),
-                    accuracy=mean.mean,
-                    low=max(mean.low, 0.0),
-                    high=min(mean.high, 1.0),
-                )
 
 
 def rank_all(results: Results, accuracy: Accuracies) -> list[Standing]:
@@ -367,6 +329,11 @@ class Findings:
         return self.results.blocks[0].advice
 
     @property
+    def validation(self) -> Validation:
+        """Records of every strategy, budget and seed, and the verdicts of the claim: what a recommendation has too."""
+        return Validation(records=list(records(self.results)), verdicts=self.verdicts)
+
+    @property
     def sentences(self) -> tuple[str, ...]:
         """The verdicts of the claim in words."""
         return tuple(sentence(verdict) for verdict in self.verdicts)
@@ -418,7 +385,7 @@ def find(results: Results) -> Findings:
             for verdict in compare_all(results, accuracy, [(design.primary, name) for name in others], budget)
         ],
         pairs=compare_all(results, accuracy, list(itertools.combinations(design.strategies, 2)), design.primary_budget),
-        points=list(curves(results, accuracy)),
+        points=curve_points(list(records(results))),
         target=target,
         standings=rank_all(results, accuracy),
         ideas=list(what_ideas_add(results, accuracy)),

@@ -90,6 +90,27 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """Accuracy of a strategy at one budget.
+
+    Attributes:
+        strategy: Name of the strategy.
+        budget: Images it was allowed.
+        images: Images it took, mean over seeds.
+        accuracy: Mean over objects and seeds.
+        low: Lower end of its 95 % interval over objects and seeds.
+        high: Upper end.
+    """
+
+    strategy: str
+    budget: int
+    images: float
+    accuracy: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Validation:
     """All records and verdicts of a validation.
 
@@ -113,6 +134,32 @@ class Validation:
         with replacing(path) as handle:
             json.dump(self.to_dict(), handle, indent=1)
             handle.write("\n")
+
+
+def curve_points(records: Sequence[Record]) -> list[Point]:
+    """Accuracy of every strategy at every budget, in order of first appearance, budgets ascending.
+
+    Args:
+        records: Single runs, of a recommendation or of a benchmark.
+    """
+    runs: dict[str, dict[int, list[Record]]] = {}
+    for record in records:
+        runs.setdefault(record.strategy, {}).setdefault(record.budget, []).append(record)
+    return [_point(mine) for budgets in runs.values() for _, mine in sorted(budgets.items())]
+
+
+def _point(records: Sequence[Record]) -> Point:
+    names = list(dict.fromkeys(name for record in records for name in record.per_object))
+    table = [[record.per_object.get(name, np.nan) for record in records] for name in names]
+    mean = two_way(np.array(table))
+    return Point(
+        strategy=records[0].strategy,
+        budget=records[0].budget,
+        images=float(np.mean([record.images for record in records])),
+        accuracy=mean.mean,
+        low=max(mean.low, 0.0),
+        high=min(mean.high, 1.0),
+    )
 
 
 class Finding(Protocol):

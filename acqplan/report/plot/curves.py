@@ -16,7 +16,8 @@ from acqplan.report.plot.style import LIGHT, drawing, new_figure, thousands
 from acqplan.report.standing import by_accuracy, contrast_at_budgets, drawn
 
 if TYPE_CHECKING:
-    from acqplan.evaluate.findings import Findings, Point
+    from acqplan.evaluate.findings import Findings
+    from acqplan.evaluate.verdict import Point
 
 MARKERS = ("s", "^", "D", "v", "P", "X", "<", ">", "h")
 ANSWER_COLOURS = {"better": "green", "worse": "rust", "no difference found": "slate"}
