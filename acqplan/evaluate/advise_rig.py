@@ -11,7 +11,7 @@ import numpy as np
 from acqplan.advice.answers import Advice, check_accuracies
 from acqplan.errors import UsageError
 from acqplan.evaluate.recommend import recommend
-from acqplan.features.networks import find_layers
+from acqplan.features.registry import find_layers
 from acqplan.plan.base import History, Strategy
 from acqplan.progress import SILENT, Progress, Titled
 from acqplan.rig.folder import read_captured

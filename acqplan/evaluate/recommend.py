@@ -15,7 +15,7 @@ from acqplan.errors import BudgetError
 from acqplan.evaluate.replay import Learn, Run, joined_history, replay
 from acqplan.evaluate.task import Task, check_budgets, images_in_time, planned_seconds, task_of
 from acqplan.evaluate.verdict import Validation
-from acqplan.features.networks import find_layers
+from acqplan.features.registry import find_layers
 from acqplan.numbers import duration
 from acqplan.plan import find_strategy
 from acqplan.plan.base import History, Strategy

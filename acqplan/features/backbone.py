@@ -17,19 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from acqplan.errors import AcqplanError, MissingError, WeightsError
-from acqplan.features.networks import (
-    LAYER,
-    NETWORKS,
-    PREFIX,
-    Cut,
-    build,
-    build_timm,
-    digest,
-    find_layers,
-    fold_normalisation,
-    tensor_names,
-)
+from acqplan.features.networks import LAYER, PREFIX, build, build_timm, digest, fold_normalisation, tensor_names
 from acqplan.features.pixels import Preprocessing, resized, stack
+from acqplan.features.registry import NETWORKS, Cut, find_layers
 from acqplan.runtime import Runtime
 
 PROBE_IMAGES: Final = 8

@@ -7,141 +7,17 @@ import hashlib
 import importlib
 import importlib.util
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from acqplan.errors import BackboneError, MissingError, WeightsError, nearest
+from acqplan.errors import BackboneError, MissingError, WeightsError
 from acqplan.features.pixels import FoldedConv, Normalised, Preprocessing, parse_input
+from acqplan.features.registry import NETWORKS, Cut, Network
 from acqplan.features.weights import Weights, fill, mismatch, published_weights, read_weights
-
-Cut = Mapping[str, int]
-"""Part of a network -> how many of its children stay; a part with none left passes its input on."""
-
-WeightSource = Literal["torchvision", "embedded", "none"]
-
-WHOLE: Cut = {}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Network:
-    """One architecture.
-
-    Attributes:
-        make: ``module:function`` that builds it without weights.
-        weights: Where its weights come from if no file is given.
-        layers: What to cut away so that the network's output is that layer, pooled over positions; layers and
-            the parts of each stand in the order in which an image passes them.
-        default: Layer if none is named.
-        aliases: Other names of layers.
-        input: Preprocessing in the grammar of `acqplan.features.pixels.parse_input`.
-    """
-
-    make: str
-    weights: WeightSource = "torchvision"
-    layers: Mapping[str, Cut]
-    default: str
-    aliases: Mapping[str, str] = field(default_factory=dict)
-    input: str = "RGB 224, mean 0.485 0.456 0.406, std 0.229 0.224 0.225"
-
-
-_RESNET: Mapping[str, Cut] = {
-    "layer1": {"layer2": 0, "layer3": 0, "layer4": 0, "fc": 0},
-    "layer2": {"layer3": 0, "layer4": 0, "fc": 0},
-    "layer3": {"layer4": 0, "fc": 0},
-    "avgpool": {"fc": 0},
-    "logits": WHOLE,
-}
-_TOYNET: Mapping[str, Cut] = {
-    "stage2": {"stage3": 0, "stage4": 0, "mix": 0},
-    "stage3": {"stage4": 0, "mix": 0},
-    "pool": WHOLE,
-}
-_TOYNET_INPUT = "grey 96, mean 0.5, std 0.25"
-
-NETWORKS: Mapping[str, Network] = {
-    "alexnet": Network(
-        make="torchvision.models:alexnet",
-        layers={"fc6": {"classifier": 3}, "fc7": {"classifier": 6}, "logits": WHOLE},
-        default="fc7",
-    ),
-    "convnext_tiny": Network(
-        make="torchvision.models:convnext_tiny", layers={"pool": {"classifier": 2}, "logits": WHOLE}, default="pool"
-    ),
-    "histogram": Network(
-        make="acqplan.features.histogram:Histogram",
-        weights="none",
-        layers={"cells": WHOLE},
-        default="cells",
-        input="grey 96, mean 0, std 1",
-    ),
-    "mobilenet_v2": Network(
-        make="torchvision.models:mobilenet_v2",
-        layers={"block13": {"features": 14, "classifier": 0}, "pool": {"classifier": 0}, "logits": WHOLE},
-        default="pool",
-    ),
-    "mobilenet_v3_small": Network(
-        make="torchvision.models:mobilenet_v3_small",
-        layers={"pool": {"classifier": 0}, "logits": WHOLE},
-        default="pool",
-    ),
-    "resnet18": Network(
-        make="torchvision.models:resnet18", layers=_RESNET, default="avgpool", aliases={"layer4": "avgpool"}
-    ),
-    "resnet50": Network(
-        make="torchvision.models:resnet50", layers=_RESNET, default="avgpool", aliases={"layer4": "avgpool"}
-    ),
-    "toynet": Network(
-        make="acqplan.features.toynet:plain",
-        weights="embedded",
-        layers=_TOYNET,
-        default="pool",
-        input=_TOYNET_INPUT,
-    ),
-    "toynet-untrained": Network(
-        make="acqplan.features.toynet:untrained",
-        weights="none",
-        layers=_TOYNET,
-        default="pool",
-        input=_TOYNET_INPUT,
-    ),
-    "vgg16": Network(
-        make="torchvision.models:vgg16",
-        layers={"fc14": {"classifier": 2}, "fc15": {"classifier": 5}, "logits": WHOLE},
-        default="fc15",
-        aliases={"fc6": "fc14", "fc7": "fc15"},
-    ),
-    "vit_b_16": Network(
-        make="torchvision.models:vit_b_16", layers={"pool": {"heads": 0}, "logits": WHOLE}, default="pool"
-    ),
-}
-
-
-def find_layers(spec: str) -> tuple[str, tuple[str, ...]]:
-    """Read ``name``, ``name:layer`` or ``name:layer+layer``.
-
-    Returns:
-        Name of the network, and the layers' own names (aliases resolved) in the order asked, none twice.
-
-    Raises:
-        BackboneError: If there is no such network or layer; names the nearest.
-    """
-    name, _, asked = spec.partition(":")
-    if name not in NETWORKS:
-        raise BackboneError(f"no backbone is called '{name}'", nearest(name, [*NETWORKS, "timm/NAME"]))
-    return name, tuple(dict.fromkeys(_own_name(name, layer) for layer in asked.split("+")))
-
-
-def _own_name(name: str, asked: str) -> str:
-    network = NETWORKS[name]
-    layer = network.aliases.get(asked, asked) or network.default
-    if layer not in network.layers:
-        raise BackboneError(f"{name} has no layer '{asked}'", nearest(asked, [*network.layers, *network.aliases]))
-    return layer
-
 
 EMBEDDED = Path(__file__).parent / "embedded"
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+from typing import TYPE_CHECKING
 
 from acqplan.errors import StrategyError, nearest
-from acqplan.plan.base import Strategy
+
+if TYPE_CHECKING:
+    from acqplan.plan.base import Strategy
 
 STRATEGIES = {
     "allocate": "acqplan.plan.allocate:Allocate",
@@ -52,6 +55,8 @@ def _third_parties() -> dict[str, str]:
 
 
 def _make(name: str, target: str) -> Strategy:
+    from acqplan.plan.base import Strategy
+
     module, _, attribute = target.partition(":")
     try:
         made = getattr(importlib.import_module(module), attribute)()

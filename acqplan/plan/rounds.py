@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-from acqplan.plan.base import Strategy, learns
+if TYPE_CHECKING:
+    from acqplan.plan.base import Strategy
 
 PILOT_SHARE = 0.1
 """The pilot's share of a budget (METHODS.md: 5 to 15 %); it counts."""
@@ -51,4 +53,4 @@ def stops_of(rule: Strategy, budget: int, n_objects: int, *, known: int = 0) -> 
         n_objects: Objects; the first round is to show each of them.
         known: Images captured before.
     """
-    return learning_stops(budget, n_objects, known=known) if learns(rule) else ()
+    return learning_stops(budget, n_objects, known=known) if getattr(rule, "learns", False) else ()

@@ -12,9 +12,7 @@ from starlette.responses import HTMLResponse
 
 from acqplan import __version__
 from acqplan.campaign.campaign import Campaign
-from acqplan.service import operators as background
-from acqplan.service import operators as deeds
-from acqplan.service import shots, views
+from acqplan.service import operators, shots, views
 from acqplan.service.feed import Feed
 from acqplan.service.planner import NoPlanner, Planner
 from acqplan.service.questions import Bodies
@@ -53,8 +51,8 @@ def make_app(campaign: Campaign, settings: ServiceSettings, planner: Planner | N
         campaign.store, poll_seconds=settings.poll_seconds, heartbeat_seconds=settings.heartbeat_seconds
     )
     add_refusals(app)
-    for part in (shots, deeds, views, background):
-        app.include_router(part.router)
+    for router in (shots.router, operators.router, views.router, operators.background_router):
+        app.include_router(router)
     app.add_api_route("/", _live, methods=["GET", "HEAD"], include_in_schema=False)
     app.add_api_route("/docs", _reference, methods=["GET", "HEAD"], include_in_schema=False)
     app.add_middleware(Bodies, settings=settings)

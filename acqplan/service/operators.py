@@ -90,17 +90,17 @@ def reject(campaign: Camp, shot: ShotName, question: Reason) -> Document:
     return event_document(operators.reject(campaign.store, shot, question.reason))
 
 
-router_background = APIRouter(tags=["background"])
+background_router = APIRouter(tags=["background"])
 
 
-@router_background.post("/plan", status_code=202, responses=refusing(409))
+@background_router.post("/plan", status_code=202, responses=refusing(409))
 def plan_now(request: Request) -> ShotOutcome:
     """Plan the next round; its event is the result, and ``/status`` says under ``background`` what failed."""
     request.app.state.planner.want("plan")
     return ShotOutcome(outcome="asked")
 
 
-@router_background.post("/advise", status_code=202, responses=refusing(409))
+@background_router.post("/advise", status_code=202, responses=refusing(409))
 def advise_now(request: Request) -> ShotOutcome:
     """Advise whether to go on; its event is the result, and ``/status`` says under ``background`` what failed."""
     request.app.state.planner.want("advice")

@@ -11,8 +11,9 @@ from PIL import Image as Pillow
 
 from acqplan.errors import BackboneError, MissingError, WeightsError
 from acqplan.features.backbone import Backbone, load_backbone
-from acqplan.features.networks import NETWORKS, build, cut, find_layers, fold_normalisation
+from acqplan.features.networks import build, cut, fold_normalisation
 from acqplan.features.pixels import parse_input
+from acqplan.features.registry import NETWORKS, find_layers
 from acqplan.features.toynet import MEAN, N_FEATURES, STD, ToyNet, folded, untrained
 from acqplan.runtime import Runtime
 

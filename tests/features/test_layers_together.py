@@ -11,7 +11,8 @@ from acqplan.errors import BackboneError
 from acqplan.features.backbone import Tapped, load_backbone
 from acqplan.features.cache import FeatureCache
 from acqplan.features.extract import extract, extract_layers
-from acqplan.features.networks import NETWORKS, cut
+from acqplan.features.networks import cut
+from acqplan.features.registry import NETWORKS
 from acqplan.runtime import Runtime
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ def test_opening_one_loads_neither_torch_nor_a_renderer() -> None:
     heavy = "{'torch', 'trimesh', 'embreex', 'PIL', 'scipy', 'sklearn'}"
     program = (
         "import sys; from pathlib import Path; from acqplan.rig.spec import open_rig; "
-        f"open_rig(Path({str(EXAMPLE)!r})).rig.shots(); print(sorted({heavy} & set(sys.modules)))"
+        f"open_rig(Path({str(EXAMPLE)!r})).source.shots(); print(sorted({heavy} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -110,4 +110,4 @@ def test_a_label_with_one_object_cannot_be_split() -> None:
 
     alone = Shelf(objects=Objects(names=("a", "b", "c"), labels=("x", "x", "y")))
     with pytest.raises(SplitError, match="one object only"):
-        draw_up(shelf(rig=alone), backbone="b", strategies=("even", "random"), budgets=(9,), seeds=(0,))
+        draw_up(shelf(source=alone), backbone="b", strategies=("even", "random"), budgets=(9,), seeds=(0,))
