@@ -1,9 +1,36 @@
-"""One tree of errors; each carries what to do next and the exit code of the program."""
+"""One tree of errors: what was asked, what was found, what to do, and the exit code of the program.
+
+```
+Exception
+├── AcqplanError            1  anything else
+│   ├── UsageError          2  wrong use
+│   │   ├── SpaceError         a design space, axis or view that cannot be
+│   │   ├── BudgetError        a number of images that cannot be planned
+│   │   ├── StrategyError      an unknown strategy, or one that broke its contract
+│   │   ├── BackboneError      an unknown backbone or layer
+│   │   ├── SplitError         objects that cannot be split into train and test
+│   │   ├── OutputError        a folder or file that cannot be written
+│   │   ├── ShotError          a shot that no plan of the campaign holds
+│   │   └── ConflictError      another image of a shot that has one
+│   ├── InputError          3  a file that cannot be used as it is
+│   │   ├── SpecError          rig.toml
+│   │   ├── StoreError         the store of a campaign
+│   │   ├── ManifestError      a manifest, or a table of predictions
+│   │   ├── ImageError         an image
+│   │   ├── MeshError          a mesh
+│   │   └── WeightsError       a file of weights
+│   └── MissingError        4  a needed thing is missing: weights, device, extra
+└── Finished                5  the work is over, which is no failure
+    ├── BudgetSpent            every image of the budget has been taken
+    └── SpaceExhausted         no candidate is left to choose from
+```
+"""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class AcqplanError(Exception):
@@ -12,14 +39,29 @@ class AcqplanError(Exception):
     Args:
         message: What was asked and what was found.
         hint: What the reader can do about it; shown after the message.
+        path: The file that it is about.
+        line: The line of that file, from 1.
+        asked: The value that was asked for, as it was given.
+
+    Attributes:
+        exit_code: Exit code of a command that ends with this error.
     """
 
     exit_code = 1
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        hint: str = "",
+        *,
+        path: Path | str | None = None,
+        line: int | None = None,
+        asked: object = None,
+    ) -> None:
         super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message, self.hint = message, hint
+        self.path = None if path is None else Path(path)
+        self.line, self.asked = line, asked
 
     def __str__(self) -> str:
         return f"{self.message}; {self.hint}" if self.hint else self.message
