@@ -94,9 +94,22 @@ def test_each_foreign_library_has_one_home(path: Path) -> None:
             assert here.startswith(("statistics/", "advice/")), f"{here} imports {name}, whose home is statistics/"
 
 
+LARGEST_FILE = 600
+"""Lines; a file is one thought."""
+
+
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_files_stay_one_room(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 600
+def test_a_file_is_one_thought(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= LARGEST_FILE
+
+
+def test_one_name_is_one_class() -> None:
+    homes: dict[str, list[str]] = {}
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                homes.setdefault(node.name, []).append(path.relative_to(PACKAGE).as_posix())
+    assert {name: where for name, where in homes.items() if len(where) > 1} == {}
 
 
 def loaded_by(*arguments: str) -> set[str]:
