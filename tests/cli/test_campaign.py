@@ -226,7 +226,7 @@ def test_plan_and_check_print_what_they_found(run: Run) -> None:
         (("forbid", "--where", "elevation>65"), 2, "nothing is called 'elevation'"),
         (("allow", "--where", "azimuth>65"), 2, "is not forbidden"),
         (("undo", "--event", "99"), 2, "there is no event 99"),
-        (("budget",), 2, "neither --budget nor --time-budget"),
+        (("budget",), 2, "neither a budget nor a time budget is given"),
         (("budget", "--budget", "0"), 2, "a budget of 0 images"),
         (("resume",), 2, "neither paused nor stopped"),
         (("events", "--last", "-1"), 2, "give a number above zero"),
