@@ -33,6 +33,7 @@ def resume(store: Store) -> Event:
         standing = ledger.standing
         if standing.paused_at is None and not standing.stopped and not standing.saturated:
             raise UsageError("the campaign is neither paused nor stopped", "ask for shots")
+        # A stop and a pause may hold at once; both end here, the pause with the last event.
         event = ledger.append("continued") if standing.stopped or standing.saturated else None
         return ledger.append("resumed") if standing.paused_at is not None or event is None else event
 
@@ -75,6 +76,7 @@ def add_object(store: Store, name: str, label: str) -> Event:
     with store.writing() as ledger:
         if name in ledger.standing.objects:
             raise UsageError(f"object '{name}' is there already", "give another name")
+        # An object that the campaign was created with keeps its label, also if it was removed.
         before = store.settings.objects.get(name)
         if not name.strip() or not label.strip() or (before is not None and before != label):
             hint = f"its label is '{before}'" if before else "name it"
@@ -103,6 +105,7 @@ def set_budget(store: Store, budget: int | None = None, time_budget: float | Non
         standing = ledger.standing
         images = standing.budget if budget is None else budget
         seconds = standing.time_budget if time_budget is None else time_budget
+        # It cannot be lowered below what is taken or leased; it can always be raised.
         least = max(standing.budget - standing.room, 1)
         if images < least and images < standing.budget:
             raise BudgetError(f"a budget of {images:,} images, of which {least:,} are taken or leased", "give more")
@@ -214,6 +217,7 @@ ACTIONS = (
 
 def _undone(store: Store, ledger: Transaction, event: Event) -> Event:
     standing, body = ledger.standing, event.body
+    # Each event is undone by its opposite, if what it did still holds.
     if event.kind == "forbidden" and str(event.number) in standing.regions:
         return ledger.append("allowed", undoes=event.number, where=body["where"])
     if event.kind == "allowed" and body["where"] not in standing.regions.values():

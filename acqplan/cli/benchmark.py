@@ -59,6 +59,7 @@ def benchmark(
         for name, count in (("seeds", seeds), ("splits", splits), ("workers", workers)):
             if count is not None and count < 1:
                 raise UsageError(f"--{name} {count} cannot be", "give at least 1")
+        # What is wrong in the options is found before the rig is opened and numpy loaded.
         names = tuple(name.strip() for name in strategies.split(",")) if strategies is not None else ()
         sizes = _sizes(budgets)
         from acqplan.evaluate.benchmark import STRATEGIES, prepare

@@ -262,6 +262,7 @@ def _command(action: Action) -> Callable[..., None]:
             values = [given[parameter.name] for parameter in action.parameters]
             print_json(event_document(action.function(campaign.store, *values)))
 
+    # The store comes first and --json last, as in the other commands of a campaign.
     keyword = partial(inspect.Parameter, kind=inspect.Parameter.KEYWORD_ONLY)
     found = [keyword("store", annotation=options.Store)]
     for one in action.parameters:

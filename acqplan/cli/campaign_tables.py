@@ -81,6 +81,7 @@ def _levels(title: str, levels: Mapping[str, tuple[int, int, int]]) -> Iterator[
     yield Text.assemble((f"{title}: captured of planned", "bold"), ", ✗ failed tries" if any(failures) else "")
     counts = [f"{captured:,}/{planned:,}" for captured, planned, _ in levels.values()]
     width = max(map(len, levels), default=0)
+    # Words are aligned to the left, numbers to the right.
     side = "<" if any(name[:1].isalpha() for name in levels) else ">"
     longest = max((len(count) + len(failed) for count, failed in zip(counts, failures, strict=True)), default=0)
     yield Columns(

@@ -65,6 +65,7 @@ def serve(
             from acqplan.service.refusals import MEGABYTE, ServiceSettings
             from acqplan.service.server import serve as serve_campaign
         except ModuleNotFoundError as error:
+            # A missing module of acqplan itself is a defect, not a missing extra.
             if (error.name or "").startswith("acqplan"):
                 raise
             raise MissingError(f"'{error.name}' is not installed", "pip install 'acqplan[serve]'") from error
@@ -83,6 +84,7 @@ def doctor(as_json: options.Json = False) -> None:
             "acqplan": __version__,
             "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
         }
+        # One thing that is missing hides none of the others.
         for look in (_versions, _extras, _device, _embedded_weights, _renderer, _cache):
             try:
                 findings |= look()

@@ -115,6 +115,7 @@ class ProgressBars:
         finally:
             task = self._bars.tasks[self._bars.task_ids.index(bar)]
             seconds = task.elapsed or 0.0
+            # A short task leaves no trace.
             self._bars.update(bar, visible=seconds >= LONG_SECONDS)
             self._bars.stop_task(bar)
             if not notes.is_interactive and task.visible:

@@ -105,6 +105,7 @@ def advise(
     with exit_codes():
         from acqplan.advice.answers import advice_sentences, worded
 
+        # A campaign knows its rig, images and seed; all else is the same for both sources.
         shared: dict[str, Any] = {
             "accuracies": (accuracy,),
             "backbone": backbone,

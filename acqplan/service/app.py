@@ -95,6 +95,7 @@ def _page(markup: str, script: str) -> HTMLResponse:
     light, dark = (";".join(f"--{name}:{colour}" for name, colour in theme.items()) for theme in (LIGHT, DARK))
     colours = f":root{{color-scheme:light dark;{light}}}\n@media (prefers-color-scheme: dark){{:root{{{dark}}}}}"
     style = f"{colours}\n{_part('page.css')}"
+    # Hashes let a browser use this style and this script, and no other that may get into the page.
     policy = (
         "default-src 'none'; connect-src 'self'; img-src 'self' blob: data:; base-uri 'none'; form-action 'none'; "
         f"frame-ancestors 'none'; style-src {_hash(style)}; script-src {_hash(script)}"
@@ -109,7 +110,7 @@ def _part(name: str) -> str:
 
 
 def _hash(text: str) -> str:
-    """A source of a policy that lets a browser use this text in a page, and no other."""
+    """A source for a content security policy."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 

@@ -44,6 +44,7 @@ class Feed:
         """Server-sent events after the event of a number, or from now on, as long as the listener stays."""
         self._listeners += 1
         try:
+            # The first listener starts the poller; it ends with the last one.
             async with self._starting:
                 if self._poller is None or self._poller.done():
                     self._kept.clear()
@@ -79,6 +80,7 @@ class Feed:
                 self._last = found[-1].number
                 async with self._news:
                     self._news.notify_all()
+            # After a full page the next one is read at once.
             if len(found) < PAGE:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._closed.wait(), self._poll_seconds)

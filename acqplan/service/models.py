@@ -10,7 +10,7 @@ from starlette.convertors import PathConvertor, register_url_convertor
 
 from acqplan.campaign.campaign import Campaign
 
-MOST_SHOTS = 1_000
+MOST_LEASED = 1_000
 """Shots leased at once."""
 
 MOST_NUMBER = 2**31 - 1
@@ -39,7 +39,7 @@ class RequestBody(BaseModel):
 class Ask(RequestBody):
     """Lease shots."""
 
-    n: int = Field(default=1, ge=1, le=MOST_SHOTS, description="How many shots at most.")
+    n: int = Field(default=1, ge=1, le=MOST_LEASED, description="How many shots at most.")
     caller: Name | None = Field(default=None, description="Who asks, e.g. a name of the arm; by default the address.")
 
 

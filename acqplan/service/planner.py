@@ -20,7 +20,6 @@ from acqplan.evaluate.campaign import advise_campaign, due, extract_told, open_e
 from acqplan.runtime import serve_parent
 
 if TYPE_CHECKING:
-    from acqplan.campaign.events import CampaignState
     from acqplan.features.extractor import Extractor
 
 LOOK_SECONDS = 2.0
@@ -95,28 +94,25 @@ class Planner:
         return {"on": True, **self._state}
 
     def _keep_alive(self) -> None:
-        while not self._ending.is_set():
-            self._run()
-            self._ending.wait(RESTART_SECONDS)
-
-    def _run(self) -> None:
-        """Run a process to its end, and listen to it."""
         spawning = multiprocessing.get_context("spawn")
-        self._pipe, theirs = spawning.Pipe()
-        self._process = spawning.Process(target=work, args=(self._place, theirs), name="planner", daemon=True)
-        self._process.start()
-        theirs.close()
-        with contextlib.suppress(EOFError, OSError):  # the pipe breaks when the process ends
-            while not self._ending.is_set():
-                self._state = self._pipe.recv()
-                self._wanted.discard(self._state["doing"])
-        self._process.terminate()
-        self._process.join()
-        if not self._ending.is_set():
-            said = f"the planner ended unexpectedly (exit code {self._process.exitcode})"
-            self._state = {"doing": "", "failed": {"error": said, "hint": "it is started again; see the log"}}
-        self._pipe.close()
-        self._wanted.clear()
+        while not self._ending.is_set():
+            self._pipe, theirs = spawning.Pipe()
+            self._process = spawning.Process(target=work, args=(self._place, theirs), name="planner", daemon=True)
+            self._process.start()
+            theirs.close()
+            with contextlib.suppress(EOFError, OSError):  # the pipe breaks when the process ends
+                while not self._ending.is_set():
+                    self._state = self._pipe.recv()
+                    self._wanted.discard(self._state["doing"])
+            # Either the server ends, or the process has died; its exit code is known after the join.
+            self._process.terminate()
+            self._process.join()
+            if not self._ending.is_set():
+                said = f"the planner ended unexpectedly (exit code {self._process.exitcode})"
+                self._state = {"doing": "", "failed": {"error": said, "hint": "it is started again; see the log"}}
+            self._pipe.close()
+            self._wanted.clear()
+            self._ending.wait(RESTART_SECONDS)
 
 
 def work(place: str, pipe: Connection) -> None:
@@ -175,21 +171,20 @@ class Worker:
             return "plan"
         with self._campaign.store.reading() as ledger:
             standing = ledger.standing
-        if "advice" in rested and self._wants_advice(standing):
-            return "advice"
-        return "features" if "features" in rested and standing.captured > self._extracted else ""
-
-    def _wants_advice(self, standing: CampaignState) -> bool:
-        """Whether there are many more images than at the last advice, or the last of all."""
+        # Advice is due with many more images than at the last advice, and with the last image of all.
         known = max(int(standing.advice.get("images", 0)), self._advised)
-        is_last = standing.room == 0 and not standing.counts[LEASED] and standing.captured > known
         more = max(MORE_SHARE * known, FEWEST_PER_OBJECT * len(standing.objects))
-        return is_last or standing.captured >= known + more
+        is_last = standing.room == 0 and not standing.counts[LEASED] and standing.captured > known
+        if "advice" in rested and (is_last or standing.captured >= known + more):
+            return "advice"
+        # Features that are computed early do not delay the next plan.
+        return "features" if "features" in rested and standing.captured > self._extracted else ""
 
     def _do(self, what: str, *, forced: bool) -> None:
         began = time.monotonic()
         with self._campaign.store.reading() as ledger:
             captured = ledger.standing.captured
+        # The backbone is loaded once, and not before there are images.
         if captured and self._extractor is None:
             self._extractor = open_eye(self._campaign)
         if what == "plan":

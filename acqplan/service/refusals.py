@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -103,31 +103,29 @@ class Refusal(HTTPException):
 
 def add_refusals(app: FastAPI) -> None:
     """Let an app answer errors as `Refusal` does."""
-
-    async def answer(request: Request, error: Exception) -> Document:
-        return _refusal_of(request, error).document()
-
     for kind in (AcqplanError, RequestValidationError, HTTPException, Exception):
-        app.add_exception_handler(kind, answer)
+        app.add_exception_handler(kind, _answer)
 
 
-def _refusal_of(request: Request, error: Exception) -> Refusal:
+async def _answer(request: Request, error: Exception) -> Document:
     if isinstance(error, Refusal):
-        return error
-    if isinstance(error, AcqplanError):
+        refusal = error
+    elif isinstance(error, AcqplanError):
         status = next(status for kind, status in STATUSES.items() if isinstance(error, kind))
-        return Refusal(status, error.message, error.hint)
-    if isinstance(error, RequestValidationError):
+        refusal = Refusal(status, error.message, error.hint)
+    elif isinstance(error, RequestValidationError):
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
         hint = "see /docs"
         if first["loc"][0] == "body" and request.headers.get("content-type", "").split(";")[0] != "application/json":
             hint = "send JSON, with the header 'Content-Type: application/json'; see /docs"
-        return Refusal(422, f"{place}: {first['msg']}", hint)
-    if isinstance(error, HTTPException):
-        said = f"{request.method} {request.url.path}: {error.detail}"
-        return Refusal(error.status_code, said, "see /docs", error.headers)
-    return Refusal(500, f"a defect of acqplan: {type(error).__name__}", "see the log of acqplan serve")
+        refusal = Refusal(422, f"{place}: {first['msg']}", hint)
+    elif isinstance(error, HTTPException):
+        said = f"{request.method} {request.scope['path']}: {error.detail}"
+        refusal = Refusal(error.status_code, said, "see /docs", error.headers)
+    else:
+        refusal = Refusal(500, f"a defect of acqplan: {type(error).__name__}", "see the log of acqplan serve")
+    return refusal.document()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,49 +204,41 @@ class Guard:
                     headers.setdefault(name, value)
             await send(message)
 
-        request = Request(scope)
         try:
-            self._check_host(request)
-            self._check_origin(request)
-            if self.settings.token and not (scope["path"] in PUBLIC and scope["method"] in SAFE):
-                await self._check_token(request)
+            await self._check(Request(scope))
         except Refusal as refusal:
             await refusal.document()(scope, receive, hardened)
-            return
-        await self.app(scope, receive, hardened)
+        else:
+            await self.app(scope, receive, hardened)
 
-    def _check_host(self, request: Request) -> None:
-        """A page elsewhere whose name was made to point at this machine still sends that name."""
-        if not self.settings.is_local:
-            return
-        host = request.headers.get("host", "")
-        try:
-            name = urlsplit(f"//{host}").hostname or ""
-        except ValueError:
-            name = ""
-        if not is_loopback(name):
-            raise Refusal(421, f"host '{host}'", "ask for 127.0.0.1 or localhost, where this service is")
-
-    def _check_origin(self, request: Request) -> None:
-        """A page of another site may lead here, but neither change nor embed anything."""
+    async def _check(self, request: Request) -> None:
         headers = request.headers
-        origin = headers.get("origin")
-        try:
-            address = urlsplit(origin or "").netloc.lower()  # empty for the origin "null"
-        except ValueError:
-            address = ""
-        is_foreign = origin is not None and address != headers.get("host", "").lower()
-        leads_here = request.method in SAFE and headers.get("sec-fetch-mode") == "navigate"
+        # A page elsewhere whose name was made to point at this machine still sends that name.
+        host = headers.get("host", "")
+        if self.settings.is_local and not is_loopback(_parsed(f"//{host}").hostname or ""):
+            raise Refusal(421, f"host '{host}'", "ask for 127.0.0.1 or localhost, where this service is")
+        # A page of another site may lead here, but neither change nor embed anything.
+        origin, is_safe = headers.get("origin"), request.method in SAFE
+        is_foreign = origin is not None and _parsed(origin).netloc.lower() != host.lower()
+        leads_here = is_safe and headers.get("sec-fetch-mode") == "navigate"
         is_embedded = headers.get("sec-fetch-site", "none") not in ("none", "same-origin") and not leads_here
         if is_foreign or is_embedded:
             raise Refusal(403, f"a request from {origin or 'another site'}", "use the page of this service")
+        # The time of the comparison says nothing about the token.
+        if self.settings.token and not (is_safe and request.scope["path"] in PUBLIC):
+            shown = await self._bearer(request)
+            if shown is None or not hmac.compare_digest(shown.credentials.encode(), self.settings.token.encode()):
+                asked = "no token" if shown is None else "a wrong token"
+                hint = "send the header 'Authorization: Bearer TOKEN'"
+                raise Refusal(401, asked, hint, {"WWW-Authenticate": "Bearer"})
 
-    async def _check_token(self, request: Request) -> None:
-        shown = await self._bearer(request)
-        if shown is None or not hmac.compare_digest(shown.credentials.encode(), self.settings.token.encode()):
-            asked = "no token" if shown is None else "a wrong token"
-            hint = "send the header 'Authorization: Bearer TOKEN'"
-            raise Refusal(401, asked, hint, {"WWW-Authenticate": "Bearer"})
+
+def _parsed(address: str) -> SplitResult:
+    """Parts of a URL; empty parts if it cannot be read."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return urlsplit("")
 
 
 class BodyLimits:
@@ -271,6 +261,9 @@ class BodyLimits:
         is_image = scope["method"] == "PUT" and scope["path"].endswith("/image")
         most = self.settings.most_upload if is_image else min(MOST_JSON, self.settings.most_upload)
         announced = Request(scope).headers.get("content-length", "")
+        too_large = Refusal(
+            413, f"a body of more than {most:,} bytes", "send a smaller one, or start with more --max-upload"
+        )
         began, received, is_whole = time.monotonic(), 0, False
 
         async def limited() -> Message:
@@ -278,7 +271,7 @@ class BodyLimits:
             if is_whole:
                 return await receive()
             if announced.isdigit() and int(announced) > most:
-                raise _too_large(most)
+                raise too_large
             seconds = self.settings.body_seconds + received / SLOWEST
             try:
                 async with asyncio.timeout(began + seconds - time.monotonic()):
@@ -290,7 +283,7 @@ class BodyLimits:
             received += size
             self._held += size
             if received > most:
-                raise _too_large(most)
+                raise too_large
             if self._held > AT_ONCE * self.settings.most_upload:
                 raise Refusal(503, "too many large images at once", "send it again in a moment")
             is_whole = not message.get("more_body", False)
@@ -302,7 +295,3 @@ class BodyLimits:
             pass  # nobody is left to be answered
         finally:
             self._held -= received
-
-
-def _too_large(most: int) -> Refusal:
-    return Refusal(413, f"a body of more than {most:,} bytes", "send a smaller one, or start with more --max-upload")

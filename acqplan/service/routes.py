@@ -63,6 +63,7 @@ async def tell(
     All further parameters of the query are settings that the rig reached where they differ from those commanded,
     e.g. ``?azimuth=40.3``.
     """
+    # Names of axes are not known when the app is made, so that FastAPI cannot read these parameters.
     reached: dict[str, object] = {}
     for name, value in request.query_params.multi_items():
         if name in reached:
@@ -119,6 +120,7 @@ def _endpoint(action: Action) -> Callable[..., dict[str, Any]]:
         else:
             kind = TYPES[one.kind] if one.default is not None else TYPES[one.kind] | None
             fields[one.name] = (kind, Field(default=one.default, description=one.help))
+    # As with other bodies, unknown keys are errors; one whose keys all have values by default may be left out.
     if fields:
         name = action.name.title().replace("-", "")
         model = create_model(name, __base__=RequestBody, __doc__=_about(action), **fields)

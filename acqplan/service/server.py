@@ -130,15 +130,12 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
         super().connection_made(transport)
-        self._wait()
+        self._set_timer(True)
 
     def data_received(self, data: bytes) -> None:
         """Wait for the head of a request that has begun; its body has limits of its own, see `BodyLimits`."""
         super().data_received(data)
-        if self._is_idle():
-            self._wait()
-        else:
-            self._wait_no_more()
+        self._set_timer(self._is_idle())
 
     def eof_received(self) -> None:
         """Answer a client that sends no more in the middle of a request, but may listen still."""
@@ -149,7 +146,7 @@ class Connection(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
-        self._wait_no_more()
+        self._set_timer(False)
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
@@ -159,14 +156,13 @@ class Connection(H11Protocol):
     def _is_idle(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
 
-    def _wait(self) -> None:
-        if self._late is None:
+    def _set_timer(self, is_waiting: bool) -> None:
+        """Run a timer while a request is waited for; parts of its head do not start the timer anew."""
+        if is_waiting and self._late is None:
             said = f"no request in {self.request_seconds:.0f} seconds"
             answer = (b"408 Request Timeout", said, "send it again, faster")
             self._late = self.loop.call_later(self.request_seconds, self._refuse, *answer)
-
-    def _wait_no_more(self) -> None:
-        if self._late is not None:
+        elif not is_waiting and self._late is not None:
             self._late.cancel()
             self._late = None
 

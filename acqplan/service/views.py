@@ -24,7 +24,7 @@ from acqplan.service.feed import PAGE, read_events
 from acqplan.service.models import MOST_NUMBER, ClientCampaign, ShotName, refusing
 from acqplan.service.refusals import Document, Refusal
 
-MOST_SHOTS = 100_000
+MOST_LISTED = 100_000
 """Shots listed one by one; of a larger plan, those that wait at the end of the queue are left out."""
 
 MOST_VIEWS = 20_000
@@ -57,8 +57,8 @@ def status(request: Request, campaign: ClientCampaign) -> dict[str, Any]:
 
 @observers.get("/plan", responses=refusing())
 def plan(campaign: ClientCampaign) -> Response:
-    """Where every shot stands: what the live page draws."""
-    return Document(dial_of(campaign.store))
+    """The state of every shot: what the live page draws."""
+    return Document(plan_document(campaign.store))
 
 
 @observers.get("/events", responses=refusing())
@@ -112,7 +112,8 @@ def _captured(campaign: Campaign, shot: str) -> ShotRecord:
 
 
 def _picture(record: ShotRecord, etag: str | None, media_type: str, read: Callable[[], bytes]) -> Response:
-    """The answer with an image; a shot may get another image, so that a browser has to ask whether its own is valid."""
+    """The answer with an image, or that the client's own image is the one."""
+    # The image of a shot may be replaced, so that a browser has to ask; but it need not be sent again.
     headers = {"ETag": f'"{record.digest}"', "Cache-Control": "private, no-cache"}
     if etag == headers["ETag"]:
         return Response(status_code=304, headers=headers)
@@ -139,6 +140,7 @@ def thumbnail_of(images: ImageFolder, digest: str, name: str) -> bytes:
     content, file = images.read(name), io.BytesIO()
     try:
         with Image.open(io.BytesIO(content)) as picture:
+            # A JPEG file is decoded at the nearest smaller scale, which is faster.
             picture.draft("RGB", (2 * EDGE, 2 * EDGE))
             picture.thumbnail((EDGE, EDGE))
             picture.convert("RGB").save(file, format="JPEG", quality=QUALITY)
@@ -147,8 +149,8 @@ def thumbnail_of(images: ImageFolder, digest: str, name: str) -> bytes:
     return file.getvalue()
 
 
-def dial_of(store: Store) -> dict[str, Any]:
-    """Say where every shot stands, compactly.
+def plan_document(store: Store) -> dict[str, Any]:
+    """Describe the state of every shot, compactly.
 
     Returns:
         Fit for JSON: ``last`` (number of the last event), ``axes`` ``[{name, kind, unit, period, values}]``, ``table``
@@ -159,6 +161,7 @@ def dial_of(store: Store) -> dict[str, Any]:
     """
     with store.reading() as ledger:
         settings, labels = ledger.settings, {**ledger.settings.objects, **ledger.standing.objects}
+        # Shots that were withdrawn before any try show nothing.
         known = [record for record in ledger.every() if record.state != WITHDRAWN or record.tries]
         captured = [record for record in known if record.state == CAPTURED]
         latest = sorted(captured, key=lambda record: record.captured_at, reverse=True)[:LATEST]
@@ -173,7 +176,7 @@ def dial_of(store: Store) -> dict[str, Any]:
                 "barred" if one.state == PROPOSED and one.barred else one.state,
                 one.tries,
             ]
-            for one in known[:MOST_SHOTS]
+            for one in known[:MOST_LISTED]
         ]
         return {
             "last": ledger.standing.last,
@@ -186,7 +189,7 @@ def dial_of(store: Store) -> dict[str, Any]:
             ],
             "objects": [[name, labels.get(name, "")] for name in place_of],
             "shots": shots,
-            "omitted": max(len(known) - MOST_SHOTS, 0),
+            "omitted": max(len(known) - MOST_LISTED, 0),
             "forbidden": _forbidden(ledger),
             "latest": [
                 {
@@ -205,6 +208,7 @@ def _forbidden(ledger: Transaction) -> list[tuple[ViewValue, ...]]:
     """Views of the space in a region that is forbidden for every object."""
     settings = ledger.settings
     parsed = [Region.parse(text, settings, known_only=False) for text in ledger.standing.regions.values()]
+    # A region that names objects or labels leaves the view to the others.
     regions = [region for region in parsed if not any(name in WORDS for name, *_ in region.clauses)]
     if not regions or n_views(settings) > MOST_VIEWS:
         return []
