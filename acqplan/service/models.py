@@ -97,6 +97,4 @@ async def _campaign(request: Request) -> Campaign:
 
 
 ClientCampaign = Annotated[Campaign, Depends(_campaign)]
-ShotName = Annotated[
-    str, Path(description="Identifier of a shot, percent-encoded.", max_length=LONGEST_IDENTIFIER, alias="shot")
-]
+ShotName = Annotated[str, Path(description="Identifier of a shot, percent-encoded.", max_length=LONGEST_IDENTIFIER)]

@@ -96,7 +96,9 @@ class Planner:
     def _keep_alive(self) -> None:
         spawning = multiprocessing.get_context("spawn")
         while not self._ending.is_set():
-            self._pipe, theirs = spawning.Pipe()
+            with self._sending:
+                self._pipe, theirs = spawning.Pipe()
+                self._wanted.clear()
             self._process = spawning.Process(target=work, args=(self._place, theirs), name="planner", daemon=True)
             self._process.start()
             theirs.close()
@@ -111,7 +113,6 @@ class Planner:
                 said = f"the planner ended unexpectedly (exit code {self._process.exitcode})"
                 self._state = {"doing": "", "failed": {"error": said, "hint": "it is started again; see the log"}}
             self._pipe.close()
-            self._wanted.clear()
             self._ending.wait(RESTART_SECONDS)
 
 
@@ -143,7 +144,7 @@ class Worker:
         self._campaign, self._say = campaign, say
         self._failed: dict[str, Any] | None = None
         self._extractor: Extractor | None = None
-        self._rested_at: dict[str, float] = {}
+        self._again_at: dict[str, float] = {}
         self._advised = self._extracted = 0
 
     def turn(self, wish: str) -> None:
@@ -159,14 +160,14 @@ class Worker:
         except (AcqplanError, Finished) as error:
             said, hint = (error.message, error.hint) if isinstance(error, AcqplanError) else (str(error), "")
             self._failed = {"error": said, "hint": hint}
-            self._rested_at[what] = time.monotonic() + AFTER_FAILURE
+            self._again_at[what] = time.monotonic() + AFTER_FAILURE
             self._tell("")
 
     def _tell(self, doing: str) -> None:
         self._say({"doing": doing, "failed": self._failed})
 
     def _due(self) -> str:
-        rested = {what for what in ("plan", "advice", "features") if time.monotonic() >= self._rested_at.get(what, 0.0)}
+        rested = {what for what in ("plan", "advice", "features") if time.monotonic() >= self._again_at.get(what, 0.0)}
         if "plan" in rested and due(self._campaign):
             return "plan"
         with self._campaign.store.reading() as ledger:
@@ -196,4 +197,4 @@ class Worker:
         extract_told(self._campaign, eye=self._extractor)
         self._extracted = captured
         seconds = time.monotonic() - began
-        self._rested_at[what] = time.monotonic() + max(REST * seconds, LEAST_REST[what])
+        self._again_at[what] = time.monotonic() + max(REST * seconds, LEAST_REST[what])
