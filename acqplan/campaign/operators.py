@@ -135,7 +135,40 @@ def undo(store: Store, number: int) -> Event:
         found = ledger.events(after=number - 1, until=number)
         if not found:
             raise UsageError(f"there is no event {number}", f"give 1 to {ledger.standing.last}")
-        return _undone(store, ledger, found[0])
+        event, body, standing = found[0], found[0].body, ledger.standing
+        # Each event is undone by its opposite, if what it did still holds.
+        if event.kind == "forbidden" and str(event.number) in standing.regions:
+            return ledger.append("allowed", undoes=event.number, where=body["where"])
+        if event.kind == "allowed" and body["where"] not in standing.regions.values():
+            return ledger.append("forbidden", where=body["where"], undoes=event.number)
+        if event.kind == "paused" and standing.paused_at is not None:
+            return ledger.append("resumed", undoes=event.number)
+        if event.kind == "resumed" and standing.paused_at is None:
+            return ledger.append("paused", undoes=event.number, reason="")
+        if event.kind == "stopped" and standing.stopped == body["reason"]:
+            return ledger.append("continued", undoes=event.number)
+        if event.kind == "object added" and body["object"] in standing.objects:
+            return ledger.append("object removed", undoes=event.number, object=body["object"], label=body["label"])
+        if event.kind == "object removed" and body["object"] not in standing.objects:
+            return ledger.append("object added", undoes=event.number, object=body["object"], label=body["label"])
+        if event.kind == "budget" and (standing.budget, standing.time_budget) == (body["budget"], body["time_budget"]):
+            least = standing.budget - standing.room
+            if body["before"] < least:
+                raise BudgetError(f"the budget was {body['before']:,}, but {least:,} are taken or leased", "keep it")
+            return _budget(ledger, body["before"], body["time_before"], undoes=event.number)
+        if event.kind == "rejected":
+            record = ledger.get(event.shot)
+            if record is not None and record.state == REJECTED:
+                return ledger.append("restored", event.shot, undoes=event.number)
+        raise UsageError(
+            f"event {event.number} ('{event.kind}') cannot be undone, or is undone",
+            "forbidden, allowed, paused, resumed, stopped, object added, object removed, budget and rejected can",
+        )
+
+
+def _budget(ledger: Transaction, images: int, seconds: float | None, **more: Any) -> Event:
+    before, time_before = ledger.standing.budget, ledger.standing.time_budget
+    return ledger.append("budget", budget=images, time_budget=seconds, before=before, time_before=time_before, **more)
 
 
 def event_document(event: Event) -> dict[str, Any]:
@@ -213,40 +246,3 @@ ACTIONS = (
     Action("add-object", "/objects", add_object, (OBJECT, LABEL)),
     Action("remove-object", "/objects/remove", remove_object, (OBJECT,)),
 )
-
-
-def _undone(store: Store, ledger: Transaction, event: Event) -> Event:
-    standing, body = ledger.standing, event.body
-    # Each event is undone by its opposite, if what it did still holds.
-    if event.kind == "forbidden" and str(event.number) in standing.regions:
-        return ledger.append("allowed", undoes=event.number, where=body["where"])
-    if event.kind == "allowed" and body["where"] not in standing.regions.values():
-        return ledger.append("forbidden", where=body["where"], undoes=event.number)
-    if event.kind == "paused" and standing.paused_at is not None:
-        return ledger.append("resumed", undoes=event.number)
-    if event.kind == "resumed" and standing.paused_at is None:
-        return ledger.append("paused", undoes=event.number, reason="")
-    if event.kind == "stopped" and standing.stopped == body["reason"]:
-        return ledger.append("continued", undoes=event.number)
-    if event.kind == "object added" and body["object"] in standing.objects:
-        return ledger.append("object removed", undoes=event.number, object=body["object"], label=body["label"])
-    if event.kind == "object removed" and body["object"] not in standing.objects:
-        return ledger.append("object added", undoes=event.number, object=body["object"], label=body["label"])
-    if event.kind == "budget" and (standing.budget, standing.time_budget) == (body["budget"], body["time_budget"]):
-        least = standing.budget - standing.room
-        if body["before"] < least:
-            raise BudgetError(f"the budget was {body['before']:,}, but {least:,} are taken or leased", "keep it")
-        return _budget(ledger, body["before"], body["time_before"], undoes=event.number)
-    if event.kind == "rejected":
-        record = ledger.get(event.shot)
-        if record is not None and record.state == REJECTED:
-            return ledger.append("restored", event.shot, undoes=event.number)
-    raise UsageError(
-        f"event {event.number} ('{event.kind}') cannot be undone, or is undone",
-        "forbidden, allowed, paused, resumed, stopped, object added, object removed, budget and rejected can",
-    )
-
-
-def _budget(ledger: Transaction, images: int, seconds: float | None, **more: Any) -> Event:
-    before, time_before = ledger.standing.budget, ledger.standing.time_budget
-    return ledger.append("budget", budget=images, time_budget=seconds, before=before, time_before=time_before, **more)

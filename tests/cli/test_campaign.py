@@ -119,9 +119,9 @@ def test_leases_of_a_shell_outlive_the_command_that_asked(run: Run) -> None:
     assert run("status", "--json")["leased"] == 2
 
 
-def test_every_deed_of_an_operator_is_an_event_and_can_be_undone(run: Run) -> None:
+def test_every_action_of_an_operator_is_an_event_and_can_be_undone(run: Run) -> None:
     before = run("status", "--json")
-    deeds = [
+    actions = [
         ("forbid", "--where", "azimuth>90"),
         ("add-object", "--object", "cow-2", "--label", "cow"),
         ("remove-object", "--object", "car-0"),
@@ -130,7 +130,7 @@ def test_every_deed_of_an_operator_is_an_event_and_can_be_undone(run: Run) -> No
         ("stop", "--reason", "lunch"),
         ("pause",),
     ]
-    numbers = [run(*deed)["number"] for deed in deeds]
+    numbers = [run(*action)["number"] for action in actions]
     during = run("status", "--json")
     assert during["finished"] == "lunch"
     assert (during["budget"], during["time_budget"], during["objects"]) == (14, 7200.0, 4)
