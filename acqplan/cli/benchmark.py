@@ -1,36 +1,21 @@
-"""``acqplan benchmark``: strategies compared on a rig whose every shot can be had."""
+"""``acqplan benchmark`` and ``acqplan compare``: which strategy is better, which predictions are."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from acqplan.cli.console import (
-    BackboneOption,
-    DeviceOption,
-    Precision,
-    PrecisionOption,
-    ProgressBars,
-    WeightsOption,
-    chosen_runtime,
-    exit_codes,
-    print_json,
-    print_note,
-    print_result,
-    terminal_width,
-    whole_number,
-)
+from acqplan.cli import options
+from acqplan.cli.console import ProgressBars, exit_codes, print_json, print_note, print_result, terminal_width
 from acqplan.errors import AcqplanError, UsageError
 from acqplan.files import folder_for_result
-
-if TYPE_CHECKING:
-    from acqplan.evaluate.findings import Findings
+from acqplan.numbers import count_noun
 
 
-def command(
-    rig: Annotated[Path | None, typer.Option(help="rig.toml; without it, the embedded toy rig.")] = None,
+def benchmark(
+    rig: options.Rig = None,
     strategies: Annotated[
         str | None,
         typer.Option(
@@ -41,13 +26,8 @@ def command(
     budgets: Annotated[
         str | None, typer.Option(metavar="IMAGES,…", help="By default six, from 4 images an object to a sixth of all.")
     ] = None,
-    seeds: Annotated[
-        int, typer.Option(help="How many seeds; a claim needs 20.", parser=whole_number, metavar="INTEGER")
-    ] = 20,
-    splits: Annotated[
-        int | None,
-        typer.Option(help="Splits of the objects; by default one a seed.", parser=whole_number, metavar="INTEGER"),
-    ] = None,
+    seeds: Annotated[int, options.number("How many seeds; a claim needs 20.")] = 20,
+    splits: Annotated[int | None, options.number("Splits of the objects; by default one a seed.")] = None,
     no_swap: Annotated[
         bool, typer.Option("--no-swap", help="Do not use each split with train and test objects swapped as well.")
     ] = False,
@@ -56,16 +36,13 @@ def command(
         str | None, typer.Option(help="What it is compared with first; random-shots if it takes part.")
     ] = None,
     primary_budget: Annotated[
-        int | None,
-        typer.Option(help="The budget of the claim; by default the largest.", parser=whole_number, metavar="IMAGES"),
+        int | None, options.number("The budget of the claim; by default the largest.", "IMAGES")
     ] = None,
-    backbone: BackboneOption = None,
-    weights: WeightsOption = None,
-    device: DeviceOption = None,
-    precision: PrecisionOption = Precision.float32,
-    workers: Annotated[
-        int | None, typer.Option(help="Processes; by default one a core.", parser=whole_number, metavar="INTEGER")
-    ] = None,
+    backbone: options.Backbone = None,
+    weights: options.Weights = None,
+    device: options.Device = None,
+    precision: options.PrecisionChoice = options.Precision.float32,
+    workers: Annotated[int | None, options.number("Processes; by default one a core.")] = None,
     dask: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Scheduler of a dask cluster that runs the cells.")
     ] = None,
@@ -75,18 +52,22 @@ def command(
     out: Annotated[Path, typer.Option(help="Folder of the results; a killed run goes on from it.")] = Path(
         "acqplan-benchmark"
     ),
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: options.Json = False,
 ) -> None:
     """Compare strategies over budgets, seeds and splits of the objects, with tests that can be trusted."""
     with exit_codes(), folder_for_result(out):
-        _check_counts(seeds=seeds, splits=splits, workers=workers)
-        names, sizes = _names(strategies), _sizes(budgets)
+        for name, count in (("seeds", seeds), ("splits", splits), ("workers", workers)):
+            if count is not None and count < 1:
+                raise UsageError(f"--{name} {count} cannot be", "give at least 1")
+        # What is wrong in the options is found before the rig is opened and numpy loaded.
+        names = tuple(name.strip() for name in strategies.split(",")) if strategies is not None else ()
+        sizes = _sizes(budgets)
         from acqplan.evaluate.benchmark import STRATEGIES, prepare
         from acqplan.report.result import write_benchmark
         from acqplan.rig.spec import open_rig
 
         progress = ProgressBars()
-        benchmark = prepare(
+        prepared = prepare(
             open_rig(rig, progress=progress),
             strategies=names or STRATEGIES,
             budgets=sizes,
@@ -98,34 +79,39 @@ def command(
             primary_budget=primary_budget,
             backbone=backbone,
             weights=weights,
-            runtime=chosen_runtime(device, precision, None),
+            runtime=options.chosen_runtime(device, precision),
         )
         if plan_only:
-            benchmark.register(out)
+            prepared.register(out)
             if as_json:
-                print_json(benchmark.design.to_dict())
+                print_json(prepared.design.to_dict())
             else:
-                print_result(f"design {benchmark.design.digest}")
+                print_result(f"design {prepared.design.digest}")
                 print_note(f"written to {out / 'design.json'}; the same options without --plan-only measure it")
             return
-        findings = benchmark.run(out, workers=workers, cluster=dask or "", progress=progress)
-        facts = {"rig": benchmark.eye.source.name, "rig.toml": str(rig or "embedded toys")}
+        findings = prepared.run(out, workers=workers, cluster=dask or "", progress=progress)
+        facts = {"rig": prepared.eye.source.name, "rig.toml": str(rig or "embedded toys")}
         files = write_benchmark(findings, out, facts=facts, progress=progress)
         if as_json:
             print_json({**findings.to_dict(), "files": [str(path) for path in files]})
         else:
-            _show(findings)
+            from acqplan.report.table import benchmark_table
+
+            print_result(benchmark_table(findings, width=terminal_width()))
             print_note(f"written to {out}: {', '.join(path.name for path in files)}")
-        _check_failures(findings)
+        # The report is written; but a strategy that failed must not look like success.
+        if findings.failed:
+            first = findings.failed[0]
+            raise AcqplanError(
+                f"{count_noun(len(findings.failed), 'cell')} failed, the first {first.strategy} at {first.budget:,} "
+                f"images, seed {first.seed}: {first.reason}",
+                "the report names them all",
+            )
 
 
-def _names(text: str | None) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",")) if text is not None else ()
-
-
-def _sizes(text: str | None) -> tuple[int, ...]:
+def _sizes(budgets: str | None) -> tuple[int, ...]:
     sizes = []
-    for part in text.split(",") if text is not None else ():
+    for part in budgets.split(",") if budgets is not None else ():
         try:
             sizes.append(int(part))
         except ValueError as error:
@@ -133,24 +119,21 @@ def _sizes(text: str | None) -> tuple[int, ...]:
     return tuple(sizes)
 
 
-def _check_counts(**counts: int | None) -> None:
-    for name, count in counts.items():
-        if count is not None and count < 1:
-            raise UsageError(f"--{name} {count} cannot be", "give at least 1")
+def compare(
+    a: Annotated[
+        Path, typer.Argument(metavar="A.csv", help="Predictions of one classifier: image,object,label,predicted.")
+    ],
+    b: Annotated[Path, typer.Argument(metavar="B.csv", help="Predictions of the other, on the same images.")],
+    as_json: options.Json = False,
+) -> None:
+    """Compare two classifiers' predictions: McNemar on images, and tests on objects."""
+    with exit_codes():
+        from acqplan.evaluate import compare as library
 
+        comparison = library.compare(a, b)
+        if as_json:
+            print_json(comparison.to_dict())
+        else:
+            from acqplan.report.table import predictions_table
 
-def _show(findings: Findings) -> None:
-    from acqplan.report.table import benchmark_table
-
-    print_result(benchmark_table(findings, width=terminal_width()))
-
-
-def _check_failures(findings: Findings) -> None:
-    """The report is written; but a strategy that failed must not look like success."""
-    if findings.failed:
-        first, n = findings.failed[0], len(findings.failed)
-        raise AcqplanError(
-            f"{n:,} cell{'s' * (n != 1)} failed, the first {first.strategy} at {first.budget:,} images, seed "
-            f"{first.seed}: {first.reason}",
-            "the report names them all",
-        )
+            print_result(predictions_table(comparison), "", comparison.sentence)

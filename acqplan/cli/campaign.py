@@ -1,75 +1,76 @@
-"""``acqplan campaign``: the ask/tell loop of a capture script, from a shell."""
+"""``acqplan campaign``: the ask/tell loop of a capture script, and what operators do, from a shell."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from acqplan.cli import campaign_operators as operators
-from acqplan.cli.campaign_store import AsJson, JsonAnyway, Store, created, opened
-from acqplan.cli.console import (
-    BackboneOption,
-    DeviceOption,
-    Precision,
-    PrecisionOption,
-    ProgressBars,
-    WeightsOption,
-    chosen_runtime,
-    exit_codes,
-    print_json,
-    print_note,
-    print_result,
-    whole_number,
-)
-from acqplan.cli.recommend import time_span
+from acqplan.campaign.operators import ACTIONS, Action, event_document
+from acqplan.cli import options
+from acqplan.cli.console import ProgressBars, exit_codes, print_json, print_note, print_result
 from acqplan.errors import Finished, UsageError
+
+if TYPE_CHECKING:
+    from acqplan.campaign.campaign import Campaign
 
 app = typer.Typer(
     name="campaign",
     help="Ask for shots, take them, tell what happened: nothing is lost, whatever crashes.",
     no_args_is_help=True,
 )
-Shot = Annotated[str, typer.Option(help="Identifier of the shot.", metavar="ID")]
-Caller = Annotated[str | None, typer.Option(help="Who asks; by default the shell of this machine.", metavar="NAME")]
+
+
+@contextmanager
+def opened(store: str, caller: str | None = None, *, check: bool = True) -> Iterator[Campaign]:
+    """Open a campaign for one command; an error is printed and decides the exit code."""
+    with exit_codes():
+        from acqplan.campaign.campaign import Campaign
+        from acqplan.campaign.leases import this_shell
+
+        with Campaign.open(store, caller=caller or this_shell(), check=check) as campaign:
+            try:
+                yield campaign
+            except UnicodeEncodeError as error:  # bytes of the command line that no database would take
+                raise UsageError("an argument is not UTF-8", "write it in UTF-8") from error
 
 
 @app.command()
 def create(
-    store: Store,
-    budget: Annotated[int, typer.Option(help="Images that may be taken.", parser=whole_number, metavar="IMAGES")],
-    rig: Annotated[Path | None, typer.Option(help="rig.toml; without it, the embedded toy rig.")] = None,
+    store: options.Store,
+    budget: Annotated[int, options.number("Images that may be taken.", "IMAGES")],
+    rig: options.Rig = None,
     time_budget: Annotated[
-        float | None,
-        typer.Option(
-            help="Time from the first shot on, e.g. 2h; pauses not counted.", parser=time_span, metavar="TIME"
-        ),
+        float | None, options.time("Time from the first shot on, e.g. 2h; pauses not counted.")
     ] = None,
     strategy: Annotated[str, typer.Option(help="auto, lattice, random-shots, even, …")] = "auto",
-    seed: Annotated[int, typer.Option(help="Seed of all randomness.", parser=whole_number, metavar="INTEGER")] = 0,
-    backbone: BackboneOption = None,
-    weights: WeightsOption = None,
-    lease: Annotated[
-        float, typer.Option(help="How long a shot is kept for who asked.", parser=time_span, metavar="TIME")
-    ] = 600.0,
-    tries: Annotated[
-        int, typer.Option(help="Failures after which a shot is given up.", parser=whole_number, metavar="NUMBER")
-    ] = 3,
+    seed: options.Seed = 0,
+    backbone: options.Backbone = None,
+    weights: options.Weights = None,
+    lease: Annotated[float, options.time("How long a shot is kept for who asked.")] = 600.0,
+    tries: Annotated[int, options.number("Failures after which a shot is given up.", "NUMBER")] = 3,
     failure_limit: Annotated[
         float, typer.Option(help="Share of failures among the last answers above which the campaign stops; 1: never.")
     ] = 0.5,
-    images: Annotated[
-        Path | None, typer.Option(help="Folder of the images; by default beside the store.", metavar="DIR")
-    ] = None,
+    images: options.Images = None,
     stop_when_saturated: Annotated[bool, typer.Option(help="Let the advice to stop end the campaign.")] = True,
-    as_json: JsonAnyway = True,
+    as_json: options.JsonAnyway = True,
 ) -> None:
     """Make a campaign with a plan of the whole budget."""
     with exit_codes():
-        campaign = created(
-            rig,
-            store,
+        from acqplan.campaign.campaign import Campaign
+        from acqplan.campaign.leases import this_shell
+        from acqplan.rig.spec import open_rig
+
+        created = Campaign.create(
+            open_rig(rig, progress=ProgressBars()),
+            path=store,
+            caller=this_shell(),
             budget=budget,
             time_budget=time_budget,
             images=images,
@@ -82,19 +83,18 @@ def create(
             failure_limit=failure_limit,
             stop_when_saturated=stop_when_saturated,
         )
-        with campaign:
+        with created as campaign:
             found = campaign.status()
-            names = ("budget", "time_budget", "queued", "objects")
             places = {"store": campaign.store.place, "images": str(campaign.images.root.absolute())}
-            print_json({**places, **{name: found[name] for name in names}})
+            print_json(places | {name: found[name] for name in ("budget", "time_budget", "queued", "objects")})
 
 
 @app.command()
 def ask(
-    store: Store,
-    n: Annotated[int, typer.Option("--n", "-n", help="Shots at most.", parser=whole_number, metavar="NUMBER")] = 1,
-    caller: Caller = None,
-    as_json: JsonAnyway = True,
+    store: options.Store,
+    n: Annotated[int, options.number("Shots at most.", "NUMBER", "--n", "-n")] = 1,
+    caller: options.Caller = None,
+    as_json: options.JsonAnyway = True,
 ) -> None:
     """Lease shots: {"shots": [{"id", "object", "label", "view", "expires"}], "finished": ""}; exit code 5 once over."""
     with opened(store, caller) as campaign:
@@ -110,31 +110,36 @@ def ask(
 
 @app.command()
 def tell(
-    store: Store,
-    shot: Shot,
+    store: options.Store,
+    shot: options.Shot,
     image: Annotated[Path, typer.Option(help="File of the image.", metavar="FILE")],
     reached: Annotated[
         list[str] | None,
         typer.Option(help="A setting that the rig reached where it differs, e.g. azimuth=40.3.", metavar="AXIS=VALUE"),
     ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Take it in place of another image of the shot.")] = False,
-    as_json: JsonAnyway = True,
+    as_json: options.JsonAnyway = True,
 ) -> None:
     """Hand in the image of a shot; telling the same again changes nothing."""
     with opened(store) as campaign:
-        outcome = campaign.tell(shot, image, reached=_settings(reached or []), replace=replace)
-        print_json({"shot": shot, "outcome": outcome})
+        settings = {}
+        for text in reached or []:
+            name, _, value = (part.strip() for part in text.partition("="))
+            if not name or not value:
+                raise UsageError(f"--reached '{text}' is not AXIS=VALUE", "write e.g. --reached azimuth=40.3")
+            settings[name] = value
+        print_json({"shot": shot, "outcome": campaign.tell(shot, image, reached=settings, replace=replace)})
 
 
 @app.command()
 def fail(
-    store: Store,
-    shot: Shot,
+    store: options.Store,
+    shot: options.Shot,
     reason: Annotated[str, typer.Option(help="Why; the same words for the same cause.", metavar="TEXT")],
     no_retry: Annotated[bool, typer.Option("--no-retry", help="Never try it again.")] = False,
     exposed: Annotated[bool, typer.Option("--exposed", help="The rig took an image, which counts.")] = False,
-    caller: Caller = None,
-    as_json: JsonAnyway = True,
+    caller: options.Caller = None,
+    as_json: options.JsonAnyway = True,
 ) -> None:
     """Say that a shot could not be taken."""
     with opened(store, caller) as campaign:
@@ -144,10 +149,10 @@ def fail(
 
 @app.command()
 def release(
-    store: Store,
+    store: options.Store,
     shot: Annotated[list[str], typer.Option(help="Identifier of a shot; may be repeated.", metavar="ID")],
-    caller: Caller = None,
-    as_json: JsonAnyway = True,
+    caller: options.Caller = None,
+    as_json: options.JsonAnyway = True,
 ) -> None:
     """Give shots back that will not be taken after all."""
     with opened(store, caller) as campaign:
@@ -155,34 +160,33 @@ def release(
 
 
 @app.command()
-def status(store: Store, as_json: AsJson = False) -> None:
+def status(store: options.Store, as_json: options.Json = False) -> None:
     """Show what is taken and what is to come, how fast, and what fails where."""
     with opened(store) as campaign:
         found = campaign.status()
         if as_json:
             print_json(found)
         else:
-            from acqplan.cli.campaign_operators import status_table
+            from acqplan.cli.campaign_tables import status_table
 
             print_result(status_table(found, campaign.settings))
 
 
 @app.command()
 def plan(
-    store: Store,
+    store: options.Store,
     force: Annotated[bool, typer.Option("--force", help="Plan even if nothing is due.")] = False,
-    backbone: BackboneOption = None,
-    weights: WeightsOption = None,
-    device: DeviceOption = None,
-    precision: PrecisionOption = Precision.float32,
-    as_json: JsonAnyway = True,
+    backbone: options.Backbone = None,
+    weights: options.Weights = None,
+    device: options.Device = None,
+    precision: options.PrecisionChoice = options.Precision.float32,
+    as_json: options.JsonAnyway = True,
 ) -> None:
     """Plan the next round from what is captured, if one is due; shots are handed out and told meanwhile."""
     with opened(store) as campaign:
         from acqplan.evaluate.campaign import plan_next
 
-        runtime = chosen_runtime(device, precision, None)
-        progress = ProgressBars()
+        runtime, progress = options.chosen_runtime(device, precision), ProgressBars()
         print_json(
             plan_next(campaign, backbone=backbone, weights=weights, runtime=runtime, force=force, progress=progress)
         )
@@ -190,9 +194,9 @@ def plan(
 
 @app.command()
 def check(
-    store: Store,
+    store: options.Store,
     no_mend: Annotated[bool, typer.Option("--no-mend", help="Say what is found, and change nothing.")] = False,
-    as_json: JsonAnyway = True,
+    as_json: options.JsonAnyway = True,
 ) -> None:
     """Look whether events, state and images are whole, and mend what is not."""
     with opened(store, check=False) as campaign:  # it checks more than opening does
@@ -202,27 +206,19 @@ def check(
 
 
 @app.command()
-def export(
-    store: Store,
-    out: Annotated[Path, typer.Option(help="A folder that does not exist, or is empty.", metavar="DIR")],
-    as_json: JsonAnyway = True,
-) -> None:
+def export(store: options.Store, out: options.NewFolder, as_json: options.JsonAnyway = True) -> None:
     """Write plan.csv, images by class, a manifest with its rig.toml, and all events."""
     with opened(store) as campaign:
         from acqplan.campaign.export import export_campaign
 
-        files = export_campaign(campaign, out)
-        print_json({"folder": str(out), "files": [path.name for path in files]})
-        if "manifest.csv" not in [path.name for path in files]:
+        names = [path.name for path in export_campaign(campaign, out)]
+        print_json({"folder": str(out), "files": names})
+        if "manifest.csv" not in names:
             print_note("no image is captured yet: there is no manifest and no folder of images")
 
 
 @app.command()
-def backup(
-    store: Store,
-    out: Annotated[Path, typer.Option(help="A folder that does not exist, or is empty.", metavar="DIR")],
-    as_json: JsonAnyway = True,
-) -> None:
+def backup(store: options.Store, out: options.NewFolder, as_json: options.JsonAnyway = True) -> None:
     """Copy file and images while others go on; a copy made by hand is safe only while nobody does."""
     with opened(store) as campaign:
         from acqplan.campaign.check import back_up
@@ -232,12 +228,10 @@ def backup(
 
 @app.command("import")
 def import_(
-    store: Store,
+    store: options.Store,
     folder: Annotated[Path, typer.Option("--from", help="Folder of an export.", metavar="DIR")],
-    images: Annotated[
-        Path | None, typer.Option(help="Folder of the images; by default beside the store.", metavar="DIR")
-    ] = None,
-    as_json: JsonAnyway = True,
+    images: options.Images = None,
+    as_json: options.JsonAnyway = True,
 ) -> None:
     """Make a campaign of an export of another, as it was then."""
     with exit_codes():
@@ -248,14 +242,62 @@ def import_(
             print_json({"store": campaign.store.place, "captured": found["captured"], "events": found["events"]})
 
 
-def _settings(reached: list[str]) -> dict[str, str]:
-    found = {}
-    for text in reached:
-        name, is_set, value = text.partition("=")
-        if not is_set or not name.strip() or not value.strip():
-            raise UsageError(f"--reached '{text}' is not AXIS=VALUE", "write e.g. --reached azimuth=40.3")
-        found[name.strip()] = value.strip()
-    return found
+OPTIONS: dict[str, tuple[type, str, Callable[[Any], Any] | None]] = {
+    "text": (str, "TEXT", None),
+    "name": (str, "NAME", None),
+    "region": (str, "REGION", None),
+    "shot": (str, "ID", None),
+    "event": (int, "NUMBER", options.whole_number),
+    "images": (int, "IMAGES", options.whole_number),
+    "seconds": (float, "TIME", options.time_span),
+}
+"""Type, word in the help, and reader of each kind of parameter."""
 
 
-operators.add_to(app)
+def _command(action: Action) -> Callable[..., None]:
+    """Make the command of an action, which prints its event; typer reads the options from its signature."""
+
+    def command(store: str, as_json: bool, **given: Any) -> None:
+        with opened(store) as campaign:
+            values = [given[parameter.name] for parameter in action.parameters]
+            print_json(event_document(action.function(campaign.store, *values)))
+
+    # The store comes first and --json last, as in the other commands of a campaign.
+    keyword = partial(inspect.Parameter, kind=inspect.Parameter.KEYWORD_ONLY)
+    found = [keyword("store", annotation=options.Store)]
+    for one in action.parameters:
+        kind, metavar, parser = OPTIONS[one.kind]
+        option = typer.Option(help=one.help, metavar=metavar, parser=parser)
+        if one.is_required:
+            found.append(keyword(one.name, annotation=Annotated[kind, option]))
+        else:
+            found.append(keyword(one.name, annotation=Annotated[kind | None, option], default=one.default))
+    found.append(keyword("as_json", annotation=options.JsonAnyway, default=True))
+    command.__signature__ = inspect.Signature(found)  # type: ignore[attr-defined]
+    return command
+
+
+for _action in ACTIONS:
+    app.command(_action.name, help=_action.help.replace("`", ""))(_command(_action))
+
+
+@app.command()
+def events(
+    store: options.Store,
+    last: Annotated[int, options.number("Only so many, the latest; 0 for all.", "NUMBER")] = 30,
+    after: Annotated[int, options.number("Only those after the event of this number.", "NUMBER")] = 0,
+    shot: Annotated[str | None, typer.Option(help="Only those of a shot.", metavar="ID")] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Show what happened; export has all of it, shots of plans included."""
+    with opened(store) as campaign:
+        if last < 0:
+            raise UsageError(f"the last {last} events", "give a number above zero, or 0 for all")
+        with campaign.store.reading() as ledger:
+            found = ledger.events(after=after, shot=shot, last=last)
+        if as_json:
+            print_json([event_document(event) for event in found])
+        else:
+            from acqplan.cli.campaign_tables import events_table
+
+            print_result(events_table(found))

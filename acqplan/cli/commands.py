@@ -1,13 +1,28 @@
-"""The commands of ``acqplan``; each loads what it needs when it is called."""
+"""The commands of ``acqplan``, and two of them: ``serve`` and ``doctor``."""
 
 from __future__ import annotations
 
+import importlib.metadata
+import importlib.util
+import platform
+import time
 from typing import Annotated
 
 import typer
 
 from acqplan import __version__
-from acqplan.cli import advise, benchmark, campaign, compare, doctor, recommend, serve
+from acqplan.cli import benchmark, campaign, options, recommend
+from acqplan.cli.console import exit_codes, print_json, print_note, print_result
+from acqplan.errors import AcqplanError, MissingError
+
+LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "botorch", "trimesh", "embreex", "SQLAlchemy")
+EXTRAS = {
+    "timm": ("timm", "more backbones: pip install 'acqplan[timm]'"),
+    "dask": ("distributed", "clusters: pip install 'acqplan[dask]'"),
+    "serve": ("fastapi", "campaigns over HTTP: pip install 'acqplan[serve]'"),
+    "postgresql": ("psycopg", "campaigns of several machines: pip install 'acqplan[postgresql]'"),
+}
+"""A module that each extra installs, and what the extra is for."""
 
 app = typer.Typer(
     name="acqplan",
@@ -17,26 +32,131 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command("recommend")(recommend.command)
-app.command("advise")(advise.command)
-app.command("benchmark")(benchmark.command)
-app.command("compare")(compare.command)
+app.command()(recommend.recommend)
+app.command()(recommend.advise)
+app.command()(benchmark.benchmark)
+app.command()(benchmark.compare)
 app.add_typer(campaign.app)
-app.command("serve")(serve.command)
-app.command("doctor")(doctor.command)
 
 
-@app.callback()
-def options(
-    version: Annotated[
-        bool,
-        typer.Option("--version", help="Show the version.", callback=lambda asked: _version(asked), is_eager=True),
-    ] = False,
+@app.command()
+def serve(
+    store: options.Store,
+    host: Annotated[
+        str, typer.Option(help="Address to be reached at; any but this machine's needs a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, options.number("Port; 0 for any that is free.")] = 8765,
+    token: Annotated[
+        str,
+        typer.Option(
+            help="What clients must show; better set in the environment, where others do not see it.",
+            envvar="ACQPLAN_TOKEN",
+            show_default=False,
+        ),
+    ] = "",
+    max_upload: Annotated[int, options.number("Largest image, in MB.", "MB")] = 32,
+    plan: Annotated[
+        bool, typer.Option("--plan/--no-plan", help="Plan the next rounds and advise in the background.")
+    ] = True,
 ) -> None:
-    """Options before the command."""
+    """Serve a campaign over HTTP: rigs ask and tell, and the live page shows how it goes."""
+    with exit_codes():
+        try:
+            from acqplan.service.refusals import MEGABYTE, ServiceSettings
+            from acqplan.service.server import serve as serve_campaign
+        except ModuleNotFoundError as error:
+            # A missing module of acqplan itself is a defect, not a missing extra.
+            if (error.name or "").startswith("acqplan"):
+                raise
+            raise MissingError(f"'{error.name}' is not installed", "pip install 'acqplan[serve]'") from error
+        if not 0 <= port <= 65_535:
+            raise typer.BadParameter(f"{port} is no port; give 0 to 65535", param_hint="--port")
+        settings = ServiceSettings(host=host, token=token, most_upload=max_upload * MEGABYTE)
+        serve_campaign(store, settings, port=port, plans=plan, say=print_note)
 
 
-def _version(asked: bool) -> None:
+@app.command()
+def doctor(as_json: options.Json = False) -> None:
+    """Show device, weights, renderer, cache and versions, and what of it is missing."""
+    with exit_codes():
+        missing: list[AcqplanError] = []
+        findings = {
+            "acqplan": __version__,
+            "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
+        }
+        # One thing that is missing hides none of the others.
+        for look in (_versions, _extras, _device, _embedded_weights, _renderer, _cache):
+            try:
+                findings |= look()
+            except AcqplanError as error:
+                missing.append(error)
+        if as_json:
+            print_json(findings)
+        else:
+            from acqplan.report.table import facts_table
+
+            print_result(facts_table(findings))
+        if missing:
+            raise MissingError(missing[0].message, missing[0].hint)
+
+
+def _versions() -> dict[str, str]:
+    try:
+        return {name: importlib.metadata.version(name) for name in LIBRARIES}
+    except importlib.metadata.PackageNotFoundError as error:
+        raise MissingError(f"library {error.name} is not installed", "install acqplan again") from error
+
+
+def _extras() -> dict[str, str]:
+    return {
+        f"extra {name}": "installed" if importlib.util.find_spec(module) else f"not installed ({use})"
+        for name, (module, use) in EXTRAS.items()
+    }
+
+
+def _device() -> dict[str, str]:
+    from acqplan.runtime import Runtime
+
+    runtime = Runtime.detect()
+    return {"device": runtime.device, "cores": str(runtime.workers)}
+
+
+def _embedded_weights() -> dict[str, str]:
+    from acqplan.features.backbone import load_backbone
+    from acqplan.runtime import Runtime
+
+    toynet = load_backbone("toynet", runtime=Runtime())
+    name = f"{toynet.name}:{toynet.layer}"
+    return {"embedded backbone": f"{name}, {toynet.n_features} features, {toynet.fingerprint[:12]}"}
+
+
+def _renderer() -> dict[str, str]:
+    from acqplan.rig.toys import toy_rig
+
+    rig = toy_rig(workers=1)
+    started = time.perf_counter()
+    n_images = len(list(rig.capture(rig.shots().take(range(6)))))
+    milliseconds = 1000 * (time.perf_counter() - started)
+    return {"renderer": f"embree, first pose with {n_images} lights in {milliseconds:.0f} ms, model included"}
+
+
+def _cache() -> dict[str, str]:
+    from acqplan.features.cache import FeatureCache
+
+    cache = FeatureCache.open()
+    return {"cache": f"{cache.size() / 1e6:,.1f} MB in {cache.root}"}
+
+
+def _print_version(asked: bool) -> None:
     if asked:
         typer.echo(f"acqplan {__version__}")
         raise typer.Exit
+
+
+@app.callback()
+def before_a_command(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Options before the command."""

@@ -1,20 +1,24 @@
-"""What a client is told when something cannot be done: a status, and ``{"error", "hint"}``."""
+"""Who may use the service and what it refuses: a refusal is a status, and ``{"error", "hint"}``."""
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import ipaddress
 import json
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from starlette.datastructures import Headers, MutableHeaders
+from fastapi.security import HTTPBearer
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -38,91 +42,90 @@ STATUSES: Mapping[type[AcqplanError], int] = {
     MissingError: 503,
     AcqplanError: 422,
 }
-"""The first that an error is an instance of holds."""
+"""HTTP status of an error: that of the first class it is an instance of."""
+
+MEGABYTE = 1_000_000
+MOST_JSON = 64_000
+"""Bytes of a body that is no image."""
+
+SLOWEST = 50_000
+"""Bytes per second that give a body more time."""
+
+AT_ONCE = 8
+"""Images of the largest size that may be on their way at the same time; they are held in memory."""
+
+FEWEST_TOKEN = 16
+"""Characters of a token: fewer can be guessed."""
+
+TOKEN = re.compile(r"[!-~]*")
+
+PUBLIC = ("/", "/docs", "/openapi.json")
+"""Shown without a token: nothing in it is about the campaign."""
+
+SAFE = ("GET", "HEAD")
+ALWAYS = {
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
+}
+"""Headers of every answer that does not set them itself; an answer that is no page loads and runs nothing."""
 
 
 class Document(JSONResponse):
-    """JSON in ASCII: names from elsewhere may hold what UTF-8 cannot."""
+    """JSON in ASCII: names from file systems may hold what UTF-8 cannot."""
 
     def render(self, content: Any) -> bytes:
         """The bytes of the document."""
         return json.dumps(content, allow_nan=False, separators=(",", ":")).encode("ascii")
 
 
-class Refusal(Exception):  # noqa: N818 - it is an answer
+class Refusal(HTTPException):
     """An answer in place of the one that was asked for.
 
     Args:
         status: HTTP status.
         error: What was asked and found.
         hint: What to do.
+        headers: Further headers.
     """
 
-    def __init__(self, status: int, error: str, hint: str = "") -> None:
-        super().__init__(error)
-        self.status, self.error, self.hint = status, error, hint
+    def __init__(self, status: int, error: str, hint: str = "", headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(status, error, headers)
+        self.hint = hint
 
-    def document(self, **headers: str) -> Document:
+    def document(self) -> Document:
         """The answer."""
-        return Document({"error": self.error, "hint": self.hint}, status_code=self.status, headers=headers or None)
-
-
-def status_of_error(error: AcqplanError) -> int:
-    """The HTTP status of an error."""
-    return next(status for kind, status in STATUSES.items() if isinstance(error, kind))
+        return Document({"error": self.detail, "hint": self.hint}, self.status_code, self.headers)
 
 
 def add_refusals(app: FastAPI) -> None:
     """Let an app answer errors as `Refusal` does."""
-    app.add_exception_handler(AcqplanError, _of_acqplan)
-    app.add_exception_handler(Refusal, _of_refusal)
-    app.add_exception_handler(RequestValidationError, _of_validation)
-    app.add_exception_handler(HTTPException, _of_http)
-    app.add_exception_handler(Exception, _of_defect)
+    for kind in (AcqplanError, RequestValidationError, HTTPException, Exception):
+        app.add_exception_handler(kind, _answer)
 
 
-async def _of_acqplan(request: Request, error: Exception) -> Document:
-    assert isinstance(error, AcqplanError)
-    return Refusal(status_of_error(error), error.message, error.hint).document()
-
-
-async def _of_refusal(request: Request, error: Exception) -> Document:
-    assert isinstance(error, Refusal)
-    return error.document()
-
-
-async def _of_validation(request: Request, error: Exception) -> Document:
-    assert isinstance(error, RequestValidationError)
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
-    hint = "see /docs"
-    if request.headers.get("content-type", "").split(";")[0] != "application/json" and first["loc"][0] == "body":
-        hint = "send JSON, with the header 'Content-Type: application/json'; see /docs"
-    return Refusal(422, f"{place}: {first['msg']}", hint).document()
-
-
-async def _of_http(request: Request, error: Exception) -> Document:
-    assert isinstance(error, HTTPException)
-    headers = dict(error.headers or {})
-    return Refusal(error.status_code, f"{request.method} {request.url.path}: {error.detail}", "see /docs").document(
-        **headers
-    )
-
-
-async def _of_defect(request: Request, error: Exception) -> Document:
-    return Refusal(500, f"a defect of acqplan: {type(error).__name__}", "see the log of acqplan serve").document()
-
-
-PORT = 8765
-MEGABYTE = 1_000_000
-MOST_UPLOAD = 32 * MEGABYTE
-MOST_JSON = 64_000
-"""Bytes of a body that is no image."""
-
-FEWEST_TOKEN = 16
-"""Characters of a token: fewer can be guessed."""
-
-TOKEN = re.compile(r"[!-~]*")
+async def _answer(request: Request, error: Exception) -> Document:
+    if isinstance(error, Refusal):
+        refusal = error
+    elif isinstance(error, AcqplanError):
+        status = next(status for kind, status in STATUSES.items() if isinstance(error, kind))
+        refusal = Refusal(status, error.message, error.hint)
+    elif isinstance(error, RequestValidationError):
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
+        hint = "see /docs"
+        if first["loc"][0] == "body" and request.headers.get("content-type", "").split(";")[0] != "application/json":
+            hint = "send JSON, with the header 'Content-Type: application/json'; see /docs"
+        refusal = Refusal(422, f"{place}: {first['msg']}", hint)
+    elif isinstance(error, HTTPException):
+        said = f"{request.method} {request.scope['path']}: {error.detail}"
+        refusal = Refusal(error.status_code, said, "see /docs", error.headers)
+    else:
+        refusal = Refusal(500, f"a defect of acqplan: {type(error).__name__}", "see the log of acqplan serve")
+    return refusal.document()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,14 +136,14 @@ class ServiceSettings:
         host: Address that it is bound to.
         token: What clients must show; empty for none, which only a loopback address allows.
         most_upload: Bytes of an image.
-        body_seconds: Time in which a request has to arrive; more for large images, see `SLOWEST` of `bodies`.
-        poll_seconds: How often the store is looked at for what other processes did.
+        body_seconds: Time in which a request has to arrive; a large image gets more, see `SLOWEST`.
+        poll_seconds: Interval at which the store is asked for what other processes did.
         heartbeat_seconds: Silence after which a stream of events says that it is alive.
     """
 
     host: str = "127.0.0.1"
     token: str = ""
-    most_upload: int = MOST_UPLOAD
+    most_upload: int = 32 * MEGABYTE
     body_seconds: float = 30.0
     poll_seconds: float = 0.3
     heartbeat_seconds: float = 15.0
@@ -161,7 +164,7 @@ class ServiceSettings:
 
     @property
     def is_local(self) -> bool:
-        """Whether nobody but this machine can reach it."""
+        """Whether only this machine can reach it."""
         return is_loopback(self.host)
 
 
@@ -174,25 +177,10 @@ def is_loopback(host: str) -> bool:
         return name == "localhost" or name.endswith(".localhost")
 
 
-OPEN = ("/", "/docs", "/openapi.json")
-"""What is shown without a token: nothing in it is about the campaign."""
-
-SAFE = ("GET", "HEAD")
-ALWAYS = {
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-    "referrer-policy": "no-referrer",
-    "cross-origin-resource-policy": "same-origin",
-    "cache-control": "no-store",
-}
-"""Headers of every answer that does not set them itself."""
-
-NOTHING = "default-src 'none'; frame-ancestors 'none'; sandbox"
-"""What an answer that is no page may load and run."""
-
-
 class Guard:
-    """Refuses what must not reach the app, before a body is read.
+    """Refuses foreign requests before their bodies are read, and adds headers to every answer.
+
+    Starlette's TrustedHostMiddleware knows no ranges of addresses, and answers 400 in plain text.
 
     Args:
         app: The app.
@@ -201,6 +189,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, settings: ServiceSettings) -> None:
         self.app, self.settings = app, settings
+        self._bearer = HTTPBearer(auto_error=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check a request, then hand it on."""
@@ -211,60 +200,98 @@ class Guard:
         async def hardened(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in (*ALWAYS.items(), ("content-security-policy", NOTHING)):
+                for name, value in ALWAYS.items():
                     headers.setdefault(name, value)
             await send(message)
 
         try:
-            self._check(scope, Headers(scope=scope))
+            await self._check(Request(scope))
         except Refusal as refusal:
-            more = {"WWW-Authenticate": "Bearer"} if refusal.status == 401 else {}
-            await refusal.document(**more)(scope, receive, hardened)
-            return
-        await self.app(scope, receive, hardened)
+            await refusal.document()(scope, receive, hardened)
+        else:
+            await self.app(scope, receive, hardened)
 
-    def _check(self, scope: Scope, headers: Headers) -> None:
-        self._check_host(headers)
-        self._check_origin(scope, headers)
-        if self.settings.token and not (scope["path"] in OPEN and scope["method"] in SAFE):
-            self._check_token(headers)
-
-    def _check_host(self, headers: Headers) -> None:
-        """A page elsewhere whose name was made to point at this machine still sends that name."""
-        if not self.settings.is_local:
-            return
+    async def _check(self, request: Request) -> None:
+        headers = request.headers
+        # A page elsewhere whose name was made to point at this machine still sends that name.
         host = headers.get("host", "")
-        if not is_loopback(_hostname(host)):
+        if self.settings.is_local and not is_loopback(_parsed(f"//{host}").hostname or ""):
             raise Refusal(421, f"host '{host}'", "ask for 127.0.0.1 or localhost, where this service is")
-
-    def _check_origin(self, scope: Scope, headers: Headers) -> None:
-        """A page of another site may lead here, but neither change nor embed anything."""
-        origin = headers.get("origin")
-        foreign = origin is not None and _address(origin) != headers.get("host", "").lower()
-        site = headers.get("sec-fetch-site", "none")
-        leads_here = scope["method"] in SAFE and headers.get("sec-fetch-mode") == "navigate"
-        if foreign or (site not in ("none", "same-origin") and not leads_here):
+        # A page of another site may lead here, but neither change nor embed anything.
+        origin, is_safe = headers.get("origin"), request.method in SAFE
+        is_foreign = origin is not None and _parsed(origin).netloc.lower() != host.lower()
+        leads_here = is_safe and headers.get("sec-fetch-mode") == "navigate"
+        is_embedded = headers.get("sec-fetch-site", "none") not in ("none", "same-origin") and not leads_here
+        if is_foreign or is_embedded:
             raise Refusal(403, f"a request from {origin or 'another site'}", "use the page of this service")
+        # The time of the comparison says nothing about the token.
+        if self.settings.token and not (is_safe and request.scope["path"] in PUBLIC):
+            shown = await self._bearer(request)
+            if shown is None or not hmac.compare_digest(shown.credentials.encode(), self.settings.token.encode()):
+                asked = "no token" if shown is None else "a wrong token"
+                hint = "send the header 'Authorization: Bearer TOKEN'"
+                raise Refusal(401, asked, hint, {"WWW-Authenticate": "Bearer"})
 
-    def _check_token(self, headers: Headers) -> None:
-        scheme, _, shown = headers.get("authorization", "").partition(" ")
-        wanted, found = self.settings.token.encode(), shown.strip().encode("utf-8", "replace")
-        if not hmac.compare_digest(found, wanted) or scheme.lower() != "bearer":
-            asked = "a wrong token" if shown else "no token"
-            raise Refusal(401, asked, "send the header 'Authorization: Bearer TOKEN'")
 
-
-def _hostname(host: str) -> str:
-    """Name in a Host header, without the port; empty if it cannot be read."""
+def _parsed(address: str) -> SplitResult:
+    """Parts of a URL; empty parts if it cannot be read."""
     try:
-        return urlsplit(f"//{host}").hostname or ""
+        return urlsplit(address)
     except ValueError:
-        return ""
+        return urlsplit("")
 
 
-def _address(origin: str) -> str:
-    """Host and port of an origin as a Host header has them; ``null`` has none."""
-    try:
-        return urlsplit(origin).netloc.lower()
-    except ValueError:
-        return ""
+class BodyLimits:
+    """Lets bodies arrive that are small and quick enough; what else arrives is refused to the route that reads it.
+
+    Args:
+        app: The app.
+        settings: The limits.
+    """
+
+    def __init__(self, app: ASGIApp, settings: ServiceSettings) -> None:
+        self.app, self.settings = app, settings
+        self._held = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand a request on; the memory of its body is counted until it is answered."""
+        if scope["type"] != "http" or scope["method"] in SAFE:
+            await self.app(scope, receive, send)
+            return
+        is_image = scope["method"] == "PUT" and scope["path"].endswith("/image")
+        most = self.settings.most_upload if is_image else min(MOST_JSON, self.settings.most_upload)
+        announced = Request(scope).headers.get("content-length", "")
+        too_large = Refusal(
+            413, f"a body of more than {most:,} bytes", "send a smaller one, or start with more --max-upload"
+        )
+        began, received, is_whole = time.monotonic(), 0, False
+
+        async def limited() -> Message:
+            nonlocal received, is_whole
+            if is_whole:
+                return await receive()
+            if announced.isdigit() and int(announced) > most:
+                raise too_large
+            seconds = self.settings.body_seconds + received / SLOWEST
+            try:
+                async with asyncio.timeout(began + seconds - time.monotonic()):
+                    message = await receive()
+            except TimeoutError as error:
+                said = f"a body of which {received:,} bytes arrived in {seconds:.0f} seconds"
+                raise Refusal(408, said, "send it again, faster", {"Connection": "close"}) from error
+            size = len(message.get("body", b""))
+            received += size
+            self._held += size
+            if received > most:
+                raise too_large
+            if self._held > AT_ONCE * self.settings.most_upload:
+                raise Refusal(503, "too many large images at once", "send it again in a moment")
+            is_whole = not message.get("more_body", False)
+            return message
+
+        try:
+            await self.app(scope, limited, send)
+        except ClientDisconnect:
+            pass  # nobody is left to be answered
+        finally:
+            self._held -= received

@@ -1,4 +1,4 @@
-"""The server: a socket, connections that must not dawdle, and an end that is prompt."""
+"""The server: a socket, limits of time for connections, and a prompt end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from acqplan.campaign.campaign import Campaign
 from acqplan.errors import UsageError
 from acqplan.service.app import make_app
-from acqplan.service.planner import NoPlanner, Planner
+from acqplan.service.planner import Planner
 from acqplan.service.refusals import ServiceSettings
 
 END_SECONDS = 3
@@ -48,13 +48,15 @@ def serve(
         StoreError: If there is no campaign.
     """
     with Campaign.open(place) as campaign, bound(settings.host, port) as listening:
-        say(f"live page: {address(listening)}/ (Ctrl-C ends it; leases and images stay)")
-        app = make_app(campaign, settings, Planner(place) if plans else NoPlanner())
+        host, port = listening.getsockname()[:2]
+        address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        say(f"live page: {address}/ (Ctrl-C ends it; leases and images stay)")
+        app = make_app(campaign, settings, Planner(place) if plans else None)
         Server(app, settings).run(sockets=[listening])
 
 
 def bound(host: str, port: int) -> socket.socket:
-    """A listening socket.
+    """Open a listening socket.
 
     Raises:
         UsageError: If the address cannot be used.
@@ -78,12 +80,6 @@ def bound(host: str, port: int) -> socket.socket:
     return listening
 
 
-def address(listening: socket.socket) -> str:
-    """The URL of a socket."""
-    host, port = listening.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
 class Server(uvicorn.Server):
     """A server that ends its streams, too, when it is told to end.
 
@@ -97,7 +93,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http=_connection_of(settings),
+                http=type("TimedConnection", (Connection,), {"request_seconds": settings.body_seconds}),
                 ws="none",
                 log_level="error",
                 access_log=False,
@@ -114,13 +110,16 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Ctrl-C is how a server ends; it is not raised again afterwards as if something had been broken off."""
+        """End on Ctrl-C; uvicorn would raise the signal again, as if something had been broken off."""
         self.force_exit = self.should_exit
         self.should_exit = True
 
 
 class Connection(H11Protocol):
-    """A connection on which a request has to arrive in time, and is told if it breaks off in the middle."""
+    """A connection on which a request has to arrive in time, and is told if it breaks off in the middle.
+
+    uvicorn limits neither the time in which the head of a request arrives nor that of its body.
+    """
 
     request_seconds = 30.0
 
@@ -131,15 +130,12 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
         super().connection_made(transport)
-        self._wait()
+        self._set_timer(True)
 
     def data_received(self, data: bytes) -> None:
-        """Wait for the head of a request that has begun; what reads its body waits for that."""
+        """Wait for the head of a request that has begun; its body has limits of its own, see `BodyLimits`."""
         super().data_received(data)
-        if self._is_idle():
-            self._wait()
-        else:
-            self._wait_no_more()
+        self._set_timer(self._is_idle())
 
     def eof_received(self) -> None:
         """Answer a client that sends no more in the middle of a request, but may listen still."""
@@ -149,42 +145,32 @@ class Connection(H11Protocol):
             self.handle_events()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget it."""
-        self._wait_no_more()
+        """Forget the connection."""
+        self._set_timer(False)
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
-        """Tell what no app will hear of, as JSON."""
+        """Answer as JSON what never reaches the app."""
         self._refuse(b"400 Bad Request", "the request broke off, or is no HTTP", "send it again")
 
     def _is_idle(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
 
-    def _wait(self) -> None:
-        if self._late is None:
-            self._late = self.loop.call_later(self.request_seconds, self._give_up)
-
-    def _wait_no_more(self) -> None:
-        if self._late is not None:
+    def _set_timer(self, is_waiting: bool) -> None:
+        """Run a timer while a request is waited for; parts of its head do not start the timer anew."""
+        if is_waiting and self._late is None:
+            said = f"no request in {self.request_seconds:.0f} seconds"
+            answer = (b"408 Request Timeout", said, "send it again, faster")
+            self._late = self.loop.call_later(self.request_seconds, self._refuse, *answer)
+        elif not is_waiting and self._late is not None:
             self._late.cancel()
             self._late = None
 
-    def _give_up(self) -> None:
-        said = f"no request in {self.request_seconds:.0f} seconds"
-        self._refuse(b"408 Request Timeout", said, "send it again, faster")
-
     def _refuse(self, status: bytes, error: str, hint: str) -> None:
-        """Written past the state machine of HTTP, which the client's half of it has left already."""
+        """Answer without h11, whose state is that of a client that has left."""
         if self.transport.is_closing():
             return
         body = json.dumps({"error": error, "hint": hint}).encode("ascii")
         head = b"HTTP/1.1 %b\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
         self.transport.write(head % (status, len(body)) + body)
         self.transport.close()
-
-
-def _connection_of(settings: ServiceSettings) -> type[Connection]:
-    class Timed(Connection):
-        request_seconds = settings.body_seconds
-
-    return Timed

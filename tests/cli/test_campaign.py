@@ -119,9 +119,9 @@ def test_leases_of_a_shell_outlive_the_command_that_asked(run: Run) -> None:
     assert run("status", "--json")["leased"] == 2
 
 
-def test_every_deed_of_an_operator_is_an_event_and_can_be_undone(run: Run) -> None:
+def test_every_action_of_an_operator_is_an_event_and_can_be_undone(run: Run) -> None:
     before = run("status", "--json")
-    deeds = [
+    actions = [
         ("forbid", "--where", "azimuth>90"),
         ("add-object", "--object", "cow-2", "--label", "cow"),
         ("remove-object", "--object", "car-0"),
@@ -130,7 +130,7 @@ def test_every_deed_of_an_operator_is_an_event_and_can_be_undone(run: Run) -> No
         ("stop", "--reason", "lunch"),
         ("pause",),
     ]
-    numbers = [run(*deed)["number"] for deed in deeds]
+    numbers = [run(*action)["number"] for action in actions]
     during = run("status", "--json")
     assert during["finished"] == "lunch"
     assert (during["budget"], during["time_budget"], during["objects"]) == (14, 7200.0, 4)
@@ -226,7 +226,7 @@ def test_plan_and_check_print_what_they_found(run: Run) -> None:
         (("forbid", "--where", "elevation>65"), 2, "nothing is called 'elevation'"),
         (("allow", "--where", "azimuth>65"), 2, "is not forbidden"),
         (("undo", "--event", "99"), 2, "there is no event 99"),
-        (("budget",), 2, "neither --budget nor --time-budget"),
+        (("budget",), 2, "neither a budget nor a time budget is given"),
         (("budget", "--budget", "0"), 2, "a budget of 0 images"),
         (("resume",), 2, "neither paused nor stopped"),
         (("events", "--last", "-1"), 2, "give a number above zero"),
