@@ -12,15 +12,11 @@ if TYPE_CHECKING:
     from acqplan.plan.base import Strategy
 
 STRATEGIES = {
-    "allocate": "acqplan.plan.allocate:Allocate",
     "auto": "acqplan.plan.auto:Auto",
     "bayes": "acqplan.plan.bayes:Bayes",
-    "choose-objects": "acqplan.plan.choose_objects:ChooseObjects",
-    "difficulty": "acqplan.plan.difficulty:Difficulty",
     "even": "acqplan.plan.designs:Even",
     "even-staggered": "acqplan.plan.designs:EvenStaggered",
     "herding": "acqplan.plan.coverage:Herding",
-    "herding-learned": "acqplan.plan.coverage:LearnedHerding",
     "lattice": "acqplan.plan.lattice:Lattice",
     "maximin": "acqplan.plan.coverage:Maximin",
     "random": "acqplan.plan.designs:RandomSets",

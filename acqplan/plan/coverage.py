@@ -9,8 +9,6 @@ from acqplan.errors import StrategyError
 from acqplan.plan.base import Choice, History, check_request
 from acqplan.plan.greedy import Farthest, Herd, greedy_choice
 from acqplan.plan.situation import Situation
-from acqplan.plan.surrogate import fit_surrogate
-from acqplan.plan.tuned import Errors, TunedHerd, Tuning
 from acqplan.space import Shots
 
 
@@ -41,38 +39,6 @@ class Herding:
         check_request(candidates, n)
         situation = Situation.of(candidates, history)
         return greedy_choice(situation, Herd(situation, self.class_weight), n, seed)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LearnedHerding:
-    """Kernel herding with the lengths that captured images show; until there are some, `Herding`.
-
-    Similarities are a mean over three lengths around the learned one of each axis, as those of `Herding` are
-    around one scale.
-
-    Attributes:
-        class_weight: Share of the class in the sum, in ``[0, 1]``; the object has the rest.
-    """
-
-    name: ClassVar[str] = "herding-learned"
-    exact: ClassVar[bool] = True
-    turns: ClassVar[bool] = True
-    learns: ClassVar[bool] = True
-    class_weight: float = 0.7
-
-    def __post_init__(self) -> None:
-        _check_share(self.class_weight)
-
-    def propose(self, candidates: Shots, history: History, n: int, seed: int) -> Choice:
-        """Choose greedily, object by object in turn."""
-        check_request(candidates, n)
-        situation = Situation.of(candidates, history)
-        fitted = fit_surrogate(history.shots, history.features, seed=seed)
-        if not fitted.learned:
-            return greedy_choice(situation, Herd(situation, self.class_weight), n, seed)
-        tuning = Tuning(lengths=fitted.kernel.lengths, class_weight=self.class_weight)
-        herd = TunedHerd(situation, tuning, Errors())
-        return greedy_choice(situation, herd, n, seed, note="learned kernel: ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
