@@ -11,6 +11,9 @@ from jaxtyping import Float, Float32, Int
 from acqplan.errors import BudgetError, StrategyError
 from acqplan.space import Shots
 
+LONGEST_REASON = 80
+"""Letters of a reason at most."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class History:
@@ -78,7 +81,7 @@ class Strategy(Protocol):
 
 
 def learns(strategy: Strategy) -> bool:
-    """Whether a strategy looks at what was captured, and so takes its shots in rounds; not, unless it says so."""
+    """Whether a strategy says that it looks at what was captured, and so takes its shots in rounds."""
     return bool(getattr(strategy, "learns", False))
 
 
@@ -98,16 +101,17 @@ def check_choice(choice: Choice, candidates: Shots, n: int, *, strategy: Strateg
     Raises:
         StrategyError: If rows are unknown, repeated, too few or too many, or gains are not finite.
     """
-    if not isinstance(choice, Choice) or not isinstance(choice.rows, np.ndarray):
-        wrong = f"returned a {type(choice).__name__} without an array of rows, not a Choice"
-    else:
-        wrong = _broken_clause(choice, candidates, n, len(choice.rows), strategy.exact)
+    wrong = _broken_clause(choice, candidates, n, strategy.exact)
     if wrong:
         raise StrategyError(f"strategy '{strategy.name}' {wrong}", "this is a defect of the strategy")
     return choice
 
 
-def _broken_clause(choice: Choice, candidates: Shots, n: int, count: int, exact: bool) -> str:
+def _broken_clause(choice: Choice, candidates: Shots, n: int, exact: bool) -> str:
+    """What is wrong with a choice, empty if nothing is."""
+    if not isinstance(choice, Choice) or not isinstance(choice.rows, np.ndarray):
+        return f"returned a {type(choice).__name__} without an array of rows, not a Choice"
+    count = len(choice.rows)
     if count > n or count == 0 or (exact and count != n):
         return f"chose {count:,} of {n:,} shots"
     if len(choice.gain) != count or len(choice.reason) != count:

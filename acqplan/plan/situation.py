@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from acqplan.plan.base import History
-from acqplan.space import Axis, Category, Circle, Shots, Space
+from acqplan.space import Category, Shots, Space
 from acqplan.space.kernel import distances
+from acqplan.space.space import from_first_level
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -44,18 +46,15 @@ class Situation:
         label = dict(zip(candidates.objects.names, candidates.objects.labels, strict=True))
         space = from_first_levels(candidates.space)
         views = space.views()
-        free, rows = _by_object(names, candidates, _numbers(space, views, candidates))
-        taken, _ = _by_object(names, history.shots, _numbers(space, views, history.shots))
+        free, rows = _by_object(names, candidates, _view_numbers(space, views, candidates))
+        taken, _ = _by_object(names, history.shots, _view_numbers(space, views, history.shots))
         labels = tuple(label[name] for name in names)
         return cls(space=space, views=views, names=names, labels=labels, free=free, rows=rows, taken=taken)
 
     @property
     def classes(self) -> dict[str, list[int]]:
         """Numbers of the objects of each class, both sorted by name."""
-        members: dict[str, list[int]] = {label: [] for label in sorted(set(self.labels))}
-        for number, label in enumerate(self.labels):
-            members[label].append(number)
-        return members
+        return members_of(self.labels)
 
     @property
     def n_taken(self) -> Int[np.ndarray, " objects"]:
@@ -67,65 +66,76 @@ class Situation:
         """Candidates of each object."""
         return np.array([len(views) for views in self.free], dtype=np.int64)
 
+    def captures(self) -> Iterator[tuple[int, int]]:
+        """Object and view of each capture, both by number, object by object."""
+        return ((number, int(view)) for number, taken in enumerate(self.taken) for view in taken)
+
+    def rows_of(self, shots: Sequence[tuple[int, int]]) -> Int[np.ndarray, " shots"]:
+        """Candidate rows of pairs of an object's number and a view's number."""
+        rows = [self.rows[number][np.searchsorted(self.free[number], view)] for number, view in shots]
+        return np.array(rows, dtype=np.int64)
+
+    def only(self, numbers: Sequence[int]) -> Situation:
+        """The situation of some objects alone, ascending by number."""
+        return replace(
+            self,
+            names=tuple(self.names[number] for number in numbers),
+            labels=tuple(self.labels[number] for number in numbers),
+            free=tuple(self.free[number] for number in numbers),
+            rows=tuple(self.rows[number] for number in numbers),
+            taken=tuple(self.taken[number] for number in numbers),
+        )
+
+
+def members_of(labels: Sequence[str]) -> dict[str, list[int]]:
+    """Numbers of the objects of each class, ascending, classes sorted by label."""
+    members: dict[str, list[int]] = {label: [] for label in sorted(set(labels))}
+    for number, label in enumerate(labels):
+        members[label].append(number)
+    return members
+
 
 def from_first_levels(space: Space) -> Space:
     """The same space with coordinates counted from the first level of each axis, levels and views ascending.
 
     A table that holds every combination of levels comes back as the grid that it is.
     """
+    grid = Space(
+        axes=tuple(
+            axis
+            if isinstance(axis, Category)
+            else replace(axis, values=tuple(np.sort(from_first_level(axis, axis.codes())).tolist()))
+            for axis in space.axes
+        )
+    )
     if space.table is None:
-        return Space(axes=tuple(_counted(axis) for axis in space.axes))
-    table = np.unique(_offsets(space, space.table), axis=0)
-    grid = Space(axes=tuple(_counted(axis) for axis in space.axes))
-    if len(table) == grid.n_views and np.array_equal(table, grid.views()):
         return grid
-    return Space(axes=grid.axes, table=table)
+    table = np.unique(space.offsets(space.table), axis=0)
+    is_grid = len(table) == grid.n_views and np.array_equal(table, grid.views())
+    return grid if is_grid else Space(axes=grid.axes, table=table)
 
 
-def _counted(axis: Axis) -> Axis:
-    if isinstance(axis, Category):
-        return axis
-    return replace(axis, values=tuple(np.sort(_axis_offsets(axis, axis.codes())).tolist()))
-
-
-def _offsets(space: Space, coordinates: Float[np.ndarray, "shots axes"]) -> Float[np.ndarray, "shots axes"]:
-    columns = [_axis_offsets(axis, coordinates[:, column]) for column, axis in enumerate(space.axes)]
-    return np.stack(columns, axis=1)
-
-
-def _axis_offsets(axis: Axis, values: Float[np.ndarray, " values"]) -> Float[np.ndarray, " values"]:
-    # rounded, so that turning a circle cannot change the last bits that decide between equals
-    apart = values - axis.codes()[0]
-    if isinstance(axis, Circle):
-        return np.mod(np.round(np.mod(apart, axis.period), 6), axis.period)
-    return np.round(apart, 6)
-
-
-def _numbers(space: Space, views: Float[np.ndarray, "views axes"], shots: Shots) -> Int[np.ndarray, " shots"]:
+def _view_numbers(space: Space, views: Float[np.ndarray, "views axes"], shots: Shots) -> Int[np.ndarray, " shots"]:
     """Number of the view of each shot; a robot may have reached only the neighbourhood of one."""
     if len(shots) == 0:
         return np.zeros(0, dtype=np.int64)
-    offsets = _offsets(shots.space, shots.coordinates)
+    offsets = shots.space.offsets(shots.coordinates)
     if space.table is None:
         return np.ravel_multi_index(tuple(space.levels(offsets).T), space.shape)
-    return _nearest_rows(space, views, offsets)
-
-
-def _nearest_rows(
-    space: Space, views: Float[np.ndarray, "views axes"], wanted: Float[np.ndarray, "shots axes"]
-) -> Int[np.ndarray, " shots"]:
-    _, inverse = np.unique(np.concatenate([views, wanted]), axis=0, return_inverse=True)
-    row_of = np.full(inverse.max() + 1, -1, dtype=np.int64)
-    row_of[inverse[: len(views)]] = np.arange(len(views))
-    rows = row_of[inverse[len(views) :]]
-    for shot in np.flatnonzero(rows < 0):
-        rows[shot] = np.argmin(distances(space, wanted[shot : shot + 1], views)[0])
-    return rows
+    # nearly all shots are exactly at a view, which is found without any distance
+    _, inverse = np.unique(np.concatenate([views, offsets]), axis=0, return_inverse=True)
+    number_of = np.full(inverse.max() + 1, -1, dtype=np.int64)
+    number_of[inverse[: len(views)]] = np.arange(len(views))
+    numbers = number_of[inverse[len(views) :]]
+    for shot in np.flatnonzero(numbers < 0):
+        numbers[shot] = np.argmin(distances(space, offsets[shot : shot + 1], views)[0])
+    return numbers
 
 
 def _by_object(
     names: tuple[str, ...], shots: Shots, numbers: Int[np.ndarray, " shots"]
 ) -> tuple[tuple[Int[np.ndarray, " own"], ...], tuple[Int[np.ndarray, " own"], ...]]:
+    """View numbers of each object's shots, ascending, and the rows of these shots."""
     place = {name: number for number, name in enumerate(names)}
     place_of_object = np.array([place.get(name, -1) for name in shots.objects.names], dtype=np.int64)
     owner = place_of_object[shots.object_rows.astype(np.int64)]

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from acqplan.plan.base import Choice, History, check_request
-from acqplan.plan.coverage import Herding
-from acqplan.plan.greedy import Herd, greedy_choice
+from acqplan.plan.greedy import Herd, Herding, greedy_choice
+from acqplan.plan.quotas import even_quotas
 from acqplan.plan.situation import Situation
 from acqplan.plan.surrogate import fit_surrogate
-from acqplan.plan.tuned import Errors, TunedHerd, Tuning
 from acqplan.space import Shots
 
 
@@ -39,8 +38,6 @@ class LearnedHerding:
         check_request(candidates, n)
         situation = Situation.of(candidates, history)
         fitted = fit_surrogate(history.shots, history.features, seed=seed)
-        if not fitted.learned:
-            return greedy_choice(situation, Herd(situation, self.class_weight), n, seed)
-        tuning = Tuning(lengths=fitted.kernel.lengths, class_weight=self.class_weight)
-        herd = TunedHerd(situation, tuning, Errors())
-        return greedy_choice(situation, herd, n, seed, note="learned kernel: ")
+        lengths, note = (fitted.kernel.lengths, "learned kernel: ") if fitted.learned else (None, "")
+        herd = Herd(situation, self.class_weight, lengths=lengths)
+        return greedy_choice(situation, herd, even_quotas(situation, n, seed), seed, note=note)

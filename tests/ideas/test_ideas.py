@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from acqplan.errors import StrategyError
-from acqplan.plan.auto import Auto
 from acqplan.plan.base import Choice, History, Strategy, check_choice
-from acqplan.plan.lattice import Lattice
+from acqplan.plan.lattice import Auto, Lattice
 from acqplan.space import Circle, Interval, Objects, Shots, Space
 from benchmarks.ideas import Allocate, ChooseObjects, Difficulty
 from benchmarks.ideas.allocate import fit_curves, learning_curves

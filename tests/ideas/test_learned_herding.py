@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from acqplan.plan.base import History
-from acqplan.plan.coverage import Herding
+from acqplan.plan.greedy import Herding
 from acqplan.plan.situation import from_first_levels
+from acqplan.plan.surrogate import ShotKernel, covariance, points_of
 from acqplan.space import Objects, Shots, Space
-from acqplan.space.kernel import ShotKernel, covariance, covering_radius, points_of
+from acqplan.space.kernel import covering_radius
 from benchmarks.ideas import LearnedHerding
 
 MakeObjects = Callable[..., Objects]

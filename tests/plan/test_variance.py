@@ -11,9 +11,9 @@ import pytest
 from acqplan.errors import StrategyError
 from acqplan.plan.base import Choice, History, check_choice
 from acqplan.plan.designs import RandomShots
+from acqplan.plan.surrogate import ShotKernel, class_points, covariance, points_of
 from acqplan.plan.variance import Variance, integrated_variance
 from acqplan.space import Objects, Shots, Space
-from acqplan.space.kernel import ShotKernel, class_points, covariance, points_of
 
 MakeObjects = Callable[..., Objects]
 Split = Callable[..., tuple[Shots, History]]

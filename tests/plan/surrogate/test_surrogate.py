@@ -8,9 +8,8 @@ from dataclasses import astuple, replace
 import numpy as np
 import pytest
 
-from acqplan.plan.surrogate import LARGEST, fit_surrogate
+from acqplan.plan.surrogate import LARGEST, ShotKernel, fit_surrogate
 from acqplan.space import Category, Circle, Interval, Objects, Shots, Space, parse_values
-from acqplan.space.kernel import ShotKernel
 
 Draw = Callable[..., np.ndarray]
 
