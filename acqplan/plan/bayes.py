@@ -10,9 +10,8 @@ import numpy as np
 from jaxtyping import Float
 
 from acqplan.errors import StrategyError
-from acqplan.plan.base import LONGEST_REASON, Choice, History, check_request
+from acqplan.plan.base import LONGEST_REASON, Choice, History, Situation, check_request
 from acqplan.plan.lattice import Lattice
-from acqplan.plan.situation import Situation
 from acqplan.plan.sub_plans import Errors, SubPlans, Tuning, tuned_choice
 from acqplan.rng import generator, stream
 from acqplan.space import Shots, Space

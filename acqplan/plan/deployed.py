@@ -10,11 +10,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from acqplan.errors import StrategyError
-from acqplan.plan.base import LONGEST_REASON, Choice, History, Strategy, check_request, learns
+from acqplan.plan.base import LONGEST_REASON, Choice, History, Situation, Strategy, check_request, learns
 from acqplan.plan.quotas import NEARLY, level_of, whole_shares
-from acqplan.plan.situation import Situation
 from acqplan.rng import stream
 from acqplan.space import Axis, Category, Circle, Objects, Shots, Space
+from acqplan.space.space import from_first_level
 
 STRATA = 4
 """Most strata: within one, views count alike; more of them leave each too few shots to spread."""
@@ -275,7 +275,7 @@ def _narrowed(space: Space, views: Float[np.ndarray, "views axes"]) -> Space:
             axes.append(replace(axis, values=tuple(axis.values[level] for level in kept)))
             continue
         if isinstance(axis, Circle) and len(kept) < len(axis.values):
-            offsets = np.round(np.mod(axis.codes()[kept] - axis.codes()[0], axis.period), 6) % axis.period
+            offsets = from_first_level(axis, axis.codes()[kept])
             ascending = np.argsort(offsets)
             before = np.round(np.mod(offsets[ascending] - np.roll(offsets[ascending], 1), axis.period), 6)
             kept = kept[np.roll(ascending, -int(np.argmax(before)))]

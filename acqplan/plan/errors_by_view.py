@@ -9,8 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from acqplan.errors import StrategyError
-from acqplan.plan.base import History
-from acqplan.plan.situation import Situation, members_of
+from acqplan.plan.base import History, Situation, members_of
 from acqplan.rng import generator
 from acqplan.space import Space
 from acqplan.space.kernel import Similarity
@@ -183,7 +182,7 @@ def error_maps(space: Space, found: SoftErrors, *, seed: int) -> ErrorMaps:
     Before that the mean of each object is taken away: a difficult object is no difficult view.
 
     Args:
-        space: The space, as `acqplan.plan.situation.Situation` counts it.
+        space: The space, as `acqplan.plan.base.Situation` counts it.
         found: Soft errors of captured shots.
         seed: Seed of the halves.
     """

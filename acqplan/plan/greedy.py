@@ -15,9 +15,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from acqplan.errors import StrategyError
-from acqplan.plan.base import Choice, History, check_request
+from acqplan.plan.base import Choice, History, Situation, check_request
 from acqplan.plan.quotas import even_quotas, taking_order
-from acqplan.plan.situation import Situation
 from acqplan.rng import generator
 from acqplan.space import Category, Shots
 from acqplan.space.kernel import Similarity, diameter, distance_columns, distances

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float, Int
 
-from acqplan.plan.situation import Situation
+from acqplan.plan.base import Situation
 from acqplan.rng import stream
 
 NEARLY = 1e-9

@@ -195,23 +195,19 @@ def fit_surrogate(
     features: Float32[np.ndarray, "shots features"] | None,
     *,
     seed: int,
-    prior: ShotKernel | None = None,
-    spread: tuple[float, float] = SPREAD,
 ) -> Surrogate:
-    """Fit the kernel to captured features, or stay with the prior where they say too little.
+    """Fit the kernel to captured features, or stay with `ShotKernel.default` where they say too little.
 
     Args:
         shots: Captured shots.
         features: What a backbone saw in each, shape ``[shots, features]``; ``None`` before any is known.
         seed: Seed of the choice among more than `LARGEST` shots, the same number of each object.
-        prior: Middle of the log-normal priors; by default `ShotKernel.default`.
-        spread: Standard deviations of log variances and of log lengths.
 
     Returns:
         A surrogate that depends neither on the order of rows nor on the direction that a circle calls zero.
         Its numbers are rounded to four digits.
     """
-    middle = prior or ShotKernel.default(shots.space)
+    middle = ShotKernel.default(shots.space)
     if features is None or features.shape[1] == 0 or len(shots) < FEWEST:
         return Surrogate(kernel=middle, why=f"fewer than {FEWEST} images with features")
     if not np.isfinite(features).all():
@@ -224,7 +220,7 @@ def fit_surrogate(
     points = points_of(some)
     points[:, 2:] = some.space.offsets(some.coordinates)
     try:
-        kernel = fit(shots.space, points, coordinates, start=middle, spread=spread)
+        kernel = fit(shots.space, points, coordinates, start=middle)
     except ArithmeticError as error:
         return Surrogate(kernel=middle, why=str(error))
     return Surrogate(kernel=kernel, n_shots=len(rows), n_coordinates=coordinates.shape[1])
@@ -236,7 +232,6 @@ def fit(
     coordinates: Float[np.ndarray, "shots coordinates"],
     *,
     start: ShotKernel,
-    spread: tuple[float, float],
 ) -> ShotKernel:
     """Most likely hyper-parameters, the same for all coordinates: one summed marginal likelihood, with priors.
 
@@ -245,7 +240,6 @@ def fit(
         points: Rows of `points_of`, shape ``[shots, 2 + axes]``.
         coordinates: What was seen, each column of mean 0 and variance 1, shape ``[shots, coordinates]``.
         start: Where the fit begins, and the middle of the log-normal priors.
-        spread: Standard deviations of log variances and of log lengths.
 
     Returns:
         The kernel, its numbers rounded to `DIGITS`.
@@ -260,25 +254,19 @@ def fit(
         warnings.simplefilter("ignore")  # of torch about itself
         from botorch.optim.core import scipy_minimize
 
-    middles = {
-        "variances": torch.tensor([getattr(start, name) for name in LEVELS], dtype=torch.float64)
-        .clamp_min(1e-12)
-        .log(),
-        "lengths": torch.tensor(start.lengths, dtype=torch.float64).log(),
-    }
+    variances = [max(getattr(start, name), 1e-12) for name in LEVELS]
+    starts = {"variances": variances, "lengths": start.lengths}
+    middles = {name: torch.tensor(values, dtype=torch.float64).log() for name, values in starts.items()}
     logs = {name: middle.clone().requires_grad_() for name, middle in middles.items()}
-    priors: list[Any] = [Normal(middle, own) for middle, own in zip(middles.values(), spread, strict=True)]
+    priors: list[Any] = [Normal(middle, own) for middle, own in zip(middles.values(), SPREAD, strict=True)]
     bounds: Any = {"variances": LOG_BOUNDS, "lengths": (middles["lengths"] - LONGEST, middles["lengths"] + LONGEST)}
-    gram_at, seen, unit = (
-        gram(space, points),
-        torch.from_numpy(coordinates),
-        torch.eye(len(points), dtype=torch.float64),
-    )
+    gram_at, seen = gram(space, points), torch.from_numpy(coordinates)
+    unit = torch.eye(len(points), dtype=torch.float64)
 
     def closure() -> tuple[Tensor, tuple[Tensor, ...]]:
         # minus the log posterior; all coordinates share one factorisation
-        variances = logs["variances"].exp()
-        factor = torch.linalg.cholesky(gram_at(variances, logs["lengths"].exp()) + variances[-1] * unit)
+        levels = logs["variances"].exp()
+        factor = torch.linalg.cholesky(gram_at(levels, logs["lengths"].exp()) + levels[-1] * unit)
         white = torch.linalg.solve_triangular(factor, seen, upper=False)
         loss = 0.5 * white.square().sum() + seen.shape[1] * factor.diagonal().log().sum()
         for prior, value in zip(priors, logs.values(), strict=True):
@@ -292,8 +280,8 @@ def fit(
     except (RuntimeError, ValueError) as error:
         raise ArithmeticError(f"no likelihood of {len(points)} shots: {error}") from error
     found = {name: value.detach().exp().tolist() for name, value in logs.items()}
-    variances = {name: _rounded(value) for name, value in zip(LEVELS, found["variances"], strict=True)}
-    return ShotKernel(lengths=tuple(map(_rounded, found["lengths"])), **variances)
+    fitted = dict(zip(LEVELS, map(_rounded, found["variances"]), strict=True))
+    return ShotKernel(lengths=tuple(map(_rounded, found["lengths"])), **fitted)
 
 
 def _same(a: Float[np.ndarray, "left columns"], b: Float[np.ndarray, "right columns"]) -> tuple[np.ndarray, np.ndarray]:

@@ -31,39 +31,23 @@ Columns = Callable[[int], Float[np.ndarray, " views"]]
 
 
 def distances(
-    space: Space,
-    a: Float[np.ndarray, "left axes"],
-    b: Float[np.ndarray, "right axes"],
-    *,
-    scales: Float[np.ndarray, " axes"] | None = None,
+    space: Space, a: Float[np.ndarray, "left axes"], b: Float[np.ndarray, "right axes"]
 ) -> Float[np.ndarray, "left right"]:
     """Euclidean distance between views, each axis measured in its own scale.
 
     Args:
-        space: The space whose axes say what wraps.
+        space: The space whose axes say what wraps, and what counts as one unit.
         a: Coordinates, shape ``[left, axes]``.
         b: Coordinates, shape ``[right, axes]``.
-        scales: What counts as one unit along each axis; by default 30 degrees of angle, one change
-            of category, or a quarter of the range of another unit.
 
     Returns:
         Distances without unit, shape ``[left, right]``.
     """
-    units = space.scales if scales is None else scales
+    units = space.scales
     squared = np.zeros((len(a), len(b)))
     for column, axis in enumerate(space.axes):
         squared += (axis.difference(a[:, None, column], b[None, :, column]) / units[column]) ** 2
     return np.sqrt(squared)
-
-
-def covering_radius(
-    space: Space,
-    chosen: Float[np.ndarray, "chosen axes"],
-    *,
-    scales: Float[np.ndarray, " axes"] | None = None,
-) -> float:
-    """Distance from the worst-placed view of the space to the nearest chosen one; less is better."""
-    return float(distances(space, space.views(), chosen, scales=scales).min(axis=1).max())
 
 
 def nearest_views(space: Space, coordinates: Float[np.ndarray, "views axes"]) -> Float[np.ndarray, "views axes"]:

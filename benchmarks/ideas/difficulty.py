@@ -9,12 +9,11 @@ import numpy as np
 from jaxtyping import Float
 
 from acqplan.errors import StrategyError
-from acqplan.plan.base import Choice, History, check_request
+from acqplan.plan.base import Choice, History, Situation, check_request
 from acqplan.plan.errors_by_view import ErrorMaps, error_maps, soft_errors
 from acqplan.plan.greedy import Herd, greedy_choice
 from acqplan.plan.lattice import Lattice
 from acqplan.plan.quotas import even_quotas
-from acqplan.plan.situation import Situation
 from acqplan.space import Shots
 
 

@@ -8,13 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from acqplan.plan.base import History
+from acqplan.plan.base import History, from_first_levels
 from acqplan.plan.greedy import Herding
-from acqplan.plan.situation import from_first_levels
 from acqplan.plan.surrogate import ShotKernel, covariance, points_of
 from acqplan.space import Objects, Shots, Space
-from acqplan.space.kernel import covering_radius
 from benchmarks.ideas import LearnedHerding
+from tests.space.covering import covering_radius
 
 MakeObjects = Callable[..., Objects]
 Split = Callable[..., tuple[Shots, History]]

@@ -7,10 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from acqplan.plan.base import History
+from acqplan.plan.base import History, Situation
 from acqplan.plan.errors_by_view import ErrorMaps, SoftErrors, error_maps, expected_errors, soft_errors
 from acqplan.plan.lattice import Lattice
-from acqplan.plan.situation import Situation
 from acqplan.space import Objects, Shots, Space
 
 MakeObjects = Callable[..., Objects]

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from acqplan.plan.base import History
+from acqplan.plan.base import History, Situation
 from acqplan.plan.quotas import even_quotas, taking_order, weighted_quotas
-from acqplan.plan.situation import Situation
 from acqplan.space import Interval, Objects, Shots, Space
 
 MakeObjects = Callable[..., Objects]

@@ -7,9 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from acqplan.plan.base import History
+from acqplan.plan.base import History, Situation, from_first_levels
 from acqplan.plan.greedy import gaps
-from acqplan.plan.situation import Situation, from_first_levels
 from acqplan.space import Circle, Interval, Objects, Shots, Space
 from acqplan.space import kernel as pairs
 from acqplan.space.kernel import distances
