@@ -15,6 +15,7 @@ from acqplan.plan.greedy import Herd, greedy_choice
 from acqplan.plan.lattice import Lattice
 from acqplan.plan.quotas import even_quotas
 from acqplan.space import Shots
+from acqplan.space.kernel import Similarity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +61,7 @@ class Difficulty:
         if maps is None or maps.reliability <= 0.0:
             return self._lattice().propose(candidates, history, n, seed)
         weights = {label: self._weights(maps, label) for label in situation.classes}
-        herd, quota = Herd(situation, self.class_weight, weights=weights), even_quotas(situation, n, seed)
+        herd, quota = _WeightedHerd(situation, self.class_weight, weights), even_quotas(situation, n, seed)
         return greedy_choice(situation, herd, quota, seed, note=f"error map known to {maps.reliability:.0%}: ")
 
     def _weights(self, maps: ErrorMaps, label: str) -> Float[np.ndarray, " views"]:
@@ -71,3 +72,19 @@ class Difficulty:
 
     def _lattice(self) -> Lattice:
         return Lattice(class_weight=self.class_weight, tries=self.tries)
+
+
+class _WeightedHerd(Herd):
+    """`Herd` in which each view is wanted by its weight; written as a sum, as it was when it was measured."""
+
+    def __init__(
+        self, situation: Situation, class_weight: float, weights: dict[str, Float[np.ndarray, " views"]]
+    ) -> None:
+        super().__init__(situation, class_weight)
+        mean = Similarity(situation.space).mean()
+        more = {label: (own - 1.0) * mean for label, own in weights.items()}
+        self._more = [more[label][free] for label, free in zip(situation.labels, situation.free, strict=True)]
+
+    def gains(self, number: int) -> Float[np.ndarray, " free"]:
+        """How much too little each free view is represented."""
+        return super().gains(number) + self._more[number]
