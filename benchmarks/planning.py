@@ -4,7 +4,7 @@ Strategies on four rigs: rendered toys with toynet and with gradient histograms,
 meshes with MobileNetV2 (the last two need ``--shared``, a folder with data and weights). Budgets run from 1 % of the
 images of the train objects on; every seed has a split of its own, used from both sides. For each rig: `auto` against
 every other strategy at every budget (objects and seeds, Holm within a budget), what every rule adds to the lattice, and
-images to reach 99 % of what all images of the train objects reach; `allocate` against equal shares at 2, 4, 8 and 16
+images to reach 99 % of what all images of the train objects reach; `Allocate` against equal shares at 2, 4, 8 and 16
 images an object. Each part writes a file of its own.
 """
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,13 +32,15 @@ from acqplan.runtime import Runtime, available_cores
 from acqplan.statistics.curves import images_to_reach
 from acqplan.statistics.two_way import two_way
 
+LEARNED, DIFFICULTY, ALLOCATE, CHOOSE_OBJECTS = (
+    f"benchmarks.ideas:{name}" for name in ("LearnedHerding", "Difficulty", "Allocate", "ChooseObjects")
+)
 STRATEGIES = (
-    "auto", "lattice", "herding", "herding-learned", "variance", "difficulty", "allocate", "even-staggered",
-    "random-shots", "even",
+    "auto", "lattice", "herding", LEARNED, "variance", DIFFICULTY, ALLOCATE, "even-staggered", "random-shots", "even",
 )  # fmt: skip
 PARTS = {
     "ideas": (STRATEGIES, (0.01, 0.02, 0.04, 0.08), 20),
-    "sharing": (("auto", "lattice", "allocate", "choose-objects"), (), 20),
+    "sharing": (("auto", "lattice", ALLOCATE, CHOOSE_OBJECTS), (), 20),
     "searching": (("auto", "lattice", "bayes"), (0.01, 0.02), 4),
     "large": (("auto", "random-shots", "even"), (0.01, 0.04, 0.16, 0.5, 1.0), 5),
 }
@@ -45,6 +48,7 @@ PARTS = {
 strategies are run at large budgets; `bayes` searches for many seconds in every round."""
 
 IMAGES_AN_OBJECT = (2, 4, 8, 16)
+sys.path.append(str(Path(__file__).parent.parent))  # where `benchmarks.ideas` is found
 REACHED = 0.99
 """Share of the accuracy with all images that counts as reached."""
 

@@ -22,10 +22,9 @@ from common import machine, options, say, seconds, write
 
 from acqplan.plan import find_strategy
 from acqplan.plan.base import History
-from acqplan.plan.surrogate import fit_surrogate
+from acqplan.plan.surrogate import ShotKernel, class_points, covariance, fit_surrogate, points_of
 from acqplan.plan.variance import Variance, integrated_variance
 from acqplan.space import Category, Circle, Interval, Objects, Shots, Space, parse_values
-from acqplan.space.kernel import ShotKernel, class_points, covariance, points_of
 
 STRATEGIES = ("lattice", "herding", "variance")
 

@@ -205,8 +205,7 @@ def _sensitivity(known: History, seed: int, progress: Progress) -> str:
     """How far an image speaks along each axis, in words; empty if captured images do not tell."""
     if known.features is None or known.features.size == 0:
         return ""
-    from acqplan.plan.surrogate import fit_surrogate
-    from acqplan.space.kernel import describe
+    from acqplan.plan.surrogate import describe, fit_surrogate
 
     with progress.task("length scales", 1) as advance:
         found = fit_surrogate(known.shots, known.features, seed=seed)

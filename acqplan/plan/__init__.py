@@ -12,17 +12,13 @@ if TYPE_CHECKING:
     from acqplan.plan.base import Strategy
 
 STRATEGIES = {
-    "allocate": "acqplan.plan.allocate:Allocate",
-    "auto": "acqplan.plan.auto:Auto",
+    "auto": "acqplan.plan.lattice:Auto",
     "bayes": "acqplan.plan.bayes:Bayes",
-    "choose-objects": "acqplan.plan.choose_objects:ChooseObjects",
-    "difficulty": "acqplan.plan.difficulty:Difficulty",
     "even": "acqplan.plan.designs:Even",
     "even-staggered": "acqplan.plan.designs:EvenStaggered",
-    "herding": "acqplan.plan.coverage:Herding",
-    "herding-learned": "acqplan.plan.coverage:LearnedHerding",
+    "herding": "acqplan.plan.greedy:Herding",
     "lattice": "acqplan.plan.lattice:Lattice",
-    "maximin": "acqplan.plan.coverage:Maximin",
+    "maximin": "acqplan.plan.greedy:Maximin",
     "random": "acqplan.plan.designs:RandomSets",
     "random-shots": "acqplan.plan.designs:RandomShots",
     "sobol": "acqplan.plan.designs:Sobol",
@@ -42,19 +38,10 @@ def find_strategy(name: str) -> Strategy:
     Raises:
         StrategyError: If there is no such strategy; names the nearest.
     """
-    target = STRATEGIES.get(name) or _third_parties().get(name) or (name if ":" in name else None)
+    third_parties = {point.name: point.value for point in importlib.metadata.entry_points(group=ENTRY_POINTS)}
+    target = STRATEGIES.get(name) or third_parties.get(name) or (name if ":" in name else None)
     if target is None:
-        raise StrategyError(
-            f"no strategy is called '{name}'", nearest(name, sorted({**STRATEGIES, **_third_parties()}))
-        )
-    return _make(name, target)
-
-
-def _third_parties() -> dict[str, str]:
-    return {point.name: point.value for point in importlib.metadata.entry_points(group=ENTRY_POINTS)}
-
-
-def _make(name: str, target: str) -> Strategy:
+        raise StrategyError(f"no strategy is called '{name}'", nearest(name, sorted({**STRATEGIES, **third_parties})))
     from acqplan.plan.base import Strategy
 
     module, _, attribute = target.partition(":")

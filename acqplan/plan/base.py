@@ -1,15 +1,21 @@
-"""What a strategy is given and what it answers."""
+"""What a strategy is given, what it decides on and what it answers."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Float32, Int
 
 from acqplan.errors import BudgetError, StrategyError
-from acqplan.space import Shots
+from acqplan.space import Category, Shots, Space
+from acqplan.space.kernel import distances
+from acqplan.space.space import from_first_level
+
+LONGEST_REASON = 80
+"""Letters of a reason at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -78,7 +84,7 @@ class Strategy(Protocol):
 
 
 def learns(strategy: Strategy) -> bool:
-    """Whether a strategy looks at what was captured, and so takes its shots in rounds; not, unless it says so."""
+    """Whether a strategy says that it looks at what was captured, and so takes its shots in rounds."""
     return bool(getattr(strategy, "learns", False))
 
 
@@ -98,16 +104,17 @@ def check_choice(choice: Choice, candidates: Shots, n: int, *, strategy: Strateg
     Raises:
         StrategyError: If rows are unknown, repeated, too few or too many, or gains are not finite.
     """
-    if not isinstance(choice, Choice) or not isinstance(choice.rows, np.ndarray):
-        wrong = f"returned a {type(choice).__name__} without an array of rows, not a Choice"
-    else:
-        wrong = _broken_clause(choice, candidates, n, len(choice.rows), strategy.exact)
+    wrong = _broken_clause(choice, candidates, n, strategy.exact)
     if wrong:
         raise StrategyError(f"strategy '{strategy.name}' {wrong}", "this is a defect of the strategy")
     return choice
 
 
-def _broken_clause(choice: Choice, candidates: Shots, n: int, count: int, exact: bool) -> str:
+def _broken_clause(choice: Choice, candidates: Shots, n: int, exact: bool) -> str:
+    """What is wrong with a choice, empty if nothing is."""
+    if not isinstance(choice, Choice) or not isinstance(choice.rows, np.ndarray):
+        return f"returned a {type(choice).__name__} without an array of rows, not a Choice"
+    count = len(choice.rows)
     if count > n or count == 0 or (exact and count != n):
         return f"chose {count:,} of {n:,} shots"
     if len(choice.gain) != count or len(choice.reason) != count:
@@ -119,3 +126,133 @@ def _broken_clause(choice: Choice, candidates: Shots, n: int, count: int, exact:
     if len(np.unique(choice.rows)) != count:
         return "chose a shot twice"
     return "" if np.isfinite(choice.gain).all() else "gave a gain that is not a number"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Situation:
+    """Candidates and captures of each object, views by number.
+
+    Nothing that is decided on a situation can depend on the order of rows or on the direction that a
+    circle calls zero, because neither is in it.
+
+    Attributes:
+        space: The space counted from first levels, see `from_first_levels`.
+        views: Coordinates of its views in ascending order, shape ``[views, axes]``.
+        names: Names of the objects that have candidates or captures, sorted.
+        labels: Class label of each.
+        free: View numbers of each object's candidates, ascending.
+        rows: Row of each of these among the candidates.
+        taken: View numbers of each object's captures, ascending.
+    """
+
+    space: Space
+    views: Float[np.ndarray, "views axes"]
+    names: tuple[str, ...]
+    labels: tuple[str, ...]
+    free: tuple[Int[np.ndarray, " free"], ...]
+    rows: tuple[Int[np.ndarray, " free"], ...]
+    taken: tuple[Int[np.ndarray, " taken"], ...]
+
+    @classmethod
+    def of(cls, candidates: Shots, history: History) -> Situation:
+        """Sort out candidates and captures."""
+        names = tuple(sorted({*candidates.names, *history.shots.names}))
+        label = dict(zip(candidates.objects.names, candidates.objects.labels, strict=True))
+        space = from_first_levels(candidates.space)
+        views = space.views()
+        free, rows = _by_object(names, candidates, _view_numbers(space, views, candidates))
+        taken, _ = _by_object(names, history.shots, _view_numbers(space, views, history.shots))
+        labels = tuple(label[name] for name in names)
+        return cls(space=space, views=views, names=names, labels=labels, free=free, rows=rows, taken=taken)
+
+    @property
+    def classes(self) -> dict[str, list[int]]:
+        """Numbers of the objects of each class, both sorted by name."""
+        return members_of(self.labels)
+
+    @property
+    def n_taken(self) -> Int[np.ndarray, " objects"]:
+        """Captures of each object."""
+        return np.array([len(views) for views in self.taken], dtype=np.int64)
+
+    @property
+    def n_free(self) -> Int[np.ndarray, " objects"]:
+        """Candidates of each object."""
+        return np.array([len(views) for views in self.free], dtype=np.int64)
+
+    def captures(self) -> Iterator[tuple[int, int]]:
+        """Object and view of each capture, both by number, object by object."""
+        return ((number, int(view)) for number, taken in enumerate(self.taken) for view in taken)
+
+    def rows_of(self, shots: Sequence[tuple[int, int]]) -> Int[np.ndarray, " shots"]:
+        """Candidate rows of pairs of an object's number and a view's number."""
+        rows = [self.rows[number][np.searchsorted(self.free[number], view)] for number, view in shots]
+        return np.array(rows, dtype=np.int64)
+
+    def only(self, numbers: Sequence[int]) -> Situation:
+        """The situation of some objects alone, ascending by number."""
+        return replace(
+            self,
+            names=tuple(self.names[number] for number in numbers),
+            labels=tuple(self.labels[number] for number in numbers),
+            free=tuple(self.free[number] for number in numbers),
+            rows=tuple(self.rows[number] for number in numbers),
+            taken=tuple(self.taken[number] for number in numbers),
+        )
+
+
+def members_of(labels: Sequence[str]) -> dict[str, list[int]]:
+    """Numbers of the objects of each class, ascending, classes sorted by label."""
+    members: dict[str, list[int]] = {label: [] for label in sorted(set(labels))}
+    for number, label in enumerate(labels):
+        members[label].append(number)
+    return members
+
+
+def from_first_levels(space: Space) -> Space:
+    """The same space with coordinates counted from the first level of each axis, levels and views ascending.
+
+    A table that holds every combination of levels comes back as the grid that it is.
+    """
+    grid = Space(
+        axes=tuple(
+            axis
+            if isinstance(axis, Category)
+            else replace(axis, values=tuple(np.sort(from_first_level(axis, axis.codes())).tolist()))
+            for axis in space.axes
+        )
+    )
+    if space.table is None:
+        return grid
+    table = np.unique(space.offsets(space.table), axis=0)
+    is_grid = len(table) == grid.n_views and np.array_equal(table, grid.views())
+    return grid if is_grid else Space(axes=grid.axes, table=table)
+
+
+def _view_numbers(space: Space, views: Float[np.ndarray, "views axes"], shots: Shots) -> Int[np.ndarray, " shots"]:
+    """Number of the view of each shot; a robot may have reached only the neighbourhood of one."""
+    if len(shots) == 0:
+        return np.zeros(0, dtype=np.int64)
+    offsets = shots.space.offsets(shots.coordinates)
+    if space.table is None:
+        return np.ravel_multi_index(tuple(space.levels(offsets).T), space.shape)
+    # nearly all shots are exactly at a view, which is found without any distance
+    _, inverse = np.unique(np.concatenate([views, offsets]), axis=0, return_inverse=True)
+    number_of = np.full(inverse.max() + 1, -1, dtype=np.int64)
+    number_of[inverse[: len(views)]] = np.arange(len(views))
+    numbers = number_of[inverse[len(views) :]]
+    for shot in np.flatnonzero(numbers < 0):
+        numbers[shot] = np.argmin(distances(space, offsets[shot : shot + 1], views)[0])
+    return numbers
+
+
+def _by_object(
+    names: tuple[str, ...], shots: Shots, numbers: Int[np.ndarray, " shots"]
+) -> tuple[tuple[Int[np.ndarray, " own"], ...], tuple[Int[np.ndarray, " own"], ...]]:
+    """View numbers of each object's shots, ascending, and the rows of these shots."""
+    place = {name: number for number, name in enumerate(names)}
+    place_of_object = np.array([place.get(name, -1) for name in shots.objects.names], dtype=np.int64)
+    owner = place_of_object[shots.object_rows.astype(np.int64)]
+    order = np.lexsort([numbers, owner])
+    ends = np.searchsorted(owner[order], np.arange(1, len(names)))
+    return tuple(np.split(numbers[order], ends)), tuple(np.split(order, ends))

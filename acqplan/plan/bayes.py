@@ -1,24 +1,23 @@
-"""Bayesian optimisation of a plan's settings, judged by sub-plans of what is captured."""
+"""Bayesian optimisation of a herding's settings, judged by sub-plans of what is captured."""
 
 from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from acqplan.errors import StrategyError
-from acqplan.plan.base import Choice, History, check_request
+from acqplan.plan.base import LONGEST_REASON, Choice, History, Situation, check_request
 from acqplan.plan.lattice import Lattice
-from acqplan.plan.situation import Situation
-from acqplan.plan.sub_plans import SubPlans
-from acqplan.plan.tuned import Errors, Tuning, tuned_choice
+from acqplan.plan.sub_plans import Errors, SubPlans, Tuning, tuned_choice
 from acqplan.rng import generator, stream
-from acqplan.space import Axis, Shots, Space
+from acqplan.space import Shots, Space
+
+if TYPE_CHECKING:
+    from botorch.models import SingleTaskGP
 
 WIDEST = 4.0
 """Lengths are searched within this factor of the scale of their axis."""
@@ -34,7 +33,9 @@ NOTHING = 1e-9
 
 FLIPS = 1000
 STAYS = "bayes: nothing beat the lattice: "
-LONGEST_REASON = 80
+SAMPLES = 64
+RESTARTS, RAW_SAMPLES, ITERATIONS = 2, 64, 40
+"""Enough for a score whose noise is larger than what a better maximum of the acquisition would be worth."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +46,7 @@ class Bayes:
     the power of expected errors that weights of views and totals of objects follow (`Tuning`). A sub-plan is what the
     rule chooses from the captured shots alone, as if they were candidates, of the objects that are not left out; it is
     scored by the accuracy of ridge regressions on it (`SubPlans`). The first settings tried are those of
-    `acqplan.plan.coverage.Herding`. The lattice stands unless the best settings are better than these by more
+    `acqplan.plan.greedy.Herding`. The plan is the lattice unless the best settings are better than these by more
     than the noise between objects (`chance_of`), and while too little is captured to judge.
 
     On toys with gradient histograms it gained nothing: -0.4 +- 0.3 points against the lattice at 150 and at 300 images
@@ -60,7 +61,7 @@ class Bayes:
         level: Chance at most of leaving the lattice where all settings are worth the same, in ``[0, 1]``.
 
     Source:
-        METHODS.md section 2, point 6; `acqplan.plan.bayes` for the search.
+        METHODS.md section 2, point 6; `next_points` for the search.
     """
 
     name: ClassVar[str] = "bayes"
@@ -103,13 +104,13 @@ class Bayes:
             trial: What judges them.
             seed: Seed of all randomness.
         """
-        pass  # DROP  # takes seconds to import
-
         box = Box.of(trial)
+        # the settings of herding, and some spread over the box
         first = spread_points(min(2 * self.batch, self.evaluations) - 1, len(box.start), seed=stream(seed, "bayes"))
         points = np.round(np.concatenate([box.start[None], first]), DIGITS)
         scores = trial.scores([box.tuning(point) for point in points])
         try:
+            # batches of settings where improvement is most to be expected
             while len(points) < self.evaluations and np.ptp(scores.mean(axis=1)) > NOTHING:
                 n, own_seed = min(self.batch, self.evaluations - len(points)), stream(seed, "bayes", len(points))
                 new = np.round(next_points(points, scores.mean(axis=1), n, seed=own_seed), DIGITS)
@@ -118,33 +119,28 @@ class Bayes:
             means = smoothed(points, scores.mean(axis=1))
         except ArithmeticError:  # what was found so far is judged all the same
             means = scores.mean(axis=1)
+        # the best of all but the first, and whether it is better by more than luck
         best = 1 + int(np.round(means[1:], 9).argmax())
         return Found(
             tuning=box.tuning(points[best]),
             gain=float(means[best] - means[0]),
             chance=chance_of(scores[1:] - scores[0], best - 1, generator(seed, "bayes", "signs")),
-            tried=tuple(box.tuning(point) for point in points),
-            scores=scores,
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What a search came to.
+    """The result of a search.
 
     Attributes:
         tuning: The best settings tried, by the Gaussian process' mean over all of them.
         gain: Accuracy on left-out objects above that of the first settings, by the same mean.
         chance: See `chance_of`.
-        tried: All settings, the first ones first.
-        scores: Their accuracies on each judged object, shape ``[tried, judged]``.
     """
 
     tuning: Tuning
     gain: float
     chance: float
-    tried: tuple[Tuning, ...]
-    scores: Float[np.ndarray, "tried judged"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -221,44 +217,32 @@ def chance_of(differences: Float[np.ndarray, "tried objects"], best: int, draw: 
 
 
 def _words(space: Space, found: Found) -> str:
-    lengths = zip(space.axes, found.tuning.lengths, strict=True)
-    settings = [f"{axis.name} {_length(axis, length)}" for axis, length in lengths if len(axis.values) > 1]
+    settings = []
+    for axis, length in zip(space.axes, found.tuning.lengths, strict=True):
+        if len(axis.values) > 1:
+            unit = "°" if axis.unit == "deg" else f" {axis.unit}".rstrip()
+            settings.append(f"{axis.name} {length:.3g}{unit}")
     others = {"class": "class_weight", "errors of objects": "temperature", "of views": "exponent"}
     settings += [f"{words} {getattr(found.tuning, name):.2g}" for words, name in others.items()]
     return f"bayes +{100.0 * found.gain:.1f} points on left-out objects: {', '.join(settings)}"[:LONGEST_REASON]
 
 
-def _length(axis: Axis, length: float) -> str:
-    return f"{length:.3g}{'°' if axis.unit == 'deg' else f' {axis.unit}'.rstrip()}"
-
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # of torch about itself
-    from botorch.acquisition.logei import qLogNoisyExpectedImprovement
-    from botorch.exceptions.errors import ModelFittingError
-    from botorch.fit import fit_gpytorch_mll
-    from botorch.models import SingleTaskGP
-    from botorch.models.transforms import Standardize
-    from botorch.optim.optimize import optimize_acqf
-    from botorch.sampling.normal import SobolQMCNormalSampler
-    from botorch.utils.sampling import draw_sobol_samples, manual_seed
-    from gpytorch.mlls import ExactMarginalLogLikelihood
-
-SAMPLES = 64
-RESTARTS, RAW_SAMPLES, ITERATIONS = 2, 64, 40
-"""Enough for a score whose noise is larger than what a better maximum of the acquisition would be worth."""
-
-
 def spread_points(n: int, n_parameters: int, *, seed: int) -> Float[np.ndarray, "points parameters"]:
     """Scrambled Sobol points of the unit cube, shape ``[points, parameters]``."""
-    points: Tensor = draw_sobol_samples(_cube(n_parameters), n=n, q=1, seed=seed)[:, 0]
-    return points.numpy()
+    import torch  # takes long to import, as does botorch; needed for a search alone
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch about itself
+        from botorch.utils.sampling import draw_sobol_samples
+
+    cube = torch.tensor([[0.0] * n_parameters, [1.0] * n_parameters], dtype=torch.float64)
+    return draw_sobol_samples(cube, n=n, q=1, seed=seed)[:, 0].numpy()
 
 
 def next_points(
     points: Float[np.ndarray, "points parameters"], scores: Float[np.ndarray, " points"], n: int, *, seed: int
 ) -> Float[np.ndarray, "new parameters"]:
-    """Points of which an improvement on the best one so far is to be expected most, one after the other.
+    """Points where improvement on the best one so far is most to be expected, one after the other.
 
     Args:
         points: Where the score was evaluated, in the unit cube, shape ``[points, parameters]``.
@@ -275,14 +259,23 @@ def next_points(
     Source:
         S. Ament et al., Unexpected improvements to expected improvement, NeurIPS 2023 (arXiv 2310.20708).
     """
+    import torch
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from botorch.acquisition import logei
+        from botorch.optim.optimize import optimize_acqf
+        from botorch.sampling.normal import SobolQMCNormalSampler
+        from botorch.utils.sampling import manual_seed
+
     with warnings.catch_warnings(), manual_seed(seed):
         warnings.simplefilter("ignore")  # few iterations are meant
         process = _process(points, scores)
         sampler = SobolQMCNormalSampler(sample_shape=torch.Size([SAMPLES]), seed=seed)
-        acquisition = qLogNoisyExpectedImprovement(process, torch.from_numpy(points), sampler=sampler)
+        acquisition = logei.qLogNoisyExpectedImprovement(process, torch.from_numpy(points), sampler=sampler)
         chosen, _ = optimize_acqf(
             acquisition,
-            _cube(points.shape[1]),
+            torch.tensor([[0.0] * points.shape[1], [1.0] * points.shape[1]], dtype=torch.float64),
             q=n,
             num_restarts=RESTARTS,
             raw_samples=RAW_SAMPLES,
@@ -295,24 +288,31 @@ def next_points(
 def smoothed(
     points: Float[np.ndarray, "points parameters"], scores: Float[np.ndarray, " points"]
 ) -> Float[np.ndarray, " points"]:
-    """What the Gaussian process makes of the scores at the points where they were found, without their noise.
+    """The scores as the Gaussian process sees them at the points where they were found, without their noise.
 
     Raises:
         ArithmeticError: If no Gaussian process fits.
     """
-    with warnings.catch_warnings(), torch.no_grad():
+    import torch
+
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with torch.enable_grad():
-            process = _process(points, scores)
-        mean: Tensor = process.posterior(torch.from_numpy(points)).mean
-    return mean[:, 0].numpy()
-
-
-def _cube(n_parameters: int) -> Float[Tensor, "two parameters"]:
-    return torch.tensor([[0.0], [1.0]], dtype=torch.float64).expand(2, n_parameters)
+        process = _process(points, scores)
+        with torch.no_grad():
+            return process.posterior(torch.from_numpy(points)).mean[:, 0].numpy()
 
 
 def _process(points: Float[np.ndarray, "points parameters"], scores: Float[np.ndarray, " points"]) -> SingleTaskGP:
+    import torch
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from botorch.exceptions.errors import ModelFittingError  # before gpytorch: botorch changes how that solves
+        from botorch.fit import fit_gpytorch_mll
+        from botorch.models import SingleTaskGP
+        from botorch.models.transforms import Standardize
+        from gpytorch.mlls import ExactMarginalLogLikelihood
+
     x, y = torch.from_numpy(points), torch.from_numpy(np.ascontiguousarray(scores))[:, None]
     process = SingleTaskGP(x, y, outcome_transform=Standardize(m=1))
     try:

@@ -10,188 +10,29 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from acqplan.errors import StrategyError
-from acqplan.plan.base import Choice, History, Strategy, check_request, learns
-from acqplan.plan.situation import Situation
+from acqplan.plan.base import LONGEST_REASON, Choice, History, Situation, Strategy, check_request, learns
+from acqplan.plan.quotas import NEARLY, level_of, whole_shares
 from acqplan.rng import stream
 from acqplan.space import Axis, Category, Circle, Objects, Shots, Space
+from acqplan.space.space import from_first_level
 
-BISECTIONS = 200
-"""More than enough to the last bit of any level."""
-
-NEARLY = 1e-9
-"""Shares closer than this are equal."""
+STRATA = 4
+"""Most strata: within one, views count alike; more of them leave each too few shots to spread."""
 
 TINY = 1e-12
 """Least share of the weight that a stratum of positive weight counts with, so that levels stay finite."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Stratum:
-    """Views of similar weight as a space of their own.
+def deployed(rule: Strategy, view_weights: Float[np.ndarray, " views"] | None) -> Strategy:
+    """The rule for these weights of views, in the order of ``space.views()``; itself if there are none.
 
-    Attributes:
-        weights: Weight of each of its views over the largest of all, shape ``[views]``.
-        views: Its views, as shots of no particular object.
-        narrow: The space of these alone, a grid if they are all combinations of some levels.
-        candidates: Rows of the candidates in it.
-        captures: Rows of the captures in it.
+    Raises:
+        StrategyError: If weights are no numbers from 0 on, some above, or the rule has weights already.
     """
-
-    weights: Float[np.ndarray, " views"]
-    views: Shots
-    narrow: Space
-    candidates: Int[np.ndarray, " own"]
-    captures: Int[np.ndarray, " past"]
-
-    @property
-    def weight(self) -> float:
-        """Weight of all its views."""
-        return float(self.weights.sum())
-
-    def inside(self, shots: Shots) -> Shots:
-        """Shots of the stratum as shots of its own space."""
-        inner = _renumbered(shots.space, self.narrow, shots.coordinates)
-        return replace(shots, space=self.narrow, coordinates=inner)
-
-
-def strata_of(weights: Float[np.ndarray, " views"], candidates: Shots, captures: Shots, *, most: int) -> list[Stratum]:
-    """Group views of similar weight.
-
-    Args:
-        weights: Weight of each view over the largest, in the order of ``space.views()``, shape ``[views]``.
-        candidates: What may be taken.
-        captures: What has been taken.
-        most: Most strata of positive weight, at least 1.
-
-    Returns:
-        Strata that have views, the heaviest views first, those of weight 0 last.
-    """
-    space, level = candidates.space, _levels(weights, most)
-    of_candidates, of_captures = level[view_rows(candidates)], level[view_rows(captures)]
-    found = []
-    for number in np.unique(level)[::-1]:
-        rows = np.flatnonzero(level == number)
-        found.append(
-            Stratum(
-                weights=weights[rows],
-                views=_every_view(space).take(rows),
-                narrow=_narrowed(space, space.views()[rows]),
-                candidates=np.flatnonzero(of_candidates == number),
-                captures=np.flatnonzero(of_captures == number),
-            )
-        )
-    return found
-
-
-def _levels(weights: Float[np.ndarray, " views"], most: int) -> Int[np.ndarray, " views"]:
-    """Stratum of each view: 0 for weight 0, above that by quantiles of the weights; equal weights stay together."""
-    rounded, positive = np.round(weights, 9), weights > 0.0
-    values = np.unique(rounded[positive])
-    if len(values) > most:
-        values = np.unique(np.quantile(rounded[positive], np.arange(1, most + 1) / most, method="inverted_cdf"))
-    return np.where(positive, 1 + np.searchsorted(values, rounded), 0)
-
-
-def shares_of(strata: Sequence[Stratum], n: int) -> list[int]:
-    """New shots of each stratum, so that totals with its captures follow the weights, none beyond its candidates.
-
-    What one cannot take flows to the others; weight 0 gets what is left when all others are used up.
-
-    Args:
-        strata: The strata, of weight 0 at most one.
-        n: Shots to share out, at most all candidates.
-
-    Returns:
-        Shots of each, adding up to ``n``; largest remainders are rounded up.
-    """
-    free = np.array([len(stratum.candidates) for stratum in strata])
-    taken = np.array([len(stratum.captures) for stratum in strata], dtype=np.float64)
-    weight = np.array([stratum.weight for stratum in strata])
-    wanted = np.where(weight > 0.0, np.maximum(weight / weight.sum(), TINY), 0.0)
-    most = np.where(wanted > 0.0, free, 0)
-    n_wanted = min(n, int(most.sum()))
-    share = _levelled(wanted, taken, most, n_wanted)
-    down = np.minimum(np.floor(share + NEARLY).astype(np.int64), most)
-    remainder = np.where(down < most, np.round(share - down, 6), -1.0)
-    down[np.argsort(-remainder, kind="stable")[: n_wanted - int(down.sum())]] += 1
-    down[wanted == 0.0] += n - n_wanted  # views of weight 0 are one stratum at most
-    return [int(count) for count in down]
-
-
-def _levelled(
-    wanted: Float[np.ndarray, " strata"], taken: Float[np.ndarray, " strata"], most: Int[np.ndarray, " strata"], n: int
-) -> Float[np.ndarray, " strata"]:
-    """What totals in proportion to ``wanted`` lack, between nothing and ``most``, adding up to ``n``."""
-    low, high = 0.0, float(((taken + most)[wanted > 0.0] / wanted[wanted > 0.0]).max())
-    for _ in range(BISECTIONS):
-        middle = (low + high) / 2.0
-        fits = np.clip(middle * wanted - taken, 0.0, most).sum() <= n
-        low, high = (middle, high) if fits else (low, middle)
-    return np.clip(high * wanted - taken, 0.0, most)
-
-
-def view_rows(shots: Shots) -> Int[np.ndarray, " shots"]:
-    """Row in ``space.views()`` of the view nearest to each shot, shape ``[shots]``."""
-    numbers = _numbers(_every_view(shots.space))
-    rows = np.zeros(int(numbers.max()) + 1, dtype=np.int64)
-    rows[numbers] = np.arange(len(numbers))
-    return rows[_numbers(shots)]
-
-
-def _numbers(shots: Shots) -> Int[np.ndarray, " shots"]:
-    """Number of the view of each shot as `Situation` counts, which turns with the space."""
-    numbers = np.zeros(len(shots), dtype=np.int64)
-    if len(shots):
-        situation = Situation.of(shots, History.empty(shots))
-        for rows, free in zip(situation.rows, situation.free, strict=True):
-            numbers[rows] = free
-    return numbers
-
-
-def _every_view(space: Space) -> Shots:
-    return Shots.every(space, Objects(names=("any",), labels=("any",)))
-
-
-def _narrowed(space: Space, views: Float[np.ndarray, "views axes"]) -> Space:
-    """The space of some of its views alone: axes keep the levels that are met, circles begin after the widest gap."""
-    levels = space.levels(views)
-    axes = tuple(_some_levels(axis, np.unique(levels[:, column])) for column, axis in enumerate(space.axes))
-    grid = Space(axes=axes)
-    is_grid = space.is_grid and grid.n_views == len(views)
-    return grid if is_grid else Space(axes=axes, table=_renumbered(space, grid, views))
-
-
-def _some_levels(axis: Axis, kept: Int[np.ndarray, " kept"]) -> Axis:
-    if isinstance(axis, Category):
-        return replace(axis, values=tuple(axis.values[level] for level in kept))
-    if isinstance(axis, Circle) and len(kept) < len(axis.values):
-        offsets = np.round(np.mod(axis.codes()[kept] - axis.codes()[0], axis.period), 6) % axis.period
-        ascending = np.argsort(offsets)
-        before = np.round(np.mod(offsets[ascending] - np.roll(offsets[ascending], 1), axis.period), 6)
-        kept = kept[np.roll(ascending, -int(np.argmax(before)))]
-    return replace(axis, values=tuple(axis.values[level] for level in kept))
-
-
-def _renumbered(
-    space: Space, narrow: Space, coordinates: Float[np.ndarray, "shots axes"]
-) -> Float[np.ndarray, "shots axes"]:
-    """Coordinates in a narrowed space, shape ``[shots, axes]``: the levels of its categories have other numbers."""
-    inner = coordinates.copy()
-    for column, (axis, kept) in enumerate(zip(space.axes, narrow.axes, strict=True)):
-        if isinstance(axis, Category) and isinstance(kept, Category):
-            # a capture off the table of views may have a level that its nearest view has not
-            number = [kept.values.index(level) if level in kept.values else 0 for level in axis.values]
-            inner[:, column] = np.array(number, dtype=np.float64)[np.rint(coordinates[:, column]).astype(np.int64)]
-    return inner
-
-
-STRATA = 4
-"""Most strata: within one, views count alike; more of them leave each too few shots to spread."""
-
-NEARLY_DEPLOYED = 1e-9
-"""Weights over the largest that are closer than this are alike."""
-
-LONGEST_REASON = 80
+    if view_weights is None:
+        return rule
+    # a cast, because the protocol asks for class variables and these are the rule's
+    return cast(Strategy, Deployed(rule=rule, view_weights=tuple(view_weights.tolist())))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,19 +89,37 @@ class Deployed:
     def propose(self, candidates: Shots, history: History, n: int, seed: int) -> Choice:
         """Share shots out over strata, then let the rule choose within each; strata take turns."""
         check_request(candidates, n)
-        weights = _over_largest(self.view_weights, candidates.space)
-        if np.ptp(weights) <= NEARLY_DEPLOYED:
+        n_views = candidates.space.n_views
+        if len(self.view_weights) != n_views:
+            raise StrategyError(
+                f"{len(self.view_weights):,} weights of views, the space has {n_views:,}", "give one for each view"
+            )
+        weights = np.array(self.view_weights, dtype=np.float64) / max(self.view_weights)
+        if np.ptp(weights) <= NEARLY:
             return self.rule.propose(candidates, history, n, seed)
-        strata = strata_of(weights, candidates, history.shots, most=1 if _weighs(self.rule) else STRATA)
-        parts: list[tuple[Stratum, Choice]] = []
+        strata = strata_of(weights, candidates, history.shots, most=1 if self._weighs else STRATA)
         chosen = np.bincount(history.shots.object_rows.astype(np.int64), minlength=len(candidates.objects))
+        parts: list[tuple[Stratum, Choice]] = []
         for number, (stratum, share) in enumerate(zip(strata, shares_of(strata, n), strict=True)):
             if share:
                 own_seed = stream(seed, "deployed", str(number)) if number else seed
                 part = self._choose(stratum, candidates, history, chosen, share, own_seed)
                 chosen += np.bincount(candidates.object_rows[part.rows], minlength=len(chosen))
                 parts.append((stratum, part))
-        return _in_turns(parts)
+        # strata in turn, so that the first shots follow the weights as all of them do; weight 0 comes last
+        places = [(np.arange(len(part.rows)) + 0.5) / len(part.rows) + (own.weight == 0.0) for own, part in parts]
+        order = np.argsort(np.round(np.concatenate(places), 9), kind="stable")
+        reasons = [words for _, part in parts for words in part.reason]
+        return Choice(
+            rows=np.concatenate([part.rows for _, part in parts])[order],
+            gain=np.concatenate([part.gain for _, part in parts])[order],
+            reason=tuple(reasons[row] for row in order),
+        )
+
+    @property
+    def _weighs(self) -> bool:
+        """Whether the rule has a setting for the weights of views."""
+        return is_dataclass(self.rule) and any(setting.name == "view_weights" for setting in fields(self.rule))
 
     def _choose(
         self,
@@ -272,57 +131,171 @@ class Deployed:
         seed: int,
     ) -> Choice:
         """What the rule takes of a stratum, in rows of all candidates."""
-        past = _part_of(history, stratum)
+        # the captures in the stratum, with what was learned from their images
+        own, known = stratum.captures, len(stratum.captures) > 0
+        past = History(
+            shots=stratum.inside(history.shots.take(own)),
+            features=history.features[own] if known and history.features is not None else None,
+            beliefs=history.beliefs[own] if known and history.beliefs is not None else None,
+        )
+        # the rule, with the weights of the stratum's views if it has a use for them
+        rule = self.rule
+        if self._weighs and np.ptp(stratum.weights) > NEARLY:
+            weights = np.zeros(stratum.narrow.n_views)
+            weights[view_rows(stratum.inside(stratum.views))] = stratum.weights
+            rule = replace(cast(Any, rule), view_weights=tuple(weights.tolist()))
         rows = _of_needy(candidates, stratum.candidates, past.shots, chosen, share, seed)
-        choice = self._rule_on(stratum).propose(stratum.inside(candidates.take(rows)), past, share, seed)
+        choice = rule.propose(stratum.inside(candidates.take(rows)), past, share, seed)
         reason = choice.reason
         if stratum.weight == 0.0:
             reason = tuple(f"weight 0, all others are taken: {words}"[:LONGEST_REASON] for words in reason)
         return Choice(rows=rows[choice.rows], gain=choice.gain, reason=reason)
 
-    def _rule_on(self, stratum: Stratum) -> Strategy:
-        """The rule, with the weights of the stratum's views if it has a use for them."""
-        if not _weighs(self.rule) or np.ptp(stratum.weights) <= NEARLY_DEPLOYED:
-            return self.rule
-        weights = np.zeros(stratum.narrow.n_views)
-        weights[view_rows(stratum.inside(stratum.views))] = stratum.weights
-        return replace(cast(Any, self.rule), view_weights=tuple(weights.tolist()))
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Stratum:
+    """Views of similar weight as a space of their own.
 
-def deployed(rule: Strategy, view_weights: Float[np.ndarray, " views"] | None) -> Strategy:
-    """The rule for these weights of views, in the order of ``space.views()``; itself if there are none.
-
-    Raises:
-        StrategyError: If weights are no numbers from 0 on, some above, or the rule has weights already.
+    Attributes:
+        weights: Weight of each of its views over the largest of all, shape ``[views]``.
+        views: Its views, as shots of no particular object.
+        narrow: The space of these alone, a grid if they are all combinations of some levels.
+        candidates: Rows of the candidates in it.
+        captures: Rows of the captures in it.
     """
-    if view_weights is None:
-        return rule
-    # a cast, because the protocol asks for class variables and these are the rule's
-    return cast(Strategy, Deployed(rule=rule, view_weights=tuple(view_weights.tolist())))
+
+    weights: Float[np.ndarray, " views"]
+    views: Shots
+    narrow: Space
+    candidates: Int[np.ndarray, " own"]
+    captures: Int[np.ndarray, " past"]
+
+    @property
+    def weight(self) -> float:
+        """Weight of all its views."""
+        return float(self.weights.sum())
+
+    def inside(self, shots: Shots) -> Shots:
+        """Shots of the stratum as shots of its own space."""
+        return replace(shots, space=self.narrow, coordinates=_renumbered(shots.space, self.narrow, shots.coordinates))
 
 
-def _over_largest(view_weights: Sequence[float], space: Space) -> Float[np.ndarray, " views"]:
-    if len(view_weights) != space.n_views:
-        raise StrategyError(
-            f"{len(view_weights):,} weights of views, the space has {space.n_views:,}", "give one for each view"
+def strata_of(weights: Float[np.ndarray, " views"], candidates: Shots, captures: Shots, *, most: int) -> list[Stratum]:
+    """Group views of similar weight.
+
+    Args:
+        weights: Weight of each view over the largest, in the order of ``space.views()``, shape ``[views]``.
+        candidates: What may be taken.
+        captures: What has been taken.
+        most: Most strata of positive weight, at least 1.
+
+    Returns:
+        Strata that have views, the heaviest views first, those of weight 0 last.
+    """
+    space = candidates.space
+    # stratum of each view: 0 for weight 0, above that by quantiles of the weights; equal weights stay together
+    rounded, positive = np.round(weights, 9), weights > 0.0
+    bounds = np.unique(rounded[positive])
+    if len(bounds) > most:
+        bounds = np.unique(np.quantile(rounded[positive], np.arange(1, most + 1) / most, method="inverted_cdf"))
+    level = np.where(positive, 1 + np.searchsorted(bounds, rounded), 0)
+    of_candidates, of_captures = level[view_rows(candidates)], level[view_rows(captures)]
+    found = []
+    for number in np.unique(level)[::-1]:
+        rows = np.flatnonzero(level == number)
+        found.append(
+            Stratum(
+                weights=weights[rows],
+                views=_every_view(space).take(rows),
+                narrow=_narrowed(space, space.views()[rows]),
+                candidates=np.flatnonzero(of_candidates == number),
+                captures=np.flatnonzero(of_captures == number),
+            )
         )
-    weights = np.array(view_weights, dtype=np.float64)
-    return weights / weights.max()
+    return found
 
 
-def _weighs(rule: Strategy) -> bool:
-    """Whether a rule has a setting for the weights of views."""
-    return is_dataclass(rule) and any(setting.name == "view_weights" for setting in fields(rule))
+def shares_of(strata: Sequence[Stratum], n: int) -> list[int]:
+    """New shots of each stratum, so that totals with its captures follow the weights, none beyond its candidates.
+
+    What one cannot take flows to the others; weight 0 gets what is left when all others are used up.
+
+    Args:
+        strata: The strata, of weight 0 at most one.
+        n: Shots to share out, at most all candidates.
+
+    Returns:
+        Shots of each, adding up to ``n``; largest remainders are rounded up.
+    """
+    free = np.array([len(stratum.candidates) for stratum in strata])
+    taken = np.array([len(stratum.captures) for stratum in strata], dtype=np.float64)
+    weight = np.array([stratum.weight for stratum in strata])
+    wanted = np.where(weight > 0.0, np.maximum(weight / weight.sum(), TINY), 0.0)
+    most = np.where(wanted > 0.0, free, 0)
+    n_wanted = min(n, int(most.sum()))
+
+    def lacking(level: float) -> Float[np.ndarray, " strata"]:
+        return np.clip(level * wanted - taken, 0.0, most)
+
+    highest = float(((taken + most)[wanted > 0.0] / wanted[wanted > 0.0]).max())
+    _, level = level_of(lacking, 0.0, highest, n_wanted)
+    shares = whole_shares(lacking(level), most, n_wanted, np.arange(len(strata)))
+    shares[wanted == 0.0] += n - n_wanted  # views of weight 0 are one stratum at most
+    return shares.tolist()
 
 
-def _part_of(history: History, stratum: Stratum) -> History:
-    """The captures in a stratum, with what was learned from their images."""
-    rows, known = stratum.captures, len(stratum.captures) > 0
-    return History(
-        shots=stratum.inside(history.shots.take(rows)),
-        features=history.features[rows] if known and history.features is not None else None,
-        beliefs=history.beliefs[rows] if known and history.beliefs is not None else None,
-    )
+def view_rows(shots: Shots) -> Int[np.ndarray, " shots"]:
+    """Row in ``space.views()`` of the view nearest to each shot, shape ``[shots]``."""
+    numbers = _numbers(_every_view(shots.space))
+    rows = np.zeros(int(numbers.max()) + 1, dtype=np.int64)
+    rows[numbers] = np.arange(len(numbers))
+    return rows[_numbers(shots)]
+
+
+def _numbers(shots: Shots) -> Int[np.ndarray, " shots"]:
+    """Number of the view of each shot as `Situation` counts, which turns with the space."""
+    numbers = np.zeros(len(shots), dtype=np.int64)
+    if len(shots):
+        situation = Situation.of(shots, History.empty(shots))
+        for rows, free in zip(situation.rows, situation.free, strict=True):
+            numbers[rows] = free
+    return numbers
+
+
+def _every_view(space: Space) -> Shots:
+    return Shots.every(space, Objects(names=("any",), labels=("any",)))
+
+
+def _narrowed(space: Space, views: Float[np.ndarray, "views axes"]) -> Space:
+    """The space of some of its views alone: axes keep the levels that are met, circles begin after the widest gap."""
+    levels, axes = space.levels(views), list[Axis]()
+    for column, axis in enumerate(space.axes):
+        kept = np.unique(levels[:, column])
+        if isinstance(axis, Category):
+            axes.append(replace(axis, values=tuple(axis.values[level] for level in kept)))
+            continue
+        if isinstance(axis, Circle) and len(kept) < len(axis.values):
+            offsets = from_first_level(axis, axis.codes()[kept])
+            ascending = np.argsort(offsets)
+            before = np.round(np.mod(offsets[ascending] - np.roll(offsets[ascending], 1), axis.period), 6)
+            kept = kept[np.roll(ascending, -int(np.argmax(before)))]
+        axes.append(replace(axis, values=tuple(axis.values[level] for level in kept)))
+    grid = Space(axes=tuple(axes))
+    is_grid = space.is_grid and grid.n_views == len(views)
+    return grid if is_grid else Space(axes=grid.axes, table=_renumbered(space, grid, views))
+
+
+def _renumbered(
+    space: Space, narrow: Space, coordinates: Float[np.ndarray, "shots axes"]
+) -> Float[np.ndarray, "shots axes"]:
+    """Coordinates in a narrowed space, shape ``[shots, axes]``: the levels of its categories have other numbers."""
+    inner = coordinates.copy()
+    for column, (axis, kept) in enumerate(zip(space.axes, narrow.axes, strict=True)):
+        if isinstance(axis, Category) and isinstance(kept, Category):
+            # a capture off the table of views may have a level that its nearest view has not
+            number = [kept.values.index(level) if level in kept.values else 0 for level in axis.values]
+            inner[:, column] = np.array(number, dtype=np.float64)[np.rint(coordinates[:, column]).astype(np.int64)]
+    return inner
 
 
 def _of_needy(
@@ -342,20 +315,8 @@ def _of_needy(
     drawn = sorted(objects, key=lambda row: (inside[row], chosen[row], stream(seed, "deployed", names[row])))
     ahead: dict[object, int] = {}
     queue = []
-    for row in drawn:  # classes in turn among objects that have the same
+    for row in drawn:  # classes in turn among objects that have as many
         same = (labels[row], inside[row], chosen[row])
         ahead[same] = ahead.get(same, -1) + 1
         queue.append((inside[row], chosen[row], ahead[same], stream(seed, "deployed", labels[row]), row))
     return rows[np.isin(candidates.object_rows[rows], [row for *_, row in sorted(queue)[:share]])]
-
-
-def _in_turns(parts: Sequence[tuple[Stratum, Choice]]) -> Choice:
-    """Strata in turn, so that the first shots follow the weights as all of them do; weight 0 comes last."""
-    places = [(np.arange(len(part.rows)) + 0.5) / len(part.rows) + (stratum.weight == 0.0) for stratum, part in parts]
-    order = np.argsort(np.round(np.concatenate(places), 9), kind="stable")
-    reasons = [words for _, part in parts for words in part.reason]
-    return Choice(
-        rows=np.concatenate([part.rows for _, part in parts])[order],
-        gain=np.concatenate([part.gain for _, part in parts])[order],
-        reason=tuple(reasons[row] for row in order),
-    )

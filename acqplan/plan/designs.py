@@ -1,195 +1,30 @@
-"""Designs that look at no image: the thesis' even and random sets, and plain random shots."""
+"""Designs that look at no image: the thesis' even and random sets, staggered grids, Sobol points and random shots."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from acqplan.plan.base import Choice, History, check_request
-from acqplan.plan.factorial import (
-    Factorial,
-    Levels,
-    axey_name,
-    even_factorial,
-    shifted,
-    staggered_factorial,
-    van_der_corput_order,
-)
-from acqplan.plan.greedy import Farthest, Reason, choice_of, filled, greedy_choice
+from acqplan.plan.base import Choice, History, Situation, check_request
+from acqplan.plan.greedy import Farthest, choice_in_turns, filled, greedy_choice
 from acqplan.plan.quotas import even_quotas, taking_order
-from acqplan.plan.situation import Situation
 from acqplan.rng import generator
-from acqplan.space import Axis, Category, Circle, Shots, Space
-from acqplan.space.kernel import diameter, distance_columns, distances, kernel_mean
+from acqplan.space import Axis, Category, Circle, Interval, Shots, Space
+from acqplan.space.kernel import Similarity, diameter, distance_columns, distances
 
 CLASS_WEIGHT = 0.1
 """Share of the class among farthest points: little, so that it decides only between nearly equal ones."""
 
+Levels = tuple[int, ...]
+"""Numbers of the chosen levels of one axis, ascending."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvenStaggered:
-    """A factorial grid over all axes for each object, shifted from object to object of a class.
-
-    What the quota of an object has left goes to farthest points. Of a table of views each object gets
-    farthest points that begin elsewhere.
-    """
-
-    name: ClassVar[str] = "even-staggered"
-    exact: ClassVar[bool] = True
-    turns: ClassVar[bool] = True
-
-    def propose(self, candidates: Shots, history: History, n: int, seed: int) -> Choice:
-        """Lay the grids, then fill up."""
-        check_request(candidates, n)
-        situation = Situation.of(candidates, history)
-        if situation.space.table is not None:
-            return greedy_choice(situation, Farthest(situation, CLASS_WEIGHT), n, seed)
-        quota = even_quotas(situation, n, seed)
-        points = _shifted_grids(situation, quota, seed)
-        views = filled(situation, points, quota, cover=Farthest(situation, CLASS_WEIGHT), seed=seed)
-        return choice_of(situation, views, seed=seed, reason=_reason(situation, points))
-
-
-def _reason(situation: Situation, points: list[list[int]]) -> Reason:
-    def words(number: int, k: int) -> str:
-        if k >= len(points[number]):
-            return "farthest point in what the grid leaves open"
-        return f"point {k + 1} of {len(points[number])} of the shifted grid of {situation.names[number]}"
-
-    return words
-
-
-def _shifted_grids(situation: Situation, quota: Int[np.ndarray, " objects"], seed: int) -> list[list[int]]:
-    """Free views of each object's grid, well spread from the first on, at most its quota."""
-    grids = {size: staggered_factorial(situation.space, size) for size in set(quota.tolist()) - {0}}
-    views: list[list[int]] = [[] for _ in situation.names]
-    for label, members in situation.classes.items():
-        start = generator(seed, "even-staggered", label).random(len(situation.space.axes))
-        for place, number in enumerate(members):
-            if quota[number]:
-                fractions = (start + place * _golden_steps(len(start))) % 1.0
-                wanted = _shifted(situation.space, grids[int(quota[number])], fractions)
-                views[number] = wanted[np.isin(wanted, situation.free[number])].tolist()
-    return views
-
-
-def _shifted(space: Space, grid: Factorial, fractions: Float[np.ndarray, " axes"]) -> Int[np.ndarray, " size"]:
-    levels = [
-        shifted(axis, len(own), fraction)
-        for axis, own, fraction in zip(space.axes, grid.levels, fractions, strict=True)
-    ]
-    views = Factorial(levels=tuple(levels), radius=grid.radius).views(space)
-    return views[van_der_corput_order(len(views))]
-
-
-def _golden_steps(n_axes: int) -> Float[np.ndarray, " axes"]:
-    """Steps whose multiples, modulo 1, fill the unit cube evenly.
-
-    Source:
-        M. Roberts, The unreasonable effectiveness of quasirandom sequences (2018): powers of the
-        solution of ``x ** (axes + 1) = x + 1``, for one axis the golden ratio.
-    """
-    ratio = 2.0
-    for _ in range(60):
-        ratio = (1.0 + ratio) ** (1.0 / (n_axes + 1))
-    return ratio ** -np.arange(1.0, n_axes + 1.0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sobol:
-    """Scrambled Sobol points mapped to views; the objects of a class take stretches of one sequence.
-
-    Each point takes the nearest view that the object has not taken. Later rounds of a campaign go on
-    where the captures of the class end.
-
-    Source:
-        I. M. Sobol (1967); scrambling by A. B. Owen, J. Complexity 14 (1998) 466-489, as in scipy.
-    """
-
-    name: ClassVar[str] = "sobol"
-    exact: ClassVar[bool] = True
-    turns: ClassVar[bool] = True
-
-    def propose(self, candidates: Shots, history: History, n: int, seed: int) -> Choice:
-        """Map points to the nearest free views."""
-        check_request(candidates, n)
-        situation = Situation.of(candidates, history)
-        quota = even_quotas(situation, n, seed).tolist()
-        views: list[list[int]] = [[] for _ in quota]
-        for label, members in situation.classes.items():
-            start = int(situation.n_taken[members].sum())
-            points = _points(
-                situation.space, start + sum(quota[number] for number in members), generator(seed, "sobol", label)
-            )
-            for number in members:
-                views[number] = _nearest_free(situation, number, points[start : start + quota[number]])
-                start += quota[number]
-        return choice_of(situation, views, seed=seed, reason=_reason_sobol(situation, quota))
-
-
-def _reason_sobol(situation: Situation, quota: list[int]) -> Reason:
-    return lambda number, k: f"Sobol point {k + 1} of {quota[number]} of {situation.names[number]}"
-
-
-def _points(space: Space, n: int, draw: np.random.Generator) -> Float[np.ndarray, "points axes"]:
-    """The first points of a scrambled sequence, in the unit cube."""
-    from scipy.stats import qmc  # takes long to import, and no other strategy needs it
-
-    # called `rng` since scipy 1.15, which still takes `seed`; powers of two keep the sequence balanced
-    sequence = qmc.Sobol(d=len(space.axes), scramble=True, seed=draw)
-    return sequence.random_base2(max(n - 1, 0).bit_length())[:n]
-
-
-def _nearest_free(situation: Situation, number: int, points: Float[np.ndarray, "points axes"]) -> list[int]:
-    """For each point the nearest view that the object has left."""
-    left = np.zeros(len(situation.views), dtype=bool)
-    left[situation.free[number]] = True
-    meant = _meant(situation.space, points)
-    places = situation.views[meant] if situation.space.table is None else _in_range(situation, points)
-    chosen = []
-    for view, place in zip(meant.tolist(), places, strict=True):
-        nearest = view if view >= 0 and left[view] else _nearest(situation, place, np.flatnonzero(left))
-        left[nearest] = False
-        chosen.append(nearest)
-    return chosen
-
-
-def _meant(space: Space, points: Float[np.ndarray, "points axes"]) -> Int[np.ndarray, " points"]:
-    """The view of the grid in whose cell each point lies; -1 in a table."""
-    if space.table is not None:
-        return np.full(len(points), -1)
-    levels = np.minimum((points * space.shape).astype(np.int64), np.array(space.shape) - 1)
-    return np.ravel_multi_index(tuple(levels.T), space.shape)
-
-
-def _nearest(situation: Situation, place: Float[np.ndarray, " axes"], free: Int[np.ndarray, " free"]) -> int:
-    apart = distances(situation.space, place[None], situation.views[free])[0]
-    return int(free[np.argmin(np.round(apart, 9))])
-
-
-def _in_range(situation: Situation, points: Float[np.ndarray, "points axes"]) -> Float[np.ndarray, "points axes"]:
-    """The unit cube stretched over the range of each axis of a table."""
-    columns = [
-        _stretched(axis, situation.views[:, column], points[:, column])
-        for column, axis in enumerate(situation.space.axes)
-    ]
-    return np.stack(columns, axis=1)
-
-
-def _stretched(
-    axis: Axis, values: Float[np.ndarray, " views"], unit: Float[np.ndarray, " points"]
-) -> Float[np.ndarray, " points"]:
-    if isinstance(axis, Category):
-        return np.floor(unit * len(axis.values))
-    if isinstance(axis, Circle):
-        return unit * axis.period
-    return values.min() + unit * np.ptp(values)
-
-
-__all__ = ["Even", "EvenStaggered", "RandomSets", "RandomShots", "Sobol"]
+STEP_TOLERANCE = 1e-5
+"""Steps that differ by less are one step: levels such as 360 / 7 are rounded to 1e-6."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,9 +70,84 @@ class RandomSets:
         if situation.space.table is not None:
             views = generator(seed, "random", "views").permutation(len(situation.views))[:size]
             return _same_for_all(situation, views, n, seed, "drawn by lot")
-        grid = _drawn_grid(situation.space, even_factorial(situation.space, size), seed)
-        sizes = " x ".join(str(len(levels)) for levels in grid.levels)
-        return _same_for_all(situation, grid.views(situation.space), n, seed, f"{sizes} levels drawn by lot")
+        levels = list(even_factorial(situation.space, size).levels)
+        for column, axis in enumerate(situation.space.axes):
+            if not isinstance(axis, Category):
+                drawn = generator(seed, "random", axis.name).permutation(len(axis.values))
+                levels[column] = tuple(sorted(drawn[: len(levels[column])].tolist()))
+        views = Factorial(levels=tuple(levels), radius=0.0).views(situation.space)
+        sizes = " x ".join(str(len(own)) for own in levels)
+        return _same_for_all(situation, views, n, seed, f"{sizes} levels drawn by lot")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvenStaggered:
+    """A factorial grid over all axes for each object, shifted from object to object of a class.
+
+    What the quota of an object has left goes to farthest points. Of a table of views each object gets
+    farthest points that begin elsewhere.
+    """
+
+    name: ClassVar[str] = "even-staggered"
+    exact: ClassVar[bool] = True
+    turns: ClassVar[bool] = True
+
+    def propose(self, candidates: Shots, history: History, n: int, seed: int) -> Choice:
+        """Lay the grids, then fill up."""
+        check_request(candidates, n)
+        situation = Situation.of(candidates, history)
+        quota, cover = even_quotas(situation, n, seed), Farthest(situation, CLASS_WEIGHT)
+        if situation.space.table is not None:
+            return greedy_choice(situation, cover, quota, seed)
+        points = _shifted_grids(situation, quota, seed)
+
+        def words(number: int, k: int) -> str:
+            if k >= len(points[number]):
+                return "farthest point in what the grid leaves open"
+            return f"point {k + 1} of {len(points[number])} of the shifted grid of {situation.names[number]}"
+
+        views = filled(situation, points, quota, cover=cover, seed=seed)
+        return choice_in_turns(situation, views, seed=seed, reason=words)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sobol:
+    """Scrambled Sobol points mapped to views; the objects of a class take stretches of one sequence.
+
+    Each point takes the nearest view that the object has not taken. Later rounds of a campaign go on
+    where the captures of the class end.
+
+    Source:
+        I. M. Sobol (1967); scrambling by A. B. Owen, J. Complexity 14 (1998) 466-489, as in scipy.
+    """
+
+    name: ClassVar[str] = "sobol"
+    exact: ClassVar[bool] = True
+    turns: ClassVar[bool] = True
+
+    def propose(self, candidates: Shots, history: History, n: int, seed: int) -> Choice:
+        """Map points to the nearest free views."""
+        from scipy.stats import qmc  # takes long to import, and no other strategy needs it
+
+        check_request(candidates, n)
+        situation = Situation.of(candidates, history)
+        quota = even_quotas(situation, n, seed).tolist()
+        views: list[list[int]] = [[] for _ in quota]
+        for label, members in situation.classes.items():
+            # called `rng` since scipy 1.15, which still takes `seed`; powers of two keep the sequence balanced
+            draw = generator(seed, "sobol", label)
+            sequence = qmc.Sobol(d=len(situation.space.axes), scramble=True, seed=draw)
+            start = int(situation.n_taken[members].sum())
+            end = start + sum(quota[number] for number in members)
+            points = sequence.random_base2(max(end - 1, 0).bit_length())[:end]
+            for number in members:
+                views[number] = _nearest_free(situation, number, points[start : start + quota[number]])
+                start += quota[number]
+
+        def words(number: int, k: int) -> str:
+            return f"Sobol point {k + 1} of {quota[number]} of {situation.names[number]}"
+
+        return choice_in_turns(situation, views, seed=seed, reason=words)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,20 +164,12 @@ class RandomShots:
         situation = Situation.of(candidates, history)
         quota = even_quotas(situation, n, seed)
         views = [_drawn_views(situation, number, seed)[: quota[number]] for number in range(len(quota))]
-        return choice_of(situation, views, seed=seed, reason=lambda number, k: "drawn by lot")
+        return choice_in_turns(situation, views, seed=seed, reason=lambda number, k: "drawn by lot")
 
 
-def _drawn_grid(space: Space, grid: Factorial, seed: int) -> Factorial:
-    levels = [
-        own if isinstance(axis, Category) else _drawn_levels(axis, len(own), seed)
-        for axis, own in zip(space.axes, grid.levels, strict=True)
-    ]
-    return Factorial(levels=tuple(levels), radius=grid.radius)
-
-
-def _drawn_levels(axis: Axis, n_levels: int, seed: int) -> Levels:
-    drawn = generator(seed, "random", axis.name).permutation(len(axis.values))[:n_levels]
-    return tuple(sorted(drawn.tolist()))
+def _views_of_each(situation: Situation, n: int) -> int:
+    """Views of each object within the budget, captures included, at least one."""
+    return max((n + int(situation.n_taken.sum())) // len(situation.names), 1)
 
 
 def _drawn_views(situation: Situation, number: int, seed: int) -> list[int]:
@@ -277,15 +179,10 @@ def _drawn_views(situation: Situation, number: int, seed: int) -> list[int]:
     return drawn[np.isin(drawn, situation.free[number])].tolist()
 
 
-def _views_of_each(situation: Situation, n: int) -> int:
-    """Views of each object within the budget, captures included, at least one."""
-    return max((n + int(situation.n_taken.sum())) // len(situation.names), 1)
-
-
 def _farthest_first(situation: Situation, n: int) -> Int[np.ndarray, " chosen"]:
     """Views, each as far as possible from those before it, beginning with the one most like all others."""
     columns = distance_columns(situation.space)
-    mean = np.round(kernel_mean(situation.space), 9)
+    mean = np.round(Similarity(situation.space).mean(), 9)
     nearest = np.full(len(mean), diameter(situation.space))
     order = [int(np.argmax(mean))]
     while len(order) < min(n, len(mean)):
@@ -307,4 +204,239 @@ def _same_for_all(situation: Situation, wanted: Int[np.ndarray, " wanted"], n: i
     for number, _ in taking_order(situation, np.array([len(own) for own in views]), seed)[:n]:
         kept[number] += 1
     views = [own[:count] for own, count in zip(views, kept, strict=True)]
-    return choice_of(situation, views, seed=seed, reason=lambda number, k: words)
+    return choice_in_turns(situation, views, seed=seed, reason=lambda number, k: words)
+
+
+def _shifted_grids(situation: Situation, quota: Int[np.ndarray, " objects"], seed: int) -> list[list[int]]:
+    """Free views of each object's grid, well spread from the first on, at most its quota."""
+    space, n_axes = situation.space, len(situation.space.axes)
+    # multiples of these steps, modulo 1, fill the unit cube evenly: powers of the solution of x ** (axes + 1) = x + 1
+    # (M. Roberts, The unreasonable effectiveness of quasirandom sequences, 2018); for one axis the golden ratio
+    ratio = 2.0
+    for _ in range(60):
+        ratio = (1.0 + ratio) ** (1.0 / (n_axes + 1))
+    steps = ratio ** -np.arange(1.0, n_axes + 1.0)
+    grids = {size: staggered_factorial(space, size) for size in set(quota.tolist()) - {0}}
+    views: list[list[int]] = [[] for _ in situation.names]
+    for label, members in situation.classes.items():
+        start = generator(seed, "even-staggered", label).random(n_axes)
+        for place, number in enumerate(members):
+            if quota[number]:
+                fractions = (start + place * steps) % 1.0
+                grid = grids[int(quota[number])]
+                levels = tuple(
+                    shifted(axis, len(own), fraction)
+                    for axis, own, fraction in zip(space.axes, grid.levels, fractions, strict=True)
+                )
+                wanted = Factorial(levels=levels, radius=grid.radius).views(space)
+                wanted = wanted[van_der_corput_order(len(wanted))]
+                views[number] = wanted[np.isin(wanted, situation.free[number])].tolist()
+    return views
+
+
+def _nearest_free(situation: Situation, number: int, points: Float[np.ndarray, "points axes"]) -> list[int]:
+    """For each point of the unit cube the nearest view that the object has left."""
+    space, views = situation.space, situation.views
+    if space.table is None:  # the view of the grid in whose box each point lies
+        levels = np.minimum((points * space.shape).astype(np.int64), np.array(space.shape) - 1)
+        meant = np.ravel_multi_index(tuple(levels.T), space.shape)
+        places = views[meant]
+    else:  # the cube stretched over the range of each axis of the table
+        meant, places = np.full(len(points), -1), points.copy()
+        for column, axis in enumerate(space.axes):
+            if isinstance(axis, Category):
+                places[:, column] = np.floor(points[:, column] * len(axis.values))
+            elif isinstance(axis, Circle):
+                places[:, column] = points[:, column] * axis.period
+            else:
+                places[:, column] = views[:, column].min() + points[:, column] * np.ptp(views[:, column])
+    left = np.zeros(len(views), dtype=bool)
+    left[situation.free[number]] = True
+    chosen = []
+    for view, place in zip(meant.tolist(), places, strict=True):
+        if view < 0 or not left[view]:
+            free = np.flatnonzero(left)
+            apart = distances(space, place[None], views[free])[0]
+            view = int(free[np.argmin(np.round(apart, 9))])
+        left[view] = False
+        chosen.append(view)
+    return chosen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Factorial:
+    """A factorial grid.
+
+    Attributes:
+        levels: Chosen levels of each axis of the space.
+        radius: Covering radius over the axes that count, in scales.
+    """
+
+    levels: tuple[Levels, ...]
+    radius: float
+
+    @property
+    def size(self) -> int:
+        """Number of views."""
+        return prod(map(len, self.levels))
+
+    def views(self, space: Space) -> Int[np.ndarray, " size"]:
+        """Numbers of the views of this grid in the full grid of the space, ascending."""
+        chosen = np.meshgrid(*self.levels, indexing="ij")
+        return np.ravel_multi_index(tuple(level.ravel() for level in chosen), space.shape)
+
+
+def even_factorial(space: Space, size: int) -> Factorial:
+    """The thesis' kind of grid of at most this size that covers best, all categories at every pose.
+
+    Circles get levels at one exact step all around, intervals every s-th level from the first on or the
+    middle level alone. Among grids of equal covering radius (over all axes but categories) the larger
+    wins. Where not even one pose with all categories fits, one pose is left with fewer categories.
+
+    Args:
+        space: A grid, levels ascending from the first.
+        size: Most views that the grid may have, at least 1.
+    """
+    if prod(len(axis.values) for axis in space.axes if isinstance(axis, Category)) <= size:
+        poses = [_even_levels(axis) for axis in space.axes]
+        return _best_of(space, poses, size, counts=lambda axis: not isinstance(axis, Category))
+    fewer = [
+        [shifted(axis, n_levels, 0.0) for n_levels in range(1, len(axis.values) + 1)]
+        if isinstance(axis, Category)
+        else [_middle(axis)]
+        for axis in space.axes
+    ]
+    return _best_of(space, fewer, size, counts=lambda axis: isinstance(axis, Category))
+
+
+def staggered_factorial(space: Space, size: int) -> Factorial:
+    """The grid of at most this size over all axes, categories included, that covers best.
+
+    Levels are as evenly spaced as the axis allows; see `shifted` for moving them.
+    """
+    options: list[list[Levels]] = []
+    for axis in space.axes:
+        useful: list[Levels] = []  # every number of levels that covers better than all smaller numbers
+        for n_levels in range(1, min(len(axis.values), size) + 1):
+            levels = shifted(axis, n_levels, 0.5)
+            if not useful or _radius(axis, levels) < _radius(axis, useful[-1]):
+                useful.append(levels)
+        options.append(useful)
+    return _best_of(space, options, size, counts=lambda axis: True)
+
+
+def shifted(axis: Axis, n_levels: int, fraction: float) -> Levels:
+    """Evenly spaced levels of an axis, moved on by a fraction of their spacing.
+
+    Circles and categories go round, intervals move between their ends.
+
+    Args:
+        axis: Axis with ascending levels.
+        n_levels: How many to choose.
+        fraction: In ``[0, 1)``.
+    """
+    every, total = len(axis.values) / n_levels, len(axis.values)
+    if isinstance(axis, Category):
+        moved = np.floor(np.arange(n_levels) * every).astype(np.int64) + int(fraction * total)
+    else:
+        moved = np.floor((np.arange(n_levels) + fraction) * every).astype(np.int64)
+    return tuple(sorted({int(level) % total for level in moved}))
+
+
+def is_even_circle(axis: Axis) -> bool:
+    """Whether the levels of a circle are at one exact step all around."""
+    if not isinstance(axis, Circle):
+        return False
+    closed = axis.period * (1.0 - 1.0 / len(axis.values))
+    return has_even_steps(axis) and abs(axis.values[-1] - axis.values[0] - closed) < STEP_TOLERANCE
+
+
+def has_even_steps(axis: Circle | Interval) -> bool:
+    """Whether the levels of an axis, ascending, are at one step."""
+    steps = np.diff(axis.values)
+    return bool(np.all(np.abs(steps - steps.mean()) < STEP_TOLERANCE)) if len(steps) else True
+
+
+def axey_name(space: Space, levels: Sequence[Levels]) -> str:
+    """The thesis' name of a grid, e.g. ``A60E15``: initial and step of each axis that is no category.
+
+    The middle level alone is written ``Emid``, levels without one step as their number, ``E(4)``; axes
+    with the same initial are written out. A grid of categories alone is called ``categories``.
+    """
+    named = [(axis, chosen) for axis, chosen in zip(space.axes, levels, strict=True) if not isinstance(axis, Category)]
+    short = len({axis.name[0].upper() for axis, _ in named}) == len(named)
+    parts = [
+        (axis.name[0].upper() if short else axis.name.capitalize()) + _step(axis, chosen) for axis, chosen in named
+    ]
+    return "".join(parts) or "categories"
+
+
+def van_der_corput_order(n: int) -> Int[np.ndarray, " n"]:
+    """The numbers below ``n``, each far from those before it: 0, then the middle, then the quarters and so on.
+
+    Source:
+        J. G. van der Corput, Verteilungsfunktionen (1935): the bits of 0, 1, 2 and so on reversed.
+    """
+    bits = max(n - 1, 1).bit_length()
+    reversed_bits = [int(f"{number:0{bits}b}"[::-1], 2) for number in range(2**bits)]
+    return np.array([number for number in reversed_bits if number < n], dtype=np.int64)
+
+
+def _step(axis: Circle | Interval, chosen: Levels) -> str:
+    if isinstance(axis, Circle) and is_even_circle(axis):
+        return f"{axis.period / len(chosen):g}"
+    if len(chosen) == 1:
+        return "mid"
+    steps = np.diff([axis.values[level] for level in chosen])
+    return f"{steps[0]:g}" if np.ptp(steps) < STEP_TOLERANCE else f"({len(chosen)})"
+
+
+def _even_levels(axis: Axis) -> list[Levels]:
+    """Levels that the thesis would take: of a category all, of others at one step, or the middle one."""
+    total = len(axis.values)
+    if isinstance(axis, Category):
+        return [tuple(range(total))]
+    if is_even_circle(axis):
+        return [tuple(range(0, total, total // count)) for count in range(1, total + 1) if total % count == 0]
+    return [*(tuple(range(0, total, step)) for step in range(1, total)), _middle(axis)]
+
+
+def _middle(axis: Axis) -> Levels:
+    return ((len(axis.values) - 1) // 2,)
+
+
+def _best_of(
+    space: Space, options: Sequence[Sequence[Levels]], size: int, *, counts: Callable[[Axis], bool]
+) -> Factorial:
+    """The grid of the smallest covering radius, then most views, then the first; one of one view must be possible."""
+    usable: list[list[Levels]] = []
+    for axis, own in zip(space.axes, options, strict=True):
+        best_of_size: dict[int, Levels] = {}
+        for levels in own:
+            known = best_of_size.get(len(levels))
+            if len(levels) <= size and (known is None or _radius(axis, levels) < _radius(axis, known)):
+                best_of_size[len(levels)] = levels
+        usable.append(list(best_of_size.values()))
+    # all ways to choose one option for each axis so that the product of their sizes stays within the limit
+    numbers, n_views = np.zeros((1, 0), dtype=np.int64), np.ones(1, dtype=np.int64)
+    for own in usable:
+        larger = np.multiply.outer(n_views, np.array([len(levels) for levels in own], dtype=np.int64))
+        rows, columns = np.nonzero(larger <= size)
+        numbers, n_views = np.column_stack([numbers[rows], columns]), larger[rows, columns]
+    # views and distances are products over axes, so the view that is worst off is worst off along each axis
+    squares = [
+        np.array([_radius(axis, levels) ** 2 if counts(axis) else 0.0 for levels in own])
+        for axis, own in zip(space.axes, usable, strict=True)
+    ]
+    total = sum((own[numbers[:, column]] for column, own in enumerate(squares)), np.zeros(len(numbers)))
+    radius = np.round(np.sqrt(total), 9)
+    best = np.lexsort([-n_views, radius])[0]
+    chosen = tuple(own[number] for own, number in zip(usable, numbers[best], strict=True))
+    return Factorial(levels=chosen, radius=float(radius[best]))
+
+
+def _radius(axis: Axis, levels: Levels) -> float:
+    """Covering radius of some levels along their axis, in scales."""
+    codes = axis.codes()
+    apart = axis.difference(codes[:, None], codes[None, list(levels)])
+    return float(np.round(apart.min(axis=1).max() / axis.scale, 9))

@@ -1,115 +1,34 @@
-"""Greedy choice: each object in turn takes the view that adds most to what is covered."""
+"""Greedy coverage: each object in turn takes the view that adds most to what is covered.
+
+There are two herdings. `Herd` takes one plan's shots one by one out of up to a million candidates and looks only at the
+views of the object in turn. `herd_batch` takes many small plans side by side and looks at all their shots in each step,
+which a large plan could not pay for.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from acqplan.plan.base import Choice
+from acqplan.errors import StrategyError
+from acqplan.plan.base import Choice, History, Situation, check_request
 from acqplan.plan.quotas import even_quotas, taking_order
-from acqplan.plan.situation import Situation
 from acqplan.rng import generator
-from acqplan.space import Category
-from acqplan.space.kernel import Columns, diameter, distance_columns, distances, kernel_columns, kernel_mean
+from acqplan.space import Category, Shots
+from acqplan.space.kernel import Similarity, diameter, distance_columns, distances
 
 BLOCK = 256
-Reason = Callable[[int, int], str]
-"""From the number of an object and the place of a shot among its new ones to a few words."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Gap:
-    """How far a shot is from the nearest one of the same object that is there before it.
-
-    Attributes:
-        distance: In scales; the diameter of the space if there is none before.
-        words: The same for a person.
-    """
-
-    distance: float
-    words: str
-
-
-def choice_of(
-    situation: Situation, views: Sequence[Sequence[int]], *, seed: int, reason: Reason | None = None
-) -> Choice:
-    """Take views object by object in turn; the gain of each is the gap that it fills.
-
-    Args:
-        situation: What may be taken.
-        views: For each object, numbers of free views in the order of taking.
-        seed: Seed of the order of objects.
-        reason: Why each is taken; by default the gap in words.
-    """
-    order = taking_order(situation, np.array([len(own) for own in views]), seed)
-    all_gaps = [gaps(situation, number, np.array(own, dtype=np.int64)) for number, own in enumerate(views)]
-    return Choice(
-        rows=rows_of(situation, [(number, views[number][k]) for number, k in order]),
-        gain=np.array([all_gaps[number][k].distance for number, k in order]),
-        reason=tuple(reason(number, k) if reason else all_gaps[number][k].words for number, k in order),
-    )
-
-
-def rows_of(situation: Situation, shots: Sequence[tuple[int, int]]) -> Int[np.ndarray, " shots"]:
-    """Candidate rows of pairs of an object's number and a view's number."""
-    rows = [situation.rows[number][np.searchsorted(situation.free[number], view)] for number, view in shots]
-    return np.array(rows, dtype=np.int64)
-
-
-def gaps(situation: Situation, number: int, views: Int[np.ndarray, " chosen"]) -> list[Gap]:
-    """The gap that each view of one object fills, given its captures and the views before."""
-    before = np.concatenate([situation.taken[number], views])
-    found = []
-    for start in range(0, len(views), BLOCK):
-        block = views[start : start + BLOCK]
-        n_before = len(situation.taken[number]) + start + np.arange(len(block))
-        found += _gaps(situation, number, block, before[: n_before[-1]], n_before)
-    return found
-
-
-def _gaps(
-    situation: Situation,
-    number: int,
-    views: Int[np.ndarray, " block"],
-    before: Int[np.ndarray, " before"],
-    n_before: Int[np.ndarray, " block"],
-) -> list[Gap]:
-    apart = distances(situation.space, situation.views[views], situation.views[before])
-    apart[np.arange(len(before))[None] >= n_before[:, None]] = np.inf
-    nearest = np.round(apart, 9).argmin(axis=1) if len(before) else np.zeros(len(views), dtype=np.int64)
-    first = Gap(distance=diameter(situation.space), words=f"first view of {situation.names[number]}")
-    return [
-        first if n_before[row] == 0 else _gap(situation, view, before[nearest[row]], apart[row, nearest[row]])
-        for row, view in enumerate(views)
-    ]
-
-
-def _gap(situation: Situation, view: int, other: int, distance: float) -> Gap:
-    here, there = situation.views[view], situation.views[other]
-    apart = [axis.difference(here[column], there[column]) for column, axis in enumerate(situation.space.axes)]
-    return Gap(distance=float(distance), words=_words(situation, np.array(apart)))
-
-
-def _words(situation: Situation, apart: Float[np.ndarray, " axes"]) -> str:
-    axes = situation.space.axes
-    degrees = float(np.hypot.reduce([d for axis, d in zip(axes, apart, strict=True) if axis.unit == "deg"] or [0.0]))
-    widths = [f"{degrees:.0f} degrees"] if degrees else []
-    changes = []
-    for axis, d in zip(axes, apart, strict=True):
-        if d and isinstance(axis, Category):
-            changes.append(f"another {axis.name}")
-        elif d and axis.unit != "deg":
-            widths.append(f"{d:.4g} {axis.unit} of {axis.name}".replace("  ", " "))
-    gap = [f"fills a gap of {' and '.join(widths)}"] if widths else []
-    return ", ".join(gap + changes) or "the same view again"
-
+"""Views whose distances to all views before them are computed at once."""
 
 TIE = 1e-9
 """Values closer than this are equal: sums in another order may differ in the last bits."""
+
+Reason = Callable[[int, int], str]
+"""Why a shot is taken, by the number of its object and its place among the object's new shots."""
 
 
 class Cover(Protocol):
@@ -123,28 +42,46 @@ class Cover(Protocol):
 
 
 class Herd:
-    """Sums of similarities to the views taken, of each object and each class."""
+    """How much too little each view is represented among the views taken of its object and of its class.
 
-    def __init__(self, situation: Situation, class_weight: float) -> None:
+    Args:
+        situation: What may be taken; its captures count as taken.
+        class_weight: Share of the class in the sum, in ``[0, 1]``; the object has the rest.
+        lengths: Lengths of the `Similarity` of views; by default the scales of the axes.
+        weights: How much each view is wanted, by class, about 1 in the mean, shape ``[views]``. The mean similarity to
+            the weighted views is taken as that to all views times the view's own weight: weights change as slowly as
+            the kernel that smoothed them, and no matrix over all views is needed.
+    """
+
+    def __init__(
+        self,
+        situation: Situation,
+        class_weight: float,
+        *,
+        lengths: Sequence[float] | None = None,
+        weights: Mapping[str, Float[np.ndarray, " views"] | float] | None = None,
+    ) -> None:
         self._situation, self._weight = situation, class_weight
-        self._columns: Columns = kernel_columns(situation.space)
-        self._mean = kernel_mean(situation.space)
+        self._similarity = Similarity(situation.space, lengths)
+        mean, known = self._similarity.mean(), weights or {}
+        wanted = {label: mean * known.get(label, 1.0) for label in situation.classes}
+        self._wanted = [wanted[label][free] for label, free in zip(situation.labels, situation.free, strict=True)]
         self._own = [np.zeros(len(free)) for free in situation.free]
-        self._class = {label: np.zeros(len(self._mean)) for label in situation.classes}
-        self._n_own = [0] * len(situation.free)
-        self._n_class = dict.fromkeys(situation.classes, 0)
-        _add_captures(self, situation)
+        self._class = {label: np.zeros(len(mean)) for label in situation.classes}
+        self._n_own, self._n_class = [0] * len(situation.free), dict.fromkeys(situation.classes, 0)
+        for number, view in situation.captures():
+            self.add(number, view)
 
     def gains(self, number: int) -> Float[np.ndarray, " free"]:
         """How much too little each free view is represented."""
         free, label = self._situation.free[number], self._situation.labels[number]
         own = self._own[number] / (self._n_own[number] + 1)
         joint = self._class[label][free] / (self._n_class[label] + 1)
-        return self._mean[free] - (1.0 - self._weight) * own - self._weight * joint
+        return self._wanted[number] - (1.0 - self._weight) * own - self._weight * joint
 
     def add(self, number: int, view: int) -> None:
         """Count a view of an object as taken."""
-        column, label = self._columns(view), self._situation.labels[number]
+        column, label = self._similarity.column(view), self._situation.labels[number]
         self._own[number] += column[self._situation.free[number]]
         self._class[label] += column
         self._n_own[number] += 1
@@ -152,15 +89,16 @@ class Herd:
 
 
 class Farthest:
-    """Distances to the nearest view taken, of each object and each class."""
+    """Distances to the nearest view taken, of each object and of each class; captures count as taken."""
 
     def __init__(self, situation: Situation, class_weight: float) -> None:
         self._situation, self._weight = situation, class_weight
-        self._columns: Columns = distance_columns(situation.space)
+        self._columns = distance_columns(situation.space)
         farthest = diameter(situation.space)
         self._own = [np.full(len(free), farthest) for free in situation.free]
         self._class = {label: np.full(len(situation.views), farthest) for label in situation.classes}
-        _add_captures(self, situation)
+        for number, view in situation.captures():
+            self.add(number, view)
 
     def gains(self, number: int) -> Float[np.ndarray, " free"]:
         """Weighted distance of each free view from the nearest taken ones."""
@@ -174,23 +112,80 @@ class Farthest:
         np.minimum(self._class[label], column, out=self._class[label])
 
 
-def greedy_choice(situation: Situation, cover: Cover, n: int, seed: int, *, note: str = "") -> Choice:
-    """Share shots out evenly, then let each object in turn take the view of the largest gain.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Herding:
+    """Kernel herding to the uniform distribution over views.
+
+    Each shot makes the mean similarity to the shots of its object, and to those of its class, follow the
+    mean similarity to all views.
+
+    Attributes:
+        class_weight: Share of the class in the sum, in ``[0, 1]``; the object has the rest.
+
+    Source:
+        Y. Chen, M. Welling, A. Smola, Super-samples from kernel herding, UAI 2010; two levels are ours.
+    """
+
+    name: ClassVar[str] = "herding"
+    exact: ClassVar[bool] = True
+    turns: ClassVar[bool] = True
+    class_weight: float = 0.7
+
+    def __post_init__(self) -> None:
+        _check_share(self.class_weight)
+
+    def propose(self, candidates: Shots, history: History, n: int, seed: int) -> Choice:
+        """Choose greedily, object by object in turn."""
+        check_request(candidates, n)
+        situation = Situation.of(candidates, history)
+        return greedy_choice(situation, Herd(situation, self.class_weight), even_quotas(situation, n, seed), seed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Maximin:
+    """Farthest points: each shot is as far as possible from the shots of its object, and from those of its class.
+
+    Attributes:
+        class_weight: Share of the distance to the class in the sum, in ``[0, 1]``.
+
+    Source:
+        T. F. Gonzalez, Theor. Comput. Sci. 38 (1985) 293-306, for one object; two levels are ours.
+    """
+
+    name: ClassVar[str] = "maximin"
+    exact: ClassVar[bool] = True
+    turns: ClassVar[bool] = True
+    class_weight: float = 0.5
+
+    def __post_init__(self) -> None:
+        _check_share(self.class_weight)
+
+    def propose(self, candidates: Shots, history: History, n: int, seed: int) -> Choice:
+        """Choose greedily, object by object in turn."""
+        check_request(candidates, n)
+        situation = Situation.of(candidates, history)
+        return greedy_choice(situation, Farthest(situation, self.class_weight), even_quotas(situation, n, seed), seed)
+
+
+def _check_share(share: float) -> None:
+    if not 0.0 <= share <= 1.0:
+        raise StrategyError(f"class_weight {share} is not a share", "give a number from 0 to 1")
+
+
+def greedy_choice(
+    situation: Situation, cover: Cover, quota: Int[np.ndarray, " objects"], seed: int, *, note: str = ""
+) -> Choice:
+    """Let each object in turn take the view of the largest gain.
 
     Args:
         situation: What may be taken.
         cover: What has been covered so far; counts what is taken here.
-        n: How many to take.
+        quota: Shots of each object, at most its candidates, shape ``[objects]``.
         seed: Seed of all lots.
-        note: Stands before each reason.
+        note: Is put before each reason, which is the gap that the shot fills.
     """
-    order = [number for number, _ in taking_order(situation, even_quotas(situation, n, seed), seed)]
-    picked = greedy_views(situation, cover, order, seed=seed)
-    return Choice(
-        rows=rows_of(situation, [(number, view) for number, (view, _) in zip(order, picked, strict=True)]),
-        gain=np.array([gain for _, gain in picked]),
-        reason=tuple(note + words for words in _gap_words(situation, order, [view for view, _ in picked])),
-    )
+    order = [number for number, _ in taking_order(situation, quota, seed)]
+    return choice_of(situation, order, greedy_views(situation, cover, order, seed=seed), lambda _, gap: note + gap)
 
 
 def greedy_views(
@@ -207,13 +202,13 @@ def greedy_views(
         situation: What may be taken.
         cover: What has been covered so far; counts what is taken here.
         order: Number of the object that takes next, once for each shot.
-        seed: Seed of the lot.
-        used: Pairs of object and view that are spoken for already.
+        seed: Seed of the lots.
+        used: Pairs of object and view that are taken already.
 
     Returns:
         View and gain of each shot.
     """
-    lots = {label: _lot(situation, label, seed) for label in situation.classes}
+    lots = lots_of(situation, seed)
     spent = [np.zeros(len(free), dtype=bool) for free in situation.free]
     for number, view in used:
         spent[number][np.searchsorted(situation.free[number], view)] = True
@@ -227,6 +222,63 @@ def greedy_views(
         cover.add(number, view)
         picked.append((view, float(gains[place])))
     return picked
+
+
+def lots_of(situation: Situation, seed: int) -> dict[str, Int[np.ndarray, " views"]]:
+    """A lot for each view of each class: of equal views the one with the smallest lot is taken."""
+    n_views = len(situation.views)
+    return {label: generator(seed, "greedy", label).permutation(n_views) for label in situation.classes}
+
+
+def herd_batch(
+    *,
+    orders: Int[np.ndarray, "batch size"],
+    wanted: Float[np.ndarray, "batch shots"],
+    kernels: Float[np.ndarray, "kernels shots shots"],
+    kernel_of: Int[np.ndarray, " batch"],
+    class_weight: Float[np.ndarray, " batch"],
+    lots: Int[np.ndarray, "batch shots"],
+    owner: Int[np.ndarray, " shots"],
+    class_of: Int[np.ndarray, " objects"],
+) -> Int[np.ndarray, "batch size"]:
+    """`greedy_views` with `Herd`, many plans at a time.
+
+    Args:
+        orders: Object that takes next.
+        wanted: Similarity that each shot should have to those taken.
+        kernels: Similarities of shots.
+        kernel_of: Which of them counts.
+        class_weight: Share of the class in the sum.
+        lots: Of equal shots the one with the smallest lot is taken.
+        owner: Object of each shot.
+        class_of: Class of each object.
+
+    Returns:
+        Shots in the order of taking, shape ``[batch, size]``.
+    """
+    batch = np.arange(len(orders))
+    label = class_of[owner]
+    own, joint = np.zeros_like(wanted), np.zeros_like(wanted)
+    n_own = np.ones((len(orders), len(class_of)))
+    n_class = np.ones((len(orders), int(class_of.max()) + 1))
+    spent, chosen = np.zeros(wanted.shape, dtype=np.bool_), np.empty_like(orders)
+    share = class_weight[:, None]
+    for step, taking in enumerate(orders.T):
+        mine, ours = owner == taking[:, None], label == class_of[taking][:, None]
+        # how much too little each shot of the object in turn is represented
+        of_class = joint / n_class[batch, class_of[taking]][:, None]
+        sums = (1.0 - share) * (own / n_own[batch, taking][:, None]) + share * of_class
+        gains = np.where(mine & ~spent, wanted - sums, -np.inf)
+        best = gains >= gains.max(axis=1, keepdims=True) - TIE
+        chosen[:, step] = shot = np.where(best, lots, np.iinfo(np.int64).max).argmin(axis=1)
+        # count the shots taken, in each plan one
+        alike = kernels[kernel_of, shot]
+        own += alike * mine
+        joint += alike * ours
+        n_own[batch, taking] += 1.0
+        n_class[batch, class_of[taking]] += 1.0
+        spent[batch, shot] = True
+    return chosen
 
 
 def filled(
@@ -262,69 +314,93 @@ def filled(
     return full
 
 
-def _lot(situation: Situation, label: str, seed: int) -> Int[np.ndarray, " views"]:
-    return generator(seed, "greedy", label).permutation(len(situation.views))
-
-
-def _gap_words(situation: Situation, order: list[int], views: list[int]) -> tuple[str, ...]:
-    own: list[list[int]] = [[] for _ in situation.names]
-    for number, view in zip(order, views, strict=True):
-        own[number].append(view)
-    words = [iter(gaps(situation, number, np.array(chosen, dtype=np.int64))) for number, chosen in enumerate(own)]
-    return tuple(next(words[number]).words for number in order)
-
-
-def _add_captures(cover: Cover, situation: Situation) -> None:
-    for number, taken in enumerate(situation.taken):
-        for view in taken:
-            cover.add(number, int(view))
-
-
-def greedy_batch(
-    *,
-    orders: Int[np.ndarray, "batch size"],
-    wanted: Float[np.ndarray, "batch shots"],
-    kernels: Float[np.ndarray, "kernels shots shots"],
-    kernel_of: Int[np.ndarray, " batch"],
-    class_weight: Float[np.ndarray, " batch"],
-    lots: Int[np.ndarray, "batch shots"],
-    owner: Int[np.ndarray, " shots"],
-    class_of: Int[np.ndarray, " objects"],
-) -> Int[np.ndarray, "batch size"]:
-    """`acqplan.plan.greedy.greedy_views` with `acqplan.plan.tuned.TunedHerd`, many at a time.
+def choice_in_turns(
+    situation: Situation, views: Sequence[Sequence[int]], *, seed: int, reason: Reason | None = None
+) -> Choice:
+    """Take given views object by object in turn; the gain of each is the gap that it fills.
 
     Args:
-        orders: Object that takes next.
-        wanted: Similarity that each shot should have to those taken.
-        kernels: Similarities of shots.
-        kernel_of: Which of them counts.
-        class_weight: Share of the class in the sum.
-        lots: Of equals the one with the smallest is taken.
-        owner: Object of each shot.
-        class_of: Class of each object.
-
-    Returns:
-        Shots in the order of taking, shape ``[batch, size]``.
+        situation: What may be taken.
+        views: For each object, numbers of free views in the order of taking.
+        seed: Seed of the order of objects.
+        reason: Why each is taken; by default the gap in words.
     """
-    batch = np.arange(len(orders))
-    label = class_of[owner]
-    own, joint = np.zeros_like(wanted), np.zeros_like(wanted)
-    n_own = np.ones((len(orders), len(class_of)))
-    n_class = np.ones((len(orders), int(class_of.max()) + 1))
-    spent, chosen = np.zeros(wanted.shape, dtype=np.bool_), np.empty_like(orders)
-    share = class_weight[:, None]
-    for step, taking in enumerate(orders.T):
-        mine, ours = owner == taking[:, None], label == class_of[taking][:, None]
-        sums = (1.0 - share) * (own / n_own[batch, taking][:, None]) + share * (
-            joint / n_class[batch, class_of[taking]][:, None]
-        )
-        gains = np.where(mine & ~spent, wanted - sums, -np.inf)
-        best = gains >= gains.max(axis=1, keepdims=True) - TIE
-        chosen[:, step] = shot = np.where(best, lots, np.iinfo(np.int64).max).argmin(axis=1)
-        alike = kernels[kernel_of, shot]
-        own += alike * mine
-        joint += alike * ours
-        n_own[batch, taking] += 1.0
-        n_class[batch, class_of[taking]] += 1.0
-        spent[batch, shot] = True
-    return chosen
+    order = taking_order(situation, np.array([len(own) for own in views]), seed)
+    all_gaps = [gaps(situation, number, np.array(own, dtype=np.int64)) for number, own in enumerate(views)]
+    return Choice(
+        rows=situation.rows_of([(number, views[number][k]) for number, k in order]),
+        gain=np.array([all_gaps[number][k].distance for number, k in order]),
+        reason=tuple(reason(number, k) if reason else all_gaps[number][k].words for number, k in order),
+    )
+
+
+def choice_of(
+    situation: Situation, order: Sequence[int], picked: Sequence[tuple[int, float]], words: Callable[[float, str], str]
+) -> Choice:
+    """Views and gains that objects took in an order.
+
+    Args:
+        situation: What may be taken.
+        order: Number of the object of each shot.
+        picked: View and gain of each shot.
+        words: Reason of a shot, from its gain and the gap that it fills in words.
+    """
+    own: list[list[int]] = [[] for _ in situation.names]
+    for number, (view, _) in zip(order, picked, strict=True):
+        own[number].append(view)
+    found = [iter(gaps(situation, number, np.array(views, dtype=np.int64))) for number, views in enumerate(own)]
+    return Choice(
+        rows=situation.rows_of([(number, view) for number, (view, _) in zip(order, picked, strict=True)]),
+        gain=np.array([gain for _, gain in picked]),
+        reason=tuple(words(gain, next(found[number]).words) for number, (_, gain) in zip(order, picked, strict=True)),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """How far a shot is from the nearest shot of the same object before it.
+
+    Attributes:
+        distance: In scales; the diameter of the space if there is no shot before.
+        words: The distance for a person.
+    """
+
+    distance: float
+    words: str
+
+
+def gaps(situation: Situation, number: int, views: Int[np.ndarray, " chosen"]) -> list[Gap]:
+    """The gap that each view of one object fills, given its captures and the views before."""
+    before = np.concatenate([situation.taken[number], views])
+    found: list[Gap] = []
+    for start in range(0, len(views), BLOCK):
+        block = views[start : start + BLOCK]
+        n_before = len(situation.taken[number]) + start + np.arange(len(block))
+        earlier = before[: n_before[-1]]
+        apart = distances(situation.space, situation.views[block], situation.views[earlier])
+        apart[np.arange(len(earlier))[None] >= n_before[:, None]] = np.inf
+        for row, view in enumerate(block):
+            if n_before[row] == 0:
+                first = f"first view of {situation.names[number]}"
+                found.append(Gap(distance=diameter(situation.space), words=first))
+                continue
+            nearest = np.round(apart[row], 9).argmin()
+            found.append(Gap(distance=float(apart[row, nearest]), words=_gap_words(situation, view, earlier[nearest])))
+    return found
+
+
+def _gap_words(situation: Situation, view: int, other: int) -> str:
+    """How far two views are apart: all angles together, other units by axis, categories as changes."""
+    here, there = situation.views[view], situation.views[other]
+    angles, lengths, changes = [0.0], [], []
+    for column, axis in enumerate(situation.space.axes):
+        apart = float(axis.difference(here[column], there[column]))
+        if apart and isinstance(axis, Category):
+            changes.append(f"another {axis.name}")
+        elif apart and axis.unit == "deg":
+            angles.append(apart)
+        elif apart:
+            lengths.append(f"{apart:.4g} {axis.unit} of {axis.name}".replace("  ", " "))
+    degrees = float(np.hypot.reduce(angles))
+    widths = [f"{degrees:.0f} degrees"] * (degrees > 0.0) + lengths
+    return ", ".join([f"fills a gap of {' and '.join(widths)}"] * bool(widths) + changes) or "the same view again"

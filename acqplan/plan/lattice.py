@@ -12,78 +12,16 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from acqplan.errors import StrategyError
-from acqplan.plan.base import Choice, History, check_request
-from acqplan.plan.factorial import has_even_steps, is_even_circle, nested
-from acqplan.plan.greedy import Herd, Reason, choice_of, filled, greedy_choice
+from acqplan.plan.base import Choice, History, Situation, check_request
+from acqplan.plan.designs import has_even_steps, is_even_circle, van_der_corput_order
+from acqplan.plan.greedy import Herd, choice_in_turns, filled, greedy_choice, herd_batch
 from acqplan.plan.quotas import even_quotas
-from acqplan.plan.situation import Situation
 from acqplan.rng import generator
 from acqplan.space import Axis, Category, Shots, Space
-from acqplan.space.kernel import LENGTHS, distances, level_kernels
+from acqplan.space.kernel import LENGTHS, Similarity, distances
 
-
-def class_discrepancy(axes: tuple[Axis, ...], parts: Iterable[Int[np.ndarray, "points axes"]]) -> float:
-    """Mean discrepancy of the objects plus that of their union; see `discrepancies`."""
-    shape = tuple(len(axis.values) for axis in axes)
-    counts = np.stack([counted(shape, levels) for levels in parts])
-    return float(discrepancies(axes, counts).mean() + discrepancies(axes, counts.sum(axis=0, keepdims=True))[0])
-
-
-def discrepancies(axes: tuple[Axis, ...], counts: Float[np.ndarray, "sets views"]) -> Float[np.ndarray, " sets"]:
-    """Squared kernel discrepancy between sets of views and all views, in units of what random views have.
-
-    Args:
-        axes: The axes of the grid.
-        counts: How often each view of the grid is in each set, shape ``[sets, views]``.
-
-    Returns:
-        About 1 for views drawn with replacement, 0 for all views, shape ``[sets]``.
-
-    Source:
-        A. Gretton et al., A kernel two-sample test, JMLR 13 (2012) 723-773; the kernel is `mixed_kernel`,
-        evaluated as a product over axes.
-    """
-    n_points = counts.sum(axis=1)
-    excess = counts / n_points[:, None] - 1.0 / counts.shape[1]
-    squared, alike = np.zeros(len(counts)), 0.0
-    for kernels in _kernels(axes):
-        squared += (_smoothed(kernels, excess) * excess).sum(axis=1) / len(LENGTHS)
-        alike += float(np.prod([kernel.mean() for kernel in kernels])) / len(LENGTHS)
-    return squared * n_points / max(1.0 - alike, 1e-12)
-
-
-def pair_imbalance(axes: tuple[Axis, ...], levels: Int[np.ndarray, "points axes"]) -> float:
-    """How unequally often pairs of levels are met, for the worst pair of axes; about 1 for random views."""
-    tables = [_table(axes, levels, one, other) for one, other in combinations(range(len(axes)), 2)]
-    return max((float(table.var() / table.mean()) for table in tables), default=0.0)
-
-
-def counted(shape: tuple[int, ...], levels: Int[np.ndarray, "points axes"]) -> Float[np.ndarray, " views"]:
-    """How often each view of a grid of this shape is met."""
-    views = np.ravel_multi_index(tuple(levels.T), shape)
-    return np.bincount(views, minlength=int(np.prod(shape))).astype(np.float64)
-
-
-@lru_cache(maxsize=8)
-def _kernels(axes: tuple[Axis, ...]) -> tuple[tuple[Float[np.ndarray, "levels levels"], ...], ...]:
-    return tuple(tuple(level_kernels(Space(axes=axes), length)) for length in LENGTHS)
-
-
-def _table(
-    axes: tuple[Axis, ...], levels: Int[np.ndarray, "points axes"], one: int, other: int
-) -> Int[np.ndarray, " pairs"]:
-    n_one, n_other = len(axes[one].values), len(axes[other].values)
-    return np.bincount(levels[:, one] * n_other + levels[:, other], minlength=n_one * n_other)
-
-
-def _smoothed(
-    kernels: Sequence[Float[np.ndarray, "levels levels"]], excess: Float[np.ndarray, "sets views"]
-) -> Float[np.ndarray, "sets views"]:
-    values = excess.reshape(len(excess), *(len(kernel) for kernel in kernels))
-    for kernel in kernels:  # each product moves its axis to the end, so after the last they are in order again
-        values = np.tensordot(values, kernel, axes=([1], [0]))
-    return values.reshape(len(excess), -1)
-
+MATCHED = 5_000_000
+"""Pairs of captures and lattice points that all tries together may compare for a class."""
 
 TRIES = (16, 400)
 OPERATIONS = 2e8
@@ -102,10 +40,143 @@ PAIR_WEIGHT = 0.05
 """Little: the balance of two axes decides only between lattices that are about equally even."""
 
 LARGEST_BLOCK = 100_000
+LARGEST_CLASS = 2000
+"""Points of a class whose order is herded."""
+
+CLASS_WEIGHT = 0.7
+"""Share of the class when points are ordered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lattice:
+    """Staggered good lattices over the objects of each class; see `good_lattices`.
+
+    The seed turns, mirrors and relabels the lattice of each class, which leaves its quality as it is.
+    Lattice points near to a captured view count as taken, and of several turns the one that suits the
+    captures best is used. What a lattice leaves open (two points on one view, or a view that is no
+    candidate) is filled by herding; so is a table of views, which has no lattice.
+
+    Attributes:
+        class_weight: Share of the class when herding fills up, in ``[0, 1]``.
+        tries: Turns tried for a class that has captures, at least 1.
+    """
+
+    name: ClassVar[str] = "lattice"
+    exact: ClassVar[bool] = True
+    turns: ClassVar[bool] = True
+    class_weight: float = 0.7
+    tries: int = 64
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.class_weight <= 1.0 or self.tries < 1:
+            raise StrategyError(
+                f"lattice with class_weight {self.class_weight} and {self.tries} tries",
+                "give a share from 0 to 1 and at least one try",
+            )
+
+    def propose(self, candidates: Shots, history: History, n: int, seed: int) -> Choice:
+        """Lay lattices over the classes, then fill what they leave open."""
+        check_request(candidates, n)
+        situation = Situation.of(candidates, history)
+        quota = even_quotas(situation, n, seed)
+        if situation.space.table is None:
+            return self.share_out(situation, quota, seed)
+        note = "no lattice on a table of views, herding: "
+        return greedy_choice(situation, Herd(situation, self.class_weight), quota, seed, note=note)
+
+    def share_out(self, situation: Situation, quota: Int[np.ndarray, " objects"], seed: int) -> Choice:
+        """Lay lattices for given numbers of shots; on a table of views by herding.
+
+        Args:
+            situation: What may be taken.
+            quota: Shots of each object, at most its candidates, shape ``[objects]``.
+            seed: Seed of all lots.
+        """
+        herd, on_grid = Herd(situation, self.class_weight), situation.space.table is None
+        # free lattice views of each object in the order of taking, at most its quota
+        points: list[list[int]] = [[] for _ in situation.names]
+        for label, members in situation.classes.items():
+            sharing = [number for number in members if quota[number] + len(situation.taken[number])]
+            if on_grid and quota[sharing].any():
+                found = _class_views(situation, quota, sharing, self.tries, generator(seed, "lattice", label))
+                for number, own in zip(sharing, found, strict=True):
+                    points[number] = own
+
+        def words(number: int, k: int) -> str:
+            if k >= len(points[number]):
+                return "fills what the lattice leaves open"
+            return f"lattice point {k + 1} of {quota[number]} of {situation.names[number]}"
+
+        views = filled(situation, points, quota, cover=herd, seed=seed)
+        return choice_in_turns(situation, views, seed=seed, reason=words if on_grid else None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Auto(Lattice):
+    """The default: the lattice, in one round.
+
+    No rule that looks at captured images has been measured to gain anything over it; ``benchmarks/ideas`` has those
+    that were tried, with their figures.
+    """
+
+    name: ClassVar[str] = "auto"
+
+
+def _class_views(
+    situation: Situation, quota: Int[np.ndarray, " objects"], sharing: list[int], tries: int, draw: np.random.Generator
+) -> list[list[int]]:
+    """Free lattice views of each object that shares in a class; with captures, the most even of several turns."""
+    axes, captured = situation.space.axes, situation.n_taken[sharing]
+    n_points = int((captured + quota[sharing])[quota[sharing] > 0].max())
+    lattices = good_lattices(axes, len(sharing), n_points)
+    attempts = []
+    for _ in range(min(tries, 1 + MATCHED // (int(captured.sum()) * n_points)) if captured.any() else 1):
+        shares = zip(sharing, _turned(axes, lattices, draw), strict=True)
+        attempts.append([_open_points(situation, number, points, int(quota[number])) for number, points in shares])
+
+    def unevenness(views: list[list[int]]) -> float:
+        shots = [
+            np.concatenate([situation.taken[number], own]).astype(np.int64)
+            for number, own in zip(sharing, views, strict=True)
+        ]
+        levels = [np.stack(np.unravel_index(own, situation.space.shape), axis=1) for own in shots if len(own)]
+        return round(class_discrepancy(axes, levels), 9) if levels else 0.0
+
+    return min(attempts, key=unevenness) if len(attempts) > 1 else attempts[0]
+
+
+def _turned(
+    axes: tuple[Axis, ...], lattices: Int[np.ndarray, "kept objects points axes"], draw: np.random.Generator
+) -> Int[np.ndarray, "objects points axes"]:
+    """One of the lattices, its parts dealt out anew and every axis moved in a way that changes no distance."""
+    parts = draw.permutation(lattices[draw.integers(len(lattices))])
+    moved = []
+    for column, axis in enumerate(axes):
+        levels, n_levels = parts[..., column], len(axis.values)
+        if isinstance(axis, Category):
+            moved.append(draw.permutation(n_levels)[levels])
+            continue
+        if draw.random() < 0.5 and has_even_steps(axis):
+            levels = n_levels - 1 - levels
+        moved.append((levels + draw.integers(n_levels)) % n_levels if is_even_circle(axis) else levels)
+    return np.stack(moved, axis=-1)
+
+
+def _open_points(situation: Situation, number: int, points: Int[np.ndarray, "points axes"], quota: int) -> list[int]:
+    """Free views among the points of one object, without the points that its captures replace."""
+    numbers = np.ravel_multi_index(tuple(points.T), situation.space.shape)
+    taken = situation.taken[number]
+    if len(taken) and quota:
+        from scipy.optimize import linear_sum_assignment  # takes long to import; needed with captures alone
+
+        apart = distances(situation.space, situation.views[taken], situation.views[numbers])
+        numbers = np.delete(numbers, linear_sum_assignment(apart)[1])
+    free = numbers[np.isin(numbers, situation.free[number])]
+    return list(dict.fromkeys(free.tolist()))[:quota]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Rule:
+class RankOneLattice:
     """A rank-1 lattice: point ``i`` lies at ``i * steps / n + shift``, modulo 1.
 
     Attributes:
@@ -145,45 +216,85 @@ def good_lattices(axes: tuple[Axis, ...], n_objects: int, n_points: int) -> Int[
         N. M. Korobov (1959); I. H. Sloan, S. Joe, Lattice Methods for Multiple Integration (1994). The
         search by kernel discrepancy of parts and union is ours.
     """
-    shape = tuple(len(axis.values) for axis in axes)
+    shape, n = tuple(len(axis.values) for axis in axes), n_objects * n_points
     draw = generator(0, "good lattices", shape, n_objects, n_points)
-    drawn = [_drawn(len(shape), n_objects * n_points, draw) for _ in range(_tries(shape))]
+
+    def coprime() -> int:
+        # such a step visits each n-th of the axis once
+        while True:
+            step = int(draw.integers(1, max(n, 2)))
+            if np.gcd(step, n) == 1:
+                return step
+
+    def relative(rule: RankOneLattice) -> RankOneLattice:
+        # the same lattice elsewhere, or with another step along one axis
+        if draw.random() < 0.5:
+            return RankOneLattice(steps=rule.steps, shift=draw.random(len(shape)))
+        steps = rule.steps.copy()
+        steps[draw.integers(len(shape))] = coprime()
+        return RankOneLattice(steps=steps, shift=rule.shift)
+
+    # draw as many lattices as their discrepancies may cost
+    n_drawn = int(np.clip(OPERATIONS / (4.0 * np.prod(shape) * np.sum(shape) * 3.0), *TRIES))
+    drawn = [
+        RankOneLattice(steps=np.array([coprime() for _ in shape]), shift=draw.random(len(shape)))
+        for _ in range(n_drawn)
+    ]
+    # refine the most even ones by relatives of each
     likely = _most_even(axes, drawn, n_objects, n_points)[: max(len(drawn) // REFINED_SHARE, 1)]
-    relatives = [_relative(rule, n_objects * n_points, draw) for rule in likely for _ in range(RELATIVES)]
+    relatives = [relative(rule) for rule in likely for _ in range(RELATIVES)]
     finalists = _most_even(axes, [*likely, *relatives], n_objects, n_points)[:FINALISTS]
-    best = _nearly_best(axes, [rule.parts(shape, n_objects, n_points) for rule in finalists])
-    kept = np.stack([nested(axes, parts) for parts in best])
+    # judge the finalists by all objects and by the balance of pairs of axes
+    parts = [rule.parts(shape, n_objects, n_points) for rule in finalists]
+    imbalance = [PAIR_WEIGHT * pair_imbalance(axes, own.reshape(-1, len(axes))) for own in parts]
+    scores = np.array([class_discrepancy(axes, own) + pairs for own, pairs in zip(parts, imbalance, strict=True)])
+    order = np.argsort(np.round(scores, 9), kind="stable")[:KEPT]
+    best = np.stack([parts[row] for row in order if scores[row] <= scores[order[0]] * NEARLY_BEST])
+    kept = nested(axes, best)
     kept.flags.writeable = False
     return kept
 
 
-def _tries(shape: tuple[int, ...]) -> int:
-    one = 4.0 * np.prod(shape) * np.sum(shape) * 3.0
-    return int(np.clip(OPERATIONS / one, *TRIES))
+def nested(
+    axes: tuple[Axis, ...], lattices: Int[np.ndarray, "lattices objects points axes"]
+) -> Int[np.ndarray, "lattices objects points axes"]:
+    """The points of each object in an order that is spread well for the object and for its class.
+
+    Objects take turns; each takes the one of its points that herding would take. More than 2,000 points
+    come in van der Corput order, which looks at the object alone.
+
+    Args:
+        axes: The axes of a grid.
+        lattices: Levels of the points of each object, shape ``[lattices, objects, points, axes]``.
+
+    Returns:
+        The same points of each object in order, shape ``[lattices, objects, points, axes]``.
+    """
+    n_lattices, n_objects, n_points, n_axes = lattices.shape
+    n = n_objects * n_points
+    if n > LARGEST_CLASS:
+        return lattices[:, :, van_der_corput_order(n_points)]
+    similarity = Similarity(Space(axes=axes))
+    levels = lattices.reshape(n_lattices, n, n_axes)
+    views = np.ravel_multi_index(tuple(np.moveaxis(levels, -1, 0)), tuple(len(axis.values) for axis in axes))
+    chosen = herd_batch(
+        orders=np.tile(np.tile(np.arange(n_objects), n_points), (n_lattices, 1)),
+        wanted=np.stack([similarity.mean(own) for own in views]),
+        kernels=np.stack([similarity.between(own, own) for own in views]),
+        kernel_of=np.arange(n_lattices),
+        class_weight=np.full(n_lattices, CLASS_WEIGHT),
+        lots=np.tile(np.arange(n), (n_lattices, 1)),
+        owner=np.repeat(np.arange(n_objects), n_points),
+        class_of=np.zeros(n_objects, dtype=np.int64),
+    )
+    # shots come in turns of the objects: the k-th shot of each is in the k-th turn
+    order = chosen.reshape(n_lattices, n_points, n_objects).transpose(0, 2, 1).reshape(n_lattices, n)
+    return np.take_along_axis(levels, order[..., None], axis=1).reshape(lattices.shape)
 
 
-def _drawn(n_axes: int, n: int, draw: np.random.Generator) -> Rule:
-    return Rule(steps=np.array([_coprime(n, draw) for _ in range(n_axes)]), shift=draw.random(n_axes))
-
-
-def _coprime(n: int, draw: np.random.Generator) -> int:
-    """A step without common factor with ``n``: it visits each n-th of the axis once."""
-    while True:
-        step = int(draw.integers(1, max(n, 2)))
-        if np.gcd(step, n) == 1:
-            return step
-
-
-def _relative(rule: Rule, n: int, draw: np.random.Generator) -> Rule:
-    """The same lattice elsewhere, or with another step along one axis."""
-    if draw.random() < 0.5:
-        return Rule(steps=rule.steps, shift=draw.random(len(rule.shift)))
-    steps = rule.steps.copy()
-    steps[draw.integers(len(steps))] = _coprime(n, draw)
-    return Rule(steps=steps, shift=rule.shift)
-
-
-def _most_even(axes: tuple[Axis, ...], rules: Sequence[Rule], n_objects: int, n_points: int) -> list[Rule]:
+def _most_even(
+    axes: tuple[Axis, ...], rules: Sequence[RankOneLattice], n_objects: int, n_points: int
+) -> list[RankOneLattice]:
     """The rules by discrepancy of the class and one object: the objects' parts are shifted copies."""
     shape = tuple(len(axis.values) for axis in axes)
     block = max(LARGEST_BLOCK // int(np.prod(shape)), 1)
@@ -196,144 +307,50 @@ def _most_even(axes: tuple[Axis, ...], rules: Sequence[Rule], n_objects: int, n_
     return [rules[row] for row in np.argsort(np.round(np.concatenate(scores), 9), kind="stable")]
 
 
-def _nearly_best(
-    axes: tuple[Axis, ...], finalists: Sequence[Int[np.ndarray, "objects points axes"]]
-) -> list[Int[np.ndarray, "objects points axes"]]:
-    """The best lattice, and up to three more that are about as good."""
-    scores = np.array(
-        [
-            class_discrepancy(axes, parts) + PAIR_WEIGHT * pair_imbalance(axes, parts.reshape(-1, len(axes)))
-            for parts in finalists
-        ]
-    )
-    order = np.argsort(np.round(scores, 9), kind="stable")[:KEPT]
-    return [finalists[row] for row in order if scores[row] <= scores[order[0]] * NEARLY_BEST]
+def class_discrepancy(axes: tuple[Axis, ...], parts: Iterable[Int[np.ndarray, "points axes"]]) -> float:
+    """Mean discrepancy of the objects plus that of their union; see `discrepancies`."""
+    shape = tuple(len(axis.values) for axis in axes)
+    counts = np.stack([counted(shape, levels) for levels in parts])
+    return float(discrepancies(axes, counts).mean() + discrepancies(axes, counts.sum(axis=0, keepdims=True))[0])
 
 
-MATCHED = 5_000_000
-"""Pairs of captures and lattice points that all tries together may compare for a class."""
+def discrepancies(axes: tuple[Axis, ...], counts: Float[np.ndarray, "sets views"]) -> Float[np.ndarray, " sets"]:
+    """Squared kernel discrepancy between sets of views and all views, in units of what random views have.
 
+    Args:
+        axes: The axes of the grid.
+        counts: How often each view of the grid is in each set, shape ``[sets, views]``.
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lattice:
-    """Staggered good lattices over the objects of each class; see `good_lattices`.
+    Returns:
+        About 1 for views drawn with replacement, 0 for all views, shape ``[sets]``.
 
-    The seed turns, mirrors and relabels the lattice of each class, which leaves its quality as it is.
-    Lattice points near to a captured view count as taken, and of several turns the one that suits the
-    captures best is used. What a lattice leaves open (two points on one view, or a view that is no
-    candidate) is filled by herding; so is a table of views, which has no lattice.
-
-    Attributes:
-        class_weight: Share of the class when herding fills up, in ``[0, 1]``.
-        tries: Turns tried for a class that has captures, at least 1.
+    Source:
+        A. Gretton et al., A kernel two-sample test, JMLR 13 (2012) 723-773; the kernel is `mixed_kernel`,
+        evaluated as a product over axes.
     """
-
-    name: ClassVar[str] = "lattice"
-    exact: ClassVar[bool] = True
-    turns: ClassVar[bool] = True
-    class_weight: float = 0.7
-    tries: int = 64
-
-    def __post_init__(self) -> None:
-        if not 0.0 <= self.class_weight <= 1.0 or self.tries < 1:
-            raise StrategyError(
-                f"lattice with class_weight {self.class_weight} and {self.tries} tries",
-                "give a share from 0 to 1 and at least one try",
-            )
-
-    def propose(self, candidates: Shots, history: History, n: int, seed: int) -> Choice:
-        """Lay lattices over the classes, then fill what they leave open."""
-        check_request(candidates, n)
-        situation = Situation.of(candidates, history)
-        if situation.space.table is not None:
-            herd = Herd(situation, self.class_weight)
-            return greedy_choice(situation, herd, n, seed, note="no lattice on a table of views, herding: ")
-        return self.share_out(situation, even_quotas(situation, n, seed), seed)
-
-    def share_out(self, situation: Situation, quota: Int[np.ndarray, " objects"], seed: int) -> Choice:
-        """The same with given numbers of shots; on a table of views by herding.
-
-        Args:
-            situation: What may be taken.
-            quota: Shots of each object, at most its candidates, shape ``[objects]``.
-            seed: Seed of all lots.
-        """
-        herd, on_grid = Herd(situation, self.class_weight), situation.space.table is None
-        points = _lattice_views(situation, quota, seed, self.tries) if on_grid else [[] for _ in situation.names]
-        views = filled(situation, points, quota, cover=herd, seed=seed)
-        return choice_of(situation, views, seed=seed, reason=_reason(situation, points, quota) if on_grid else None)
+    n_points = counts.sum(axis=1)
+    excess = counts / n_points[:, None] - 1.0 / counts.shape[1]
+    squared, alike = np.zeros(len(counts)), 0.0
+    for kernels in Similarity(Space(axes=axes)).levels:
+        smoothed = excess.reshape(len(excess), *(len(kernel) for kernel in kernels))
+        for kernel in kernels:  # each product moves its axis to the end, so after the last they are in order again
+            smoothed = np.tensordot(smoothed, kernel, axes=([1], [0]))
+        squared += (smoothed.reshape(len(excess), -1) * excess).sum(axis=1) / len(LENGTHS)
+        alike += float(np.prod([kernel.mean() for kernel in kernels])) / len(LENGTHS)
+    return squared * n_points / max(1.0 - alike, 1e-12)
 
 
-def _reason(situation: Situation, points: list[list[int]], quota: Int[np.ndarray, " objects"]) -> Reason:
-    def words(number: int, k: int) -> str:
-        if k >= len(points[number]):
-            return "fills what the lattice leaves open"
-        return f"lattice point {k + 1} of {quota[number]} of {situation.names[number]}"
-
-    return words
-
-
-def _lattice_views(situation: Situation, quota: Int[np.ndarray, " objects"], seed: int, tries: int) -> list[list[int]]:
-    """Free lattice views of each object in the order of taking, at most its quota."""
-    views: list[list[int]] = [[] for _ in situation.names]
-    for label, members in situation.classes.items():
-        sharing = [number for number in members if quota[number] + len(situation.taken[number])]
-        if quota[sharing].any():
-            found = _class_views(situation, quota, sharing, tries, generator(seed, "lattice", label))
-            for number, own in zip(sharing, found, strict=True):
-                views[number] = own
-    return views
+def pair_imbalance(axes: tuple[Axis, ...], levels: Int[np.ndarray, "points axes"]) -> float:
+    """How unequally often pairs of levels are met, for the worst pair of axes; about 1 for random views."""
+    worst = 0.0
+    for one, other in combinations(range(len(axes)), 2):
+        n_one, n_other = len(axes[one].values), len(axes[other].values)
+        table = np.bincount(levels[:, one] * n_other + levels[:, other], minlength=n_one * n_other)
+        worst = max(worst, float(table.var() / table.mean()))
+    return worst
 
 
-def _class_views(
-    situation: Situation, quota: Int[np.ndarray, " objects"], sharing: list[int], tries: int, draw: np.random.Generator
-) -> list[list[int]]:
-    """The same for the objects of one class; with captures, the most even of several turns."""
-    axes, captured = situation.space.axes, situation.n_taken[sharing]
-    n_points = int((captured + quota[sharing])[quota[sharing] > 0].max())
-    lattices = good_lattices(axes, len(sharing), n_points)
-    attempts = []
-    for _ in range(min(tries, 1 + MATCHED // (int(captured.sum()) * n_points)) if captured.any() else 1):
-        shares = zip(sharing, _turned(axes, lattices, draw), strict=True)
-        attempts.append([_open_points(situation, number, points, int(quota[number])) for number, points in shares])
-    return min(attempts, key=lambda views: _unevenness(situation, sharing, views)) if len(attempts) > 1 else attempts[0]
-
-
-def _turned(
-    axes: tuple[Axis, ...], lattices: Int[np.ndarray, "kept objects points axes"], draw: np.random.Generator
-) -> Int[np.ndarray, "objects points axes"]:
-    """One of the lattices, its parts dealt out anew and every axis moved in a way that changes no distance."""
-    parts = draw.permutation(lattices[draw.integers(len(lattices))])
-    return np.stack([_moved(axis, parts[..., column], draw) for column, axis in enumerate(axes)], axis=-1)
-
-
-def _moved(
-    axis: Axis, levels: Int[np.ndarray, "objects points"], draw: np.random.Generator
-) -> Int[np.ndarray, "objects points"]:
-    n_levels = len(axis.values)
-    if isinstance(axis, Category):
-        return draw.permutation(n_levels)[levels]
-    mirrored = n_levels - 1 - levels if draw.random() < 0.5 and has_even_steps(axis) else levels
-    return (mirrored + draw.integers(n_levels)) % n_levels if is_even_circle(axis) else mirrored
-
-
-def _open_points(situation: Situation, number: int, points: Int[np.ndarray, "points axes"], quota: int) -> list[int]:
-    """Free views among the points of one object, without those that its captures stand for."""
-    numbers = np.ravel_multi_index(tuple(points.T), situation.space.shape)
-    taken = situation.taken[number]
-    if len(taken) and quota:
-        from scipy.optimize import linear_sum_assignment  # takes long to import; needed with captures alone
-
-        apart = distances(situation.space, situation.views[taken], situation.views[numbers])
-        numbers = np.delete(numbers, linear_sum_assignment(apart)[1])
-    free = numbers[np.isin(numbers, situation.free[number])]
-    return list(dict.fromkeys(free.tolist()))[:quota]
-
-
-def _unevenness(situation: Situation, sharing: list[int], views: list[list[int]]) -> float:
-    shots = [
-        np.concatenate([situation.taken[number], own]).astype(np.int64)
-        for number, own in zip(sharing, views, strict=True)
-    ]
-    levels = [np.stack(np.unravel_index(own, situation.space.shape), axis=1) for own in shots if len(own)]
-    return round(class_discrepancy(situation.space.axes, levels), 9) if levels else 0.0
+def counted(shape: tuple[int, ...], levels: Int[np.ndarray, "points axes"]) -> Float[np.ndarray, " views"]:
+    """How often each view of a grid of this shape is met."""
+    views = np.ravel_multi_index(tuple(levels.T), shape)
+    return np.bincount(views, minlength=int(np.prod(shape))).astype(np.float64)

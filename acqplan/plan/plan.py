@@ -22,7 +22,7 @@ Setting = float | int | str | bool | None
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Plan:
-    """Ordered shots to take, with where they came from.
+    """Ordered shots to take, and how they were chosen.
 
     Attributes:
         shots: The shots in the order of taking.
@@ -38,11 +38,11 @@ class Plan:
         seconds: Time spent on planning.
         predicted: Expected accuracy on new objects with its 95 % interval, if known:
             ``(accuracy, low, high)``.
-        time_budget: Seconds that taking the shots may last; ``None`` if nobody said.
+        time_budget: Seconds that taking the shots may last; ``None`` if none was given.
         route_seconds: Seconds of taking the shots in this order, exposures included; ``None`` if not known.
-        naive_seconds: The same in the order of the strategy.
-        sensitivity: How far an image speaks for its neighbours, in words, as learned from what was captured; empty
-            if nothing was.
+        naive_seconds: Seconds of taking them in the order of the strategy.
+        sensitivity: How far an image is representative of its neighbours, in words, as learned from captured images;
+            empty if there were none.
     """
 
     shots: Shots
@@ -65,22 +65,25 @@ class Plan:
     def __len__(self) -> int:
         return len(self.shots)
 
+    def to_csv(self) -> str:
+        """plan.csv as text: one row per shot, in order."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(self._columns)
+        writer.writerows(self._rows())
+        return text.getvalue()
+
     def write_csv(self, path: Path) -> None:
         """Write plan.csv; the same plan gives the same bytes."""
         with replacing(path) as handle:
             handle.write(self.to_csv())
 
-    def to_csv(self) -> str:
-        """plan.csv as text: one row a shot, in order."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["shot", "order", "object", "label", *self.shots.space.names, "round", "gain", "reason"])
-        writer.writerows(self._rows())
-        return text.getvalue()
-
     def to_dict(self) -> dict[str, object]:
         """plan.json as a dictionary."""
-        names = ["shot", "order", "object", "label", *self.shots.space.names, "round", "gain", "reason"]
+        predicted = None
+        if self.predicted is not None:
+            accuracy, low, high = (round(value, 4) for value in self.predicted)
+            predicted = {"accuracy": accuracy, "interval95": [low, high]}
         return {
             "acqplan": __version__,
             "strategy": self.strategy,
@@ -95,8 +98,8 @@ class Plan:
             "space": self.shots.space.digest(),
             "backbone": self.backbone,
             "seconds": round(self.seconds, 3),
-            "predicted_accuracy": _prediction(self.predicted),
-            "shots": [dict(zip(names, row, strict=True)) for row in self._rows()],
+            "predicted_accuracy": predicted,
+            "shots": [dict(zip(self._columns, row, strict=True)) for row in self._rows()],
         }
 
     def write_json(self, path: Path) -> None:
@@ -104,6 +107,10 @@ class Plan:
         with replacing(path) as handle:
             json.dump(self.to_dict(), handle, indent=1)
             handle.write("\n")
+
+    @property
+    def _columns(self) -> list[str]:
+        return ["shot", "order", "object", "label", *self.shots.space.names, "round", "gain", "reason"]
 
     def _rows(self) -> list[list[object]]:
         identifiers = shot_identifiers(self.shots)
@@ -130,10 +137,3 @@ def _written_views(shots: Shots) -> list[list[float | int | str]]:
 
 def _tenths(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 1)
-
-
-def _prediction(predicted: tuple[float, float, float] | None) -> dict[str, object] | None:
-    if predicted is None:
-        return None
-    accuracy, low, high = (round(value, 4) for value in predicted)
-    return {"accuracy": accuracy, "interval95": [low, high]}

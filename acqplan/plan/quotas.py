@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from jaxtyping import Float, Int
 
-from acqplan.plan.situation import Situation
+from acqplan.plan.base import Situation
 from acqplan.rng import stream
 
 NEARLY = 1e-9
 """Numbers closer than this are equal."""
 
-BISECTIONS = 100
-"""More than enough to the last bit of any total."""
+BISECTIONS = 200
+"""More than enough to the last bit of any level."""
 
 
 def even_quotas(situation: Situation, n: int, seed: int) -> Int[np.ndarray, " objects"]:
@@ -30,9 +32,24 @@ def even_quotas(situation: Situation, n: int, seed: int) -> Int[np.ndarray, " ob
     Returns:
         Shots of each object, shape ``[objects]``, adding up to ``n``.
     """
-    level = _water_level(situation, n)
-    quota = _filled(situation, level)
-    for number in _next_in_turn(situation, level, seed)[: n - int(quota.sum())]:
+    taken, free = situation.n_taken, situation.n_free
+
+    def up_to(level: float) -> Int[np.ndarray, " objects"]:
+        return np.minimum(np.maximum(int(np.floor(level)) - taken, 0), free)
+
+    # the highest whole level up to which all objects can be filled
+    top = float((taken + free).max())
+    level = int(top if up_to(top).sum() <= n else level_of(up_to, 0.0, top, n)[0])
+    quota = up_to(level)
+    # what is left over goes to objects at this level that have candidates left, classes in turn
+    ahead = {label: int((taken[rows] > level).sum()) for label, rows in situation.classes.items()}
+    queue = []
+    for number in sorted(range(len(taken)), key=lambda number: _draw(seed, situation.names[number])):
+        if taken[number] <= level < taken[number] + free[number]:
+            label = situation.labels[number]
+            queue.append((ahead[label], _draw(seed, label), number))
+            ahead[label] += 1
+    for _, _, number in sorted(queue)[: n - int(quota.sum())]:
         quota[number] += 1
     return quota
 
@@ -65,84 +82,83 @@ def weighted_quotas(
         Shots of each object, shape ``[objects]``, adding up to ``n``.
     """
     taken, capacity = situation.n_taken, situation.n_taken + situation.n_free
-    mean = (n + int(taken.sum())) / len(taken)
+    total = n + int(taken.sum())
+    mean = total / len(taken)
     least = np.minimum(np.maximum(taken, np.floor(floor * mean + NEARLY)), capacity)
     most = np.maximum(np.minimum(np.ceil(ceiling * mean - NEARLY), capacity), least)
-    if np.ptp(shares) < NEARLY or least.sum() > n + taken.sum():
+    if np.ptp(shares) < NEARLY or least.sum() > total:
         return even_quotas(situation, n, seed)
-    if most.sum() < n + taken.sum():
+    if most.sum() < total:
         most = capacity.astype(np.float64)
-    totals = _levelled(shares * mean, least, most, n + int(taken.sum()))
-    place = {number: position for position, number in enumerate(_class_by_class(situation, seed))}
-    return _whole(totals, most, [place[number] for number in range(len(taken))]) - taken
+    wanted = shares * mean
+
+    def moved(by: float) -> Float[np.ndarray, " objects"]:
+        return np.clip(wanted + by, least, most)
+
+    by, _ = level_of(moved, float((least - wanted).min()), float((most - wanted).max()), total)
+    place = np.argsort(_class_by_class(situation, seed))
+    return whole_shares(moved(by), most, total, place) - taken
 
 
-def _levelled(
-    wanted: Float[np.ndarray, " objects"],
-    least: Float[np.ndarray, " objects"],
-    most: Float[np.ndarray, " objects"],
-    total: int,
-) -> Float[np.ndarray, " objects"]:
-    """What is wanted, moved by one number for all and held within bounds, adding up to the total."""
-    low, high = float((least - wanted).min()), float((most - wanted).max())
+def level_of(
+    filled: Callable[[float], Float[np.ndarray, " several"]], low: float, high: float, total: int
+) -> tuple[float, float]:
+    """The level up to which several can be filled with a given total, between two bounds.
+
+    Args:
+        filled: What each holds at a level, rising with it.
+        low: A level of at most the total.
+        high: A level of at least the total.
+        total: What is to be shared out.
+
+    Returns:
+        The last level found of at most the total, and the first of more.
+    """
     for _ in range(BISECTIONS):
         middle = (low + high) / 2.0
-        fits = np.clip(wanted + middle, least, most).sum() <= total
-        low, high = (middle, high) if fits else (low, middle)
-    return np.clip(wanted + low, least, most)
+        if middle in (low, high):  # no number lies between them
+            break
+        low, high = (middle, high) if filled(middle).sum() <= total else (low, middle)
+    return low, high
 
 
-def _whole(
-    totals: Float[np.ndarray, " objects"], most: Float[np.ndarray, " objects"], place: list[int]
-) -> Int[np.ndarray, " objects"]:
-    """Whole numbers of the same sum: rounded down, the rest to the largest remainders."""
-    down = np.floor(totals + NEARLY)
-    rest = round(float(totals.sum())) - int(down.sum())
-    remainder = np.where(down < most, np.round(totals - down, 6), -1.0)
-    for number in sorted(range(len(totals)), key=lambda number: (-remainder[number], place[number]))[:rest]:
-        down[number] += 1
+def whole_shares(
+    shares: Float[np.ndarray, " several"],
+    most: Float[np.ndarray, " several"],
+    total: int,
+    place: Int[np.ndarray, " several"],
+) -> Int[np.ndarray, " several"]:
+    """Whole numbers that add up to the total: shares rounded down, the rest by the largest remainders.
+
+    Args:
+        shares: What each should have, adding up to about the total.
+        most: What each may have at most.
+        total: What is shared out.
+        place: Which of equal remainders comes first.
+    """
+    down = np.minimum(np.floor(shares + NEARLY), most)
+    remainder = np.where(down < most, np.round(shares - down, 6), -1.0)
+    down[np.lexsort([place, -remainder])[: total - int(down.sum())]] += 1
     return down.astype(np.int64)
 
 
 def taking_order(situation: Situation, quota: Int[np.ndarray, " objects"], seed: int) -> list[tuple[int, int]]:
-    """Order of taking: whoever has the fewest shots is next, classes taking turns.
+    """Order of taking: the object with the fewest shots is next, classes taking turns.
 
     Returns:
-        Pairs of an object's number and how many of its new shots come before this one; one pair a shot.
+        Pairs of an object's number and how many of its new shots come before this one; one pair per shot.
     """
-    place = {number: position for position, number in enumerate(_class_by_class(situation, seed))}
     taken = situation.n_taken
-    steps = [(int(taken[number]) + k, place[number], number, k) for number in place for k in range(quota[number])]
+    steps = [
+        (int(taken[number]) + k, place, number, k)
+        for place, number in enumerate(_class_by_class(situation, seed))
+        for k in range(quota[number])
+    ]
     return [(number, k) for _, _, number, k in sorted(steps)]
 
 
-def _water_level(situation: Situation, n: int) -> int:
-    low, high = 0, int((situation.n_taken + situation.n_free).max())
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if _filled(situation, middle).sum() <= n else (low, middle - 1)
-    return low
-
-
-def _filled(situation: Situation, level: int) -> Int[np.ndarray, " objects"]:
-    return np.minimum(np.maximum(level - situation.n_taken, 0), situation.n_free)
-
-
-def _next_in_turn(situation: Situation, level: int, seed: int) -> list[int]:
-    """Objects that stand at this level and have candidates left, classes in turn."""
-    taken, capacity = situation.n_taken, situation.n_taken + situation.n_free
-    open_to_more = [number for number in range(len(taken)) if taken[number] <= level < capacity[number]]
-    ahead = {label: sum(taken[number] > level for number in rows) for label, rows in situation.classes.items()}
-    queue = []
-    for number in sorted(open_to_more, key=lambda number: _draw(seed, situation.names[number])):
-        label = situation.labels[number]
-        queue.append((ahead[label], _draw(seed, label), number))
-        ahead[label] += 1
-    return [number for _, _, number in sorted(queue)]
-
-
 def _class_by_class(situation: Situation, seed: int) -> list[int]:
-    """All objects, classes in turn."""
+    """All objects, classes in turn, in an order drawn by their names."""
     place = {}
     for rows in situation.classes.values():
         drawn = sorted(rows, key=lambda number: _draw(seed, situation.names[number]))

@@ -9,18 +9,18 @@ if TYPE_CHECKING:
     from acqplan.plan.base import Strategy
 
 PILOT_SHARE = 0.1
-"""The pilot's share of a budget (METHODS.md: 5 to 15 %); it counts."""
+"""The pilot's share of a budget (METHODS.md: 5 to 15 %)."""
 
 LEARNING_SHARES = (PILOT_SHARE, 0.5)
-"""Shares after which a strategy that learns looks at what it has: the pilot, for how far an image speaks; then half of
-the budget, for where errors are (METHODS.md: half first, the rest where it is needed)."""
+"""Shares after which a strategy that learns looks at its images: after the pilot, for length scales; after half of the
+budget, for where errors are (METHODS.md: half first, the rest where it is needed)."""
 
 ENOUGH_SHARE = 0.9
-"""Of the images up to a stop, when the next round is planned: the last few are on their way."""
+"""Share of the images up to a stop after which the next round is planned: the last few are on their way."""
 
 
 def learning_stops(budget: int, n_objects: int, *, known: int = 0) -> tuple[int, ...]:
-    """Images after which a strategy that learns looks at what it has.
+    """Numbers of images after which a strategy that learns looks at them.
 
     Args:
         budget: Images that may be taken, known ones included.
@@ -32,7 +32,7 @@ def learning_stops(budget: int, n_objects: int, *, known: int = 0) -> tuple[int,
 
 
 def next_stop(budget: int, n_objects: int, known: int) -> int | None:
-    """The first stop of which so many images are not yet `enough`; ``None`` if there is none."""
+    """The first stop for which these images are not yet `enough`; ``None`` if there is none."""
     return next((stop for stop in learning_stops(budget, n_objects) if known < enough(stop)), None)
 
 
@@ -42,10 +42,10 @@ def enough(stop: int) -> int:
 
 
 def stops_of(rule: Strategy, budget: int, n_objects: int, *, known: int = 0) -> tuple[int, ...]:
-    """Where a strategy that learns stops to look; others take everything in one round.
+    """Stops of a strategy that learns; others take everything in one round.
 
-    A plan that is laid at once is more even than one laid in rounds: a lattice of 90 images whose first round, 25 of
-    them, showed each of the toys once was 1.2 points less accurate (78.6 against 79.8 %, five seeds).
+    A plan that is laid at once is more even than one laid in rounds. A lattice of 90 images in two rounds, of which the
+    first showed each of the 25 toys once, was 1.2 points less accurate (78.6 against 79.8 %, five seeds).
 
     Args:
         rule: The strategy.

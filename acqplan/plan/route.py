@@ -7,7 +7,7 @@ says, never slower, and a time budget holds for both.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +17,7 @@ from acqplan.errors import UsageError
 from acqplan.numbers import duration
 from acqplan.plan.plan import Plan
 from acqplan.space import Axis, Category, Circle, Shots, Space
+from acqplan.space.space import from_first_level
 
 NEAR = 10
 """Neighbours of a stop beside which a move may put it; twice as many shorten the travel by at most 1 % and take
@@ -30,242 +31,7 @@ LONGEST_SEGMENT = 3
 
 CHUNK = 1000
 LEAST_SECONDS = 1e-6
-"""A move that saves less is rounding."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Actuator:
-    """Something that moves between stops.
-
-    Attributes:
-        axis: Says what is how far apart.
-        codes: Its setting at each stop, shape ``[stops]``.
-        seconds: Time to move by one unit, or for a change of category.
-    """
-
-    axis: Axis
-    codes: Float[np.ndarray, " stops"]
-    seconds: float
-
-    @property
-    def sweep(self) -> float:
-        """Seconds of the mean step of a sweep over its levels: how slow it is."""
-        levels = np.unique(self.codes)
-        return float(self.axis.difference(levels[1:], levels[:-1]).mean()) * self.seconds if len(levels) > 1 else 0.0
-
-    def keys(self) -> Int[np.ndarray, " stops"]:
-        """Numbers of its levels in the order of a sweep; a circle is cut where its gap is widest."""
-        levels, numbers = np.unique(np.round(self.codes, 6), return_inverse=True)
-        if not isinstance(self.axis, Circle) or len(levels) < 3:
-            return numbers
-        gaps = np.round(np.diff(np.append(levels, levels[0] + self.axis.period)), 6)
-        return (numbers - int(np.argmax(gaps)) - 1) % len(levels)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Stops:
-    """Where a tour has to go, from where it comes, and how long it takes between them; actuators move in turn.
-
-    Two more stops are the ends of every path: number ``n`` is where it starts and ``n + 1`` where it ends. An end
-    that is free is no time away from anywhere.
-
-    Attributes:
-        actuators: What moves; their codes have the two ends as well, shape ``[stops + 2]``.
-        is_place: Whether each is somewhere; false for free ends, shape ``[stops + 2]``.
-    """
-
-    actuators: tuple[Actuator, ...]
-    is_place: Bool[np.ndarray, " stops_and_ends"]
-
-    def __len__(self) -> int:
-        return len(self.is_place) - 2
-
-    def seconds(self, a: Int[np.ndarray, "..."], b: Int[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-        """Travel time between stops, given by number."""
-        total = np.zeros(np.shape(a))
-        for actuator in self.actuators:
-            total += actuator.seconds * actuator.axis.difference(actuator.codes[a], actuator.codes[b])
-        return total * (self.is_place[a] & self.is_place[b])
-
-    def length(self, path: Int[np.ndarray, " stops_and_ends"]) -> float:
-        """Seconds of a whole path."""
-        return float(self.seconds(path[:-1], path[1:]).sum())
-
-
-def short_tour(stops: Stops) -> Int[np.ndarray, " stops"]:
-    """Numbers of the stops in an order that is quick to drive: the best nesting of loops, shortened by moves.
-
-    The same stops give the same tour. It is no optimum: 2-opt and Or-opt end where no single move helps.
-
-    Args:
-        stops: At least one.
-
-    Returns:
-        Every stop once, shape ``[stops]``.
-
-    Source:
-        G. A. Croes, Operations Research 6 (1958) 791-812 (2-opt); I. Or, PhD thesis, Northwestern University (1976);
-        neighbour lists and don't-look bits as J. L. Bentley, ORSA J. Computing 4 (1992) 387-411.
-    """
-    n = len(stops)
-    paths = [np.concatenate([[n], order, [n + 1]]) for order in _loops(stops)]
-    lengths = np.round([stops.length(path) for path in paths], 6)
-    return _shortened(stops, paths[int(np.argmin(lengths))], _neighbours(stops))[1:-1]
-
-
-def _loops(stops: Stops) -> Iterator[Int[np.ndarray, " stops"]]:
-    """Loops in all orders of nesting, each loop back and forth, forwards and backwards."""
-    keys = [actuator.keys()[: len(stops)] for actuator in stops.actuators]
-    for nesting in _nestings(stops):
-        order = _back_and_forth([keys[number] for number in nesting])
-        yield order
-        yield order[::-1]
-
-
-def _nestings(stops: Stops) -> list[tuple[int, ...]]:
-    """Orders of the actuators, the slowest outermost first."""
-    slowest = sorted(range(len(stops.actuators)), key=lambda number: -stops.actuators[number].sweep)
-    return list(itertools.islice(itertools.permutations(slowest), MOST_NESTINGS))
-
-
-def _back_and_forth(keys: Sequence[Int[np.ndarray, " stops"]]) -> Int[np.ndarray, " stops"]:
-    """Nested loops, the first key outermost; every other pass of a loop runs backwards."""
-    group = np.zeros(len(keys[0]), dtype=np.int64)
-    for key in keys:
-        directed = np.where(group % 2 == 0, key, -key)
-        order = np.lexsort([directed, group])
-        is_next = (np.diff(directed[order]) != 0) | (np.diff(group[order]) != 0)
-        group[order] = np.concatenate([[0], np.cumsum(is_next)])
-    return np.argsort(group, kind="stable")
-
-
-def _neighbours(stops: Stops) -> Int[np.ndarray, "stops near"]:
-    """For each stop others that are near: those beside it in nested loops of any order; itself where there are few.
-
-    Along the innermost axis of a nesting, the stop beside one is the nearest on that axis: no pairs need be compared.
-    """
-    n = len(stops)
-    beside = [_beside(stops, nesting, turned) for nesting in _nestings(stops) for turned in (False, True)]
-    found = np.sort(np.concatenate(beside, axis=1), axis=1)
-    own = np.arange(n)[:, None]
-    apart = stops.seconds(np.broadcast_to(own, found.shape), found)
-    apart[:, 1:][found[:, 1:] == found[:, :-1]] = np.inf
-    apart[found == own] = np.inf
-    best = np.argsort(np.round(apart, 6), axis=1, kind="stable")[:, :NEAR]
-    return np.where(np.isinf(np.take_along_axis(apart, best, axis=1)), own, np.take_along_axis(found, best, axis=1))
-
-
-def _beside(stops: Stops, nesting: Sequence[int], turned: bool) -> Int[np.ndarray, "stops 4"]:
-    """The two stops before and after each in a nested loop; circles may be cut on their far side."""
-    columns = [_cut(stops.actuators[number], turned)[: len(stops)] for number in nesting]
-    order = np.lexsort(columns[::-1])
-    place = np.argsort(order)
-    return np.stack([order[(place + step) % len(stops)] for step in (-2, -1, 1, 2)], axis=1)
-
-
-def _cut(actuator: Actuator, turned: bool) -> Float[np.ndarray, " stops"]:
-    codes = np.round(actuator.codes, 6)
-    if turned and isinstance(actuator.axis, Circle):
-        return np.mod(codes + actuator.axis.period / 2.0, actuator.axis.period)
-    return codes
-
-
-def _shortened(
-    stops: Stops, path: Int[np.ndarray, " stops_and_ends"], near: Int[np.ndarray, "stops near"]
-) -> Int[np.ndarray, " stops_and_ends"]:
-    """Apply moves while any saves time; after the first sweep only stops whose surroundings changed are looked at."""
-    path = path.copy()
-    where = np.argsort(path)
-    awake = np.arange(len(stops))
-    while len(awake):
-        changed = [awake[:0]]
-        for stop, neighbour, kind in _promising(stops, path, where, near, awake):
-            changed.append(_tried(stops, path, where, (stop, neighbour, kind)))
-        touched = np.unique(np.concatenate(changed))
-        awake = touched[touched < len(stops)]
-    return path
-
-
-def _promising(
-    stops: Stops,
-    path: Int[np.ndarray, " stops_and_ends"],
-    where: Int[np.ndarray, " stops_and_ends"],
-    near: Int[np.ndarray, "stops near"],
-    awake: Int[np.ndarray, " awake"],
-) -> list[tuple[int, int, int]]:
-    """The best move of each stop as (stop, neighbour, kind of move), those that save most first."""
-    found, savings = [], []
-    for start in range(0, len(awake), CHUNK):
-        some = awake[start : start + CHUNK]
-        moves = _moves(np.repeat(where[some], near.shape[1]), where[near[some]].ravel())
-        saved = np.round(_saved(stops, path, moves), 6).reshape(len(some), -1)
-        best = saved.argmax(axis=1)
-        place, kind = np.divmod(best, moves.shape[1])
-        found.append(np.stack([some, near[some, place], kind], axis=1))
-        savings.append(saved[np.arange(len(some)), best])
-    saved = np.concatenate(savings)
-    order = np.argsort(-saved, kind="stable")
-    order = order[saved[order] > LEAST_SECONDS]
-    return [(int(stop), int(neighbour), int(kind)) for stop, neighbour, kind in np.concatenate(found)[order]]
-
-
-def _tried(
-    stops: Stops,
-    path: Int[np.ndarray, " stops_and_ends"],
-    where: Int[np.ndarray, " stops_and_ends"],
-    move: tuple[int, int, int],
-) -> Int[np.ndarray, " touched"]:
-    """Make a move in place if it still saves time after those before it; the stops to look at again."""
-    stop, neighbour, kind = move
-    moves = _moves(where[[stop]], where[[neighbour]])[:, kind : kind + 1]
-    if _saved(stops, path, moves)[0, 0] <= LEAST_SECONDS:
-        return np.array([stop])
-    first, last, after, flip = (int(number) for number in moves[0, 0])
-    touched = path[[first - 1, first, last, last + 1, after, after + 1]]
-    segment = path[first : last + 1][:: -1 if flip else 1]
-    low, high = min(first, after + 1), max(last, after)
-    if after > last:
-        path[low : high + 1] = np.concatenate([path[last + 1 : after + 1], segment])
-    else:
-        path[low : high + 1] = np.concatenate([segment, path[after + 1 : first]])
-    where[path[low : high + 1]] = np.arange(low, high + 1)
-    return touched
-
-
-def _moves(i: Int[np.ndarray, " pairs"], j: Int[np.ndarray, " pairs"]) -> Int[np.ndarray, "pairs kinds 4"]:
-    """All moves that put the stop at place ``i`` beside that at place ``j``.
-
-    Each is ``(first, last, after, flip)``: the segment from ``first`` to ``last`` goes behind place ``after``, turned
-    round if ``flip``. 2-opt turns a segment where it is, ``after = first - 1``; Or-opt moves one to three stops.
-    """
-    low, high, no, yes = np.minimum(i, j), np.maximum(i, j), np.zeros_like(i), np.ones_like(i)
-    kinds = [(low + 1, high, low, yes), (low, high - 1, low - 1, yes), (i, i, j, no), (i, i, j - 1, no)]
-    for more in range(1, LONGEST_SEGMENT):
-        kinds += [(i, i + more, j, no), (i, i + more, j - 1, yes), (i - more, i, j, yes), (i - more, i, j - 1, no)]
-    return np.stack([np.stack(kind, axis=-1) for kind in kinds], axis=1)
-
-
-def _saved(
-    stops: Stops, path: Int[np.ndarray, " stops_and_ends"], moves: Int[np.ndarray, "pairs kinds 4"]
-) -> Float[np.ndarray, "pairs kinds"]:
-    """Seconds that each move saves; minus infinity if it cannot be made."""
-    first, last, after, flip = np.moveaxis(moves, -1, 0)
-    stays = (after == first - 1) & (flip == 1)
-    possible = (first >= 1) & (last <= len(stops)) & (first <= last) & (after >= 0) & (after <= len(stops))
-    possible &= stays | (after < first - 1) | (after > last)
-    first, last = (np.clip(place, 1, len(stops)) for place in (first, last))
-    after = np.clip(after, 0, len(stops))
-    before, head, tail, behind = path[first - 1], path[first], path[last], path[last + 1]
-    one, other = np.where(flip, tail, head), np.where(flip, head, tail)
-    left, right = path[after], np.where(stays, behind, path[after + 1])
-    starts = np.stack([before, tail, left, other, left, before])
-    ends = np.stack([head, behind, one, right, right, behind])
-    old_before, old_behind, new_left, new_right, opened, closed = stops.seconds(starts, ends)
-    saved = old_before + old_behind - new_left - new_right + np.where(stays, 0.0, opened - closed)
-    return np.where(possible, saved, -np.inf)
-
-
-SAME_SECONDS = 1e-6
+"""A move, or an order, that saves less is rounding."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -343,15 +109,15 @@ def cheap_order(
     given = np.arange(len(shots))
     if len(shots) < 2 or not costs_travel(shots.space, times):
         return given
-    costs, turns = times or Times(), np.zeros(len(shots), dtype=np.int64) if rounds is None else rounds
+    costs, round_of = times or Times(), np.zeros(len(shots), dtype=np.int64) if rounds is None else rounds
     found: list[Int[np.ndarray, " some"]] = []
-    for number in np.unique(turns):
-        rows = np.flatnonzero(turns == number)
+    for number in np.unique(round_of):
+        rows = np.flatnonzero(round_of == number)
         start = found[-1][-1:] if found else rows[:0]
         found.append(rows[_round_order(shots.take(rows), shots.take(start), costs)])
     order = np.concatenate(found)
     saved = route_seconds(shots, costs) - route_seconds(shots.take(order), costs)
-    return order if saved > SAME_SECONDS else given
+    return order if saved > LEAST_SECONDS else given
 
 
 def routed(plan: Plan, times: Times | None = None) -> Plan:
@@ -381,7 +147,7 @@ def route_words(plan: Plan) -> str:
 def saved_words(plan: Plan) -> str:
     """What the order of a routed plan saves; nothing if the strategy's order stayed."""
     before, after = plan.naive_seconds or 0.0, plan.route_seconds or 0.0
-    if before - after <= SAME_SECONDS:
+    if before - after <= LEAST_SECONDS:
         return ""
     return f"{duration(before - after)} less than in the order of the strategy ({100 * (1 - after / before):.0f} %)"
 
@@ -393,34 +159,241 @@ def _speed(axis: Axis) -> float:
 
 def _round_order(shots: Shots, start: Shots, times: Times) -> Int[np.ndarray, " shots"]:
     """Order of the shots of one round, which sets out from ``start`` (one shot or none)."""
-    actuators = _actuators(shots.join(start), times)
-    own = [np.unique(np.round(actuator.codes, 6), return_inverse=True)[1][: len(shots)] for actuator in actuators]
+    joined = shots.join(start)
+    # what takes time to move and does move between these shots; circles as seen from their first level
+    actuators = []
+    for column, axis in enumerate(shots.space.axes):
+        codes = joined.coordinates[:, column]
+        codes = from_first_level(axis, codes) if isinstance(axis, Circle) else codes
+        actuators.append(Actuator(axis=axis, codes=codes, seconds=_speed(axis)))
+    turntable = Category(name="object on the turntable", values=shots.objects.names)
+    objects = joined.object_rows.astype(np.float64)
+    actuators.append(Actuator(axis=turntable, codes=objects, seconds=times.per_object))
+    actuators = [actuator for actuator in actuators if actuator.seconds > 0 and np.ptp(actuator.codes) > 0]
     if not actuators:
         return np.arange(len(shots))
+    # shots that no move separates are one stop; after the stops come the two ends, of which the second is free
+    own = [np.unique(np.round(actuator.codes, 6), return_inverse=True)[1][: len(shots)] for actuator in actuators]
     _, first, stop = np.unique(np.stack(own, axis=1), axis=0, return_index=True, return_inverse=True)
-    ends = [len(shots) if len(start) else 0, 0]
-    rows = np.concatenate([first, ends])
+    rows = np.concatenate([first, [len(shots) if len(start) else 0, 0]])
     is_place = np.append(np.ones(len(first), dtype=bool), [len(start) > 0, False])
     moved = tuple(replace(actuator, codes=actuator.codes[rows]) for actuator in actuators)
     place = np.argsort(short_tour(Stops(actuators=moved, is_place=is_place)))[stop.ravel()]
     # where changing the object is free, it still is work: every other stop takes objects backwards
-    objects = np.where(place % 2 == 0, shots.object_rows, -shots.object_rows)
-    return np.lexsort([objects, place])
+    directed = np.where(place % 2 == 0, shots.object_rows, -shots.object_rows)
+    return np.lexsort([directed, place])
 
 
-def _actuators(shots: Shots, times: Times) -> list[Actuator]:
-    """What takes time to move and does move between these shots; circles as seen from their first level."""
-    found = [
-        Actuator(axis=axis, codes=_from_first_level(axis, shots.coordinates[:, column]), seconds=_speed(axis))
-        for column, axis in enumerate(shots.space.axes)
-    ]
-    turntable = Category(name="object on the turntable", values=shots.objects.names)
-    found.append(Actuator(axis=turntable, codes=shots.object_rows.astype(np.float64), seconds=times.per_object))
-    return [actuator for actuator in found if actuator.seconds > 0 and np.ptp(actuator.codes) > 0]
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Actuator:
+    """Something that moves between stops.
+
+    Attributes:
+        axis: Says what is how far apart.
+        codes: Its setting at each stop, shape ``[stops]``.
+        seconds: Time to move by one unit, or for a change of category.
+    """
+
+    axis: Axis
+    codes: Float[np.ndarray, " stops"]
+    seconds: float
+
+    @property
+    def sweep(self) -> float:
+        """Seconds of the mean step of a sweep over its levels: how slow it is."""
+        levels = np.unique(self.codes)
+        return float(self.axis.difference(levels[1:], levels[:-1]).mean()) * self.seconds if len(levels) > 1 else 0.0
+
+    def keys(self) -> Int[np.ndarray, " stops"]:
+        """Numbers of its levels in the order of a sweep; a circle is cut where its gap is widest."""
+        levels, numbers = np.unique(np.round(self.codes, 6), return_inverse=True)
+        if not isinstance(self.axis, Circle) or len(levels) < 3:
+            return numbers
+        gaps = np.round(np.diff(np.append(levels, levels[0] + self.axis.period)), 6)
+        return (numbers - int(np.argmax(gaps)) - 1) % len(levels)
 
 
-def _from_first_level(axis: Axis, codes: Float[np.ndarray, " shots"]) -> Float[np.ndarray, " shots"]:
-    """A circle may call any direction zero; the order of taking shall not depend on it."""
-    if not isinstance(axis, Circle):
-        return codes
-    return np.mod(np.round(np.mod(codes - axis.codes()[0], axis.period), 6), axis.period)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Stops:
+    """Where a tour has to go, where it starts, and how long it takes between stops; actuators move in turn.
+
+    Two more stops are the ends of every path: number ``n`` is where it starts and ``n + 1`` where it ends. An end
+    that is free is no time away from anywhere.
+
+    Attributes:
+        actuators: What moves; their codes have the two ends as well, shape ``[stops + 2]``.
+        is_place: Whether each is somewhere; false for free ends, shape ``[stops + 2]``.
+    """
+
+    actuators: tuple[Actuator, ...]
+    is_place: Bool[np.ndarray, " stops_and_ends"]
+
+    def __len__(self) -> int:
+        return len(self.is_place) - 2
+
+    def seconds(self, a: Int[np.ndarray, "..."], b: Int[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+        """Travel time between stops, given by number."""
+        total = np.zeros(np.shape(a))
+        for actuator in self.actuators:
+            total += actuator.seconds * actuator.axis.difference(actuator.codes[a], actuator.codes[b])
+        return total * (self.is_place[a] & self.is_place[b])
+
+    def length(self, path: Int[np.ndarray, " stops_and_ends"]) -> float:
+        """Seconds of a whole path."""
+        return float(self.seconds(path[:-1], path[1:]).sum())
+
+
+def short_tour(stops: Stops) -> Int[np.ndarray, " stops"]:
+    """Numbers of the stops in an order that is quick to drive: the best nesting of loops, shortened by moves.
+
+    The same stops give the same tour. It is no optimum: 2-opt and Or-opt end where no single move helps.
+
+    Args:
+        stops: At least one.
+
+    Returns:
+        Every stop once, shape ``[stops]``.
+
+    Source:
+        G. A. Croes, Operations Research 6 (1958) 791-812 (2-opt); I. Or, PhD thesis, Northwestern University (1976);
+        neighbour lists and don't-look bits as J. L. Bentley, ORSA J. Computing 4 (1992) 387-411.
+    """
+    n = len(stops)
+    # orders of nesting loops, the slowest actuator outermost first
+    slowest = sorted(range(len(stops.actuators)), key=lambda number: -stops.actuators[number].sweep)
+    nestings = list(itertools.islice(itertools.permutations(slowest), MOST_NESTINGS))
+    # the quickest loop, forwards or backwards
+    keys = [actuator.keys()[:n] for actuator in stops.actuators]
+    loops = [_back_and_forth([keys[number] for number in nesting]) for nesting in nestings]
+    paths = [np.concatenate([[n], order, [n + 1]]) for loop in loops for order in (loop, loop[::-1])]
+    path = paths[int(np.argmin(np.round([stops.length(path) for path in paths], 6)))].copy()
+    where, near = np.argsort(path), _neighbours(stops, nestings)
+    # apply moves while any saves time; after the first sweep look only at stops whose surroundings changed
+    awake = np.arange(n)
+    while len(awake):
+        changed = [awake[:0]]
+        for move in _promising(stops, path, where, near, awake):
+            changed.append(_try(stops, path, where, *move))
+        touched = np.unique(np.concatenate(changed))
+        awake = touched[touched < n]
+    return path[1:-1]
+
+
+def _back_and_forth(keys: Sequence[Int[np.ndarray, " stops"]]) -> Int[np.ndarray, " stops"]:
+    """Nested loops, the first key outermost; every other pass of a loop runs backwards."""
+    group = np.zeros(len(keys[0]), dtype=np.int64)
+    for key in keys:
+        directed = np.where(group % 2 == 0, key, -key)
+        order = np.lexsort([directed, group])
+        is_next = (np.diff(directed[order]) != 0) | (np.diff(group[order]) != 0)
+        group[order] = np.concatenate([[0], np.cumsum(is_next)])
+    return np.argsort(group, kind="stable")
+
+
+def _neighbours(stops: Stops, nestings: Sequence[tuple[int, ...]]) -> Int[np.ndarray, "stops near"]:
+    """For each stop others that are near: those beside it in nested loops of any order; itself where there are few.
+
+    Along the innermost axis of a nesting, the stop beside one is the nearest on that axis: no pairs need be compared.
+    """
+    n = len(stops)
+    beside = []
+    for nesting, far_cut in itertools.product(nestings, (False, True)):
+        # the two stops before and after each in a nested loop; circles are cut on their far side as well
+        columns = []
+        for actuator in (stops.actuators[number] for number in nesting):
+            codes = np.round(actuator.codes, 6)[:n]
+            if far_cut and isinstance(actuator.axis, Circle):
+                codes = np.mod(codes + actuator.axis.period / 2.0, actuator.axis.period)
+            columns.append(codes)
+        order = np.lexsort(columns[::-1])
+        place = np.argsort(order)
+        beside.append(np.stack([order[(place + step) % n] for step in (-2, -1, 1, 2)], axis=1))
+    # of these the nearest, each once
+    found, own = np.sort(np.concatenate(beside, axis=1), axis=1), np.arange(n)[:, None]
+    apart = stops.seconds(np.broadcast_to(own, found.shape), found)
+    apart[:, 1:][found[:, 1:] == found[:, :-1]] = np.inf
+    apart[found == own] = np.inf
+    best = np.argsort(np.round(apart, 6), axis=1, kind="stable")[:, :NEAR]
+    return np.where(np.isinf(np.take_along_axis(apart, best, axis=1)), own, np.take_along_axis(found, best, axis=1))
+
+
+def _promising(
+    stops: Stops,
+    path: Int[np.ndarray, " stops_and_ends"],
+    where: Int[np.ndarray, " stops_and_ends"],
+    near: Int[np.ndarray, "stops near"],
+    awake: Int[np.ndarray, " awake"],
+) -> list[tuple[int, int, int]]:
+    """The best move of each stop as (stop, neighbour, kind of move), those that save most first."""
+    found, savings = [], []
+    for start in range(0, len(awake), CHUNK):
+        some = awake[start : start + CHUNK]
+        moves = _moves(np.repeat(where[some], near.shape[1]), where[near[some]].ravel())
+        saved = np.round(_saved(stops, path, moves), 6).reshape(len(some), -1)
+        best = saved.argmax(axis=1)
+        place, kind = np.divmod(best, moves.shape[1])
+        found.append(np.stack([some, near[some, place], kind], axis=1))
+        savings.append(saved[np.arange(len(some)), best])
+    saved = np.concatenate(savings)
+    order = np.argsort(-saved, kind="stable")
+    order = order[saved[order] > LEAST_SECONDS]
+    return [(int(stop), int(neighbour), int(kind)) for stop, neighbour, kind in np.concatenate(found)[order]]
+
+
+def _try(
+    stops: Stops,
+    path: Int[np.ndarray, " stops_and_ends"],
+    where: Int[np.ndarray, " stops_and_ends"],
+    stop: int,
+    neighbour: int,
+    kind: int,
+) -> Int[np.ndarray, " touched"]:
+    """Make a move in place if it still saves time after those before it; the stops to look at again."""
+    moves = _moves(where[[stop]], where[[neighbour]])[:, kind : kind + 1]
+    if _saved(stops, path, moves)[0, 0] <= LEAST_SECONDS:
+        return np.array([stop])
+    first, last, after, flip = (int(number) for number in moves[0, 0])
+    touched = path[[first - 1, first, last, last + 1, after, after + 1]]
+    segment = path[first : last + 1][:: -1 if flip else 1]
+    low, high = min(first, after + 1), max(last, after)
+    if after > last:
+        path[low : high + 1] = np.concatenate([path[last + 1 : after + 1], segment])
+    else:
+        path[low : high + 1] = np.concatenate([segment, path[after + 1 : first]])
+    where[path[low : high + 1]] = np.arange(low, high + 1)
+    return touched
+
+
+def _moves(i: Int[np.ndarray, " pairs"], j: Int[np.ndarray, " pairs"]) -> Int[np.ndarray, "pairs kinds 4"]:
+    """All moves that put the stop at place ``i`` beside that at place ``j``.
+
+    Each is ``(first, last, after, flip)``: the segment from ``first`` to ``last`` goes behind place ``after``,
+    reversed if ``flip``. 2-opt reverses a segment where it is, ``after = first - 1``; Or-opt moves one to three stops.
+    """
+    low, high, no, yes = np.minimum(i, j), np.maximum(i, j), np.zeros_like(i), np.ones_like(i)
+    kinds = [(low + 1, high, low, yes), (low, high - 1, low - 1, yes), (i, i, j, no), (i, i, j - 1, no)]
+    for more in range(1, LONGEST_SEGMENT):
+        kinds += [(i, i + more, j, no), (i, i + more, j - 1, yes), (i - more, i, j, yes), (i - more, i, j - 1, no)]
+    return np.stack([np.stack(kind, axis=-1) for kind in kinds], axis=1)
+
+
+def _saved(
+    stops: Stops, path: Int[np.ndarray, " stops_and_ends"], moves: Int[np.ndarray, "pairs kinds 4"]
+) -> Float[np.ndarray, "pairs kinds"]:
+    """Seconds that each move saves; minus infinity if it cannot be made."""
+    first, last, after, flip = np.moveaxis(moves, -1, 0)
+    stays = (after == first - 1) & (flip == 1)
+    possible = (first >= 1) & (last <= len(stops)) & (first <= last) & (after >= 0) & (after <= len(stops))
+    possible &= stays | (after < first - 1) | (after > last)
+    first, last = (np.clip(place, 1, len(stops)) for place in (first, last))
+    after = np.clip(after, 0, len(stops))
+    # the stops on both sides of the segment, of its reversal, and of its new place
+    before, head, tail, behind = path[first - 1], path[first], path[last], path[last + 1]
+    one, other = np.where(flip, tail, head), np.where(flip, head, tail)
+    left, right = path[after], np.where(stays, behind, path[after + 1])
+    # time of the links that go, less that of the links that come
+    starts = np.stack([before, tail, left, other, left, before])
+    ends = np.stack([head, behind, one, right, right, behind])
+    old_before, old_behind, new_left, new_right, opened, closed = stops.seconds(starts, ends)
+    saved = old_before + old_behind - new_left - new_right + np.where(stays, 0.0, opened - closed)
+    return np.where(possible, saved, -np.inf)

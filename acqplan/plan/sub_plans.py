@@ -1,24 +1,279 @@
-"""Sub-plans of the captured shots, chosen, trained on and judged on left-out objects in one batch."""
+"""Settings of a herding, and how good they are: sub-plans of the captured shots, judged on left-out objects."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from acqplan.plan.base import History
-from acqplan.plan.greedy import greedy_batch
-from acqplan.plan.quotas import taking_order
-from acqplan.plan.situation import Situation
-from acqplan.plan.tuned import Errors, Tuning, tuned_quotas
+from acqplan.plan.base import Choice, History, Situation
+from acqplan.plan.errors_by_view import ErrorMaps, Expected, error_maps, expected_errors, soft_errors
+from acqplan.plan.greedy import Herd, greedy_choice, herd_batch, lots_of
+from acqplan.plan.quotas import taking_order, weighted_quotas
 from acqplan.rng import generator, stream
 from acqplan.space import Space
-from acqplan.space.kernel import LENGTHS, view_kernel
+from acqplan.space.kernel import Similarity
+
+FLOOR, CEILING = 0.5, 2.0
+"""Bounds of totals of objects and of weights of views, over their means."""
+
+MOST_VIEWS = 2500
+"""Maps over more views take too long where one is needed for every part of the objects."""
 
 RIDGE = 0.1
 """Penalty over the mean squared length of a feature vector; answers are compared, none is used as a classifier."""
+
+FOLDS = 5
+
+FEWEST_OBJECTS = 5
+"""Objects judged at least: signs of fewer differences than five cannot be surer than one in twenty."""
+
+FEWEST_SHOTS = 3
+"""Mean number of shots per object, at least: of fewer a sub-plan has next to no choice of views."""
+
+MOST_SHOTS = 400
+"""With more captures sub-plans are drawn from so many of them: solving takes the third power of their number."""
+
+SOFTNESS = 0.1
+"""Temperature of the softmax over scores, which are regressions to 0 and 1: an accuracy that moves with every margin,
+where the plain one moves by whole shots and a search sees mostly steps."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuning:
+    """Settings of a herding.
+
+    Attributes:
+        lengths: Length of each axis in its unit (of a category without unit), positive: the middle of the three
+            over which similarities are averaged, as `acqplan.plan.greedy.Herding` has its scale.
+        class_weight: Share of the class in the sum, in ``[0, 1]``: of 1, an object's shots avoid those of its
+            class as much as its own.
+        exponent: Power of the error expected at a view that its weight follows, from 0 (all alike) on.
+        temperature: Power of the error expected of an object that its total follows, from 0 (equal totals) on.
+    """
+
+    lengths: tuple[float, ...]
+    class_weight: float = 0.7
+    exponent: float = 0.0
+    temperature: float = 0.0
+
+    @classmethod
+    def default(cls, space: Space) -> Tuning:
+        """What `acqplan.plan.greedy.Herding` does, and `Lattice` where it has no lattice."""
+        return cls(lengths=tuple(float(scale) for scale in space.scales))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Errors:
+    """What beliefs say of objects and of views; nothing without them.
+
+    Attributes:
+        expected: Soft errors of objects and classes.
+        maps: Soft errors over views; none in a space of more than `MOST_VIEWS`.
+    """
+
+    expected: Expected | None = None
+    maps: ErrorMaps | None = None
+
+    @classmethod
+    def of(cls, history: History, space: Space, *, seed: int) -> Errors:
+        """Judge captured shots by their beliefs; the space is that of a `Situation`."""
+        found = soft_errors(history)
+        if found is None:
+            return cls()
+        maps = error_maps(space, found, seed=seed) if space.n_views <= MOST_VIEWS else None
+        return cls(expected=expected_errors(found), maps=maps)
+
+    def quotas(self, situation: Situation, temperature: float, n: int, seed: int) -> Int[np.ndarray, " objects"]:
+        """Shots of each object, shape ``[objects]``, adding up to ``n``; totals follow the expected errors."""
+        shares = np.ones(len(situation.names))
+        if self.expected is not None and temperature != 0.0:
+            pairs = zip(situation.names, situation.labels, strict=True)
+            shares = _over_mean(np.array([self.expected.of(name, label) for name, label in pairs]), temperature)
+        return weighted_quotas(situation, n, shares, seed, floor=FLOOR, ceiling=CEILING)
+
+    def weights(self, label: str, exponent: float) -> Float[np.ndarray, " views"] | float:
+        """Weight of each view for a class, about 1 in the mean, shape ``[views]``; 1 where all count alike."""
+        if self.maps is None or exponent == 0.0:
+            return 1.0
+        return np.clip(_over_mean(self.maps.of(label), exponent), FLOOR, CEILING)
+
+
+def tuned_herd(situation: Situation, tuning: Tuning, errors: Errors) -> Herd:
+    """A herd with these settings."""
+    weights = {label: errors.weights(label, tuning.exponent) for label in situation.classes}
+    return Herd(situation, tuning.class_weight, lengths=tuning.lengths, weights=weights)
+
+
+def tuned_choice(situation: Situation, tuning: Tuning, errors: Errors, n: int, *, seed: int, reason: str) -> Choice:
+    """Choose greedily, object by object in turn.
+
+    Args:
+        situation: What may be taken.
+        tuning: The settings.
+        errors: What beliefs say.
+        n: How many to take.
+        seed: Seed of all lots.
+        reason: Why, for a person; the same for each shot.
+    """
+    quota = errors.quotas(situation, tuning.temperature, n, seed)
+    choice = greedy_choice(situation, tuned_herd(situation, tuning, errors), quota, seed)
+    return replace(choice, reason=(reason,) * n)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Remainder:
+    """The objects that are left when some are left out.
+
+    Attributes:
+        kept: Numbers of the objects that are left.
+        situation: Their captured shots as candidates, nothing captured.
+        errors: What beliefs say of these objects alone.
+        seed: Seed of all lots.
+    """
+
+    kept: Int[np.ndarray, " kept"]
+    situation: Situation
+    errors: Errors
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SubPlans:
+    """Captured shots from which plans of a given size are chosen as if they were candidates.
+
+    Attributes:
+        captured: The shots, as candidates; the order of all that counts shots.
+        gram: Products of their features, shape ``[shots, shots]``.
+        parts: What is left of the objects: for each repeat every fold left out, folds varying fastest.
+        fold: Fold of each object in each repeat, shape ``[repeats, objects]``; -1 is never left out.
+        size: Shots of a sub-plan.
+    """
+
+    captured: Situation
+    gram: Float[np.ndarray, "shots shots"]
+    parts: tuple[Remainder, ...]
+    fold: Int[np.ndarray, "repeats objects"]
+    size: int
+
+    @classmethod
+    def of(cls, history: History, *, repeats: int, share: float, seed: int) -> SubPlans | None:
+        """Sort out captured shots.
+
+        Args:
+            history: Captured shots with features, and beliefs if there are any.
+            repeats: How often objects are dealt out to folds anew.
+            share: Size of a sub-plan over the captured shots that it is chosen from.
+            seed: Seed of folds and lots.
+
+        Returns:
+            ``None`` if features are missing, all the same or not finite, with fewer than two classes, fewer than
+            `FEWEST_OBJECTS` objects in classes of two or more, or fewer than `FEWEST_SHOTS` shots per object in
+            the mean.
+        """
+        features = history.features
+        if features is None or features.size == 0 or not np.isfinite(features).all() or (features == features[0]).all():
+            return None
+        # an order that no table of rows decides: repeated shots by what was seen of them
+        order = np.lexsort(features.T[:8][::-1])
+        order = order[history.shots.take(order).canonical_order()]
+        beliefs = None if history.beliefs is None else history.beliefs[order]
+        history = History(shots=history.shots.take(order), features=features[order], beliefs=beliefs)
+        captured = _thinned(Situation.of(history.shots, History.empty(history.shots)), seed)
+        rows, members = np.concatenate(captured.rows), captured.classes
+        n_judged = sum(len(own) for own in members.values() if len(own) > 1)
+        if len(members) < 2 or n_judged < FEWEST_OBJECTS or len(rows) < FEWEST_SHOTS * len(captured.names):
+            return None
+        # the objects of a class are dealt out to folds, so that never all of them are left out
+        classes = np.searchsorted(list(members), captured.labels)
+        draws = [generator(seed, "bayes", "folds", repeat) for repeat in range(repeats)]
+        fold = np.stack([places(classes, draw) % FOLDS for draw in draws])
+        fold[:, np.bincount(classes)[classes] < 2] = -1
+        parts = [
+            _remainder(captured, history, np.flatnonzero(own != left), stream(seed, "bayes", "lots", repeat))
+            for repeat, own in enumerate(fold)
+            for left in range(int(fold.max()) + 1)
+        ]
+        return cls(
+            captured=captured,
+            gram=gram_of(features[order][rows].astype(np.float64)),
+            parts=tuple(parts),
+            fold=fold,
+            size=max(int(share * min(int(part.situation.n_free.sum()) for part in parts)), 1),
+        )
+
+    @property
+    def owner(self) -> Int[np.ndarray, " shots"]:
+        """Number of the object of each shot."""
+        return np.repeat(np.arange(len(self.captured.names)), self.captured.n_free)
+
+    @property
+    def class_of(self) -> Int[np.ndarray, " objects"]:
+        """Number of the class of each object."""
+        return np.searchsorted(list(self.captured.classes), self.captured.labels)
+
+    def scores(self, tunings: Sequence[Tuning]) -> Float[np.ndarray, "tunings judged"]:
+        """Smooth accuracy on the shots of each object by heads that never saw it, mean over repeats.
+
+        Args:
+            tunings: Settings by which sub-plans are chosen.
+
+        Returns:
+            Probabilities of the true class in ``[0, 1]``, shape ``[tunings, judged]``: objects that have another one
+            in their class, in the order of their names.
+        """
+        taught = self.chosen(tunings).reshape(len(tunings) * len(self.parts), self.size)
+        owner = self.owner
+        truth = self.class_of[owner]
+        # solve all regressions, one for each tuning and part, in one batch
+        weights, mean = fit_ridge(self.gram, taught, np.eye(int(truth.max()) + 1)[truth])
+        full = np.zeros((len(taught), *self.gram.shape[:1], weights.shape[-1]))
+        np.put_along_axis(full, taught[..., None], weights, axis=1)
+        # what each believes of every shot
+        raised = (self.gram @ full + mean) / SOFTNESS
+        raised = np.exp(raised - raised.max(axis=-1, keepdims=True))
+        believed = (raised / raised.sum(axis=-1, keepdims=True))[:, np.arange(len(truth)), truth]
+        believed = believed.reshape(len(tunings), len(self.fold), -1, len(truth))
+        # of which only the shots of left-out objects count
+        left = self.fold[:, None, owner] == np.arange(believed.shape[2])[:, None]
+        of_shots = (believed * left).sum(axis=2).mean(axis=1)
+        sums = np.add.reduceat(of_shots, np.flatnonzero(np.diff(owner, prepend=-1)), axis=1)
+        return np.round((sums / self.captured.n_free)[:, self.fold[0] >= 0], 9)
+
+    def chosen(self, tunings: Sequence[Tuning]) -> Int[np.ndarray, "tunings parts size"]:
+        """Shots of each sub-plan in the order of taking, by `herd_batch`."""
+        views = np.concatenate(self.captured.free)
+        lots = {seed: self._of_shots(lots_of(self.captured, seed)) for seed in {part.seed for part in self.parts}}
+        orders, wanted, kernels = [], [], []
+        for tuning in tunings:
+            similarity = Similarity(self.captured.space, tuning.lengths)
+            kernels.append(similarity.between(views, views))
+            mean = similarity.mean(views)
+            for part in self.parts:
+                quota = part.errors.quotas(part.situation, tuning.temperature, self.size, part.seed)
+                order = [number for number, _ in taking_order(part.situation, quota, part.seed)]
+                orders.append(part.kept[order])
+                weights = {label: part.errors.weights(label, tuning.exponent) for label in self.captured.classes}
+                wanted.append(mean * self._of_shots(weights))
+        return herd_batch(
+            orders=np.stack(orders),
+            wanted=np.stack(wanted),
+            kernels=np.stack(kernels),
+            kernel_of=np.repeat(np.arange(len(tunings)), len(self.parts)),
+            class_weight=np.repeat([tuning.class_weight for tuning in tunings], len(self.parts)),
+            lots=np.tile(np.stack([lots[part.seed] for part in self.parts]), (len(tunings), 1)),
+            owner=self.owner,
+            class_of=self.class_of,
+        ).reshape(len(tunings), len(self.parts), self.size)
+
+    def _of_shots(self, by_class: Mapping[str, Any]) -> np.ndarray:
+        """The value at the view of each shot, from values at all views (or one for all) by class."""
+        shots = zip(self.captured.labels, self.captured.free, strict=True)
+        n_views = len(self.captured.views)
+        return np.concatenate([np.broadcast_to(by_class[label], n_views)[own] for label, own in shots])
 
 
 def gram_of(features: Float[np.ndarray, "shots features"]) -> Float[np.ndarray, "shots shots"]:
@@ -60,194 +315,10 @@ def places(groups: Int[np.ndarray, " members"], draw: np.random.Generator) -> In
     return place
 
 
-FOLDS = 5
-
-FEWEST_OBJECTS = 5
-"""Objects judged at least: signs of fewer differences than five cannot be surer than one in twenty."""
-
-FEWEST_SHOTS = 3
-"""Shots of an object in the mean, at least: of fewer a sub-plan has next to no choice of views."""
-
-MOST_SHOTS = 400
-"""With more captures sub-plans are drawn from so many of them: solving takes the third power of their number."""
-
-SOFTNESS = 0.1
-"""Temperature of the softmax over scores, which are regressions to 0 and 1: an accuracy that moves with every margin,
-where the plain one moves by whole shots and a search sees mostly steps."""
-
-SAMPLED_VIEWS = 200
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Part:
-    """What is left of the objects when some are left out.
-
-    Attributes:
-        kept: Numbers of the objects that are left.
-        situation: Their captured shots as candidates, nothing captured.
-        errors: What beliefs say of these objects alone.
-        seed: Seed of all lots.
-    """
-
-    kept: Int[np.ndarray, " kept"]
-    situation: Situation
-    errors: Errors
-    seed: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SubPlans:
-    """Captured shots from which plans of a given size are chosen as if they were candidates.
-
-    Attributes:
-        captured: The shots, as candidates; the order of all that counts shots.
-        gram: Products of their features, shape ``[shots, shots]``.
-        parts: Parts of the objects: for each repeat every fold left out, folds varying fastest.
-        fold: Fold of each object in each repeat, shape ``[repeats, objects]``; -1 is never left out.
-        size: Shots of a sub-plan.
-    """
-
-    captured: Situation
-    gram: Float[np.ndarray, "shots shots"]
-    parts: tuple[Part, ...]
-    fold: Int[np.ndarray, "repeats objects"]
-    size: int
-
-    @classmethod
-    def of(cls, history: History, *, repeats: int, share: float, seed: int) -> SubPlans | None:
-        """Sort out captured shots.
-
-        Args:
-            history: Captured shots with features, and beliefs if there are any.
-            repeats: How often objects are dealt out to folds anew.
-            share: Size of a sub-plan over the captured shots that it is chosen from.
-            seed: Seed of folds and lots.
-
-        Returns:
-            ``None`` if features are missing, all the same or not finite, with fewer than two classes, fewer than
-            `FEWEST_OBJECTS` objects in classes of two or more, or fewer than `FEWEST_SHOTS` shots of an object in
-            the mean.
-        """
-        features = history.features
-        if features is None or features.size == 0 or not np.isfinite(features).all() or (features == features[0]).all():
-            return None
-        history = _in_own_order(history)
-        captured = _thinned(Situation.of(history.shots, History.empty(history.shots)), seed)
-        rows, members = np.concatenate(captured.rows), captured.classes
-        if len(members) < 2 or _n_judged(captured) < FEWEST_OBJECTS or len(rows) < FEWEST_SHOTS * len(captured.names):
-            return None
-        fold = np.stack([_folds(captured, generator(seed, "bayes", "folds", repeat)) for repeat in range(repeats)])
-        parts = [
-            _part(captured, history, np.flatnonzero(own != left), stream(seed, "bayes", "lots", repeat))
-            for repeat, own in enumerate(fold)
-            for left in range(int(fold.max()) + 1)
-        ]
-        return cls(
-            captured=captured,
-            gram=gram_of(np.asarray(history.features)[rows].astype(np.float64)),
-            parts=tuple(parts),
-            fold=fold,
-            size=max(int(share * min(int(part.situation.n_free.sum()) for part in parts)), 1),
-        )
-
-    @property
-    def owner(self) -> Int[np.ndarray, " shots"]:
-        """Number of the object of each shot."""
-        return np.repeat(np.arange(len(self.captured.names)), self.captured.n_free)
-
-    @property
-    def class_of(self) -> Int[np.ndarray, " objects"]:
-        """Number of the class of each object."""
-        return np.searchsorted(list(self.captured.classes), self.captured.labels)
-
-    def scores(self, tunings: Sequence[Tuning]) -> Float[np.ndarray, "tunings judged"]:
-        """Smooth accuracy on the shots of each object by heads that never saw it, mean over repeats.
-
-        All regressions, one for each tuning and part, are solved in one batch.
-
-        Args:
-            tunings: Settings by which sub-plans are chosen.
-
-        Returns:
-            Probabilities of the true class in ``[0, 1]``, shape ``[tunings, judged]``: objects that have another one
-            in their class, in the order of their names.
-        """
-        taught = self.chosen(tunings).reshape(len(tunings) * len(self.parts), self.size)
-        truth = self.class_of[self.owner]
-        weights, mean = fit_ridge(self.gram, taught, np.eye(int(truth.max()) + 1)[truth])
-        full = np.zeros((len(taught), *self.gram.shape[:1], weights.shape[-1]))
-        np.put_along_axis(full, taught[..., None], weights, axis=1)
-        believed = _softmax((self.gram @ full + mean) / SOFTNESS)[:, np.arange(len(truth)), truth]
-        return self._by_object(believed.reshape(len(tunings), len(self.fold), -1, len(truth)))
-
-    def _by_object(
-        self, believed: Float[np.ndarray, "tunings repeats folds shots"]
-    ) -> Float[np.ndarray, "tunings judged"]:
-        folds = np.arange(believed.shape[2])
-        left = self.fold[:, None, self.owner] == folds[:, None]
-        of_shots = (believed * left).sum(axis=2).mean(axis=1)
-        sums = np.add.reduceat(of_shots, np.flatnonzero(np.diff(self.owner, prepend=-1)), axis=1)
-        judged = self.fold[0] >= 0
-        return np.round((sums / self.captured.n_free)[:, judged], 9)
-
-    def chosen(self, tunings: Sequence[Tuning]) -> Int[np.ndarray, "tunings parts size"]:
-        """Shots of each sub-plan in the order of taking; see `greedy_batch`, which says what is greedy."""
-        orders = [[self._order(part, tuning.temperature) for part in self.parts] for tuning in tunings]
-        kernels, means = zip(*(self._similarity(tuning) for tuning in tunings), strict=True)
-        wanted = [
-            [mean * self._weights(part, tuning.exponent) for part in self.parts]
-            for tuning, mean in zip(tunings, means, strict=True)
-        ]
-        shape = (len(tunings), len(self.parts), self.size)
-        return greedy_batch(
-            orders=np.array(orders).reshape(-1, self.size),
-            wanted=np.array(wanted).reshape(-1, len(self.owner)),
-            kernels=np.stack(kernels),
-            kernel_of=np.repeat(np.arange(len(tunings)), len(self.parts)),
-            class_weight=np.repeat([tuning.class_weight for tuning in tunings], len(self.parts)),
-            lots=np.tile(self._lots(), (len(tunings), 1)),
-            owner=self.owner,
-            class_of=self.class_of,
-        ).reshape(shape)
-
-    def _order(self, part: Part, temperature: float) -> Int[np.ndarray, " size"]:
-        quota = tuned_quotas(part.situation, part.errors, temperature, self.size, part.seed)
-        return part.kept[[number for number, _ in taking_order(part.situation, quota, part.seed)]]
-
-    def _similarity(self, tuning: Tuning) -> tuple[Float[np.ndarray, "shots shots"], Float[np.ndarray, " shots"]]:
-        """Similarity of captured views to each other, and its mean over all views of the space."""
-        space, views = self.captured.space, self.captured.views[np.concatenate(self.captured.free)]
-        scales = [np.array(tuning.lengths) * factor for factor in LENGTHS]
-        kernel = np.mean([view_kernel(space, views, views, scales=own) for own in scales], axis=0)
-        return kernel, np.mean([_mean_similarity(space, views, own) for own in scales], axis=0)
-
-    def _weights(self, part: Part, exponent: float) -> Float[np.ndarray, " shots"]:
-        shots = zip(self.captured.labels, self.captured.free, strict=True)
-        return np.concatenate(
-            [
-                np.broadcast_to(part.errors.weights(label, exponent), len(self.captured.views))[own]
-                for label, own in shots
-            ]
-        )
-
-    def _lots(self) -> Int[np.ndarray, "parts shots"]:
-        # the lots of acqplan.plan.greedy.greedy_views, so that both tell equals apart alike
-        drawn: dict[int, Int[np.ndarray, " shots"]] = {}
-        for seed in dict.fromkeys(part.seed for part in self.parts):
-            draws = {label: generator(seed, "greedy", label) for label in self.captured.classes}
-            lots = {label: draw.permutation(len(self.captured.views)) for label, draw in draws.items()}
-            shots = zip(self.captured.labels, self.captured.free, strict=True)
-            drawn[seed] = np.concatenate([lots[label][own] for label, own in shots])
-        return np.stack([drawn[part.seed] for part in self.parts])
-
-
-def _in_own_order(history: History) -> History:
-    """The history in an order that no table of rows decides: repeated shots by what was seen of them."""
-    features = np.asarray(history.features)
-    order = np.lexsort(features.T[:8][::-1])
-    order = order[history.shots.take(order).canonical_order()]
-    beliefs = None if history.beliefs is None else history.beliefs[order]
-    return History(shots=history.shots.take(order), features=features[order], beliefs=beliefs)
+def _over_mean(errors: Float[np.ndarray, " several"], power: float) -> Float[np.ndarray, " several"]:
+    raised = np.maximum(errors, 0.0) ** power
+    mean = float(raised.mean())
+    return raised / mean if mean > 0.0 else np.ones(len(errors))
 
 
 def _thinned(captured: Situation, seed: int) -> Situation:
@@ -257,57 +328,15 @@ def _thinned(captured: Situation, seed: int) -> Situation:
         np.sort(generator(seed, "bayes", "kept", name).permutation(len(own))[:most])
         for name, own in zip(captured.names, captured.free, strict=True)
     ]
-    return replace(
-        captured,
-        free=tuple(own[rows] for own, rows in zip(captured.free, kept, strict=True)),
-        rows=tuple(own[rows] for own, rows in zip(captured.rows, kept, strict=True)),
+    free, rows = (
+        tuple(own[places] for own, places in zip(part, kept, strict=True)) for part in (captured.free, captured.rows)
     )
+    return replace(captured, free=free, rows=rows)
 
 
-def _n_judged(captured: Situation) -> int:
-    return sum(len(members) for members in captured.classes.values() if len(members) > 1)
-
-
-def _folds(captured: Situation, draw: np.random.Generator) -> Int[np.ndarray, " objects"]:
-    """Fold of each object; the objects of a class are dealt out, so that never all of them are left out."""
-    classes = np.searchsorted(list(captured.classes), captured.labels)
-    fold = places(classes, draw) % FOLDS
-    fold[np.bincount(classes)[classes] < 2] = -1
-    return fold
-
-
-def _part(captured: Situation, history: History, kept: Int[np.ndarray, " kept"], seed: int) -> Part:
-    names = {captured.names[number] for number in kept}
-    rows = np.array([row for row, name in enumerate(history.shots.names) if name in names], dtype=np.int64)
+def _remainder(captured: Situation, history: History, kept: Int[np.ndarray, " kept"], seed: int) -> Remainder:
+    situation = captured.only(kept.tolist())
+    rows = np.flatnonzero(np.isin(history.shots.names, situation.names))
     beliefs = None if history.beliefs is None else history.beliefs[rows]
-    situation = replace(
-        captured,
-        names=tuple(captured.names[number] for number in kept),
-        labels=tuple(captured.labels[number] for number in kept),
-        free=tuple(captured.free[number] for number in kept),
-        rows=tuple(captured.rows[number] for number in kept),
-        taken=tuple(captured.taken[number] for number in kept),
-    )
     errors = Errors.of(History(shots=history.shots.take(rows), beliefs=beliefs), captured.space, seed=seed)
-    return Part(kept=kept, situation=situation, errors=errors, seed=seed)
-
-
-def _mean_similarity(
-    space: Space, views: Float[np.ndarray, "shots axes"], scales: Float[np.ndarray, " axes"]
-) -> Float[np.ndarray, " shots"]:
-    """Mean similarity of views to all of the space, of a large table to `SAMPLED_VIEWS` of them."""
-    if space.table is not None:
-        rows = np.linspace(0, space.n_views - 1, min(SAMPLED_VIEWS, space.n_views)).round().astype(np.int64)
-        return view_kernel(space, views, space.table[rows], scales=scales).mean(axis=1)
-    mean = np.ones(len(views))
-    for column, axis in enumerate(space.axes):
-        one = Space(axes=(axis,))
-        mean *= view_kernel(one, views[:, column : column + 1], one.views(), scales=scales[column : column + 1]).mean(
-            axis=1
-        )
-    return mean
-
-
-def _softmax(scores: Float[np.ndarray, "... classes"]) -> Float[np.ndarray, "... classes"]:
-    raised = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return raised / raised.sum(axis=-1, keepdims=True)
+    return Remainder(kept=kept, situation=situation, errors=errors, seed=seed)

@@ -1,20 +1,29 @@
-"""What captured features say of the kernel: hyper-parameters fitted on a few projections of them."""
+"""A Gaussian process over shots: its kernel, and what captured features say of the kernel's hyper-parameters."""
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from jaxtyping import Float, Float32, Int
-from torch import Tensor
 
+from acqplan.errors import UsageError
 from acqplan.rng import generator
-from acqplan.space import Axis, Category, Circle, Shots, Space
-from acqplan.space.kernel import NEW_OBJECT, ShotKernel, points_of
+from acqplan.space import Axis, Category, Shots, Space
+from acqplan.space.kernel import axis_similarity, view_kernel
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+NEW_OBJECT = -1.0
+"""Number of an object that is like no other, not even like itself: the mean of its class."""
+
+CATEGORY_LENGTH = 3.0
+"""Length assumed of a category: its levels correlate 0.72."""
 
 LARGEST = 600
 """Shots of a fit: more would make it slow and hardly more certain."""
@@ -28,7 +37,135 @@ RIDGE = 0.1
 SPREAD = 0.7, 0.7
 """Standard deviations of the log-normal priors: of variances, of lengths."""
 
+LEVELS = ("common", "shared", "offset", "deviation", "noise")
+LOG_BOUNDS = math.log(1e-3), math.log(10.0)
+"""Of variances; features have variance 1. A noise from 0.001 on keeps every matrix regular."""
+
+LONGEST = math.log(20.0)
+"""Lengths stay within this factor of the middle of their prior."""
+
+ITERATIONS = 60
 DIGITS = 4
+"""Digits of the fitted numbers, so that last bits of a fit cannot change a plan."""
+
+HARDLY, A_LITTLE = 0.8, 0.5
+"""Similarities above which the least alike levels of an axis count as hardly, or as a little, different."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShotKernel:
+    """Covariance ``common·k + [same class]·shared·k + [same object]·(offset + deviation·k)``, and noise.
+
+    ``k`` is the similarity of views, `acqplan.space.kernel.view_kernel`. On circles it is
+    ``exp(-2 sin²(π d / period) / ℓ²)``; its length is reported in degrees, as ``ℓ·period / 2π``.
+
+    Attributes:
+        lengths: Length of each axis, in its unit; of a category without unit. Positive.
+        common: Variance of what all classes share, a function of the view.
+        shared: Variance of what the objects of a class share, a function of the view.
+        offset: Variance of what tells an object from its class in every view.
+        deviation: Variance of what tells it in one view and not in another.
+        noise: Variance of a single shot, positive.
+
+    Raises:
+        UsageError: If a length or the noise is not positive, or a variance is negative or not finite.
+    """
+
+    lengths: tuple[float, ...]
+    common: float = 0.1
+    shared: float = 0.45
+    offset: float = 0.2
+    deviation: float = 0.2
+    noise: float = 0.05
+
+    def __post_init__(self) -> None:
+        variances = (self.common, self.shared, self.offset, self.deviation)
+        if not all(math.isfinite(value) and value >= 0.0 for value in variances):
+            raise UsageError(f"variances {variances} of a kernel", "give numbers from 0 on")
+        if not all(math.isfinite(value) and value > 0.0 for value in (self.noise, *self.lengths)):
+            raise UsageError(f"noise {self.noise} and lengths {self.lengths} of a kernel", "give positive numbers")
+
+    @classmethod
+    def default(cls, space: Space) -> ShotKernel:
+        """What is assumed before anything is known: one scale of an axis, and categories that change little.
+
+        Near to what fits to rendered meshes (gradient histograms, MobileNetV2) and photographs (ETH-80) find.
+        """
+        return cls(lengths=tuple(CATEGORY_LENGTH if isinstance(axis, Category) else axis.scale for axis in space.axes))
+
+
+def points_of(shots: Shots) -> Float[np.ndarray, "shots columns"]:
+    """Class number, object number and coordinates of each shot, shape ``[shots, 2 + axes]``."""
+    return np.column_stack([shots.class_rows, shots.object_rows, shots.coordinates]).astype(np.float64)
+
+
+def class_points(number: int, views: Float[np.ndarray, "views axes"]) -> Float[np.ndarray, "views columns"]:
+    """Points of a new object of a class, so far as its class tells, shape ``[views, 2 + axes]``."""
+    return np.column_stack([np.full(len(views), float(number)), np.full(len(views), NEW_OBJECT), views])
+
+
+def covariance(
+    space: Space,
+    kernel: ShotKernel,
+    a: Float[np.ndarray, "left columns"],
+    b: Float[np.ndarray, "right columns"],
+) -> Float[np.ndarray, "left right"]:
+    """Covariance of points from `points_of` or `class_points`, without noise, shape ``[left, right]``."""
+    alike = view_kernel(space, a[:, 2:], b[:, 2:], scales=np.array(kernel.lengths))
+    same_class, same_object = _same(a, b)
+    levels = kernel.common + kernel.shared * same_class + kernel.deviation * same_object
+    return levels * alike + kernel.offset * same_object
+
+
+def gram(
+    space: Space, points: Float[np.ndarray, "shots columns"]
+) -> Callable[[Float[Tensor, " variances"], Float[Tensor, " axes"]], Float[Tensor, "shots shots"]]:
+    """`covariance` of points with each other as a function of hyper-parameters that torch can differentiate.
+
+    Args:
+        space: Its axes say what wraps.
+        points: Rows of `points_of`, shape ``[shots, 2 + axes]``.
+
+    Returns:
+        A function of the variances in the order of `LEVELS` and of the lengths of the axes, both tensors.
+    """
+    import torch  # takes long to import; needed for fits alone
+
+    # what depends on no hyper-parameter is computed once
+    same_class, same_object = (torch.from_numpy(same) for same in _same(points, points))
+    apart = [
+        torch.from_numpy(axis.difference(points[:, None, column], points[None, :, column]))
+        for column, axis in enumerate(space.axes, start=2)
+    ]
+
+    def at(variances: Float[Tensor, " variances"], lengths: Float[Tensor, " axes"]) -> Float[Tensor, "shots shots"]:
+        common, shared, offset, deviation, _ = variances
+        alike: Any = 1.0
+        for axis, own, length in zip(space.axes, apart, lengths, strict=True):
+            alike = alike * axis_similarity(axis, own, length, library=torch)
+        return (common + shared * same_class + deviation * same_object) * alike + offset * same_object
+
+    return at
+
+
+def describe(space: Space, kernel: ShotKernel) -> str:
+    """In words, e.g. ``azimuth changes the picture within 25°, lighting hardly at all``."""
+    reaches = [_reach(axis, length) for axis, length in zip(space.axes, kernel.lengths, strict=True)]
+    verbs = ["changes the picture ", *[""] * (len(reaches) - 1)]
+    named = zip(space.names, verbs, reaches, strict=True)
+    return ", ".join(f"{name} {verb}{reach}" for name, verb, reach in named)
+
+
+def _reach(axis: Axis, length: float) -> str:
+    """How much a change along an axis matters, by the similarity of its lowest level to the least similar one."""
+    levels = np.sort(axis.codes())
+    alike = float(axis_similarity(axis, axis.difference(levels[:1], levels), length).min())
+    if alike > HARDLY:
+        return "hardly at all"
+    if isinstance(axis, Category):
+        return "a little" if alike > A_LITTLE else "much"
+    unit = "°" if axis.unit == "deg" else f" {axis.unit}".rstrip()
+    return f"within {round(length) if length >= 10 else round(length, 1):g}{unit}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +176,7 @@ class Surrogate:
         kernel: The hyper-parameters.
         n_shots: Captured shots of the fit; 0 for the defaults.
         n_coordinates: Projections of the features that it was fitted to.
-        why: Why the defaults stand; empty after a fit.
+        why: Why the defaults are used; empty after a fit.
     """
 
     kernel: ShotKernel
@@ -58,188 +195,35 @@ def fit_surrogate(
     features: Float32[np.ndarray, "shots features"] | None,
     *,
     seed: int,
-    prior: ShotKernel | None = None,
-    spread: tuple[float, float] = SPREAD,
 ) -> Surrogate:
-    """Fit the kernel to captured features, or stay with the prior where they say too little.
+    """Fit the kernel to captured features, or stay with `ShotKernel.default` where they say too little.
 
     Args:
         shots: Captured shots.
         features: What a backbone saw in each, shape ``[shots, features]``; ``None`` before any is known.
         seed: Seed of the choice among more than `LARGEST` shots, the same number of each object.
-        prior: Middle of the log-normal priors; by default `ShotKernel.default`.
-        spread: Standard deviations of log variances and of log lengths.
 
     Returns:
         A surrogate that depends neither on the order of rows nor on the direction that a circle calls zero.
-        Its numbers are rounded to four digits, so that last bits cannot change a plan.
+        Its numbers are rounded to four digits.
     """
-    middle = prior or ShotKernel.default(shots.space)
+    middle = ShotKernel.default(shots.space)
     if features is None or features.shape[1] == 0 or len(shots) < FEWEST:
         return Surrogate(kernel=middle, why=f"fewer than {FEWEST} images with features")
     if not np.isfinite(features).all():
         return Surrogate(kernel=middle, why="features that are not numbers")
-    rows = _balanced(shots, _ordered(shots, features), seed)
+    rows = _chosen(shots, features, seed)
     some, seen = shots.take(rows), features[rows].astype(np.float64)
     coordinates = _coordinates(some, seen)
     if not coordinates.shape[1]:
         return Surrogate(kernel=middle, why="features that are all equal")
-    pass  # DROP  # loads botorch
-
+    points = points_of(some)
+    points[:, 2:] = some.space.offsets(some.coordinates)
     try:
-        kernel = fit(shots.space, _turned_points(some), coordinates, start=middle, spread=spread)
+        kernel = fit(shots.space, points, coordinates, start=middle)
     except ArithmeticError as error:
         return Surrogate(kernel=middle, why=str(error))
-    return Surrogate(kernel=_rounded(kernel), n_shots=len(rows), n_coordinates=coordinates.shape[1])
-
-
-def _ordered(shots: Shots, features: Float32[np.ndarray, "shots features"]) -> Int[np.ndarray, " shots"]:
-    """Rows in an order of their own; repeated shots by their features."""
-    order = np.lexsort(features.T[:8][::-1])
-    return order[shots.take(order).canonical_order()]
-
-
-def _balanced(shots: Shots, order: Int[np.ndarray, " shots"], seed: int) -> Int[np.ndarray, " kept"]:
-    """At most `LARGEST` of the rows, of each object as many or all it has."""
-    if len(order) <= LARGEST:
-        return order
-    owners = shots.object_rows[order]
-    turn = np.zeros(len(order))
-    for owner in np.unique(owners):
-        draw = generator(seed, "surrogate", shots.objects.names[int(owner)])
-        mine = np.flatnonzero(owners == owner)
-        turn[mine] = draw.permutation(len(mine)) + draw.random()
-    return order[np.sort(np.argsort(turn, kind="stable")[:LARGEST])]
-
-
-def _coordinates(shots: Shots, seen: Float[np.ndarray, "shots features"]) -> Float[np.ndarray, "shots coordinates"]:
-    """Principal components and out-of-object discriminants, each of mean 0 and variance 1."""
-    centred = seen - seen.mean(axis=0)
-    gram = centred @ centred.T
-    found = np.concatenate([_components(gram), _discriminants(shots, gram)], axis=1)
-    spread = found.std(axis=0)
-    kept = spread > 1e-6 * max(float(spread.max(initial=0.0)), 1e-6)
-    return (found[:, kept] - found[:, kept].mean(axis=0)) / spread[kept]
-
-
-def _components(gram: Float[np.ndarray, "shots shots"]) -> Float[np.ndarray, "shots components"]:
-    values, vectors = np.linalg.eigh(gram)
-    kept = np.flatnonzero(values > 1e-9 * len(gram) * max(float(values[-1]), 1e-9))[-COMPONENTS:]
-    return vectors[:, kept]
-
-
-def _discriminants(shots: Shots, gram: Float[np.ndarray, "shots shots"]) -> Float[np.ndarray, "shots classes"]:
-    """Scores of each class from ridge regressions that never saw the object, shape ``[shots, classes]``."""
-    classes = np.unique(shots.class_rows)
-    if len(classes) < 2 or not gram.any():
-        return np.zeros((len(shots), 0))
-    wanted = (shots.class_rows[:, None] == classes).astype(np.float64)
-    fold, scores = _folds(shots), np.zeros_like(wanted)
-    strength = RIDGE * float(np.trace(gram)) / len(gram)
-    for number in np.unique(fold):
-        out, stay = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
-        if len(stay) and len(out):
-            mean = wanted[stay].mean(axis=0)
-            inner = gram[np.ix_(stay, stay)] + strength * np.eye(len(stay))
-            scores[out] = mean + gram[np.ix_(out, stay)] @ np.linalg.solve(inner, wanted[stay] - mean)
-    return scores
-
-
-def _folds(shots: Shots) -> Int[np.ndarray, " shots"]:
-    """Fold of each shot: objects of a class dealt out in the order of their names."""
-    names = np.array(shots.objects.names)
-    fold = np.zeros(len(names), dtype=np.int64)
-    for label in shots.objects.classes:
-        members = np.flatnonzero(np.array(shots.objects.labels) == label)
-        fold[members[np.argsort(names[members])]] = np.arange(len(members)) % FOLDS
-    return fold[shots.object_rows]
-
-
-def _turned_points(shots: Shots) -> Float[np.ndarray, "shots columns"]:
-    """Points with coordinates counted from the first level, so that turning a circle changes no bit."""
-    points = points_of(shots)
-    for column, axis in enumerate(shots.space.axes, start=2):
-        apart = np.round(points[:, column] - axis.codes()[0], 6)
-        points[:, column] = np.mod(apart, axis.period) if isinstance(axis, Circle) else apart
-    return points
-
-
-def _rounded(kernel: ShotKernel) -> ShotKernel:
-    def digits(value: float) -> float:
-        return float(f"{value:.{DIGITS}g}")
-
-    return ShotKernel(
-        lengths=tuple(map(digits, kernel.lengths)),
-        common=digits(kernel.common),
-        shared=digits(kernel.shared),
-        offset=digits(kernel.offset),
-        deviation=digits(kernel.deviation),
-        noise=digits(kernel.noise),
-    )
-
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # of torch about itself
-    import botorch  # noqa: F401 - first: it changes how gpytorch solves
-    import gpytorch
-    from botorch.optim.core import scipy_minimize
-    from gpytorch.priors import NormalPrior
-
-LEVELS = ("common", "shared", "offset", "deviation", "noise")
-LOG_BOUNDS = math.log(1e-3), math.log(10.0)
-"""Of variances; features have variance 1. A noise from 0.001 on keeps every matrix regular."""
-
-LONGEST = math.log(20.0)
-"""Lengths stay within this factor of the middle of their prior."""
-
-ITERATIONS = 60
-
-AxisKernel = Callable[[Float[Tensor, "left right"], Float[Tensor, ""]], Float[Tensor, "left right"]]
-
-
-class ShotModule(gpytorch.kernels.Kernel):  # type: ignore[misc]
-    """`ShotKernel` with hyper-parameters that can be fitted, as logarithms with normal priors.
-
-    Args:
-        space: Its axes say what wraps.
-        start: Where the fit begins, and the middle of the priors.
-        spread: Standard deviations of the priors of log variances and of log lengths.
-    """
-
-    has_lengthscale = False
-
-    def __init__(self, space: Space, start: ShotKernel, spread: tuple[float, float] = (1.0, 1.0)) -> None:
-        super().__init__()
-        self.axes = space.axes
-        variances = torch.tensor([getattr(start, name) for name in LEVELS], dtype=torch.float64)
-        lengths = torch.tensor(start.lengths, dtype=torch.float64)
-        self.register_parameter("log_variances", torch.nn.Parameter(variances.clamp_min(1e-12).log()))
-        self.register_parameter("log_lengths", torch.nn.Parameter(lengths.log()))
-        for name, deviation in zip(("log_variances", "log_lengths"), spread, strict=True):
-            middle = getattr(self, name).detach().clone()
-            self.register_prior(f"{name}_prior", NormalPrior(middle, torch.full_like(middle, deviation)), name)
-
-    def forward(
-        self, x1: Float[Tensor, "left columns"], x2: Float[Tensor, "right columns"], diag: bool = False, **_: object
-    ) -> Float[Tensor, "..."]:
-        """Covariance without noise of rows ``class, object, coordinates``, shape ``[left, right]``."""
-        if diag:
-            return self.forward(x1, x2).diagonal(dim1=-1, dim2=-2)
-        common, shared, offset, deviation, _noise = self.log_variances.exp()
-        same_class, same_object = (x1[..., :, None, column] == x2[..., None, :, column] for column in (0, 1))
-        same_object = same_object & (x1[..., :, None, 1] != NEW_OBJECT)
-        alike = torch.ones_like(same_class, dtype=torch.float64)
-        for column, (axis, length) in enumerate(zip(self.axes, self.log_lengths.exp(), strict=True)):
-            apart = _difference(axis, x1[..., :, None, 2 + column], x2[..., None, :, 2 + column])
-            alike = alike * AXIS_KERNELS[axis.kind](axis, apart, length)
-        return (common + shared * same_class + deviation * same_object) * alike + offset * same_object
-
-    def read(self) -> ShotKernel:
-        """The hyper-parameters as they are now."""
-        variances = self.log_variances.detach().exp().tolist()
-        return ShotKernel(
-            lengths=tuple(self.log_lengths.detach().exp().tolist()), **dict(zip(LEVELS, variances, strict=True))
-        )
+    return Surrogate(kernel=kernel, n_shots=len(rows), n_coordinates=coordinates.shape[1])
 
 
 def fit(
@@ -248,76 +232,113 @@ def fit(
     coordinates: Float[np.ndarray, "shots coordinates"],
     *,
     start: ShotKernel,
-    spread: tuple[float, float],
 ) -> ShotKernel:
     """Most likely hyper-parameters, the same for all coordinates: one summed marginal likelihood, with priors.
 
     Args:
         space: Its axes say what wraps.
-        points: Rows of `acqplan.space.kernel.points_of`, shape ``[shots, 2 + axes]``.
+        points: Rows of `points_of`, shape ``[shots, 2 + axes]``.
         coordinates: What was seen, each column of mean 0 and variance 1, shape ``[shots, coordinates]``.
         start: Where the fit begins, and the middle of the log-normal priors.
-        spread: Standard deviations of log variances and of log lengths.
+
+    Returns:
+        The kernel, its numbers rounded to `DIGITS`.
 
     Raises:
         ArithmeticError: If the likelihood cannot be computed.
     """
-    module = ShotModule(space, start, spread)
-    x, z = torch.from_numpy(points), torch.from_numpy(coordinates)
-    middle = module.log_lengths.detach().clone()
-    bounds = {"log_variances": LOG_BOUNDS, "log_lengths": (middle - LONGEST, middle + LONGEST)}
-    parameters = dict(module.named_parameters())
+    import torch  # takes long to import, as does botorch; needed for fits alone
+    from torch.distributions import Normal
 
-    def closure() -> tuple[Tensor, Sequence[Tensor | None]]:
-        loss = _loss(module, x, z)
-        return loss, torch.autograd.grad(loss, list(parameters.values()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch about itself
+        from botorch.optim.core import scipy_minimize
+
+    variances = [max(getattr(start, name), 1e-12) for name in LEVELS]
+    starts = {"variances": variances, "lengths": start.lengths}
+    middles = {name: torch.tensor(values, dtype=torch.float64).log() for name, values in starts.items()}
+    logs = {name: middle.clone().requires_grad_() for name, middle in middles.items()}
+    priors: list[Any] = [Normal(middle, own) for middle, own in zip(middles.values(), SPREAD, strict=True)]
+    bounds: Any = {"variances": LOG_BOUNDS, "lengths": (middles["lengths"] - LONGEST, middles["lengths"] + LONGEST)}
+    gram_at, seen = gram(space, points), torch.from_numpy(coordinates)
+    unit = torch.eye(len(points), dtype=torch.float64)
+
+    def closure() -> tuple[Tensor, tuple[Tensor, ...]]:
+        # minus the log posterior; all coordinates share one factorisation
+        levels = logs["variances"].exp()
+        factor = torch.linalg.cholesky(gram_at(levels, logs["lengths"].exp()) + levels[-1] * unit)
+        white = torch.linalg.solve_triangular(factor, seen, upper=False)
+        loss = 0.5 * white.square().sum() + seen.shape[1] * factor.diagonal().log().sum()
+        for prior, value in zip(priors, logs.values(), strict=True):
+            loss = loss - prior.log_prob(value).sum()
+        return loss, torch.autograd.grad(loss, list(logs.values()))
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # few iterations are meant
-            scipy_minimize(closure, parameters, bounds=bounds, options={"maxiter": ITERATIONS})
+            scipy_minimize(closure, logs, bounds=bounds, options={"maxiter": ITERATIONS})
     except (RuntimeError, ValueError) as error:
         raise ArithmeticError(f"no likelihood of {len(points)} shots: {error}") from error
-    return module.read()
+    found = {name: value.detach().exp().tolist() for name, value in logs.items()}
+    fitted = dict(zip(LEVELS, map(_rounded, found["variances"]), strict=True))
+    return ShotKernel(lengths=tuple(map(_rounded, found["lengths"])), **fitted)
 
 
-def _loss(
-    module: ShotModule, x: Float[Tensor, "shots columns"], z: Float[Tensor, "shots coordinates"]
-) -> Float[Tensor, ""]:
-    """Minus the log posterior; all coordinates share one factorisation."""
-    noise = module.log_variances[-1].exp()
-    gram = module(x).to_dense() + noise * torch.eye(len(x), dtype=torch.float64)
-    factor = torch.linalg.cholesky(gram)
-    white = torch.linalg.solve_triangular(factor, z, upper=False)
-    loss = 0.5 * white.square().sum() + z.shape[1] * factor.diagonal().log().sum()
-    for _, owner, prior, value, _ in module.named_priors():
-        loss = loss - prior.log_prob(value(owner)).sum()
-    return loss
+def _same(a: Float[np.ndarray, "left columns"], b: Float[np.ndarray, "right columns"]) -> tuple[np.ndarray, np.ndarray]:
+    """Whether points are of the same class, and whether they are of the same object."""
+    same_class, same_object = (a[:, None, column] == b[None, :, column] for column in (0, 1))
+    return same_class, same_object & (a[:, None, 1] != NEW_OBJECT)
 
 
-def _difference(axis: Axis, a: Float[Tensor, "..."], b: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    if isinstance(axis, Category):
-        return (a.round() != b.round()).to(torch.float64)
-    apart = (a - b).abs()
-    if isinstance(axis, Circle):
-        apart = apart.remainder(axis.period)
-        return torch.minimum(apart, axis.period - apart)
-    return apart
+def _rounded(value: float) -> float:
+    return float(f"{value:.{DIGITS}g}")
 
 
-def _periodic(axis: Axis, apart: Float[Tensor, "..."], length: Float[Tensor, ""]) -> Float[Tensor, "..."]:
-    period = float(getattr(axis, "period", 360.0))
-    chord = torch.sin(math.pi / period * apart) * period / math.pi
-    return torch.exp(-0.5 * (chord / length) ** 2)
+def _chosen(shots: Shots, features: Float32[np.ndarray, "shots features"], seed: int) -> Int[np.ndarray, " kept"]:
+    """At most `LARGEST` of the shots in an order of their own: of each object as many or all it has."""
+    order = np.lexsort(features.T[:8][::-1])  # tells repeated shots apart
+    order = order[shots.take(order).canonical_order()]
+    if len(order) <= LARGEST:
+        return order
+    owners = shots.object_rows[order]
+    place = np.zeros(len(order))
+    for owner in np.unique(owners):
+        draw = generator(seed, "surrogate", shots.objects.names[int(owner)])
+        mine = np.flatnonzero(owners == owner)
+        place[mine] = draw.permutation(len(mine)) + draw.random()
+    return order[np.sort(np.argsort(place, kind="stable")[:LARGEST])]
 
 
-def _matern(_: Axis, apart: Float[Tensor, "..."], length: Float[Tensor, ""]) -> Float[Tensor, "..."]:
-    reach = math.sqrt(5.0) * apart / length
-    return (1.0 + reach + reach**2 / 3.0) * torch.exp(-reach)
+def _coordinates(shots: Shots, seen: Float[np.ndarray, "shots features"]) -> Float[np.ndarray, "shots coordinates"]:
+    """Principal components and out-of-object discriminants, each of mean 0 and variance 1."""
+    centred = seen - seen.mean(axis=0)
+    products = centred @ centred.T
+    values, vectors = np.linalg.eigh(products)
+    kept = np.flatnonzero(values > 1e-9 * len(products) * max(float(values[-1]), 1e-9))[-COMPONENTS:]
+    found = np.concatenate([vectors[:, kept], _discriminants(shots, products)], axis=1)
+    spread = found.std(axis=0)
+    varies = spread > 1e-6 * max(float(spread.max(initial=0.0)), 1e-6)
+    return (found[:, varies] - found[:, varies].mean(axis=0)) / spread[varies]
 
 
-def _categorical(_: Axis, apart: Float[Tensor, "..."], length: Float[Tensor, ""]) -> Float[Tensor, "..."]:
-    return torch.exp(-apart / length)
-
-
-AXIS_KERNELS = {"circle": _periodic, "interval": _matern, "category": _categorical}
+def _discriminants(shots: Shots, products: Float[np.ndarray, "shots shots"]) -> Float[np.ndarray, "shots classes"]:
+    """Scores of each class from ridge regressions that never saw the object, shape ``[shots, classes]``."""
+    classes = np.unique(shots.class_rows)
+    if len(classes) < 2 or not products.any():
+        return np.zeros((len(shots), 0))
+    # the objects of a class are dealt out to folds in the order of their names
+    names, labels = np.array(shots.objects.names), np.array(shots.objects.labels)
+    fold_of = np.zeros(len(names), dtype=np.int64)
+    for label in shots.objects.classes:
+        members = np.flatnonzero(labels == label)
+        fold_of[members[np.argsort(names[members])]] = np.arange(len(members)) % FOLDS
+    fold = fold_of[shots.object_rows]
+    wanted = (shots.class_rows[:, None] == classes).astype(np.float64)
+    scores, strength = np.zeros_like(wanted), RIDGE * float(np.trace(products)) / len(products)
+    for number in np.unique(fold):
+        out, stay = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
+        if len(stay) and len(out):
+            mean = wanted[stay].mean(axis=0)
+            inner = products[np.ix_(stay, stay)] + strength * np.eye(len(stay))
+            scores[out] = mean + products[np.ix_(out, stay)] @ np.linalg.solve(inner, wanted[stay] - mean)
+    return scores

@@ -1,4 +1,4 @@
-"""Objects and shots: what stands on the turntable, and which view of it."""
+"""Objects and shots: what is on the turntable, and which view of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from acqplan.errors import UsageError
-from acqplan.space.axes import Circle
 from acqplan.space.space import Space, ViewValue
 
 
@@ -27,10 +26,10 @@ class Objects:
 
     def __post_init__(self) -> None:
         if len(self.names) != len(self.labels):
-            raise UsageError(f"{len(self.names)} objects have {len(self.labels)} labels", "give one label an object")
+            raise UsageError(f"{len(self.names)} objects have {len(self.labels)} labels", "give one label per object")
         if len(set(self.names)) != len(self.names):
             twice = next(name for name in self.names if self.names.count(name) > 1)
-            raise UsageError(f"object '{twice}' stands twice", "give each object its own name")
+            raise UsageError(f"object '{twice}' appears twice", "give each object its own name")
 
     def __len__(self) -> int:
         return len(self.names)
@@ -53,7 +52,7 @@ class Shots:
 
     Attributes:
         space: The space of the views.
-        objects: The objects that rows refer to (there may be more of them than rows mention).
+        objects: The objects that rows refer to (there may be more of them than have shots).
         object_rows: Row of each shot's object in ``objects``, shape ``[shots]``.
         coordinates: View of each shot, shape ``[shots, axes]``; categories as level numbers.
     """
@@ -139,7 +138,7 @@ class Shots:
         return [self.space.view(row) for row in self.coordinates]
 
     def pairs(self) -> list[tuple[str, tuple[float, ...]]]:
-        """What tells shots apart: object name and coordinates rounded to 1e-6."""
+        """Object name and coordinates, rounded to 1e-6, of each shot; equal for equal shots."""
         rounded = np.round(self.coordinates, 6).tolist()
         return [(name, tuple(row)) for name, row in zip(self.names, rounded, strict=True)]
 
@@ -149,23 +148,14 @@ class Shots:
         The order depends on neither the order of the rows nor the direction that a circle calls zero.
         """
         by_name = np.argsort(np.argsort(np.array(self.objects.names)))
-        columns = [_from_first_level(self, column) for column in range(len(self.space.axes))]
-        return np.lexsort([*reversed(columns), by_name[self.object_rows]])
-
-
-def _from_first_level(shots: Shots, column: int) -> Float[np.ndarray, " shots"]:
-    axis, values = shots.space.axes[column], shots.coordinates[:, column]
-    apart = values - axis.codes()[0]
-    if isinstance(axis, Circle):
-        return np.mod(np.round(np.mod(apart, axis.period), 6), axis.period)
-    return np.round(apart, 6)
+        return np.lexsort([*self.space.offsets(self.coordinates).T[::-1], by_name[self.object_rows]])
 
 
 def distinct(shots: Shots) -> tuple[Int[np.ndarray, " distinct"], Int[np.ndarray, " shots"]]:
     """Rows of the distinct shots, sorted by object and view, and for every shot which of them it is."""
     codes = shots.object_rows.astype(np.int64)
     for column in np.round(shots.coordinates, 6).T:
-        # numbers of levels instead of the levels themselves: sorting whole rows takes eight times as long
+        # count levels instead of comparing coordinates: sorting whole rows takes eight times as long
         levels, numbers = np.unique(column, return_inverse=True)
         if len(codes) and (int(codes.max()) + 1) * len(levels) >= 2**62:
             codes = np.unique(codes, return_inverse=True)[1]
@@ -175,7 +165,7 @@ def distinct(shots: Shots) -> tuple[Int[np.ndarray, " distinct"], Int[np.ndarray
 
 
 def is_among(shots: Shots, others: Shots) -> Bool[np.ndarray, " shots"]:
-    """Whether each of ``shots`` stands among ``others``."""
+    """Whether each of ``shots`` is among ``others``."""
     if len(others) == 0:
         return np.zeros(len(shots), dtype=bool)
     _, inverse = distinct(others.join(shots))

@@ -34,7 +34,7 @@ class Space:
         names = [axis.name for axis in self.axes]
         for name in names:
             if names.count(name) > 1:
-                raise SpaceError(f"axis '{name}' stands twice", "rename one")
+                raise SpaceError(f"axis '{name}' appears twice", "rename one")
         if self.table is not None and (self.table.ndim != 2 or self.table.shape[1] != len(self.axes)):
             raise SpaceError(f"table of views has shape {self.table.shape}, not [views, {len(self.axes)}]")
 
@@ -85,9 +85,17 @@ class Space:
         columns = [_nearest_level(axis, coordinates[:, column]) for column, axis in enumerate(self.axes)]
         return np.stack(columns, axis=1)
 
+    def offsets(self, coordinates: Float[np.ndarray, "views axes"]) -> Float[np.ndarray, "views axes"]:
+        """Coordinates counted from the first level of each axis; see `from_first_level`."""
+        columns = [from_first_level(axis, coordinates[:, column]) for column, axis in enumerate(self.axes)]
+        return np.stack(columns, axis=1)
+
     def view(self, coordinates: Float[np.ndarray, " axes"]) -> dict[str, ViewValue]:
         """One view as a person reads it, e.g. ``{"azimuth": 40.0, "lighting": "L2"}``."""
-        return {axis.name: _readable(axis, value) for axis, value in zip(self.axes, coordinates, strict=True)}
+        return {
+            axis.name: axis.values[round(float(value))] if isinstance(axis, Category) else float(value)
+            for axis, value in zip(self.axes, coordinates, strict=True)
+        }
 
     def coordinates(self, view: dict[str, ViewValue]) -> Float[np.ndarray, " axes"]:
         """Coordinates of a view given by name; the inverse of `view`.
@@ -118,9 +126,23 @@ class Space:
 
     def digest(self) -> str:
         """SHA-256 of what the space allows; equal for equal spaces on any machine."""
-        axes = [[axis.kind, axis.name, list(map(_written, axis.values)), axis.unit] for axis in self.axes]
+        axes = [
+            [axis.kind, axis.name, [v if isinstance(v, str) else round(float(v), 9) for v in axis.values], axis.unit]
+            for axis in self.axes
+        ]
         table = None if self.table is None else np.round(self.table, 9).tolist()
         return digest_bytes(json.dumps([axes, table], ensure_ascii=False).encode())
+
+
+def from_first_level(axis: Axis, values: Float[np.ndarray, " values"]) -> Float[np.ndarray, " values"]:
+    """Coordinates counted from the first level of an axis, so that a circle may call any direction zero.
+
+    They are rounded, so that turning a circle cannot change the last bits that decide between equals.
+    """
+    apart = values - axis.codes()[0]
+    if isinstance(axis, Circle):
+        return np.mod(np.round(np.mod(apart, axis.period), 6), axis.period)
+    return np.round(apart, 6)
 
 
 def _nearest_level(axis: Axis, values: Float[np.ndarray, " views"]) -> Int[np.ndarray, " views"]:
@@ -133,14 +155,6 @@ def _nearest_level(axis: Axis, values: Float[np.ndarray, " views"]) -> Int[np.nd
         nearer = apart < best
         nearest_level[nearer], best = level, np.minimum(best, apart)
     return nearest_level[place]
-
-
-def _readable(axis: Axis, value: float) -> ViewValue:
-    return axis.values[round(float(value))] if isinstance(axis, Category) else float(value)
-
-
-def _written(value: ViewValue) -> ViewValue:
-    return value if isinstance(value, str) else round(float(value), 9)
 
 
 def _coordinate(axis: Axis, value: ViewValue) -> float:

@@ -50,7 +50,7 @@ def test_ctrl_c_while_rendering_loses_no_image_that_was_done(
 ) -> None:
     rig, cache = written(tmp_path / "rig.toml", MANY), tmp_path / "cache"
     monkeypatch.setenv("ACQPLAN_CACHE", str(cache))
-    arguments = ("--rig", rig, "--budget", 360, "--strategy", "allocate", *QUICK)
+    arguments = ("--rig", rig, "--budget", 360, "--strategy", "benchmarks.ideas:Allocate", *QUICK)
     interrupt(*arguments, at="plan  ", after=0.4, out=out)
     assert 180 <= cached_images(cache) <= 360, "the earlier rounds, and what was done of the last"
     assert acqplan("recommend", *arguments, "--out", tmp_path / "rerun").code == 0

@@ -112,7 +112,7 @@ def test_a_rig_without_times_keeps_the_order_and_shows_no_time(acqplan: Acqplan,
 def test_a_plan_in_rounds_fits_the_time_too(acqplan: Acqplan, toys: Path, tmp_path: Path) -> None:
     times = toys.read_text().replace('values = "0:300:60"', 'values = "0:300:60"\nseconds_per_unit = 0.05')
     toys.write_text(times + "[shot]\nseconds = 0.5\n")
-    planned(acqplan, toys, tmp_path / "out", "--time-budget", "40s", "--strategy", "allocate", *QUICK)
+    planned(acqplan, toys, tmp_path / "out", "--time-budget", "40s", "--strategy", "benchmarks.ideas:Allocate", *QUICK)
     plan = json.loads((tmp_path / "out" / "plan.json").read_text())
     rounds = [shot["round"] for shot in plan["shots"]]
     assert rounds == sorted(rounds)

@@ -49,7 +49,9 @@ def noise(shot: Shot) -> np.ndarray:
     return generator(0, "noise", shot.id).integers(0, 256, (96, 96), dtype=np.uint8)
 
 
-@pytest.mark.parametrize(("strategy", "backbone"), [("variance", "histogram"), ("herding-learned", None)])
+@pytest.mark.parametrize(
+    ("strategy", "backbone"), [("variance", "histogram"), ("benchmarks.ideas:LearnedHerding", None)]
+)
 def test_a_rule_that_learns_looks_after_its_pilot_and_at_half_time(
     tmp_path: Path, strategy: str, backbone: str | None
 ) -> None:

@@ -13,6 +13,7 @@ from acqplan.rig.base import Image, Source
 from acqplan.rig.spec import Rig
 from acqplan.rig.toys import toy_rig
 from acqplan.space import Category, Circle, Interval, Objects, Shots, Space
+from tests.ideas import IDEAS
 
 SPACE = Space(
     axes=(
@@ -64,7 +65,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     monkeypatch.setenv("ACQPLAN_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
-@pytest.mark.parametrize("strategy", sorted(STRATEGIES))
+@pytest.mark.parametrize("strategy", [*sorted(STRATEGIES), *IDEAS])
 def test_noise_in_place_of_every_uncaptured_image_leaves_the_plan_as_it_is(strategy: str) -> None:
     toys = toy_rig(space=SPACE, n_instances=2, workers=1)
     honest = Poisoned(toys)

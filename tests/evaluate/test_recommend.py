@@ -77,7 +77,9 @@ def test_without_a_test_share_all_objects_are_planned_and_nothing_is_validated(t
 
 
 def test_the_pilot_of_a_strategy_that_learns_is_paid_from_the_budget(toys: RenderedSource) -> None:
-    plan = recommend(Rig(source=toys), 100, strategy="allocate", backbone="histogram", validate=False).plan
+    plan = recommend(
+        Rig(source=toys), 100, strategy="benchmarks.ideas:Allocate", backbone="histogram", validate=False
+    ).plan
     assert len(plan) == 100
     assert np.bincount(plan.rounds).tolist() == [round(share * 100) for share in (PILOT_SHARE, 0.4, 0.5)]
 

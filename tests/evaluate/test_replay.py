@@ -15,6 +15,7 @@ from acqplan.plan.designs import RandomShots
 from acqplan.progress import SILENT, Progress
 from acqplan.space import Circle, Interval, Objects, Shots, Space
 from acqplan.space.shots import distinct, is_among
+from tests.ideas import IDEAS
 
 SPACE = Space(
     axes=(
@@ -38,7 +39,7 @@ class Camera:
         return np.column_stack([shots.object_rows, shots.coordinates]).astype(np.float32)
 
 
-@pytest.mark.parametrize("name", sorted(STRATEGIES))
+@pytest.mark.parametrize("name", [*sorted(STRATEGIES), *IDEAS])
 def test_an_arm_takes_no_more_than_its_budget_pilot_included(name: str) -> None:
     rule = find_strategy(name)
     run = replay([Arm(strategy=rule, budget=40, seed=3, stops=(8,))], CANDIDATES, NOTHING, Camera())[0]

@@ -18,8 +18,7 @@ from acqplan.plan.deployed import deployed
 from acqplan.plan.greedy import greedy_views
 from acqplan.plan.lattice import Lattice
 from acqplan.plan.quotas import taking_order
-from acqplan.plan.sub_plans import RIDGE, SOFTNESS, SubPlans, fit_ridge
-from acqplan.plan.tuned import TunedHerd, Tuning, tuned_quotas
+from acqplan.plan.sub_plans import RIDGE, SOFTNESS, SubPlans, Tuning, fit_ridge, tuned_herd
 from acqplan.space import Category, Circle, Interval, Objects, Shots, Space, parse_values
 
 MakeObjects = Callable[..., Objects]
@@ -184,9 +183,9 @@ def test_the_batch_chooses_what_the_rule_chooses_one_by_one(
     start = np.cumsum([0, *trial.captured.n_free])
     for row, tuning in enumerate(tunings):
         for column, part in enumerate(trial.parts):
-            quota = tuned_quotas(part.situation, part.errors, tuning.temperature, trial.size, part.seed)
+            quota = part.errors.quotas(part.situation, tuning.temperature, trial.size, part.seed)
             order = [number for number, _ in taking_order(part.situation, quota, part.seed)]
-            herd = TunedHerd(part.situation, tuning, part.errors)
+            herd = tuned_herd(part.situation, tuning, part.errors)
             views = greedy_views(part.situation, herd, order, seed=part.seed)
             expected = [
                 start[part.kept[number]] + np.flatnonzero(part.situation.free[number] == view)[0]
@@ -224,8 +223,10 @@ def test_the_batch_is_scored_as_one_regression_after_another(rings: Space, objec
 
 @pytest.mark.filterwarnings("ignore:A not p.d.")
 def test_search_uses_expected_improvement(monkeypatch: pytest.MonkeyPatch) -> None:
-    acquisition = importlib.import_module("acqplan.plan.bayes")  # first: torch warns about itself
-    criterion = acquisition.qLogNoisyExpectedImprovement
+    acquisition = importlib.import_module("acqplan.plan.bayes")
+    acquisition.spread_points(1, 1, seed=0)  # first: torch warns about itself
+    logei = importlib.import_module("botorch.acquisition.logei")
+    criterion = logei.qLogNoisyExpectedImprovement
     assert criterion.__module__ == "botorch.acquisition.logei"
     # the real criterion, watched: its value at the points it is asked for must be that of the points it gave
     made: list[Any] = []
@@ -235,7 +236,7 @@ def test_search_uses_expected_improvement(monkeypatch: pytest.MonkeyPatch) -> No
             super().__init__(*arguments, **named)
             made.append(self)
 
-    monkeypatch.setattr(acquisition, "qLogNoisyExpectedImprovement", Watched)
+    monkeypatch.setattr(logei, "qLogNoisyExpectedImprovement", Watched)
     points = acquisition.spread_points(24, 2, seed=0)
     scores = -((points - [0.3, 0.8]) ** 2).sum(axis=1) + 0.01 * np.random.default_rng(0).standard_normal(24)
     new = acquisition.next_points(points, scores, 2, seed=0)

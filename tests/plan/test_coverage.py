@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from acqplan.errors import StrategyError
-from acqplan.plan.base import Choice, History
-from acqplan.plan.coverage import Herding, Maximin
-from acqplan.plan.situation import from_first_levels
+from acqplan.plan.base import Choice, History, from_first_levels
+from acqplan.plan.greedy import Herding, Maximin
 from acqplan.space import Objects, Shots, Space
 from acqplan.space.kernel import diameter, distances, mixed_kernel
 

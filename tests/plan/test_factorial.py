@@ -8,12 +8,18 @@ from itertools import product
 import numpy as np
 import pytest
 
-from acqplan.plan.base import Choice, History
-from acqplan.plan.designs import Even, EvenStaggered, RandomSets
-from acqplan.plan.factorial import axey_name, even_factorial, shifted, staggered_factorial
-from acqplan.plan.situation import from_first_levels
+from acqplan.plan.base import Choice, History, from_first_levels
+from acqplan.plan.designs import (
+    Even,
+    EvenStaggered,
+    RandomSets,
+    axey_name,
+    even_factorial,
+    shifted,
+    staggered_factorial,
+)
 from acqplan.space import Category, Circle, Interval, Objects, Shots, Space, parse_values
-from acqplan.space.kernel import covering_radius
+from tests.space.covering import covering_radius
 
 MakeObjects = Callable[..., Objects]
 

@@ -9,10 +9,9 @@ import pytest
 
 from acqplan.errors import StrategyError
 from acqplan.plan import find_strategy
-from acqplan.plan.base import History
-from acqplan.plan.factorial import van_der_corput_order
+from acqplan.plan.base import History, from_first_levels
+from acqplan.plan.designs import van_der_corput_order
 from acqplan.plan.lattice import Lattice, counted, discrepancies, good_lattices, pair_imbalance
-from acqplan.plan.situation import from_first_levels
 from acqplan.space import Objects, Shots, Space
 from acqplan.space.kernel import mixed_kernel
 

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from acqplan.plan.base import History
-from acqplan.plan.quotas import even_quotas, taking_order
-from acqplan.plan.situation import Situation
+from acqplan.plan.base import History, Situation
+from acqplan.plan.quotas import even_quotas, taking_order, weighted_quotas
 from acqplan.space import Interval, Objects, Shots, Space
 
 MakeObjects = Callable[..., Objects]
@@ -85,3 +84,53 @@ def test_objects_and_classes_take_turns(objects_of: MakeObjects) -> None:
 def test_whoever_has_fewer_captures_comes_first(objects_of: MakeObjects) -> None:
     situation = situation_of(objects_of(2), [4, 0], [8, 8])
     assert [number for number, _ in taking_order(situation, np.array([1, 4]), 0)][:4] == [1, 1, 1, 1]
+
+
+@given(
+    pairs=st.lists(
+        st.tuples(st.integers(0, 5), st.integers(1, 6), st.floats(0.0, 4.0)), min_size=2, max_size=7
+    ),
+    share=st.floats(0.0, 1.0),
+    floor=st.floats(0.0, 1.0),
+    ceiling=st.floats(1.0, 3.0),
+)  # fmt: skip
+@settings(max_examples=80, deadline=None, derandomize=True)
+def test_quotas_add_up_within_bounds(
+    pairs: list[tuple[int, int, float]], share: float, floor: float, ceiling: float
+) -> None:
+    situation = _situation([taken for taken, _, _ in pairs], [free for _, free, _ in pairs])
+    n = max(round(share * sum(free for _, free, _ in pairs)), 1)
+    shares = np.array([wanted for _, _, wanted in pairs])
+    quota = weighted_quotas(situation, n, shares, 0, floor=floor, ceiling=ceiling)
+    assert quota.sum() == n
+    assert (quota >= 0).all()
+    assert (quota <= situation.n_free).all()
+
+
+def test_quotas_follow_shares_between_floor_and_ceiling() -> None:
+    situation = _situation([4, 4, 4, 4], [40, 40, 40, 40])
+    shares = np.array([0.1, 0.8, 1.1, 2.0])
+    quota = weighted_quotas(situation, 24, shares, 0, floor=0.6, ceiling=1.5)
+    # totals of 40 in all, 10 in the mean: 6 at least, 15 at most, the rest by shares less what the bounds cost
+    assert (quota + 4).tolist() == [6, 8, 11, 15]
+
+
+def test_equal_shares_are_even_quotas() -> None:
+    situation = _situation([4, 0, 2, 5], [10, 3, 10, 10])
+    even = even_quotas(situation, 13, 7)
+    assert weighted_quotas(situation, 13, np.ones(4), 7, floor=0.5, ceiling=2.0).tolist() == even.tolist()
+
+
+def _situation(n_taken: list[int], n_free: list[int]) -> Situation:
+    n_objects, n_views = len(n_taken), max(map(int.__add__, n_taken, n_free))
+    names = tuple(f"object-{number}" for number in range(n_objects))
+    every = np.arange(n_views)
+    return Situation(
+        space=None,  # type: ignore[arg-type]
+        views=np.zeros((n_views, 1)),
+        names=names,
+        labels=tuple("ab"[number % 2] for number in range(n_objects)),
+        free=tuple(every[taken : taken + free] for taken, free in zip(n_taken, n_free, strict=True)),
+        rows=tuple(every[:free] for free in n_free),
+        taken=tuple(every[:taken] for taken in n_taken),
+    )

@@ -7,9 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from acqplan.plan.base import History
+from acqplan.plan.base import History, Situation, from_first_levels
 from acqplan.plan.greedy import gaps
-from acqplan.plan.situation import Situation, from_first_levels
 from acqplan.space import Circle, Interval, Objects, Shots, Space
 from acqplan.space import kernel as pairs
 from acqplan.space.kernel import distances
@@ -57,10 +56,10 @@ def test_large_spaces_get_the_same_columns_without_a_matrix(
     kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     space = from_first_levels(request.getfixturevalue(kind))
-    expected = [pairs.distance_columns(space)(11), pairs.kernel_columns(space)(11), pairs.kernel_mean(space)]
+    expected = [pairs.distance_columns(space)(11), pairs.Similarity(space).column(11), pairs.Similarity(space).mean()]
     monkeypatch.setattr(pairs, "LARGEST_MATRIX", 1)
     monkeypatch.setattr(pairs, "SAMPLED_VIEWS", space.n_views)
-    found = [pairs.distance_columns(space)(11), pairs.kernel_columns(space)(11), pairs.kernel_mean(space)]
+    found = [pairs.distance_columns(space)(11), pairs.Similarity(space).column(11), pairs.Similarity(space).mean()]
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
 

@@ -14,15 +14,17 @@ from acqplan.errors import BudgetError
 from acqplan.plan import STRATEGIES, find_strategy
 from acqplan.plan.base import Choice, History, Strategy, check_choice
 from acqplan.space import Axis, Category, Circle, Interval, Objects, Shots, Space
+from tests.ideas import IDEAS
 
 MakeObjects = Callable[..., Objects]
 Split = Callable[..., tuple[Shots, History]]
-EXACT = sorted(name for name in STRATEGIES if find_strategy(name).exact)
-TURNING = sorted(name for name in STRATEGIES if find_strategy(name).turns)
-LEARNING = sorted(name for name in STRATEGIES if getattr(find_strategy(name), "learns", False))
+NAMES = [*sorted(STRATEGIES), *IDEAS]
+EXACT = [name for name in NAMES if find_strategy(name).exact]
+TURNING = [name for name in NAMES if find_strategy(name).turns]
+LEARNING = [name for name in NAMES if getattr(find_strategy(name), "learns", False)]
 
 
-@pytest.fixture(params=sorted(STRATEGIES))
+@pytest.fixture(params=NAMES)
 def strategy(request: pytest.FixtureRequest) -> Strategy:
     return find_strategy(request.param)
 
@@ -78,7 +80,7 @@ def test_same_seed_gives_same_bytes(strategy: Strategy, small: Space, objects_of
     assert as_bytes(asked(strategy, shots, 37, seed=5)) == as_bytes(asked(strategy, shots, 37, seed=5))
 
 
-@pytest.mark.parametrize("name", sorted(set(STRATEGIES) - {"even"}))
+@pytest.mark.parametrize("name", sorted(set(NAMES) - {"even"}))
 def test_another_seed_gives_another_plan(name: str, small: Space, objects_of: MakeObjects) -> None:
     shots, strategy = Shots.every(small, objects_of(2, 2)), find_strategy(name)
     plans = {frozenset(taken(shots, asked(strategy, shots, 24, seed=seed))) for seed in range(4)}
@@ -159,7 +161,7 @@ def test_more_objects_than_shots_is_answered(strategy: Strategy, small: Space, o
     assert np.ptp(np.bincount(chosen.class_rows)) <= 1
 
 
-@pytest.mark.parametrize("name", sorted(set(STRATEGIES) - set(LEARNING)))
+@pytest.mark.parametrize("name", sorted(set(NAMES) - set(LEARNING)))
 def test_features_and_beliefs_of_captures_do_not_matter(
     name: str, small: Space, objects_of: MakeObjects, captured: Split
 ) -> None:
@@ -266,7 +268,7 @@ def test_keeps_the_contract_on_any_space(space: Space, counts: list[int], share:
     names = tuple(f"{label}{number}" for number, label in enumerate(labels))
     shots = Shots.every(space, Objects(names=names, labels=tuple(labels)))
     n = max(round(share * len(shots)), 1)
-    for name in sorted(STRATEGIES):
+    for name in NAMES:
         strategy = find_strategy(name)
         counts_taken = totals(shots.take(asked(strategy, shots, n, seed=1).rows))
         assert np.ptp(counts_taken) <= 1

@@ -8,12 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from acqplan.plan.base import History
+from acqplan.plan.base import History, Situation
 from acqplan.plan.bayes import Box
-from acqplan.plan.coverage import Herding
+from acqplan.plan.greedy import Herding
 from acqplan.plan.lattice import Lattice
-from acqplan.plan.situation import Situation
-from acqplan.plan.tuned import Errors, Tuning, tuned_choice
+from acqplan.plan.sub_plans import Errors, Tuning, tuned_choice
 from acqplan.space import Objects, Shots, Space
 
 MakeObjects = Callable[..., Objects]

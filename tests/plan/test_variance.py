@@ -10,12 +10,10 @@ import pytest
 
 from acqplan.errors import StrategyError
 from acqplan.plan.base import Choice, History, check_choice
-from acqplan.plan.coverage import Herding, LearnedHerding
 from acqplan.plan.designs import RandomShots
-from acqplan.plan.situation import from_first_levels
+from acqplan.plan.surrogate import ShotKernel, class_points, covariance, points_of
 from acqplan.plan.variance import Variance, integrated_variance
 from acqplan.space import Objects, Shots, Space
-from acqplan.space.kernel import ShotKernel, class_points, covariance, covering_radius, points_of
 
 MakeObjects = Callable[..., Objects]
 Split = Callable[..., tuple[Shots, History]]
@@ -96,10 +94,10 @@ def test_a_kernel_of_another_space_is_refused(small: Space, objects_of: MakeObje
         Variance(kernel=ShotKernel(lengths=(30.0,))).propose(shots, History.empty(shots), 3, 0)
 
 
-@pytest.mark.parametrize("strategy", [Variance(), LearnedHerding()])
 def test_views_spread_along_the_axis_that_changes_the_picture(
-    strategy: Variance | LearnedHerding, norb: Space, objects_of: MakeObjects, captured: Split
+    norb: Space, objects_of: MakeObjects, captured: Split
 ) -> None:
+    strategy = Variance()
     # images that change with the elevation within 4 degrees, hardly with the azimuth
     every = Shots.every(norb, objects_of(2, 2))
     shots, history = captured(every, np.random.default_rng(0).permutation(len(every))[:120])
@@ -111,27 +109,3 @@ def test_views_spread_along_the_axis_that_changes_the_picture(
     blind, learned = (shots.take(strategy.propose(shots, one, 16, 0).rows) for one in (history, seen))
     assert len(np.unique(learned.coordinates[:, 1])) >= len(np.unique(blind.coordinates[:, 1]))
     assert strategy.propose(shots, seen, 16, 0).reason[0].startswith("learned kernel")
-
-
-def test_herding_without_features_is_herding(small: Space, objects_of: MakeObjects, captured: Split) -> None:
-    shots, history = captured(Shots.every(small, objects_of(2, 2)), np.arange(0, 60, 7))
-    ours, plain = (strategy.propose(shots, history, 30, 4) for strategy in (LearnedHerding(), Herding()))
-    assert ours.rows.tobytes() == plain.rows.tobytes()
-
-
-def test_herding_with_the_default_lengths_is_herding(
-    small: Space, objects_of: MakeObjects, captured: Split, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from acqplan.plan import coverage
-    from acqplan.plan.surrogate import Surrogate
-
-    shots, history = captured(Shots.every(small, objects_of(2, 2)), np.arange(0, 60, 7))
-    space = from_first_levels(small)
-    monkeypatch.setattr(
-        coverage,
-        "fit_surrogate",
-        lambda *_, **__: Surrogate(kernel=ShotKernel(lengths=tuple(space.scales.tolist())), n_shots=9),
-    )
-    ours, plain = (strategy.propose(shots, history, 30, 4) for strategy in (LearnedHerding(), Herding()))
-    np.testing.assert_allclose(ours.gain, plain.gain, atol=1e-12)
-    assert covering_radius(small, shots.take(ours.rows).coordinates) < 2.0

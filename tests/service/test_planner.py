@@ -8,7 +8,7 @@ from acqplan.service.planner import Planner
 from tests.service.serving import Served, made, png, serving, until
 
 SECONDS = 90.0
-LEARNS = {"strategy": "difficulty", "backbone": "histogram"}
+LEARNS = {"strategy": "benchmarks.ideas:Difficulty", "backbone": "histogram"}
 
 
 def kinds(served: Served) -> list[str]:
@@ -38,7 +38,7 @@ def test_plans_and_advice_come_by_themselves_and_when_asked_for(tmp_path: Path) 
 
 def test_what_cannot_be_planned_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:
     lost = str(tmp_path / "nowhere.safetensors")
-    campaign = made(tmp_path, budget=40, strategy="difficulty", backbone="mobilenet_v2", weights=lost)
+    campaign = made(tmp_path, budget=40, strategy="benchmarks.ideas:Difficulty", backbone="mobilenet_v2", weights=lost)
     with serving(campaign, planner=Planner(tmp_path / "rig.db")) as served:
         for number, shot in enumerate(served.ask(20)):
             served.tell(shot, png(number))

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from acqplan.errors import SpaceError
 from acqplan.space import Category, Circle, Interval, Objects, Shots, Space, ViewValue
-from acqplan.space.kernel import covering_radius, distances, nearest_views, view_kernel
+from acqplan.space.kernel import distances, nearest_views, view_kernel
+from tests.space.covering import covering_radius
 
 NORB = Space(
     axes=(

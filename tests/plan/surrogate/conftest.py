@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from acqplan.plan.surrogate import ShotKernel, covariance, points_of
 from acqplan.space import Category, Circle, Interval, Objects, Shots, Space, parse_values
-from acqplan.space.kernel import ShotKernel, covariance, points_of
 
 OBJECTS = Objects(
     names=("car-0", "car-1", "car-2", "plane-0", "plane-1", "truck-0"),

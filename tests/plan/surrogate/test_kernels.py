@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from acqplan.errors import UsageError
+from acqplan.plan.surrogate import LEVELS, ShotKernel, class_points, covariance, describe, gram, points_of
 from acqplan.space import Category, Circle, Interval, Shots, Space, parse_values
 from acqplan.space.kernel import LARGEST_MATRIX as LARGEST_MATRIX
-from acqplan.space.kernel import ShotKernel, class_points, covariance, describe, points_of, view_columns, view_kernel
+from acqplan.space.kernel import Similarity, mixed_kernel
+from tests.plan.surrogate.reference import shot_module
 
 
 def kernel_of(space: Space, seed: int = 0) -> ShotKernel:
@@ -18,17 +20,16 @@ def kernel_of(space: Space, seed: int = 0) -> ShotKernel:
 
 def test_numpy_and_gpytorch_agree(space: Space, some: Shots) -> None:
     torch = pytest.importorskip("torch")
-    from acqplan.plan.surrogate import ShotModule
-
     kernel = kernel_of(space)
     points, new = points_of(some), class_points(1, space.views()[:9])
-    module = ShotModule(space, kernel)
+    module = shot_module(space, kernel)
     for right in (points, new):
         with torch.no_grad():
             theirs = module(torch.from_numpy(points), torch.from_numpy(right)).to_dense().numpy()
         np.testing.assert_allclose(covariance(space, kernel, points, right), theirs, rtol=0.0, atol=1e-12)
-    np.testing.assert_allclose(module.read().lengths, kernel.lengths, rtol=1e-12)
-    assert module(torch.from_numpy(points), diag=True).shape == (len(some),)
+    variances = torch.tensor([getattr(kernel, name) for name in LEVELS], dtype=torch.float64)
+    ours = gram(space, points)(variances, torch.tensor(kernel.lengths, dtype=torch.float64))
+    np.testing.assert_allclose(covariance(space, kernel, points, points), ours.numpy(), rtol=0.0, atol=1e-12)
 
 
 def test_covariance_is_a_covariance(space: Space, some: Shots) -> None:
@@ -58,13 +59,15 @@ def test_a_circle_has_the_period_of_its_axis() -> None:
 
 def test_columns_are_those_of_the_matrix(space: Space, monkeypatch: pytest.MonkeyPatch) -> None:
     lengths = kernel_of(space).lengths
-    matrix = view_kernel(space, space.views(), space.views(), scales=np.array(lengths))
+    matrix = mixed_kernel(space, space.views(), space.views(), scales=np.array(lengths))
+    rows = np.array([3, 0, 7])
     for largest in (LARGEST_MATRIX, space.n_views - 1):
         monkeypatch.setattr("acqplan.space.kernel.LARGEST_MATRIX", largest)
-        column, mean = view_columns(space, lengths)
-        np.testing.assert_allclose(column(7), matrix[7], atol=1e-12)
-        if space.is_grid or largest == LARGEST_MATRIX:
-            np.testing.assert_allclose(mean, matrix.mean(axis=1), atol=1e-12)
+        similarity = Similarity(space, lengths)
+        np.testing.assert_allclose(similarity.column(7), matrix[7], atol=1e-12)
+        np.testing.assert_allclose(similarity.mean(), matrix.mean(axis=1), atol=1e-12)
+        np.testing.assert_allclose(similarity.mean(rows), matrix.mean(axis=1)[rows], atol=1e-12)
+        np.testing.assert_allclose(similarity.between(rows, rows[:2]), matrix[np.ix_(rows, rows[:2])], atol=1e-12)
 
 
 def test_lengths_are_told_in_words() -> None:

@@ -8,9 +8,8 @@ from dataclasses import astuple, replace
 import numpy as np
 import pytest
 
-from acqplan.plan.surrogate import LARGEST, fit_surrogate
+from acqplan.plan.surrogate import LARGEST, ShotKernel, fit_surrogate
 from acqplan.space import Category, Circle, Interval, Objects, Shots, Space, parse_values
-from acqplan.space.kernel import ShotKernel
 
 Draw = Callable[..., np.ndarray]
 
@@ -118,6 +117,6 @@ def test_hard_inputs_give_finite_numbers(shots: Shots, features: Callable[[Shots
 
 
 def test_nothing_seen_leaves_the_prior() -> None:
-    shots, prior = drawn(30, 2, 2), ShotKernel(lengths=(10.0, 10.0, 1.0))
-    assert fit_surrogate(shots, None, seed=0, prior=prior).kernel == prior
-    assert fit_surrogate(shots, np.zeros((30, 0), dtype=np.float32), seed=0, prior=prior).kernel == prior
+    shots, prior = drawn(30, 2, 2), ShotKernel.default(SPACE)
+    assert fit_surrogate(shots, None, seed=0).kernel == prior
+    assert fit_surrogate(shots, np.zeros((30, 0), dtype=np.float32), seed=0).kernel == prior

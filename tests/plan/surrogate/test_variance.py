@@ -8,9 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from acqplan.plan.variance import ClassVariance, basis_of, cells_of, integrated_variance
+from acqplan.plan.surrogate import ShotKernel, class_points, covariance, points_of
+from acqplan.plan.variance import ClassVariance, basis_of, groups_of, integrated_variance
 from acqplan.space import Category, Circle, Interval, Objects, Shots, Space, parse_values
-from acqplan.space.kernel import ShotKernel, class_points, covariance, points_of
+from tests.plan.surrogate.reference import shot_module
 
 TWINS = Objects(names=("car-0", "car-1", "plane-0"), labels=("car", "car", "plane"))
 
@@ -44,7 +45,6 @@ def test_gains_are_what_variance_falls_by(space: Space, weighted: bool) -> None:
 
 def test_equal_to_botorch(space: Space) -> None:
     torch = pytest.importorskip("torch")
-    from acqplan.plan import surrogate as likelihood  # first: it loads botorch before gpytorch
 
     kernel = kernel_of(space, common=0.2)
     shots = points_of(Shots.every(space, TWINS))
@@ -57,7 +57,7 @@ def test_equal_to_botorch(space: Space) -> None:
         from botorch.models import SingleTaskGP
         from gpytorch.means import ZeroMean
 
-        module = likelihood.ShotModule(space, kernel)
+        module = shot_module(space, kernel)
         surrogate = SingleTaskGP(
             torch.from_numpy(shots[known]),
             torch.zeros(len(known), 1, dtype=torch.float64),
@@ -75,7 +75,6 @@ def test_equal_to_botorch(space: Space) -> None:
 
 def test_the_greedy_choice_is_that_of_botorch(space: Space) -> None:
     torch = pytest.importorskip("torch")
-    from acqplan.plan import surrogate as likelihood  # first: it loads botorch before gpytorch
 
     kernel, shots = kernel_of(space), points_of(Shots.every(space, TWINS))[: 2 * space.n_views]
     taken, state = [1, space.n_views + 5], ClassVariance(kernel, basis_of(space, space.views(), kernel.lengths), 2)
@@ -91,7 +90,7 @@ def test_the_greedy_choice_is_that_of_botorch(space: Space) -> None:
             torch.from_numpy(shots[taken]),
             torch.zeros(len(taken), 1, dtype=torch.float64),
             train_Yvar=torch.full((len(taken), 1), kernel.noise, dtype=torch.float64),
-            covar_module=likelihood.ShotModule(space, kernel),
+            covar_module=shot_module(space, kernel),
             mean_module=ZeroMean(),
             outcome_transform=None,
         )
@@ -148,16 +147,16 @@ def _greedy(space: Space, kernel: ShotKernel, points: np.ndarray, targets: np.nd
     return rows
 
 
-def test_cells_are_small_and_hold_every_view(space: Space) -> None:
+def test_groups_are_small_and_hold_every_view(space: Space) -> None:
     lengths = tuple(space.scales.tolist())
-    whole = cells_of(space, lengths)
-    assert whole.cell.tolist() == list(range(space.n_views))
-    joined = cells_of(space, lengths, largest=space.n_views // 2)
-    assert len(joined.cell) == space.n_views
-    assert len(joined.centres) == len(np.unique(joined.cell)) <= space.n_views
+    whole = groups_of(space, lengths)
+    assert whole.of_view.tolist() == list(range(space.n_views))
+    joined = groups_of(space, lengths, largest=space.n_views // 2)
+    assert len(joined.of_view) == space.n_views
+    assert len(joined.centres) == len(np.unique(joined.of_view)) <= space.n_views
     for column, axis in enumerate(space.axes):
         if axis.kind == "category":
-            np.testing.assert_array_equal(joined.centres[joined.cell, column], space.views()[:, column])
+            np.testing.assert_array_equal(joined.centres[joined.of_view, column], space.views()[:, column])
 
 
 def test_levels_of_categories_are_joined_last() -> None:
@@ -167,6 +166,6 @@ def test_levels_of_categories_are_joined_last() -> None:
             Interval(name="elevation", values=parse_values("10:70:10"), unit="deg"),
         )
     )
-    assert len(cells_of(space, (1.0, 30.0), largest=200).centres) == 40 * 5
-    assert len(cells_of(space, (1.0, 30.0), largest=40).centres) == 40
-    assert len(cells_of(space, (1.0, 30.0), largest=7).centres) == 7
+    assert len(groups_of(space, (1.0, 30.0), largest=200).centres) == 40 * 5
+    assert len(groups_of(space, (1.0, 30.0), largest=40).centres) == 40
+    assert len(groups_of(space, (1.0, 30.0), largest=7).centres) == 7

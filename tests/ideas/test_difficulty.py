@@ -10,11 +10,9 @@ import pytest
 
 from acqplan.errors import StrategyError
 from acqplan.plan.base import History, check_choice
-from acqplan.plan.difficulty import Difficulty
-from acqplan.plan.errors_by_view import ErrorMaps, error_maps, soft_errors
 from acqplan.plan.lattice import Lattice
-from acqplan.plan.situation import Situation
 from acqplan.space import Objects, Shots, Space
+from benchmarks.ideas import Difficulty
 
 MakeObjects = Callable[..., Objects]
 Rule = Callable[[Shots], np.ndarray]
@@ -49,36 +47,6 @@ def after(space: Space, objects: Objects, rule: Rule, n: int = 240) -> tuple[Sho
     beliefs[np.arange(n), taken.class_rows] = 1.0 - errors
     left = np.setdiff1d(np.arange(len(every)), rows)
     return every.take(left), History(shots=taken, beliefs=beliefs.astype(np.float32))
-
-
-def maps_of(history: History) -> ErrorMaps:
-    found = soft_errors(history)
-    assert found is not None
-    return error_maps(Situation.of(history.shots, history).space, found, seed=0)
-
-
-def test_a_map_that_objects_share_is_found(norb: Space, objects_of: MakeObjects) -> None:
-    _, history = after(norb, objects_of(4, 4), low)
-    maps = maps_of(history)
-    assert maps.common_reliability > 0.7
-    assert maps.overall == pytest.approx(low(history.shots).mean(), abs=0.05)
-    elevation = norb.views()[:, 1]
-    assert maps.of("car")[elevation < 45.0].min() > maps.of("car")[elevation > 55.0].max()
-    assert maps.of("no such class").tolist() == (maps.overall + maps.common).tolist()
-
-
-def test_a_map_that_classes_do_not_share_is_found(norb: Space, objects_of: MakeObjects) -> None:
-    maps = maps_of(after(norb, objects_of(4, 4), low_animals)[1])
-    below = norb.views()[:, 1] < 45.0
-    assert maps.own_reliability > 0.7
-    assert maps.of("animal")[below].min() > maps.overall > maps.of("car")[below].max()
-
-
-@pytest.mark.parametrize("rule", [objects_alone, lots])
-def test_what_is_no_map_of_views_is_not_believed(rule: Rule, norb: Space, objects_of: MakeObjects) -> None:
-    maps = maps_of(after(norb, objects_of(4, 4), rule)[1])
-    assert maps.reliability < 0.5
-    assert np.ptp(maps.of("animal")) < 0.15
 
 
 def test_difficult_views_are_taken_more(norb: Space, objects_of: MakeObjects) -> None:

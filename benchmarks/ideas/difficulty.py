@@ -9,13 +9,13 @@ import numpy as np
 from jaxtyping import Float
 
 from acqplan.errors import StrategyError
-from acqplan.plan.base import Choice, History, check_request
+from acqplan.plan.base import Choice, History, Situation, check_request
 from acqplan.plan.errors_by_view import ErrorMaps, error_maps, soft_errors
 from acqplan.plan.greedy import Herd, greedy_choice
 from acqplan.plan.lattice import Lattice
-from acqplan.plan.situation import Situation
+from acqplan.plan.quotas import even_quotas
 from acqplan.space import Shots
-from acqplan.space.kernel import kernel_mean
+from acqplan.space.kernel import Similarity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +61,8 @@ class Difficulty:
         if maps is None or maps.reliability <= 0.0:
             return self._lattice().propose(candidates, history, n, seed)
         weights = {label: self._weights(maps, label) for label in situation.classes}
-        cover = _WeightedHerd(situation, self.class_weight, weights)
-        return greedy_choice(situation, cover, n, seed, note=f"error map known to {maps.reliability:.0%}: ")
+        herd, quota = _WeightedHerd(situation, self.class_weight, weights), even_quotas(situation, n, seed)
+        return greedy_choice(situation, herd, quota, seed, note=f"error map known to {maps.reliability:.0%}: ")
 
     def _weights(self, maps: ErrorMaps, label: str) -> Float[np.ndarray, " views"]:
         """Weight of each view for a class, about 1 in the mean, shape ``[views]``."""
@@ -74,22 +74,17 @@ class Difficulty:
         return Lattice(class_weight=self.class_weight, tries=self.tries)
 
 
-class _WeightedHerd:
-    """`Herd`, but each view is to be represented by its weight.
+class _WeightedHerd(Herd):
+    """`Herd` in which each view is wanted by its weight; written as a sum, as it was when it was measured."""
 
-    The mean similarity to the weighted views is taken as that to all views times the view's own weight: weights
-    change as slowly as the kernel that smoothed them, and no matrix over all views is needed.
-    """
-
-    def __init__(self, situation: Situation, class_weight: float, weights: dict[str, Float[np.ndarray, " views"]]):
-        self._herd, mean = Herd(situation, class_weight), kernel_mean(situation.space)
-        wanted = {label: (own - 1.0) * mean for label, own in weights.items()}
-        self._more = [wanted[label][free] for label, free in zip(situation.labels, situation.free, strict=True)]
+    def __init__(
+        self, situation: Situation, class_weight: float, weights: dict[str, Float[np.ndarray, " views"]]
+    ) -> None:
+        super().__init__(situation, class_weight)
+        mean = Similarity(situation.space).mean()
+        more = {label: (own - 1.0) * mean for label, own in weights.items()}
+        self._more = [more[label][free] for label, free in zip(situation.labels, situation.free, strict=True)]
 
     def gains(self, number: int) -> Float[np.ndarray, " free"]:
         """How much too little each free view is represented."""
-        return self._herd.gains(number) + self._more[number]
-
-    def add(self, number: int, view: int) -> None:
-        """Count a view of an object as taken."""
-        self._herd.add(number, view)
+        return super().gains(number) + self._more[number]

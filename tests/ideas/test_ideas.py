@@ -9,21 +9,20 @@ import numpy as np
 import pytest
 
 from acqplan.errors import StrategyError
-from acqplan.plan import find_strategy
-from acqplan.plan.allocate import Allocate, fit_curves, learning_curves
-from acqplan.plan.auto import Auto
 from acqplan.plan.base import Choice, History, Strategy, check_choice
-from acqplan.plan.choose_objects import ChooseObjects
-from acqplan.plan.lattice import Lattice
+from acqplan.plan.lattice import Auto, Lattice
 from acqplan.space import Circle, Interval, Objects, Shots, Space
+from benchmarks.ideas import Allocate, ChooseObjects, Difficulty
+from benchmarks.ideas.allocate import fit_curves, learning_curves
 
 MakeObjects = Callable[..., Objects]
 RULES: list[Strategy] = [
-    *map(find_strategy, ("allocate", "auto", "choose-objects", "difficulty")),
+    Auto(),
+    Allocate(),
+    ChooseObjects(),
+    Difficulty(),
     Allocate(by="curves", pilot=0.0),
     Allocate(pilot=0.0),
-    Auto(trust=0.0),
-    Auto(trust=0.5),
     ChooseObjects(share=0.5),
     ChooseObjects(share=0.5, by="lot"),
 ]
@@ -112,26 +111,17 @@ def test_axes_of_one_level(rule: Strategy, objects_of: MakeObjects) -> None:
     asked(rule, shots, history, 3)
 
 
-@pytest.mark.parametrize("name", ["allocate", "difficulty"])
-def test_beliefs_that_are_no_numbers_are_refused(name: str, small: Space, objects_of: MakeObjects) -> None:
+@pytest.mark.parametrize("rule", [Allocate(), Difficulty()], ids=repr)
+def test_beliefs_that_are_no_numbers_are_refused(rule: Strategy, small: Space, objects_of: MakeObjects) -> None:
     shots, history = split(Shots.every(small, objects_of(3, 3)), np.arange(0, 280, 7))
     with pytest.raises(StrategyError, match="beliefs"):
-        asked(find_strategy(name), shots, replace(history, beliefs=np.full((40, 2), np.nan, dtype=np.float32)), 10)
+        asked(rule, shots, replace(history, beliefs=np.full((40, 2), np.nan, dtype=np.float32)), 10)
 
 
-def test_auto_is_the_lattice_until_objects_surely_differ(norb: Space, objects_of: MakeObjects) -> None:
+def test_auto_is_the_lattice_whatever_is_known(norb: Space, objects_of: MakeObjects) -> None:
     every = Shots.every(norb, objects_of(5, 5))
-    rows = Lattice().propose(every, History.empty(every), 60, 1).rows
-    shots, clear = split(every, rows, spread=0.7)
-    _, lots = split(every, rows, spread=0.0)
-    for n, history in ((60, lots), (400, clear), (60, replace(clear, beliefs=None))):
-        plain = Lattice().propose(shots, history, n, 1)
-        assert asked(Auto(trust=0.5), shots, history, n).rows.tolist() == plain.rows.tolist()
-    assert asked(Auto(trust=0.5), shots, lots, 60).reason[0].startswith("errors surely known to ")
+    shots, clear = split(every, Lattice().propose(every, History.empty(every), 60, 1).rows, spread=0.7)
     assert Auto().propose(shots, clear, 60, 1).rows.tolist() == Lattice().propose(shots, clear, 60, 1).rows.tolist()
-    ours, theirs = (asked(rule, shots, clear, 60) for rule in (Auto(trust=0.5), Allocate()))
-    assert ours.rows.tolist() == theirs.rows.tolist()
-    assert np.ptp(np.bincount(shots.object_rows[ours.rows])) > 1
 
 
 def test_more_shots_go_to_the_objects_chosen(small: Space, objects_of: MakeObjects) -> None:
@@ -186,5 +176,3 @@ def test_settings_that_make_no_sense_are_refused(wrong: dict[str, object]) -> No
 def test_unknown_rules_are_named() -> None:
     with pytest.raises(StrategyError, match="did you mean 'curves'"):
         Allocate(by="curve")
-    with pytest.raises(StrategyError, match="trust"):
-        Auto(trust=2.0)
