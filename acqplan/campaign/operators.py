@@ -16,7 +16,7 @@ from acqplan.errors import BudgetError, UsageError, nearest
 def pause(store: Store, reason: str = "") -> Event:
     """Hand out nothing until `resume`; answers are taken, and the time budget stands still."""
     with store.writing() as ledger:
-        if ledger.standing.paused_at is not None:
+        if ledger.state.paused_at is not None:
             raise UsageError("the campaign is paused already", "resume it")
         return ledger.append("paused", reason=reason)
 
@@ -24,7 +24,7 @@ def pause(store: Store, reason: str = "") -> Event:
 def resume(store: Store) -> Event:
     """Go on after a pause or a stop."""
     with store.writing() as ledger:
-        standing = ledger.standing
+        standing = ledger.state
         if standing.paused_at is None and not standing.stopped and not standing.saturated:
             raise UsageError("the campaign is neither paused nor stopped", "ask for shots")
         event = ledger.append("continued") if standing.stopped or standing.saturated else None
@@ -34,8 +34,8 @@ def resume(store: Store) -> Event:
 def stop(store: Store, reason: str) -> Event:
     """End the campaign, until `resume`."""
     with store.writing() as ledger:
-        if ledger.standing.stopped:
-            raise UsageError(f"the campaign is stopped already: {ledger.standing.stopped}", "resume it")
+        if ledger.state.stopped:
+            raise UsageError(f"the campaign is stopped already: {ledger.state.stopped}", "resume it")
         return ledger.append("stopped", reason=reason or "stopped by an operator")
 
 
@@ -48,9 +48,9 @@ def forbid(store: Store, where: str) -> Event:
     """
     with store.writing() as ledger:
         region = Region.parse(
-            where, replace(store.settings, objects={**store.settings.objects, **ledger.standing.objects})
+            where, replace(store.settings, objects={**store.settings.objects, **ledger.state.objects})
         )
-        if region.text in ledger.standing.regions.values():
+        if region.text in ledger.state.regions.values():
             raise UsageError(f"region '{region.text}' is forbidden already", "allow it to undo that")
         return ledger.append("forbidden", where=region.text)
 
@@ -58,17 +58,17 @@ def forbid(store: Store, where: str) -> Event:
 def allow(store: Store, where: str) -> Event:
     """Undo `forbid`; the region is written as it was then."""
     with store.writing() as ledger:
-        for number, text in ledger.standing.regions.items():
+        for number, text in ledger.state.regions.items():
             if text == where.strip():
                 return ledger.append("allowed", undoes=int(number), where=text)
-        regions = list(ledger.standing.regions.values())
+        regions = list(ledger.state.regions.values())
         raise UsageError(f"region '{where}' is not forbidden", nearest(where, regions) if regions else "nothing is")
 
 
 def add_object(store: Store, name: str, label: str) -> Event:
     """Put another object on the turntable; the next plan has shots of it."""
     with store.writing() as ledger:
-        if name in ledger.standing.objects:
+        if name in ledger.state.objects:
             raise UsageError(f"object '{name}' is there already", "give another name")
         before = store.settings.objects.get(name)
         if not name.strip() or not label.strip() or (before is not None and before != label):
@@ -81,9 +81,9 @@ def add_object(store: Store, name: str, label: str) -> Event:
 def remove_object(store: Store, name: str) -> Event:
     """Take an object away; its images stay in the data set."""
     with store.writing() as ledger:
-        if name not in ledger.standing.objects:
-            raise UsageError(f"no object is called '{name}'", nearest(name, ledger.standing.objects))
-        return ledger.append("object removed", object=name, label=ledger.standing.objects[name])
+        if name not in ledger.state.objects:
+            raise UsageError(f"no object is called '{name}'", nearest(name, ledger.state.objects))
+        return ledger.append("object removed", object=name, label=ledger.state.objects[name])
 
 
 def set_budget(store: Store, budget: int | None = None, time_budget: float | None = None) -> Event:
@@ -93,7 +93,7 @@ def set_budget(store: Store, budget: int | None = None, time_budget: float | Non
         BudgetError: If fewer images than were taken and are leased, or no time.
     """
     with store.writing() as ledger:
-        standing = ledger.standing
+        standing = ledger.state
         images = standing.budget if budget is None else budget
         seconds = standing.time_budget if time_budget is None else time_budget
         least = max(standing.budget - standing.room, 1)
@@ -122,12 +122,12 @@ def undo(store: Store, number: int) -> Event:
     with store.writing() as ledger:
         found = ledger.events(after=number - 1, until=number)
         if not found:
-            raise UsageError(f"there is no event {number}", f"give 1 to {ledger.standing.last}")
+            raise UsageError(f"there is no event {number}", f"give 1 to {ledger.state.last}")
         return _undone(store, ledger, found[0])
 
 
 def _undone(store: Store, ledger: Transaction, event: Event) -> Event:
-    standing, body = ledger.standing, event.body
+    standing, body = ledger.state, event.body
     if event.kind == "forbidden" and str(event.number) in standing.regions:
         return ledger.append("allowed", undoes=event.number, where=body["where"])
     if event.kind == "allowed" and body["where"] not in standing.regions.values():
@@ -156,5 +156,5 @@ def _undone(store: Store, ledger: Transaction, event: Event) -> Event:
 
 
 def _budget(ledger: Transaction, images: int, seconds: float | None, **more: Any) -> Event:
-    before, time_before = ledger.standing.budget, ledger.standing.time_budget
+    before, time_before = ledger.state.budget, ledger.state.time_budget
     return ledger.append("budget", budget=images, time_budget=seconds, before=before, time_before=time_before, **more)

@@ -41,7 +41,7 @@ def due(campaign: Campaign) -> str:
     operators or failures have changed what can be had: shots are missing, or an added object has none.
     """
     with campaign.store.reading() as ledger:
-        standing = ledger.standing
+        standing = ledger.state
         if standing.room == 0 or leases.finished(campaign.settings, standing, ledger.now):
             return ""
         return _stop_reached(standing) or _shots_missing(standing) or _object_without_shots(standing)
@@ -130,7 +130,7 @@ def extract_told(
         ImageError: If an image is not what was told. Other errors as of `open_eye`.
     """
     with campaign.store.reading() as ledger:
-        captured = ledger.standing.captured
+        captured = ledger.state.captured
     if captured:
         seen = eye or open_eye(campaign, backbone=backbone, weights=weights, runtime=runtime, progress=progress)
         _looked_at(_captured(campaign), seen, progress)

@@ -111,13 +111,13 @@ class Feed:
 def last_number(store: Store) -> int:
     """Number of the last event."""
     with store.reading() as ledger:
-        return ledger.standing.last
+        return ledger.state.last
 
 
 def read_events(store: Store, after: int, limit: int) -> list[Event]:
     """The first events after that of a number."""
     with store.reading() as ledger:
-        if ledger.standing.last <= after:
+        if ledger.state.last <= after:
             return []
         return ledger.events(after=after, until=after + limit)
 

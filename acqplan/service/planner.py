@@ -100,7 +100,7 @@ class Worker:
         if self._may("plan") and due(self._campaign):
             return "plan"
         with self._campaign.store.reading() as ledger:
-            standing = ledger.standing
+            standing = ledger.state
         if self._may("advice") and self._wants_advice(standing):
             return "advice"
         return "features" if self._may("features") and standing.captured > self._extracted else ""
@@ -108,7 +108,7 @@ class Worker:
     def _do(self, what: str, *, forced: bool) -> None:
         began = time.monotonic()
         with self._campaign.store.reading() as ledger:
-            captured = ledger.standing.captured
+            captured = ledger.state.captured
         if captured and self._eye is None:
             self._eye = open_eye(self._campaign)
         if what == "plan":

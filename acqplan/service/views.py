@@ -28,6 +28,7 @@ from acqplan.report.plot.style import DARK, LIGHT
 from acqplan.service.feed import PAGE, read_events
 from acqplan.service.questions import MOST_NUMBER, Camp, ShotName, event_document, refusing
 from acqplan.service.refusals import Document, Refusal
+from acqplan.space.axes import axis_to_dict
 
 MOST_SHOTS = 100_000
 """Shots told one by one; of a larger plan, those that wait at the end of the queue are left out."""
@@ -54,7 +55,7 @@ def dial_of(store: Store) -> dict[str, Any]:
         latest = sorted(told, key=lambda record: record.captured_at, reverse=True)[:LATEST]
         known.sort(key=lambda record: (record.state == PROPOSED, record.position))
         return {
-            "last": ledger.standing.last,
+            "last": ledger.state.last,
             "rig": store.settings.rig,
             "place": store.place.rpartition("/")[2],
             "table": store.settings.table is not None,
@@ -72,11 +73,10 @@ def capture_document(record: ShotRecord) -> dict[str, Any]:
 
 
 def _setting(ledger: Transaction, known: list[ShotRecord]) -> dict[str, Any]:
-    settings, labels = ledger.settings, {**ledger.settings.objects, **ledger.standing.objects}
+    settings, labels = ledger.settings, {**ledger.settings.objects, **ledger.state.objects}
     place_of = {name: place for place, name in enumerate(labels)}
     axes = [
-        {"name": axis.name, "kind": axis.kind, "unit": axis.unit, "period": axis.period, "values": list(axis.values)}
-        for axis in settings.axes
+        {key: axis_to_dict(axis)[key] for key in ("name", "kind", "unit", "period", "values")} for axis in settings.axes
     ]
     shots = [
         [one.shot, place_of.setdefault(one.object, len(place_of)), list(one.view), _state(one), one.tries]
@@ -88,7 +88,7 @@ def _setting(ledger: Transaction, known: list[ShotRecord]) -> dict[str, Any]:
 
 def _forbidden(ledger: Transaction) -> list[tuple[ViewValue, ...]]:
     settings = ledger.settings
-    parsed = [Region.parse(text, settings, known_only=False) for text in ledger.standing.regions.values()]
+    parsed = [Region.parse(text, settings, known_only=False) for text in ledger.state.regions.values()]
     regions = [region for region in parsed if not any(name in WORDS for name, *_ in region.clauses)]
     if not regions or n_views(settings) > MOST_VIEWS:
         return []

@@ -18,7 +18,7 @@ from acqplan.plan.base import Choice, History
 from acqplan.plan.rounds import enough, learning_stops, next_stop
 from acqplan.rig.openers import LiveSource
 from acqplan.rig.spec import Rig
-from acqplan.space import Objects, Shots
+from acqplan.space import Category, Objects, Shots
 from tests.campaign.rigs import N_CANDIDATES, live_rig
 from tests.campaign.spaces import TERMS
 from tests.campaign.test_campaign import Clock, picture
@@ -167,7 +167,7 @@ def test_a_plan_takes_what_there_is_and_says_what_is_missing(tmp_path: Path, for
 def test_a_factorial_rule_leaves_the_rest_to_lots(tmp_path: Path) -> None:
     campaign = created(tmp_path, strategy="even", budget=50)
     with campaign.store.reading() as ledger:
-        assert 0 < ledger.standing.queued < 50
+        assert 0 < ledger.state.queued < 50
     assert len(campaign.ask(50)) == 50
 
 
@@ -194,7 +194,7 @@ def test_a_rule_that_breaks_its_contract_plans_nothing(tmp_path: Path, rows: Cal
 
 
 def test_two_shots_of_one_name_are_refused(tmp_path: Path) -> None:
-    lamps = replace(TERMS.axes[2], name="lamps", values=("1", "0_1"))
+    lamps = Category(name="lamps", values=("1", "0_1"), seconds_per_change=0.2)
     space = replace(TERMS, axes=(lamps,)).space()
     rig = LiveSource(space=space, objects=Objects(names=("car", "car_0"), labels=("car", "car")))
     with pytest.raises(UsageError, match="two shots are called 'car_0_1'; rename objects"):

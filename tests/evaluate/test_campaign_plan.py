@@ -12,7 +12,8 @@ from acqplan import Campaign
 from acqplan.campaign import operators
 from acqplan.campaign.events import LEASED
 from acqplan.campaign.fold import Fold
-from acqplan.campaign.shot import Shot
+from acqplan.campaign.images import encoded
+from acqplan.campaign.leases import Shot
 from acqplan.errors import ImageError, UsageError
 from acqplan.evaluate.campaign import advise_campaign, due, extract_told, open_eye, plan_next
 from acqplan.rng import generator
@@ -41,7 +42,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 def assert_fold_is_state(campaign: Campaign) -> None:
     fold = Fold.replay(campaign.settings, campaign.events())
     with campaign.store.reading() as ledger:
-        assert fold.standing == ledger.standing
+        assert fold.state == ledger.state
         assert {record.shot: record for record in ledger.every()} == {one.shot: one for one in fold.records.every()}
 
 
@@ -101,7 +102,7 @@ def test_plans_depend_on_images_that_were_told_and_on_no_others(tmp_path: Path) 
         take(campaign, HALF, camera)
         for shot in campaign.ask(20):
             if number == 1:
-                campaign.images.write(shot.id, noise(shot))
+                campaign.images.keep(shot.id, *encoded(noise(shot), shot.id))
             campaign.release([shot])
         assert plan_next(campaign)["planned"]
         plans.append(queue(campaign))
@@ -148,7 +149,7 @@ def test_shots_are_handed_out_while_a_plan_is_made_and_stay_with_who_has_them(tm
     assert plan_next(campaign)["planned"]
     with campaign.store.reading() as ledger:
         assert [record.shot for record in ledger.every(LEASED)] == sorted(shot.id for shot in leased[2:])
-        assert ledger.standing.captured == PILOT + 1
+        assert ledger.state.captured == PILOT + 1
     assert not {shot.id for shot in leased} & set(queue(campaign))
     assert_fold_is_state(campaign)
 
