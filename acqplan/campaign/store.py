@@ -102,7 +102,7 @@ class Transaction(Records):
         self._changed.add(record.shot)
 
     def every(self, *states: str) -> Iterator[ShotRecord]:
-        """All records in these states, or all there are."""
+        """All records in these states, always in the same order, or all there are."""
         return self._read(IN_STATE, asked=states) if states else self._read(sql.select(records))
 
     def queue(self, n: int) -> list[ShotRecord]:

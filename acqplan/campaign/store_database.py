@@ -76,7 +76,11 @@ REST = tuple(field.name for field in fields(ShotRecord) if field.name not in COL
 
 # built once: SQLAlchemy takes longer to build a question than SQLite takes to answer it
 RECORD = sql.select(records).where(records.c.shot == sql.bindparam("asked"))
-IN_STATE = sql.select(records).where(records.c.state.in_(sql.bindparam("asked", expanding=True)))
+IN_STATE = (  # in one order, as plans depend on it, and a database would choose another with each of its indexes
+    sql.select(records)
+    .where(records.c.state.in_(sql.bindparam("asked", expanding=True)))
+    .order_by(records.c.state, records.c.barred, records.c.position, records.c.shot)
+)
 QUEUE = (
     sql.select(records)
     .where(records.c.state == PROPOSED, records.c.barred == sql.false())

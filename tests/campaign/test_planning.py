@@ -216,3 +216,19 @@ def test_the_plan_of_a_store_is_that_of_a_rule_by_name(tmp_path: Path) -> None:
     assert rule_of(created(tmp_path).settings) == find_strategy("lattice")
     with pytest.raises(UsageError, match="no strategy is called 'latice'"):
         rule_of(replace(TERMS, strategy="latice"))
+
+
+def test_a_plan_does_not_hang_on_which_index_a_database_uses(tmp_path: Path) -> None:
+    plans = []
+    for index in ("queue", "leases"):
+        (tmp_path / index).mkdir()
+        campaign = created(tmp_path / index, strategy="random-shots")
+        with campaign.store.writing() as transaction:  # of two that serve as well, SQLite takes the one made last
+            transaction._connection.exec_driver_sql(f"DROP INDEX {index}")
+            columns = "state, barred, position" if index == "queue" else "state, expires"
+            transaction._connection.exec_driver_sql(f"CREATE INDEX {index} ON records ({columns})")
+        for number, shot in enumerate(campaign.ask(12)):
+            campaign.tell(shot, picture(number))
+        plans.append(question(campaign))
+    assert plans[0].captured.names == plans[1].captured.names
+    assert [record.shot for record in plans[0].records] == [record.shot for record in plans[1].records]
