@@ -182,7 +182,11 @@ def _check_images(campaign: Campaign, found: CheckResult, *, newest: int) -> Non
     """Compare images with events: all, or only the newest."""
     images = campaign.images
     with campaign.store.reading() as transaction:
-        told = _told(transaction, newest)
+        if newest:
+            shots = dict.fromkeys(event.shot for event in transaction.events(kinds=("told",), last=newest))
+            told = [record for shot in shots if (record := transaction.get(shot)) and record.state == CAPTURED]
+        else:
+            told = list(transaction.every(CAPTURED))
         spoken = _images_of(transaction.events(kinds=WITH_IMAGE, last=2 * newest))
         spoken -= _images_of(transaction.events(kinds=("damaged",)))  # they may have come back, with their disk
         if told and not images.root.is_dir():
@@ -209,15 +213,6 @@ def _check_images(campaign: Campaign, found: CheckResult, *, newest: int) -> Non
     for name in parts if found.mended else []:
         if time.time() - PART_SECONDS > images.changed_at(name) > 0.0:  # others are being written, and are gone soon
             images.forget(name)
-
-
-def _told(transaction: Transaction, newest: int) -> list[ShotRecord]:
-    """Captured shots, or those that were told last."""
-    if not newest:
-        return list(transaction.every(CAPTURED))
-    shots = dict.fromkeys(event.shot for event in transaction.events(kinds=("told",), last=newest))
-    records = [transaction.get(shot) for shot in shots]
-    return [record for record in records if record is not None and record.state == CAPTURED]
 
 
 def _images_of(events: Iterable[Event]) -> set[str]:

@@ -23,7 +23,7 @@ from acqplan.campaign.store_database import is_url
 from acqplan.errors import ImageError, StoreError, UsageError
 from acqplan.files import digest_bytes, digest_content, whole_folder
 from acqplan.numbers import ViewValue, short
-from acqplan.space.axes import FULL_TURN, Axis, Category, Circle
+from acqplan.space.axes import FULL_TURN, Circle
 
 FORMAT = 1
 """Of terms.json and events.jsonl."""
@@ -127,8 +127,21 @@ def import_campaign(
     root = images_root(path, place)
     if not is_url(path) and Path(path).exists():
         raise UsageError(f"{path}: is there already", "choose another place")
+    # every image that is there gets the name that it had; those of the data set must be there
     with whole_folder(root) as beside:
-        _restore_images(source, fold, events, beside)
+        found = sorted(source.glob("images/*/*")) + sorted(source.glob("aside/*"))
+        there = {digest_content(file.read_bytes()): file for file in found}
+        for record in fold.records.every(CAPTURED):
+            if record.digest not in there:
+                said = f"{source}: the image of '{record.shot}' is missing, or not the one that was told"
+                raise ImageError(said, "export it again")
+        for event in events:
+            if event.kind in WITH_IMAGE and event.body["digest"] in there:
+                target = beside / event.body["image"]
+                target.parent.mkdir(exist_ok=True)
+                shutil.copyfile(there[event.body["digest"]], target)
+        if hasattr(os, "sync"):
+            os.sync()
     try:
         Store.restore(path, events, fold).close()
     except BaseException:
@@ -230,30 +243,24 @@ def _rig_text(snapshot: Snapshot) -> str:
 
     Levels are listed where all images were taken at them; a rig that reaches its views roughly has those that occur.
     """
-    settings = snapshot.settings
-    parts = ['source = "folder"', 'path = "manifest.csv"']
-    for place, axis in enumerate(settings.axes):
-        parts += ["", *_axis_lines(axis, {record.reached[place] for record in snapshot.captured})]
-    parts += ["", "[shot]", f"seconds = {settings.seconds_per_shot!r}"]
-    parts += ["", "[objects]", f"seconds_per_change = {settings.seconds_per_object!r}", ""]
-    return "\n".join(parts)
 
-
-def _axis_lines(axis: Axis, reached: set[ViewValue]) -> Iterator[str]:
     def quoted(value: object) -> str:
         return json.dumps(value, ensure_ascii=False)
 
-    # rig.toml knows circles of 360 degrees only; others become intervals, which keeps their numbers
-    is_kept = not isinstance(axis, Circle) or axis.period == FULL_TURN
-    kind = axis.kind if is_kept else "interval"
-    yield "[[axis]]"
-    yield f"name = {quoted(axis.name)}"
-    yield f"kind = {quoted(kind)}"
-    if kind == "interval":
-        yield f"unit = {quoted(axis.unit)}"
-    if {axis.read(value) for value in axis.values} >= reached:
-        yield f"values = {quoted(list(axis.values))}"
-    yield f"{'seconds_per_change' if isinstance(axis, Category) else 'seconds_per_unit'} = {float(axis.seconds)!r}"
+    settings = snapshot.settings
+    lines = ['source = "folder"', 'path = "manifest.csv"']
+    for place, axis in enumerate(settings.axes):
+        # rig.toml knows circles of 360 degrees only; others become intervals, which keeps their numbers
+        kind = "interval" if isinstance(axis, Circle) and axis.period != FULL_TURN else axis.kind
+        lines += ["", "[[axis]]", f"name = {quoted(axis.name)}", f"kind = {quoted(kind)}"]
+        if kind == "interval":
+            lines.append(f"unit = {quoted(axis.unit)}")
+        if {axis.read(value) for value in axis.values} >= {record.reached[place] for record in snapshot.captured}:
+            lines.append(f"values = {quoted(list(axis.values))}")
+        lines.append(f"{'seconds_per_change' if kind == 'category' else 'seconds_per_unit'} = {float(axis.seconds)!r}")
+    lines += ["", "[shot]", f"seconds = {settings.seconds_per_shot!r}"]
+    lines += ["", "[objects]", f"seconds_per_change = {settings.seconds_per_object!r}", ""]
+    return "\n".join(lines)
 
 
 def _written(value: ViewValue) -> object:
@@ -313,22 +320,3 @@ def _text(path: Path) -> str:
         raise StoreError(f"{path}: cannot be read ({error.strerror})", "give the folder of an export") from error
     except UnicodeDecodeError as error:
         raise StoreError(f"{path}: the text is not UTF-8", "export it again") from error
-
-
-def _restore_images(source: Path, fold: Fold, events: list[Event], beside: Path) -> None:
-    """Copy every image that is there to the name that it had; those of the data set must be there."""
-    there = {}
-    for path in sorted(source.glob("images/*/*")) + sorted(source.glob("aside/*")):
-        there[digest_content(path.read_bytes())] = path
-    for record in fold.records.every(CAPTURED):
-        if record.digest not in there:
-            raise ImageError(
-                f"{source}: the image of '{record.shot}' is missing, or not the one that was told", "export it again"
-            )
-    for event in events:
-        if event.kind in WITH_IMAGE and event.body["digest"] in there:
-            target = beside / event.body["image"]
-            target.parent.mkdir(exist_ok=True)
-            shutil.copyfile(there[event.body["digest"]], target)
-    if hasattr(os, "sync"):
-        os.sync()

@@ -154,7 +154,14 @@ class Fold:
                 self._bar_again()
                 state.short = 0
             case "object added":
-                self._add_object(body["object"], body["label"])
+                state.objects[body["object"]] = body["label"]
+                state.added.append(body["object"])
+                state.unplanned.append(body["object"])
+                for record in list(self.records.every()):
+                    if record.object == body["object"] and record.label != body["label"]:
+                        self._put(replace(record, label=body["label"]))
+                self._bar_again()
+                state.short = 0
             case "object removed":
                 state.objects.pop(body["object"], None)
                 state.added = [name for name in state.added if name != body["object"]]
@@ -176,17 +183,6 @@ class Fold:
                 state.stopped, state.saturated, state.answers = "", "", ""
             case "clock":
                 state.offset = body["offset"]
-
-    def _add_object(self, name: str, label: str) -> None:
-        state = self.state
-        state.objects[name] = label
-        state.added.append(name)
-        state.unplanned.append(name)
-        for record in list(self.records.every()):
-            if record.object == name and record.label != label:
-                self._put(replace(record, label=label))
-        self._bar_again()
-        state.short = 0
 
     def _replan(self, event: Event) -> None:
         """A new queue, or more shots for the one there is; what is leased, captured or rejected stays what it is."""

@@ -11,7 +11,7 @@ import random
 import socket
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,15 +71,7 @@ class Shot:
 
     def to_dict(self) -> dict[str, Any]:
         """All of it, fit for JSON."""
-        return {
-            "id": self.id,
-            "object": self.object,
-            "label": self.label,
-            "view": dict(self.view),
-            "expires": round(self.expires, 3),
-            "round": self.round,
-            "reason": self.reason,
-        }
+        return {**asdict(self), "expires": round(self.expires, 3)}
 
 
 def this_process() -> str:

@@ -94,7 +94,16 @@ def status_sentences(status: Mapping[str, Any]) -> list[str]:
     Args:
         status: From `acqplan.campaign.status.status_of`.
     """
-    return list(_sentences(status))
+    said = [_progress(status), *_pace(status), *_failures(status)]
+    if status["finished"]:
+        said.insert(0, f"finished: {status['finished']}")
+    elif status["paused"]:
+        said.insert(0, "paused: no shots are handed out until it is resumed")
+    if status["regions"]:
+        said.append("forbidden: " + "; ".join(region["where"] for region in status["regions"]))
+    if status["saturated"] and status["saturated"] != status["finished"]:
+        said.append(f"advice: {status['saturated']}")
+    return said
 
 
 def level_name(value: ViewValue) -> str:
@@ -259,20 +268,6 @@ def _remaining_seconds(transaction: Transaction, per_hour: float | None) -> floa
         return None
     needed = HOUR * (state.room + state.counts[LEASED]) / per_hour
     return round(min(needed, max(state.seconds_left(transaction.now), 0.0)), 1)
-
-
-def _sentences(status: Mapping[str, Any]) -> Iterator[str]:
-    if status["finished"]:
-        yield f"finished: {status['finished']}"
-    elif status["paused"]:
-        yield "paused: no shots are handed out until it is resumed"
-    yield _progress(status)
-    yield from _pace(status)
-    yield from _failures(status)
-    if status["regions"]:
-        yield "forbidden: " + "; ".join(region["where"] for region in status["regions"])
-    if status["saturated"] and status["saturated"] != status["finished"]:
-        yield f"advice: {status['saturated']}"
 
 
 def _progress(status: Mapping[str, Any]) -> str:

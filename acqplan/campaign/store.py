@@ -15,31 +15,11 @@ from typing import Any
 
 import sqlalchemy as sql
 
+from acqplan.campaign import store_database as tables
 from acqplan.campaign.events import CAPTURED, CampaignState, Event, ShotRecord
 from acqplan.campaign.fold import Fold, Records
 from acqplan.campaign.settings import CampaignSettings
-from acqplan.campaign.store_database import (
-    IN_STATE,
-    METADATA,
-    NEW_EVENTS,
-    NEW_STATE,
-    OVERDUE,
-    QUEUE,
-    RECORD,
-    RESTORE,
-    STATE,
-    VERSION,
-    Database,
-    event_of,
-    event_row,
-    events,
-    facts,
-    is_url,
-    new_records,
-    record_of,
-    record_row,
-    records,
-)
+from acqplan.campaign.store_database import RESTORE, VERSION, Database, is_url
 from acqplan.errors import StoreError, UsageError
 from acqplan.numbers import ViewValue
 
@@ -76,15 +56,18 @@ class Transaction(Records):
     def append(self, kind: str, shot: str = "", **body: Any) -> Event:
         """Write an event and do what it says."""
         lag = self.state.last_at - (self._wall + self.state.offset)
-        if lag > SET_BACK_SECONDS and self.state.last:
-            self._append("clock", "", {"offset": self.state.offset + lag})
-        return self._append(kind, shot, body)
+        if lag > SET_BACK_SECONDS and self.state.last and kind != "clock":
+            self.append("clock", offset=self.state.offset + lag)
+        event = Event(number=self.state.last + 1, at=self.now, kind=kind, shot=shot, body=body)
+        self._fold.apply(event)
+        self._fresh.append(event)
+        return event
 
     def get(self, shot: str) -> ShotRecord | None:
         """The record of a shot."""
         if shot not in self._held and shot not in self._absent:
             self._absent.add(shot)
-            self._hold(self._connection.execute(RECORD, {"asked": shot}))
+            self._hold(self._connection.execute(tables.RECORD, {"asked": shot}))
         return self._held.get(shot)
 
     def fetch(self, shots: Sequence[str]) -> None:
@@ -93,7 +76,7 @@ class Transaction(Records):
         for start in range(0, len(unread), AT_ONCE):
             some = unread[start : start + AT_ONCE]
             self._absent.update(some)
-            self._hold(self._connection.execute(sql.select(records).where(records.c.shot.in_(some))))
+            self._hold(self._connection.execute(sql.select(tables.records).where(tables.records.c.shot.in_(some))))
 
     def put(self, record: ShotRecord) -> None:
         """Keep a record in place of the one before."""
@@ -103,15 +86,15 @@ class Transaction(Records):
 
     def every(self, *states: str) -> Iterator[ShotRecord]:
         """All records in these states, always in the same order, or all there are."""
-        return self._read(IN_STATE, asked=states) if states else self._read(sql.select(records))
+        return self._read(tables.IN_STATE, asked=states) if states else self._read(sql.select(tables.records))
 
     def queue(self, n: int) -> list[ShotRecord]:
         """The first records that may be leased."""
-        return list(self._read(QUEUE, most=n))
+        return list(self._read(tables.QUEUE, most=n))
 
     def overdue(self) -> list[ShotRecord]:
         """Records whose lease has expired."""
-        return list(self._read(OVERDUE, now=self.now))
+        return list(self._read(tables.OVERDUE, now=self.now))
 
     def is_barred(self, record: ShotRecord) -> bool:
         """Whether an operator has forbidden the region of a shot, or removed its object."""
@@ -120,22 +103,22 @@ class Transaction(Records):
     def tally(self) -> list[tuple[str, str, str, bool, int]]:
         """Object, label, state, whether barred, and number of shots."""
         self.flush()
-        columns = (records.c.object, records.c.label, records.c.state, records.c.barred)
+        columns = (tables.records.c.object, tables.records.c.label, tables.records.c.state, tables.records.c.barred)
         rows = self._connection.execute(sql.select(*columns, sql.func.count()).group_by(*columns).order_by(*columns))
         return [(name, label, state, bool(barred), count) for name, label, state, barred, count in rows]
 
     def views(self) -> list[tuple[tuple[ViewValue, ...], str, bool, int]]:
         """Commanded view, state, whether barred, and number of shots."""
         self.flush()
-        columns = (self._view.label("view"), records.c.state, records.c.barred)
+        columns = (self._view.label("view"), tables.records.c.state, tables.records.c.barred)
         rows = self._connection.execute(sql.select(*columns, sql.func.count()).group_by("view", *columns[1:]))
         return [(tuple(json.loads(view)), state, bool(barred), count) for view, state, barred, count in rows]
 
     def captured_shots(self) -> list[tuple[str, str, tuple[ViewValue, ...]]]:
         """Object, label and commanded view of each captured shot."""
         self.flush()
-        columns = (records.c.object, records.c.label, self._view)
-        rows = self._connection.execute(sql.select(*columns).where(records.c.state == CAPTURED))
+        columns = (tables.records.c.object, tables.records.c.label, self._view)
+        rows = self._connection.execute(sql.select(*columns).where(tables.records.c.state == CAPTURED))
         return [(name, label, tuple(json.loads(view))) for name, label, view in rows]
 
     def events(
@@ -157,32 +140,26 @@ class Transaction(Records):
             last: Only so many, the latest; 0 for all.
         """
         self.flush()
-        query = sql.select(events).where(events.c.number > after)
-        query = query if until is None else query.where(events.c.number <= until)
-        query = query if shot is None else query.where(events.c.shot == shot)
-        query = query.where(events.c.kind.in_(kinds)) if kinds else query
+        query = sql.select(tables.events).where(tables.events.c.number > after)
+        query = query if until is None else query.where(tables.events.c.number <= until)
+        query = query if shot is None else query.where(tables.events.c.shot == shot)
+        query = query.where(tables.events.c.kind.in_(kinds)) if kinds else query
         if last:
-            latest = self._connection.execute(query.order_by(events.c.number.desc()).limit(last))
-            return [event_of(row) for row in latest][::-1]
-        return [event_of(row) for row in self._connection.execute(query.order_by(events.c.number))]
+            latest = self._connection.execute(query.order_by(tables.events.c.number.desc()).limit(last))
+            return [tables.event_of(row) for row in latest][::-1]
+        return [tables.event_of(row) for row in self._connection.execute(query.order_by(tables.events.c.number))]
 
     def flush(self) -> None:
         """Write what has changed; it counts once the transaction is committed."""
         if self._fresh:
-            self._connection.execute(NEW_EVENTS, [event_row(event) for event in self._fresh])
+            self._connection.execute(tables.NEW_EVENTS, [tables.event_row(event) for event in self._fresh])
             self._fresh.clear()
             text = json.dumps(self.state.to_dict(), ensure_ascii=False)
-            self._connection.execute(NEW_STATE, {"fresh": text})
+            self._connection.execute(tables.NEW_STATE, {"fresh": text})
         if self._changed:
-            rows = [record_row(self._held[shot]) for shot in sorted(self._changed)]
-            self._connection.execute(new_records(self._connection.dialect.name), rows)
+            rows = [tables.record_row(self._held[shot]) for shot in sorted(self._changed)]
+            self._connection.execute(tables.new_records(self._connection.dialect.name), rows)
             self._changed.clear()
-
-    def _append(self, kind: str, shot: str, body: dict[str, Any]) -> Event:
-        event = Event(number=self.state.last + 1, at=self.now, kind=kind, shot=shot, body=body)
-        self._fold.apply(event)
-        self._fresh.append(event)
-        return event
 
     @property
     def _view(self) -> sql.ColumnElement[Any]:
@@ -196,7 +173,7 @@ class Transaction(Records):
         return iter(self._hold(self._connection.execute(query, asked)))
 
     def _hold(self, rows: Iterable[sql.Row[Any]]) -> list[ShotRecord]:
-        found = list(map(record_of, rows))
+        found = list(map(tables.record_of, rows))
         self._held.update((record.shot, record) for record in found)
         self._absent.difference_update(record.shot for record in found)
         return found
@@ -259,7 +236,7 @@ class Store:
         store = cls(Database(place), fold.settings, clock)
         with store.database.transaction(write=True) as connection:
             store._make_tables(connection)
-            connection.execute(sql.insert(events), list(map(event_row, happened)))
+            connection.execute(sql.insert(tables.events), list(map(tables.event_row, happened)))
             store._write_fold(connection, fold)
         return store
 
@@ -276,7 +253,7 @@ class Store:
         with database.transaction(write=False) as connection:
             if not sql.inspect(connection).has_table("facts"):
                 raise StoreError(f"{database.place}: holds no campaign", "create one: acqplan campaign create")
-            found = {row.name: row.text for row in connection.execute(sql.select(facts))}
+            found = {row.name: row.text for row in connection.execute(sql.select(tables.facts))}
         missing = [name for name in ("version", "terms", "standing") if name not in found]
         if missing:
             raise StoreError(f"{database.place}: a campaign without its {missing[0]}", RESTORE)
@@ -312,11 +289,11 @@ class Store:
         """Fold all events anew into fresh tables of records: after a change of layout, or to mend them."""
         with self.database.transaction(write=True) as connection:
             connection.exec_driver_sql("DROP TABLE IF EXISTS records")
-            records.create(connection)
-            for index in events.indexes:
+            tables.records.create(connection)
+            for index in tables.events.indexes:
                 index.create(connection, checkfirst=True)
-            kept = connection.execute(sql.select(events).order_by(events.c.number))
-            self._write_fold(connection, Fold.replay(self.settings, map(event_of, kept)))
+            kept = connection.execute(sql.select(tables.events).order_by(tables.events.c.number))
+            self._write_fold(connection, Fold.replay(self.settings, map(tables.event_of, kept)))
 
     def check_events(self) -> None:
         """Check that all events are there that were written.
@@ -325,7 +302,7 @@ class Store:
             StoreError: If some are missing.
         """
         with self.database.transaction(write=False) as connection:
-            count, last = connection.execute(sql.select(sql.func.count(), sql.func.max(events.c.number))).one()
+            count, last = connection.execute(sql.select(sql.func.count(), sql.func.max(tables.events.c.number))).one()
             known = self._transaction(connection).state.last
         if not count == last == known:
             raise StoreError(f"{self.place}: {count:,} events, where {max(known, last or 0):,} were written", RESTORE)
@@ -333,13 +310,13 @@ class Store:
     def noted(self, name: str) -> str:
         """The text noted under a name; empty if there is none."""
         with self.database.transaction(write=False) as connection:
-            return connection.execute(sql.select(facts.c.text).where(facts.c.name == name)).scalar() or ""
+            return connection.execute(sql.select(tables.facts.c.text).where(tables.facts.c.name == name)).scalar() or ""
 
     def note(self, name: str, text: str) -> None:
         """Note something that is no part of the campaign, such as which machine has checked it."""
         with self.database.transaction(write=True) as connection:
-            connection.execute(sql.delete(facts).where(facts.c.name == name))
-            connection.execute(sql.insert(facts).values(name=name, text=text))
+            connection.execute(sql.delete(tables.facts).where(tables.facts.c.name == name))
+            connection.execute(sql.insert(tables.facts).values(name=name, text=text))
 
     def close(self) -> None:
         """Close all connections."""
@@ -348,23 +325,23 @@ class Store:
     def _make_tables(self, connection: sql.Connection) -> None:
         if sql.inspect(connection).has_table("facts"):
             raise UsageError(f"{self.place}: a campaign is there already", "choose another place, or open it")
-        METADATA.create_all(connection)
+        tables.METADATA.create_all(connection)
         texts = {
             "version": str(VERSION),
             "terms": json.dumps(self.settings.to_dict(), ensure_ascii=False),
             "standing": json.dumps(CampaignState().to_dict()),
         }
-        connection.execute(sql.insert(facts), [{"name": name, "text": text} for name, text in texts.items()])
+        connection.execute(sql.insert(tables.facts), [{"name": name, "text": text} for name, text in texts.items()])
 
     def _write_fold(self, connection: sql.Connection, fold: Fold) -> None:
-        rows = list(map(record_row, fold.records.every()))
+        rows = list(map(tables.record_row, fold.records.every()))
         if rows:
-            connection.execute(sql.insert(records), rows)
+            connection.execute(sql.insert(tables.records), rows)
         for name, text in (("standing", json.dumps(fold.state.to_dict())), ("version", str(VERSION))):
-            connection.execute(sql.update(facts).where(facts.c.name == name).values(text=text))
+            connection.execute(sql.update(tables.facts).where(tables.facts.c.name == name).values(text=text))
 
     def _transaction(self, connection: sql.Connection) -> Transaction:
-        state = CampaignState(**json.loads(connection.execute(STATE).scalar_one()))
+        state = CampaignState(**json.loads(connection.execute(tables.STATE).scalar_one()))
         return Transaction(connection, self.settings, state, self._wall(connection))
 
     def _wall(self, connection: sql.Connection) -> float:

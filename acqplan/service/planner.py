@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from acqplan.campaign.campaign import Campaign
 from acqplan.campaign.events import LEASED
 from acqplan.errors import AcqplanError, ConflictError, Finished
-from acqplan.evaluate.campaign import advise_campaign, due, extract_told, open_eye, plan_next
+from acqplan.evaluate.campaign import advise_campaign, due, extract_told, open_extractor, plan_next
 
 if TYPE_CHECKING:
     from acqplan.campaign.events import CampaignState
@@ -76,7 +76,7 @@ class Worker:
     def __init__(self, campaign: Campaign, say: Callable[[dict[str, Any]], None]) -> None:
         self._campaign, self._say = campaign, say
         self._failed: dict[str, Any] | None = None
-        self._eye: Extractor | None = None
+        self._extractor: Extractor | None = None
         self._rests: dict[str, float] = {}
         self._advised = self._extracted = 0
 
@@ -109,15 +109,15 @@ class Worker:
         began = time.monotonic()
         with self._campaign.store.reading() as ledger:
             captured = ledger.state.captured
-        if captured and self._eye is None:
-            self._eye = open_eye(self._campaign)
+        if captured and self._extractor is None:
+            self._extractor = open_extractor(self._campaign)
         if what == "plan":
-            plan_next(self._campaign, eye=self._eye, force=forced)
+            plan_next(self._campaign, extractor=self._extractor, force=forced)
             return
         if what == "advice":
             self._advised = captured
-            advise_campaign(self._campaign, eye=self._eye)
-        extract_told(self._campaign, eye=self._eye)
+            advise_campaign(self._campaign, extractor=self._extractor)
+        extract_told(self._campaign, extractor=self._extractor)
         self._extracted = captured
         took = time.monotonic() - began
         self._rests[what] = time.monotonic() + max(REST * took, LEAST_REST[what])

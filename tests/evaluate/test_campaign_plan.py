@@ -15,7 +15,7 @@ from acqplan.campaign.fold import Fold
 from acqplan.campaign.images import encoded
 from acqplan.campaign.leases import Shot
 from acqplan.errors import ImageError, UsageError
-from acqplan.evaluate.campaign import advise_campaign, due, extract_told, open_eye, plan_next
+from acqplan.evaluate.campaign import advise_campaign, due, extract_told, open_extractor, plan_next
 from acqplan.rng import generator
 from tests.evaluate.campaigns import (
     HALF,
@@ -262,12 +262,12 @@ def test_asking_whether_a_plan_is_due_loads_nothing_heavy(tmp_path: Path) -> Non
 def test_features_are_kept_as_images_are_told(tmp_path: Path) -> None:
     campaign = created(tmp_path, "variance")
     assert extract_told(campaign) == 0
-    eye = open_eye(campaign)
+    extractor = open_extractor(campaign)
     shots = take(campaign, PILOT)
-    assert extract_told(campaign, eye=eye) == PILOT
+    assert extract_told(campaign, extractor=extractor) == PILOT
     for name in campaign.images.names():
         campaign.images.forget(name)
-    assert plan_next(campaign, eye=eye)["planned"], "features were at hand, no image was needed"
+    assert plan_next(campaign, extractor=extractor)["planned"], "features were at hand, no image was needed"
     assert len(shots) == PILOT
 
 
