@@ -96,14 +96,14 @@ class Campaign:
             OutputError: If it cannot be written.
             MissingError: If a driver of the database is missing.
         """
-        from acqplan.campaign.planning import first_question, planned, rule_of
+        from acqplan.campaign.planning import first_request, planned, rule_of
         from acqplan.plan.base import History
 
         if time_budget is not None and not 0 < time_budget < float("inf"):
             raise UsageError(f"a time budget of {time_budget:g} seconds", "give a time above zero")
         settings = CampaignSettings.of(rig, **chosen)
-        question = first_question(settings, budget)
-        plan = planned(question, settings, rule_of(settings), History.empty(question.candidates))
+        request = first_request(settings, budget)
+        plan = planned(request, settings, rule_of(settings), History.empty(request.candidates))
         place = images_folder(path, images)
         created = {"budget": budget, "time_budget": time_budget, "images": str(place), "rig": str(rig.path or "")}
         with folder_for_result(images_root(path, place)) as root:

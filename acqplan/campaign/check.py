@@ -1,7 +1,7 @@
 """Proof that nothing is lost: events, records and image files of a campaign compared, and mended where they differ.
 
 An image is on the disk before its event is, and an event before `tell` returns, so that a killed process leaves at
-worst an image that no event speaks of. A loss of power on a disk that lies about what it has written can take more:
+worst an image that no event mentions. A loss of power on a disk that lies about what it has written can take more:
 the end of an image, or the last events.
 """
 
@@ -12,12 +12,11 @@ import shutil
 import socket
 import time
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from acqplan.campaign.events import CAPTURED, LEASED, Event, ShotRecord
+from acqplan.campaign.events import CAPTURED, LEASED, ShotRecord
 from acqplan.campaign.fold import Fold
 from acqplan.campaign.images import (
     ALREADY,
@@ -27,10 +26,10 @@ from acqplan.campaign.images import (
     WITH_IMAGE,
     ImageFolder,
     Written,
+    events_of_image,
     known_shot,
     outcome_of_image,
     safe,
-    spoken_of,
     take_image,
 )
 from acqplan.campaign.leases import is_gone, take_back
@@ -60,9 +59,9 @@ class CheckResult:
     Attributes:
         images: Told images that were looked at.
         damaged: Shots whose image is missing or not whole; mended, they are wanted again.
-        recovered: Shots with a whole image that no event speaks of; mended, they are captured, as commanded.
+        recovered: Shots with a whole image that no event mentions; mended, they are captured, as commanded.
         surplus: Shots with such an image that are not wanted any more; mended, the image is counted.
-        left: Files that no event speaks of and that could not be given to a shot, or are beyond the budget.
+        left: Files that no event mentions and that could not be given to a shot, or are beyond the budget.
         on_their_way: Files that are too young to say.
         half_written: Remains of writers that were killed; mended, those older than a day are gone.
         records: ``agree`` with the events, ``differ``, or ``unchecked``; mended, they are folded anew.
@@ -137,7 +136,7 @@ def back_up(campaign: Campaign, folder: Path) -> Path:
     """Copy a campaign in SQLite, with the images beside it, into a folder, while others may use it.
 
     Copying the files by hand is safe only while nobody has the campaign open. An image is on the disk before any event
-    speaks of it, so that images copied after the database hold all that it knows. Images that were put elsewhere stay
+    mentions it, so that images copied after the database hold all that it knows. Images that were put elsewhere stay
     there, and the copy refers to them.
 
     Args:
@@ -187,8 +186,9 @@ def _check_images(campaign: Campaign, found: CheckResult, *, newest: int) -> Non
             told = [record for shot in shots if (record := transaction.get(shot)) and record.state == CAPTURED]
         else:
             told = list(transaction.every(CAPTURED))
-        spoken = _images_of(transaction.events(kinds=WITH_IMAGE, last=2 * newest))
-        spoken -= _images_of(transaction.events(kinds=("damaged",)))  # they may have come back, with their disk
+        spoken = {event.body["image"] for event in transaction.events(kinds=WITH_IMAGE, last=2 * newest)}
+        # images that were damaged may have come back, with their disk
+        spoken -= {event.body["image"] for event in transaction.events(kinds=("damaged",))}
         if told and not images.root.is_dir():
             raise StoreError(
                 f"{images.root}: the folder of images is not there", "mount its disk, put it back, or make it"
@@ -196,10 +196,12 @@ def _check_images(campaign: Campaign, found: CheckResult, *, newest: int) -> Non
         names = images.names()
         if 0 < newest < len(names):
             names = heapq.nlargest(newest, names, key=images.changed_at)
+        # the names of files are those of shots, with unsafe letters replaced: two shots may have one
         unspoken = [name for name in names if name not in spoken]
-        owners: dict[str, list[str]] = defaultdict(list)  # names of files may be those of several shots
+        owners: dict[str, list[str]] = defaultdict(list)
         for record in transaction.every() if unspoken else ():
             owners[safe(record.shot)].append(record.shot)
+    # outside of any transaction: reading images takes long, and others may use the campaign meanwhile
     found.images = len(told)
     damaged = [record for record in told if not images.is_whole(record.image, record.digest)]
     found.damaged = [record.shot for record in damaged]
@@ -208,21 +210,18 @@ def _check_images(campaign: Campaign, found: CheckResult, *, newest: int) -> Non
         _write_damaged(campaign, damaged)
     if whole:
         _write_recovered(campaign, whole, found)
+    # what killed writers left, unless it may still be written
     parts = [path.relative_to(images.root).as_posix() for path in images.root.glob("??/.*.part")]
     found.half_written = len(parts)
     for name in parts if found.mended else []:
-        if time.time() - PART_SECONDS > images.changed_at(name) > 0.0:  # others are being written, and are gone soon
+        if time.time() - PART_SECONDS > images.changed_at(name) > 0.0:
             images.forget(name)
-
-
-def _images_of(events: Iterable[Event]) -> set[str]:
-    return {event.body["image"] for event in events}
 
 
 def _whole_images(
     images: ImageFolder, unspoken: list[str], owners: dict[str, list[str]], found: CheckResult
 ) -> list[tuple[str, Written]]:
-    """Whole images that no event speaks of, each with its shot."""
+    """Whole images that no event mentions, each with its shot."""
     clock = getattr(time, "CLOCK_BOOTTIME", None)
     started = GRACE_SECONDS if clock is None else time.clock_gettime(clock)  # writers from before it are gone
     limit, whole = time.time() - min(GRACE_SECONDS, started), []
@@ -257,7 +256,7 @@ def _write_recovered(campaign: Campaign, whole: list[tuple[str, Written]], found
         if found.mended:
             take_back(transaction)
         for shot, written in whole:
-            record, before = known_shot(transaction, shot), spoken_of(transaction, shot, written.digest)
+            record, before = known_shot(transaction, shot), events_of_image(transaction, shot, written.digest)
             outcome = _outcome(transaction, record, written.digest, told=bool(before))
             if outcome in kept:
                 kept[outcome].append(shot)

@@ -191,11 +191,12 @@ def _plan_rows(snapshot: Snapshot) -> Iterator[Row]:
 
 
 def _copy_images(snapshot: Snapshot, images: ImageFolder, place: Path) -> dict[str, str]:
-    """Copy the data set to ``images/<class>/``, and surplus and replaced images, where they still are, to ``aside/``.
+    """Copy the data set to ``images/<class>/``, and all that is kept beside it to ``aside/``.
 
     Returns:
         Path of each captured shot's image below ``place``.
     """
+    # a damaged image stops the export: its file would be a wrong answer
     captured = snapshot.captured
     folders = class_folders(record.label for record in captured)
     found: dict[str, str] = {}
@@ -214,6 +215,7 @@ def _copy_images(snapshot: Snapshot, images: ImageFolder, place: Path) -> dict[s
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
         found[record.shot] = path.relative_to(place).as_posix()
+    # surplus and replaced images may be gone
     kept = {record.digest for record in captured}
     for event in snapshot.events:
         if event.kind in WITH_IMAGE and event.body["digest"] not in kept:

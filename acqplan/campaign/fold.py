@@ -34,7 +34,7 @@ class Records:
         self._held[record.shot] = record
 
     def fetch(self, shots: Sequence[str]) -> None:
-        """Read the records of many shots at once, where each question takes time; `get` then finds them at hand."""
+        """Read the records of many shots at once, where each query takes time; `get` then finds them at hand."""
 
     def every(self, *states: str) -> Iterator[ShotRecord]:
         """All records in these states, or all there are."""
@@ -104,9 +104,10 @@ class Fold:
                 record = record.returned()
                 record = record.answered() if body.get("given_back") else record
             case "told" | "surplus":
-                # a recovered image answers nobody: its lease was given back, or is lost
+                # a recovered image answers no lease: its own was given back, or is lost
                 record = record if body.get("recovered") else record.answered()
                 if event.kind == "told":
+                    # an image counts once: not again if it was lost, or kept aside before it replaced another
                     state.exposures += body["digest"] != record.lost and not body.get("counted", False)
                     reached = tuple(body["reached"])
                     record = replace(record.returned(), state=CAPTURED, captured_at=event.at, reached=reached, lost="")
@@ -170,6 +171,7 @@ class Fold:
             case "paused":
                 state.paused_at = event.at
             case "resumed":
+                # a pause before the first lease takes nothing from the time budget
                 if state.paused_at is not None and state.began is not None:
                     state.paused_seconds += event.at - max(state.paused_at, state.began)
                 state.paused_at = None
@@ -179,6 +181,7 @@ class Fold:
             case "stopped":
                 state.stopped = body["reason"]
             case "continued":
+                # the failures and the advice that stopped the campaign shall not stop it again
                 state.overruled |= bool(state.saturated)
                 state.stopped, state.saturated, state.answers = "", "", ""
             case "clock":
@@ -188,6 +191,7 @@ class Fold:
         """A new queue, or more shots for the one there is; what is leased, captured or rejected stays what it is."""
         state, body, rows = self.state, event.body, event.body["shots"]
         self.records.fetch([row[0] for row in rows])
+        # a plan withdraws what it does without; spares only add to the queue
         if body["replaces"]:
             kept = {row[0] for row in rows}
             for record in list(self.records.every(PROPOSED)):
@@ -206,6 +210,7 @@ class Fold:
             fresh = before or ShotRecord(shot=shot, object=name, label=label, view=tuple(view))
             chosen = replace(fresh, position=position, round=body["round"], gain=gain, reason=reason)
             self._put(replace(chosen, state=PROPOSED, barred=self.is_barred(chosen)))
+        # a plan that found fewer shots than asked for is not made again for the same shortage
         short = body.get("short", 0) if body["replaces"] else state.short
         state.short = min(short, state.shortage)
 

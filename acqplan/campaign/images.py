@@ -1,4 +1,4 @@
-"""Images of a campaign, on the disk before any event speaks of them, and what an answer with or without one means."""
+"""Images of a campaign, on the disk before any event mentions them, and what an answer with or without one means."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ DIGITS = 16
 CAPTURED_NOW, ALREADY, SURPLUS, REPLACED = "captured", "already", "surplus", "replaced"
 
 WITH_IMAGE = ("told", "surplus")
-"""Kinds of events that speak of an image."""
+"""Kinds of events that mention an image."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +123,7 @@ class ImageFolder:
         )
 
     def forget(self, name: str) -> None:
-        """Delete an image that no event speaks of."""
+        """Delete an image that no event mentions."""
         (self.root / name).unlink(missing_ok=True)
 
 
@@ -204,8 +204,8 @@ def known_shot(transaction: Transaction, shot: str) -> ShotRecord:
     return record
 
 
-def spoken_of(transaction: Transaction, shot: str, digest: str, kinds: Sequence[str] = WITH_IMAGE) -> list[Event]:
-    """Events of a shot that speak of an image."""
+def events_of_image(transaction: Transaction, shot: str, digest: str, kinds: Sequence[str] = WITH_IMAGE) -> list[Event]:
+    """Events of a shot that mention an image."""
     return [event for event in transaction.events(shot=shot, kinds=kinds) if event.body["digest"] == digest]
 
 
@@ -220,7 +220,7 @@ def outcome_of_image(transaction: Transaction, record: ShotRecord, digest: str, 
         return ALREADY
     # an image that was kept aside is told again, unless it now answers a lease or is to replace another
     is_new = (is_leased and record.open > 0) or (replace and is_captured)
-    if not is_new and spoken_of(transaction, record.shot, digest, ("surplus",)):
+    if not is_new and events_of_image(transaction, record.shot, digest, ("surplus",)):
         return ALREADY
     if is_captured and not replace and record.open == 0:
         raise ConflictError(
@@ -246,11 +246,12 @@ def take_image(
     """Write the event of an outcome that changes something; a recovered image answers no lease."""
     if outcome == ALREADY:
         return
+    # an event says what a fold needs to count the image once, whatever happened to its shot before
     late = record.state != LEASED
     body: dict[str, Any] = {"digest": written.digest, "image": written.name, "reached": list(reached), "late": late}
     if outcome == REPLACED:
         body["replaces"] = record.digest
-        if spoken_of(transaction, record.shot, written.digest):
+        if events_of_image(transaction, record.shot, written.digest):
             body["counted"] = True
     if recovered:
         body["recovered"] = True
@@ -276,8 +277,10 @@ def take_failure(
         leased = transaction.events(shot=record.shot, kinds=("leased",))
         if any(event.body["caller"] == caller for event in leased):
             return "unchanged"  # this caller has answered before, and says it again
+    # any other caller may answer, with a late failure, the lease that it held before
     late = is_of_another and record.open > 1
     transaction.append("failed", record.shot, reason=reason, exposed=exposed, late=late)
+    # given up for good, unless another caller has it, or has captured it
     is_hopeless = not retry or record.tries + 1 >= transaction.settings.most_tries
     if is_hopeless and not late and record.state not in (CAPTURED, REJECTED):
         why = reason if not retry else f"failed {record.tries + 1} times"

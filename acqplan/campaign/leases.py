@@ -143,8 +143,10 @@ def watch_failures(transaction: Transaction) -> None:
 
 def lease(transaction: Transaction, n: int, caller: str) -> list[ShotRecord]:
     """Lease up to ``n`` shots to a caller, in the order of the queue."""
+    # never more than the budget leaves, what others hold included
     wanted = min(n, transaction.state.room)
     queue = transaction.queue(wanted) if wanted else []
+    # shots were given up: spares fill the queue behind all others
     if len(queue) < wanted:
         spares = draw_spares(transaction, wanted - len(queue))
         if spares:
@@ -196,6 +198,7 @@ def draw_spares(transaction: Transaction, n: int) -> list[list[Any]]:
     """
     state, settings = transaction.state, transaction.settings
     draw = random.Random(stream(settings.seed, "spares", state.last))
+    # shots of each object, those to come included
     wanted = Counter(dict.fromkeys(sorted(state.objects), 0))
     for name, _, shot_state, _, count in transaction.tally():
         if name in wanted and shot_state not in (REJECTED, WITHDRAWN):
@@ -210,7 +213,7 @@ def draw_spares(transaction: Transaction, n: int) -> list[list[Any]]:
             continue
         before = transaction.get(shot)
         fresh = before or ShotRecord(shot=shot, object=name, label=state.objects[name], view=view)
-        if (before is None or before.state == WITHDRAWN) and not transaction.is_barred(fresh):
+        if (before is None or before.state == WITHDRAWN) and not transaction.fold.is_barred(fresh):
             found[shot] = [shot, name, list(view), 0.0, REASON]
             wanted[name] += 1
             if len(found) == n:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Bool
 
 from acqplan.campaign.events import CAPTURED, LEASED, REJECTED, CampaignState, ShotRecord
 from acqplan.campaign.region import Region
@@ -59,12 +58,12 @@ def rule_of(settings: CampaignSettings) -> Strategy:
     return deployed(find_strategy(settings.strategy), weights)
 
 
-def question_of(transaction: Transaction) -> PlanRequest:
+def request_of(transaction: Transaction) -> PlanRequest:
     """What is to be planned in the present state of a campaign."""
     return _request(transaction.settings, transaction.state, list(transaction.every(CAPTURED, LEASED, REJECTED)))
 
 
-def first_question(settings: CampaignSettings, budget: int) -> PlanRequest:
+def first_request(settings: CampaignSettings, budget: int) -> PlanRequest:
     """What is to be planned before anything has happened.
 
     Raises:
@@ -85,26 +84,27 @@ def captured_of(transaction: Transaction) -> tuple[Shots, tuple[ShotRecord, ...]
     return shots_of(transaction.settings.space(), objects, pairs), records
 
 
-def planned(question: PlanRequest, settings: CampaignSettings, rule: Strategy, history: History) -> dict[str, Any]:
+def planned(request: PlanRequest, settings: CampaignSettings, rule: Strategy, history: History) -> dict[str, Any]:
     """The body of the event of a new plan, routed where moves take time.
 
     A rule that learns is asked for the shots before its next look by themselves, and then for the rest, in case no
     other plan follows. A factorial rule that takes fewer shots than asked for leaves the rest to spares.
 
     Args:
-        question: What is to be planned.
+        request: What is to be planned.
         settings: What the campaign was created with.
         rule: The rule that plans.
-        history: What the rule knows, over the objects of the question.
+        history: What the rule knows, over the objects of the request.
 
     Raises:
         StrategyError: If the rule breaks its contract. What it raises is not caught.
         UsageError: If two shots would have one name.
     """
-    n = min(question.n, len(question.candidates))
-    first = min(question.first, n) if learns(rule) else n
+    # a rule that learns is asked twice: up to its next look, and for the rest
+    n = min(request.n, len(request.candidates))
+    first = min(request.first, n) if learns(rule) else n
     times = Times(per_shot=settings.seconds_per_shot, per_object=settings.seconds_per_object)
-    left = question.candidates
+    left = request.candidates
     rows: list[list[Any]] = []
     for count in (first, n - first):
         if count > 0:
@@ -120,6 +120,7 @@ def planned(question: PlanRequest, settings: CampaignSettings, rule: Strategy, h
                 seed=settings.seed,
                 budget=len(taken),
             )
+            # each part is driven by itself: the second begins when the first is over
             rows += _rows(routed(part, times))
             history = History(shots=history.shots.join(taken))
             left = left.take(np.setdiff1d(np.arange(len(left)), choice.rows))
@@ -128,14 +129,14 @@ def planned(question: PlanRequest, settings: CampaignSettings, rule: Strategy, h
         raise UsageError(f"two shots are called '{twice[0]}'", "rename objects that end in '_' and a number")
     return {
         "replaces": True,
-        "round": question.round,
+        "round": request.round,
         "position": 0,
         "strategy": rule.name,
         "learns": learns(rule),
-        "as_of": question.as_of,
-        "captured": len(question.records),
-        "objects": question.objects,
-        "short": max(question.n - len(rows), 0),
+        "as_of": request.as_of,
+        "captured": len(request.records),
+        "objects": request.objects,
+        "short": max(request.n - len(rows), 0),
         "shots": rows,
     }
 
@@ -185,21 +186,18 @@ def _candidates(settings: CampaignSettings, state: CampaignState, gone: Shots) -
         free &= ~is_among(every, replace(gone, coordinates=nearest_views(space, gone.coordinates)))
     if settings.view_weights is not None:
         free &= np.array(settings.view_weights)[view_rows(every)] > 0
-    for text in state.regions.values():
-        free &= ~_inside(Region.parse(text, settings, known_only=False), every)
+    if state.regions:
+        view = {
+            axis.name: np.array(axis.values)[every.coordinates[:, column].round().astype(int)]
+            if isinstance(axis, Category)
+            else every.coordinates[:, column]
+            for column, axis in enumerate(space.axes)
+        }
+        names, labels = np.array(objects.names)[every.object_rows], np.array(objects.labels)[every.object_rows]
+        for text in state.regions.values():
+            held = Region.parse(text, settings, known_only=False).holds(names, labels, view)
+            free &= ~np.asarray(held, dtype=np.bool_)
     return every.take(np.flatnonzero(free))
-
-
-def _inside(region: Region, shots: Shots) -> Bool[np.ndarray, " shots"]:
-    names, labels = np.array(shots.objects.names), np.array(shots.objects.labels)
-    view = {
-        axis.name: np.array(axis.values)[shots.coordinates[:, column].round().astype(int)]
-        if isinstance(axis, Category)
-        else shots.coordinates[:, column]
-        for column, axis in enumerate(shots.space.axes)
-    }
-    held = region.holds(names[shots.object_rows], labels[shots.object_rows], view)
-    return np.broadcast_to(np.asarray(held, dtype=np.bool_), (len(shots),))
 
 
 def _rows(plan: Plan) -> list[list[Any]]:

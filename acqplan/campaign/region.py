@@ -78,7 +78,10 @@ def _clause(clause: str, text: str, settings: CampaignSettings, known_only: bool
     if relation in EQUALITIES:
         if axis is not None:
             return name, relation, axis.read(value)
-        return name, relation, _known(name, value, settings) if known_only else value
+        known = sorted(settings.objects if name == "object" else set(settings.objects.values()))
+        if known_only and value not in known:
+            raise SpaceError(f"no {name} is called '{value}'", nearest(value, known))
+        return name, relation, value
     if ordered is None:
         raise SpaceError(f"region '{text}': '{name}' has no order", "use = or !=")
     bound = _number(ordered, value)
@@ -102,13 +105,6 @@ def _range(axis: Circle | Interval, low: str, high: str, text: str) -> tuple[flo
 def _number(axis: Circle | Interval, value: str) -> float:
     axis.read(value)  # refuses what is not a number, but turns what is beyond a circle
     return float(value)
-
-
-def _known(word: str, name: str, settings: CampaignSettings) -> str:
-    known = sorted(settings.objects if word == "object" else set(settings.objects.values()))
-    if name not in known:
-        raise SpaceError(f"no {word} is called '{name}'", nearest(name, known))
-    return name
 
 
 def _holds(found: Any, relation: str, value: Any) -> Any:

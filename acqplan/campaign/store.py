@@ -27,7 +27,7 @@ SET_BACK_SECONDS = 1.0
 """A clock that lags the last event by more was set back; less is two processors' difference."""
 
 AT_ONCE = 500
-"""Shots named in one question; SQLite before 3.32 takes 999."""
+"""Shots named in one query; SQLite before 3.32 takes 999."""
 
 Clock = Callable[[], float]
 
@@ -39,6 +39,7 @@ class Transaction(Records):
         settings: What the campaign was created with.
         state: The campaign as a whole, as it is now.
         now: Time of the campaign, which never runs backwards.
+        fold: Applies its events.
     """
 
     def __init__(
@@ -48,18 +49,19 @@ class Transaction(Records):
         self.settings, self.state = settings, state
         self.now = max(wall + state.offset, state.last_at)
         self._connection, self._wall = connection, wall
-        self._fold = Fold(settings, state, self)
+        self.fold = Fold(settings, state, self)
         self._absent: set[str] = set()
         self._changed: set[str] = set()
         self._fresh: list[Event] = []
 
     def append(self, kind: str, shot: str = "", **body: Any) -> Event:
         """Write an event and do what it says."""
+        # the time of a campaign never runs backwards: what a clock was set back by is added to it
         lag = self.state.last_at - (self._wall + self.state.offset)
         if lag > SET_BACK_SECONDS and self.state.last and kind != "clock":
             self.append("clock", offset=self.state.offset + lag)
         event = Event(number=self.state.last + 1, at=self.now, kind=kind, shot=shot, body=body)
-        self._fold.apply(event)
+        self.fold.apply(event)
         self._fresh.append(event)
         return event
 
@@ -95,10 +97,6 @@ class Transaction(Records):
     def overdue(self) -> list[ShotRecord]:
         """Records whose lease has expired."""
         return list(self._read(tables.OVERDUE, now=self.now))
-
-    def is_barred(self, record: ShotRecord) -> bool:
-        """Whether an operator has forbidden the region of a shot, or removed its object."""
-        return self._fold.is_barred(record)
 
     def tally(self) -> list[tuple[str, str, str, bool, int]]:
         """Object, label, state, whether barred, and number of shots."""
@@ -151,6 +149,7 @@ class Transaction(Records):
 
     def flush(self) -> None:
         """Write what has changed; it counts once the transaction is committed."""
+        # events first: records and state are folded from them
         if self._fresh:
             self._connection.execute(tables.NEW_EVENTS, [tables.event_row(event) for event in self._fresh])
             self._fresh.clear()

@@ -74,7 +74,7 @@ records = sql.Table(
 COLUMNS = tuple(column.name for column in records.c if column.name != "rest")
 REST = tuple(field.name for field in fields(ShotRecord) if field.name not in COLUMNS)
 
-# built once: SQLAlchemy takes longer to build a question than SQLite takes to answer it
+# built once: SQLAlchemy takes longer to build a query than SQLite takes to answer it
 RECORD = sql.select(records).where(records.c.shot == sql.bindparam("asked"))
 IN_STATE = (  # in one order, as plans depend on it, and a database would choose another with each of its indexes
     sql.select(records)

@@ -83,25 +83,25 @@ def plan_next(
     why = due(campaign)
     if not why and not force:
         return {"planned": False, "due": ""}
-    from acqplan.campaign.planning import planned, question_of, rule_of
+    from acqplan.campaign.planning import planned, request_of, rule_of
     from acqplan.plan.base import History, learns
 
     began, rule = time.perf_counter(), rule_of(campaign.settings)
     with campaign.store.reading() as transaction:
-        question = question_of(transaction)
-    told = _source(campaign, question.captured, question.records)
-    history = History(shots=told.taken)
-    # a rule that learns is told, beside where the rig stood, what was seen there
-    if len(told.taken) and learns(rule):
+        request = request_of(transaction)
+    source = _source(campaign, request.captured, request.records)
+    history = History(shots=source.taken)
+    # a rule that learns sees, beside the poses that the rig reached, features and beliefs of the images
+    if len(source.taken) and learns(rule):
         from acqplan.evaluate.validate import with_beliefs
 
         seen = extractor or open_extractor(
             campaign, backbone=backbone, weights=weights, runtime=runtime, progress=progress
         )
-        history = History(shots=told.taken, features=_features(told, seen, progress))
+        history = History(shots=source.taken, features=_features(source, seen, progress))
         history = with_beliefs([history], device=seen.runtime.device)[0]
     with progress.task("planning", 1) as advance:
-        plan = planned(question, campaign.settings, rule, history)
+        plan = planned(request, campaign.settings, rule, history)
         advance(1)
     dropped = campaign.adopt(plan)
     return {
@@ -169,11 +169,11 @@ def advise_campaign(
     from acqplan.plan.base import History
 
     check_accuracies(accuracies)
-    told = _captured(campaign)
-    if len(told.taken) == 0:
+    source = _captured(campaign)
+    if len(source.taken) == 0:
         raise UsageError("no image is captured yet", "ask for shots, take them and tell; then ask for advice")
     seen = extractor or open_extractor(campaign, backbone=backbone, weights=weights, runtime=runtime, progress=progress)
-    known = History(shots=told.taken, features=_features(told, seen, progress))
+    known = History(shots=source.taken, features=_features(source, seen, progress))
     device = seen.runtime.device
     advice = advise(known, accuracies=accuracies, seed=campaign.settings.seed, device=device, progress=progress)
     saturated = advice_sentences(advice)[0] if advice.end.answer == "stop" else ""
@@ -237,6 +237,6 @@ def _source(campaign: Campaign, shots: Shots, records: Sequence[ShotRecord]) -> 
 
 
 def _features(
-    told: CampaignSource, extractor: Extractor, progress: Progress
+    source: CampaignSource, extractor: Extractor, progress: Progress
 ) -> Float32[np.ndarray, "captured features"]:
-    return extractor.on(told)(told.taken, progress=Titled(progress=progress, title="captured"))
+    return extractor.on(source)(source.taken, progress=Titled(progress=progress, title="captured"))

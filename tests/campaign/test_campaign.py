@@ -9,7 +9,7 @@ import pytest
 from acqplan import Campaign
 from acqplan.campaign import operators
 from acqplan.campaign.fold import Fold
-from acqplan.campaign.planning import planned, question_of, rule_of
+from acqplan.campaign.planning import planned, request_of, rule_of
 from acqplan.errors import BudgetError, ConflictError, ImageError, ShotError, StoreError, UsageError
 from acqplan.plan.base import History
 from tests.campaign.rigs import N_CANDIDATES, live_rig
@@ -236,7 +236,7 @@ def test_an_object_taken_away_while_a_plan_was_made_gets_no_shots(tmp_path: Path
     campaign = made(tmp_path, clock)
     operators.add_object(campaign.store, "car-02", "car")
     with campaign.store.reading() as ledger:
-        question = question_of(ledger)
+        question = request_of(ledger)
     plan = planned(question, campaign.settings, rule_of(campaign.settings), History(shots=question.captured))
     assert any(row[1] == "car-02" for row in plan["shots"])
     operators.remove_object(campaign.store, "car-02")

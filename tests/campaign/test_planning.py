@@ -11,7 +11,7 @@ import pytest
 
 from acqplan import Campaign
 from acqplan.campaign import operators
-from acqplan.campaign.planning import PlanRequest, captured_of, planned, question_of, rule_of
+from acqplan.campaign.planning import PlanRequest, captured_of, planned, request_of, rule_of
 from acqplan.errors import BudgetError, StrategyError, UsageError
 from acqplan.plan import find_strategy
 from acqplan.plan.base import Choice, History
@@ -31,7 +31,7 @@ def created(folder: Path, **settings: Any) -> Campaign:
 
 def question(campaign: Campaign) -> PlanRequest:
     with campaign.store.reading() as ledger:
-        return question_of(ledger)
+        return request_of(ledger)
 
 
 def names_of(shots: Shots) -> set[str]:
