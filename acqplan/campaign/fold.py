@@ -23,7 +23,7 @@ class Records:
     """Records of shots, in memory; a transaction of a store keeps them in a database."""
 
     def __init__(self) -> None:
-        self._held: dict[str, ShotRecord] = {}
+        self._held: dict[str, ShotRecord | None] = {}  # None of a shot without a record
 
     def get(self, shot: str) -> ShotRecord | None:
         """The record of a shot."""
@@ -38,7 +38,7 @@ class Records:
 
     def every(self, *states: str) -> Iterator[ShotRecord]:
         """All records in these states, or all there are."""
-        return iter([one for one in self._held.values() if not states or one.state in states])
+        return iter([one for one in self._held.values() if one and (not states or one.state in states)])
 
 
 class Fold:
@@ -142,11 +142,9 @@ class Fold:
     def _change_campaign(self, event: Event) -> None:
         state, body = self.state, event.body
         match event.kind:
-            case "created":
+            case "created" | "budget":
                 state.budget, state.time_budget = body["budget"], body["time_budget"]
-                state.objects = dict(self.settings.objects)
-            case "budget":
-                state.budget, state.time_budget = body["budget"], body["time_budget"]
+                state.objects = dict(self.settings.objects) if event.kind == "created" else state.objects
             case "forbidden":
                 state.regions[str(event.number)] = body["where"]
                 self._bar_again()

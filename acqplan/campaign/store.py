@@ -50,8 +50,7 @@ class Transaction(Records):
         self.now = max(wall + state.offset, state.last_at)
         self._connection, self._wall = connection, wall
         self.fold = Fold(settings, state, self)
-        self._absent: set[str] = set()
-        self._changed: set[str] = set()
+        self._changed: dict[str, ShotRecord] = {}
         self._fresh: list[Event] = []
 
     def append(self, kind: str, shot: str = "", **body: Any) -> Event:
@@ -67,24 +66,22 @@ class Transaction(Records):
 
     def get(self, shot: str) -> ShotRecord | None:
         """The record of a shot."""
-        if shot not in self._held and shot not in self._absent:
-            self._absent.add(shot)
+        if shot not in self._held:
+            self._held[shot] = None
             self._hold(self._connection.execute(tables.RECORD, {"asked": shot}))
-        return self._held.get(shot)
+        return self._held[shot]
 
     def fetch(self, shots: Sequence[str]) -> None:
         """Read the records of many shots at once; `get` then finds them at hand."""
         unread = [shot for shot in shots if shot not in self._held]
         for start in range(0, len(unread), AT_ONCE):
             some = unread[start : start + AT_ONCE]
-            self._absent.update(some)
+            self._held.update(dict.fromkeys(some))
             self._hold(self._connection.execute(sql.select(tables.records).where(tables.records.c.shot.in_(some))))
 
     def put(self, record: ShotRecord) -> None:
         """Keep a record in place of the one before."""
-        super().put(record)
-        self._absent.discard(record.shot)
-        self._changed.add(record.shot)
+        self._held[record.shot] = self._changed[record.shot] = record
 
     def every(self, *states: str) -> Iterator[ShotRecord]:
         """All records in these states, always in the same order, or all there are."""
@@ -156,7 +153,7 @@ class Transaction(Records):
             text = json.dumps(self.state.to_dict(), ensure_ascii=False)
             self._connection.execute(tables.NEW_STATE, {"fresh": text})
         if self._changed:
-            rows = [tables.record_row(self._held[shot]) for shot in sorted(self._changed)]
+            rows = [tables.record_row(self._changed[shot]) for shot in sorted(self._changed)]
             self._connection.execute(tables.new_records(self._connection.dialect.name), rows)
             self._changed.clear()
 
@@ -174,7 +171,6 @@ class Transaction(Records):
     def _hold(self, rows: Iterable[sql.Row[Any]]) -> list[ShotRecord]:
         found = list(map(tables.record_of, rows))
         self._held.update((record.shot, record) for record in found)
-        self._absent.difference_update(record.shot for record in found)
         return found
 
 

@@ -2,6 +2,8 @@
 
 import json
 import math
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -97,3 +99,14 @@ def test_the_ways_round_a_circle_are_equal() -> None:
     apart = TERMS.axes[0].apart
     assert apart(350.0, 10.0) == apart(10.0, 350.0) == pytest.approx(20.0)
     assert np.isclose(apart(0.0, 180.0), 180.0)
+
+
+def test_settings_and_their_axes_load_no_numpy() -> None:
+    code = (
+        "import sys\n"
+        "import acqplan.space.axes, acqplan.campaign.settings\n"
+        "from acqplan.space import Circle\n"
+        "assert Circle(name='azimuth', values=(0.0, 350.0)).apart(350.0, 0.0) == 10.0\n"
+        "assert 'numpy' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
