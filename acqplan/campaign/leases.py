@@ -107,7 +107,7 @@ def _started(number: int) -> str:
         text = Path(f"/proc/{number}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
-    fields = text.rpartition(")")[2].split()
+    fields = text.rpartition(")")[2].split()  # from field 3 of proc(5) on: state, …; field 22 is the start
     return "" if fields[0] in ("Z", "X") else fields[19]
 
 
