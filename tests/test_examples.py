@@ -58,10 +58,10 @@ def test_the_robot_script_goes_on_where_it_was_killed(tmp_path: Path) -> None:
         assert status["exposures"] == BUDGET
         assert status["leased"] == 0
         with campaign.store.reading() as ledger:
-            standing, records = ledger.standing, {record.shot: record for record in ledger.every("captured")}
+            standing, records = ledger.state, {record.shot: record for record in ledger.every("captured")}
         assert all(campaign.images.is_whole(one.image, one.digest) for one in records.values())
         assert len(records) == status["captured"]
-        assert Fold.replay(campaign.settings, campaign.events()).standing == standing
+        assert Fold.replay(campaign.settings, campaign.events()).state == standing
 
 
 CAPTURE = """#!/bin/sh

@@ -19,9 +19,8 @@ from acqplan.campaign.images import (
     take_failure,
     take_image,
 )
-from acqplan.campaign.leases import this_process
-from acqplan.campaign.settings import CampaignSettings, Setup
-from acqplan.campaign.shot import Shot
+from acqplan.campaign.leases import Shot, this_process
+from acqplan.campaign.settings import CampaignRig, CampaignSettings
 from acqplan.campaign.store import Clock, Store
 from acqplan.campaign.store_database import is_url
 from acqplan.errors import ConflictError, UsageError
@@ -34,14 +33,28 @@ IMAGES_SUFFIX = ".images"
 
 
 class Campaign:
-    """The ask/tell loop over one rig, kept in a store; any number of processes may use it at once.
+    """The ask/tell loop over one rig, kept in a store.
 
-    Every method is one transaction: when it has returned, its effect survives a loss of power; if it is killed or
-    raises, there is none.
+    A capture script leases shots with `ask`, takes them, and answers each with `tell` or `fail`, until `finished` says
+    why no more will come::
+
+        with Campaign.create(open_rig("rig.toml"), budget=600, path="robot.db") as campaign:
+            while shots := campaign.ask(8):
+                for shot in shots:
+                    robot.move(**shot.view)
+                    campaign.tell(shot, camera.read())
+            print(campaign.report())
+
+    Any number of processes, also on several machines, may use one campaign at once: a shot is leased to one caller at a
+    time. Every method is one transaction. Once it has returned, its effect survives a loss of power; if it raises, or
+    its process is killed, it has no effect. Shots that a killed process had leased come back by themselves.
+
+    Asking and telling load neither numpy nor torch. `acqplan.evaluate.campaign` plans the next rounds from the images
+    told so far, and `acqplan.campaign.operators` holds what people do to a campaign: pause, forbid, change the budget.
 
     Attributes:
-        store: Where the events are.
-        images: Where the images are.
+        store: Keeps the events, and the records folded from them.
+        images: Keeps the images.
     """
 
     def __init__(self, store: Store, images: ImageFolder, *, caller: str | None = None) -> None:
@@ -51,7 +64,7 @@ class Campaign:
     @classmethod
     def create(
         cls,
-        rig: Setup,
+        rig: CampaignRig,
         *,
         budget: int,
         path: Path | str,
@@ -61,37 +74,42 @@ class Campaign:
         clock: Clock | None = None,
         **chosen: Any,
     ) -> Campaign:
-        """Make a campaign, with a plan of the whole budget for a start.
+        """Make a campaign, with a plan of the whole budget to begin with.
 
         Args:
             rig: The rig, from `acqplan.open_rig`.
             budget: Images that may be taken; a repeated or failed exposure counts if the rig took it.
             path: A file that does not exist, or the URL of a PostgreSQL database.
-            time_budget: Seconds that it may last from the first shot on, pauses not counted.
-            images: Folder of the images; by default beside the file. On a database, all machines must see it.
-            caller: Who asks; by default this process.
-            clock: Says the time, seconds since 1970.
-            chosen: Attributes of `acqplan.campaign.settings.Terms`: strategy, seed, lease_seconds, most_tries, ….
+            time_budget: Seconds that it may last from the first lease on, pauses not counted; ``None`` for no limit.
+            images: Folder of the images; by default ``<path>.images``. With a database, all machines must see it.
+            caller: Name of the caller that asks; by default this process.
+            clock: Returns the time in seconds since 1970; by default the machine's, or that of the PostgreSQL server.
+            chosen: Attributes of `acqplan.campaign.settings.CampaignSettings`: ``strategy``, ``seed``, ``backbone``,
+                ``lease_seconds``, ``most_tries``, ``failure_limit``, ….
+
+        Returns:
+            The campaign, open.
 
         Raises:
-            BudgetError: If the budget is not within what can be had.
-            UsageError: If a campaign is there already, or a setting cannot be. Other errors as of `Store.create`.
+            BudgetError: If the budget is below 1, or above the number of shots of the rig.
+            UsageError: If a campaign is there already, or a setting cannot be.
+            OutputError: If it cannot be written.
+            MissingError: If a driver of the database is missing.
         """
-        from acqplan.campaign.planning import first_question, planned, rule_of
+        from acqplan.campaign.planning import first_request, planned, rule_of
         from acqplan.plan.base import History
 
         if time_budget is not None and not 0 < time_budget < float("inf"):
             raise UsageError(f"a time budget of {time_budget:g} seconds", "give a time above zero")
         settings = CampaignSettings.of(rig, **chosen)
-        question = first_question(settings, budget)
-        plan = planned(question, settings, rule_of(settings), History.empty(question.candidates))
+        request = first_request(settings, budget)
+        plan = planned(request, settings, rule_of(settings), History.empty(request.candidates))
         place = images_folder(path, images)
         created = {"budget": budget, "time_budget": time_budget, "images": str(place), "rig": str(rig.path or "")}
-        founding = [("created", created), ("replanned", plan)]
         with folder_for_result(images_root(path, place)) as root:
             if ImageFolder(root=root).names() and (is_url(path) or not Path(path).exists()):
                 raise UsageError(f"{root}: holds images of another campaign", "choose another folder, or move it away")
-            store = Store.create(path, settings, founding, clock=clock)
+            store = Store.create(path, settings, [("created", created), ("replanned", plan)], clock=clock)
         return cls(store, ImageFolder(root=root), caller=caller)
 
     @classmethod
@@ -102,8 +120,8 @@ class Campaign:
 
         Args:
             path: Its file, or the URL of its database.
-            caller: Who asks; by default this process.
-            clock: Says the time, seconds since 1970.
+            caller: Name of the caller that asks; by default this process.
+            clock: Returns the time in seconds since 1970; by default as in `create`.
             check: Whether to check, the first time after this machine was started, what was written last; see
                 `acqplan.campaign.check.check_after_restart`.
 
@@ -111,8 +129,8 @@ class Campaign:
             StoreError: If there is none, it is of a newer acqplan, or it is damaged.
         """
         store = Store.open(path, clock=clock)
-        with store.reading() as ledger:
-            place = ledger.events(until=1)[0].body["images"]
+        with store.reading() as transaction:
+            place = transaction.events(until=1)[0].body["images"]
         campaign = cls(store, ImageFolder(root=images_root(path, Path(place))), caller=caller)
         if check:
             check_after_restart(campaign)
@@ -133,6 +151,11 @@ class Campaign:
     def ask(self, n: int = 1) -> list[Shot]:
         """Lease up to ``n`` shots, in an order that is quick to drive.
 
+        A lease ends after ``lease_seconds``; then the shot may be leased to another caller.
+
+        Args:
+            n: How many shots at most.
+
         Returns:
             The shots; none if the campaign is `finished` or paused, or if all that is left is leased to others.
 
@@ -141,14 +164,15 @@ class Campaign:
         """
         if n < 1:
             raise UsageError(f"{n} shots asked for", "ask for 1 or more")
-        with self.store.writing() as ledger:
-            leases.take_back(ledger)
-            leases.watch_failures(ledger)
-            if leases.finished(self.settings, ledger.standing, ledger.now) or ledger.standing.paused_at is not None:
+        with self.store.writing() as transaction:
+            state = transaction.state
+            leases.take_back(transaction)
+            leases.watch_failures(transaction)
+            if leases.finished(self.settings, state, transaction.now) or state.paused_at is not None:
                 return []
-            found = leases.lease(ledger, n, self.caller)
+            found = leases.lease(transaction, n, self.caller)
             if not found:
-                leases.stop_if_exhausted(ledger)
+                leases.stop_if_exhausted(transaction)
             return [Shot.of(record, self.settings) for record in found]
 
     def tell(
@@ -159,18 +183,19 @@ class Campaign:
         reached: Mapping[str, object] | None = None,
         replace: bool = False,
     ) -> str:
-        """Hand in the image of a shot; telling the same again changes nothing.
+        """Hand in the image of a shot; telling the same image again changes nothing.
 
         Args:
             shot: The shot, or its identifier.
-            image: Bytes of an image file, a file, or an array, uint8, ``[height, width]`` or ``[height, width, 3]``.
-            reached: Settings that the rig reached, where they differ from those commanded.
-            replace: Whether to take it in place of another image of this shot.
+            image: Bytes of an image file, its path, or an array, uint8, ``[height, width]`` or
+                ``[height, width, 3]``.
+            reached: Settings that the rig reached, by axis, where they differ from those commanded.
+            replace: Whether to take the image in place of another image of this shot.
 
         Returns:
             ``captured``; ``already`` if it was told before; ``replaced``; or ``surplus``: kept and counted, but not
-            part of the data set, since somebody else captured the shot after the lease was over, it is not wanted
-            any more, or the budget is spent.
+            part of the data set, because another caller captured the shot after the lease had ended, the shot is not
+            wanted any more, or the budget is spent.
 
         Raises:
             ShotError: If no plan holds the shot.
@@ -179,26 +204,27 @@ class Campaign:
             SpaceError: If a setting cannot be.
             OutputError: If the image cannot be written; then nothing has happened.
         """
-        name = shot if isinstance(shot, str) else shot.id
+        name = _identifier(shot)
         content, suffix = encoded(image, name)
-        with self.store.reading() as ledger:
-            record = known_shot(ledger, name)
+        with self.store.reading() as transaction:
+            record = known_shot(transaction, name)
             where = self.settings.reached(record.view, reached or {})
-            outcome = outcome_of_image(ledger, record, digest_content(content), replace=replace)
-        written = self.images.keep(name, content, suffix)  # also of one told before, in case it was damaged
+            outcome = outcome_of_image(transaction, record, digest_content(content), replace=replace)
+        # the image is on the disk before its event; one told before is written again, in case it was damaged
+        written = self.images.keep(name, content, suffix)
         if outcome == ALREADY:
             return ALREADY
-        with self.store.writing() as ledger:
-            record = known_shot(ledger, name)
+        with self.store.writing() as transaction:
+            record = known_shot(transaction, name)
             try:
-                outcome = outcome_of_image(ledger, record, written.digest, replace=replace)
+                outcome = outcome_of_image(transaction, record, written.digest, replace=replace)
             except ConflictError:
                 if written.fresh:
                     self.images.forget(written.name)
                 raise
-            if not self.images.has(written.name):  # refused from somebody else meanwhile, and taken away
+            if not self.images.has(written.name):  # another caller was refused meanwhile, and has deleted it
                 self.images.keep(name, content, suffix)
-            take_image(ledger, record, written, where, outcome)
+            take_image(transaction, record, written, where, outcome)
         return outcome
 
     def fail(self, shot: Shot | str, *, reason: str, retry: bool = True, exposed: bool = False) -> str:
@@ -208,33 +234,43 @@ class Campaign:
             shot: The shot, or its identifier.
             reason: Why, in a few words; the same words for the same cause make a better summary.
             retry: Whether to try it again later, up to the campaign's ``most_tries``.
-            exposed: Whether the rig took an image, which then counts.
+            exposed: Whether the rig took an image, which then counts towards the budget.
 
         Returns:
-            ``retried``, ``rejected`` (never again), or ``unchanged`` where nobody was to take it, or, after the lease
-            was over, somebody else took it or is about to.
+            ``retried``; ``rejected``: never tried again; or ``unchanged``: no caller was to take the shot, or another
+            caller holds or captured it since the lease has ended.
 
         Raises:
             ShotError: If no plan holds the shot.
             ConflictError: If it is captured already.
         """
-        with self.store.writing() as ledger:
-            record = known_shot(ledger, shot if isinstance(shot, str) else shot.id)
-            return take_failure(ledger, record, self.caller, reason=reason, retry=retry, exposed=exposed)
+        with self.store.writing() as transaction:
+            record = known_shot(transaction, _identifier(shot))
+            return take_failure(transaction, record, self.caller, reason=reason, retry=retry, exposed=exposed)
 
     def release(self, shots: Iterable[Shot | str]) -> int:
-        """Give leased shots back that will not be taken after all; says how many were this caller's."""
+        """Give back leased shots that will not be taken after all.
+
+        Args:
+            shots: The shots, or their identifiers.
+
+        Returns:
+            How many of them were leased to this caller; the others are left as they are.
+
+        Raises:
+            ShotError: If no plan holds a shot; then none is given back.
+        """
         count = 0
-        with self.store.writing() as ledger:
+        with self.store.writing() as transaction:
             for shot in shots:
-                record = known_shot(ledger, shot if isinstance(shot, str) else shot.id)
+                record = known_shot(transaction, _identifier(shot))
                 if record.state == LEASED and record.caller == self.caller:
-                    ledger.append("expired", record.shot, given_back=True, reason="given back")
+                    transaction.append("expired", record.shot, given_back=True, reason="given back")
                     count += 1
         return count
 
     def adopt(self, plan: Mapping[str, Any]) -> str:
-        """Make a plan the queue; what has been leased, captured or rejected meanwhile stays what it is.
+        """Make a plan the queue; shots that were leased, captured or rejected meanwhile stay what they are.
 
         Args:
             plan: From `acqplan.campaign.planning.planned`.
@@ -242,16 +278,21 @@ class Campaign:
         Returns:
             Why it was dropped; empty if it was adopted.
         """
-        with self.store.writing() as ledger:
-            if plan["round"] != ledger.standing.rounds:
-                return f"plan {ledger.standing.rounds} was adopted while this one was being made"
-            there = [row for row in plan["shots"] if row[1] in ledger.standing.objects]  # not taken away meanwhile
-            ledger.append("replanned", **{**plan, "shots": there})
+        with self.store.writing() as transaction:
+            state = transaction.state
+            if plan["round"] != state.rounds:
+                return f"plan {state.rounds} was adopted while this one was being made"
+            present = [row for row in plan["shots"] if row[1] in state.objects]  # others were removed meanwhile
+            transaction.append("replanned", **{**plan, "shots": present})
         return ""
 
     @property
     def caller(self) -> str:
-        """Who asks, by default this process; its leases come back at once if it is killed on this machine."""
+        """Name of the caller that asks, by default this process.
+
+        Leases of a process come back at once if it is killed on this machine; those of a caller with a name of its own
+        come back when they expire.
+        """
         return self._caller or this_process()
 
     @property
@@ -261,30 +302,34 @@ class Campaign:
 
     @property
     def finished(self) -> str:
-        """Why no shot will be handed out any more; empty while some may be."""
-        with self.store.reading() as ledger:
-            return leases.finished(self.settings, ledger.standing, ledger.now)
+        """Why no shot will be leased any more; empty while some may be."""
+        with self.store.reading() as transaction:
+            return leases.finished(self.settings, transaction.state, transaction.now)
 
     def status(self) -> dict[str, Any]:
-        """How the campaign stands, fit for JSON; see `acqplan.campaign.status.status_of`."""
+        """Progress, pace, failures and limits, fit for JSON; see `acqplan.campaign.status.status_of`."""
         from acqplan.campaign.status import status_of
 
         return status_of(self.store)
 
     def report(self) -> str:
-        """How the campaign stands, in a few lines for people."""
+        """The status in a few lines for people, the most important first."""
         from acqplan.campaign.status import status_sentences
 
         return "\n".join(status_sentences(self.status()))
 
     def events(self, *, after: int = 0) -> list[Event]:
-        """What happened, after the event of this number."""
-        with self.store.reading() as ledger:
-            return ledger.events(after=after)
+        """What happened, in order.
+
+        Args:
+            after: Only events of greater numbers.
+        """
+        with self.store.reading() as transaction:
+            return transaction.events(after=after)
 
 
 def images_folder(path: Path | str, images: Path | None) -> Path:
-    """Folder of the images as the store keeps it: relative where it lies beside the store, so that both can move."""
+    """Folder of the images as the store keeps it: relative if it is beside the store, so that both can move."""
     if images is not None:
         return images.absolute()
     if is_url(path):
@@ -295,3 +340,7 @@ def images_folder(path: Path | str, images: Path | None) -> Path:
 def images_root(path: Path | str, place: Path) -> Path:
     """Where that folder is."""
     return place if place.is_absolute() else Path(path).parent / place
+
+
+def _identifier(shot: Shot | str) -> str:
+    return shot if isinstance(shot, str) else shot.id

@@ -1,10 +1,9 @@
-"""What is known of each shot of a campaign, and of the campaign as a whole: what events are folded into."""
+"""Events, and what they are folded into: the record of each shot, and the state of the campaign as a whole."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 from acqplan.numbers import ViewValue
 
@@ -17,11 +16,11 @@ class Event:
     """Something that happened; events are never changed.
 
     Attributes:
-        number: Place in the campaign, from 1 on without gaps.
+        number: Position in the campaign, from 1 on without gaps.
         at: Time of the campaign, seconds since 1970; never less than that of the event before.
         kind: What happened.
-        shot: Whom it happened to; empty if to the campaign.
-        body: What else is to be known, fit for JSON.
+        shot: The shot that it happened to; empty if it happened to the campaign.
+        body: Its details, fit for JSON.
     """
 
     number: int
@@ -33,28 +32,28 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShotRecord:
-    """A shot that was wanted at some time.
+    """A shot that some plan has held.
 
     Attributes:
         shot: Its identifier.
         object: Name of the object.
         label: Its class.
-        view: Commanded settings, in the order of axes.
-        state: proposed, leased, captured, rejected (never again) or withdrawn (a later plan does without it).
-        position: Place in the queue; smaller comes first.
+        view: Commanded settings, in the order of the axes.
+        state: proposed, leased, captured, rejected (never again) or withdrawn (not in the latest plan).
+        position: Position in the queue; smaller comes first.
         round: Round of the plan that chose it.
-        gain: What it adds in the strategy's own measure.
+        gain: What it adds, in the strategy's own measure.
         reason: Why it was chosen.
-        barred: Whether an operator has forbidden where it lies.
+        barred: Whether an operator has forbidden its region, or removed its object.
         tries: Failures so far.
-        open: Leases that nobody has answered, expired ones included.
-        caller: Who holds the lease.
-        expires: When the lease does.
-        digest: SHA-256 of the image's bytes; empty before.
-        image: Where it lies in the folder of images.
+        open: Leases without an answer, expired ones included.
+        caller: Name of the caller that holds the lease.
+        expires: When the lease expires.
+        digest: SHA-256 of the image's bytes; empty before there is one.
+        image: Its path in the folder of images.
         reached: Settings that the rig reached.
-        captured_at: When it was told.
-        lost: SHA-256 of an image that was told and is damaged; told again, it counts no second time.
+        captured_at: When its image was told.
+        lost: SHA-256 of an image that was told and is damaged; told again, it does not count twice.
     """
 
     shot: str
@@ -79,16 +78,16 @@ class ShotRecord:
 
     @property
     def is_queued(self) -> bool:
-        """Whether it may be handed out."""
+        """Whether it may be leased."""
         return self.state == PROPOSED and not self.barred
 
     def returned(self) -> ShotRecord:
-        """Without its lease; wanted again unless it has been captured, rejected or withdrawn."""
+        """The record without its lease; proposed again unless it is captured, rejected or withdrawn."""
         state = PROPOSED if self.state == LEASED else self.state
         return replace(self, state=state, caller="", expires=0.0)
 
     def answered(self) -> ShotRecord:
-        """One open lease less."""
+        """The record with one open lease less."""
         return replace(self, open=max(self.open - 1, 0))
 
 
@@ -99,30 +98,30 @@ class CampaignState:
     Attributes:
         budget: Images that may be taken.
         time_budget: Seconds that may pass from the first lease on, pauses not counted; ``None`` for no end.
-        objects: Label of each object by name, those taken away not included.
+        objects: Label of each object by name, without those that operators removed.
         added: Names of objects that operators added.
-        unplanned: Those of them that no plan has known.
-        counts: Shots in each state.
-        queued: Shots that may be handed out.
-        exposures: Images that count: captured, kept aside, lost, and failed where the rig had exposed.
-        surplus: Images kept aside: late answers for shots that somebody else had captured.
-        failures: Failed tries.
-        answers: The last answers, ``1`` a capture and ``0`` a failure, the latest last.
-        regions: Forbidden regions by number of the event.
-        rounds: Plans made.
-        planned_at: Captures that the last plan knew.
-        learns: Whether the rule looks at what was captured, and so plans in rounds.
-        short: Images that the last plan could not find a shot for.
-        paused_at: Since when it is paused; ``None`` if it is not.
+        unplanned: Added objects that no plan has considered yet.
+        counts: Number of shots in each state.
+        queued: Number of shots that may be leased.
+        exposures: Images that count towards the budget: captured, kept aside, lost, and failed after an exposure.
+        surplus: Images kept aside: late answers for shots that another caller had captured.
+        failures: Number of failed tries.
+        answers: The last answers, ``1`` for a capture and ``0`` for a failure, the latest last.
+        regions: Forbidden regions by number of the event, as text.
+        rounds: Number of plans made.
+        planned_at: Number of captures that the last plan knew.
+        learns: Whether the rule looks at the captured images, and so plans in rounds.
+        short: Images for which the last plan found no shot.
+        paused_at: Start of the present pause; ``None`` if it is not paused.
         paused_seconds: Length of earlier pauses.
-        stopped: Why it was stopped; empty if it was not.
+        stopped: Why it was stopped; empty if it was not stopped.
         began: Time of the first lease.
         advice: The last advice.
         saturated: Why the last advice says that more images gain nothing; empty otherwise.
-        overruled: Whether an operator went on after such advice; none stops the campaign from then on.
+        overruled: Whether an operator continued after such advice; from then on advice does not stop the campaign.
         last: Number of the last event.
         last_at: Its time.
-        offset: What is added to the clock of the machine, which was set back by so much.
+        offset: Seconds added to the clock of the machine, because it was set back by so much.
     """
 
     budget: int = 0
@@ -159,7 +158,7 @@ class CampaignState:
 
     @property
     def shortage(self) -> int:
-        """Images that may still be leased, but for which no shot waits."""
+        """Images that may still be leased, but for which no shot is queued."""
         return max(self.room - self.queued, 0)
 
     @property
@@ -179,41 +178,3 @@ class CampaignState:
     def to_dict(self) -> dict[str, Any]:
         """All of it, fit for JSON."""
         return asdict(self)
-
-
-class Records(Protocol):
-    """Where records are kept while events are folded."""
-
-    def get(self, shot: str) -> ShotRecord | None:
-        """The record of a shot."""
-
-    def put(self, record: ShotRecord) -> None:
-        """Keep a record in place of the one before."""
-
-    def fetch(self, shots: Sequence[str]) -> None:
-        """Have the records of many shots at hand, where each question takes time."""
-
-    def every(self, *states: str) -> Iterable[ShotRecord]:
-        """All records in these states, or all there are."""
-
-
-@dataclass(slots=True)
-class Memory:
-    """Records in memory."""
-
-    kept: dict[str, ShotRecord] = field(default_factory=dict)
-
-    def get(self, shot: str) -> ShotRecord | None:
-        """The record of a shot."""
-        return self.kept.get(shot)
-
-    def put(self, record: ShotRecord) -> None:
-        """Keep a record in place of the one before."""
-        self.kept[record.shot] = record
-
-    def fetch(self, shots: Sequence[str]) -> None:
-        """All are at hand."""
-
-    def every(self, *states: str) -> Iterator[ShotRecord]:
-        """All records in these states, or all there are."""
-        return iter([one for one in self.kept.values() if not states or one.state in states])

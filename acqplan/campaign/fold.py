@@ -1,84 +1,216 @@
-"""State is a fold over events: what each kind of event changes, the same for a store and in memory.
-
-A function here never refuses: what may happen was decided before the event was written, by whoever wrote it.
-"""
+"""State is a fold over events: what each kind of event changes, the same for a store and in memory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
-from acqplan.campaign.events import (
-    CAPTURED,
-    LEASED,
-    PROPOSED,
-    REJECTED,
-    WITHDRAWN,
-    CampaignState,
-    Event,
-    Memory,
-    Records,
-    ShotRecord,
-)
+from acqplan.campaign.events import CAPTURED, LEASED, PROPOSED, REJECTED, WITHDRAWN, CampaignState, Event, ShotRecord
 from acqplan.campaign.region import Region
 from acqplan.campaign.settings import FAILURE_WINDOW, CampaignSettings
+
+OF_SHOTS = {"leased", "expired", "told", "surplus", "failed", "rejected", "restored", "damaged"}
+OF_CAMPAIGN = {"created", "asked", "forbidden", "allowed", "paused", "resumed", "budget", "object added"}
+OF_CAMPAIGN |= {"object removed", "advised", "stopped", "continued", "clock"}
+KINDS = {"replanned", *OF_SHOTS, *OF_CAMPAIGN}
+"""Every kind of event."""
 
 BEHIND = 1_000_000_000
 """Positions of shots that failed: behind every plan, in the order of failing."""
 
 
-class Fold:
-    """Applies events to a standing and its records."""
+class Records:
+    """Records of shots, in memory; a transaction of a store keeps them in a database."""
 
-    def __init__(self, settings: CampaignSettings, standing: CampaignState, records: Records) -> None:
-        self.settings, self.standing, self.records = settings, standing, records
+    def __init__(self) -> None:
+        self._held: dict[str, ShotRecord | None] = {}  # None of a shot without a record
+
+    def get(self, shot: str) -> ShotRecord | None:
+        """The record of a shot."""
+        return self._held.get(shot)
+
+    def put(self, record: ShotRecord) -> None:
+        """Keep a record in place of the one before."""
+        self._held[record.shot] = record
+
+    def fetch(self, shots: Sequence[str]) -> None:
+        """Read the records of many shots at once, where each query takes time; `get` then finds them at hand."""
+
+    def every(self, *states: str) -> Iterator[ShotRecord]:
+        """All records in these states, or all there are."""
+        return iter([one for one in self._held.values() if one and (not states or one.state in states)])
+
+
+class Fold:
+    """Applies events to the state of a campaign and to the records of its shots.
+
+    It never refuses an event: what may happen was decided before the event was written.
+
+    Attributes:
+        settings: What the campaign was created with.
+        state: The campaign as a whole.
+        records: Its shots.
+    """
+
+    def __init__(self, settings: CampaignSettings, state: CampaignState, records: Records) -> None:
+        self.settings, self.state, self.records = settings, state, records
         self._regions: dict[str, Region] = {}
 
     @classmethod
     def replay(cls, settings: CampaignSettings, events: Iterable[Event]) -> Fold:
         """Everything from the first event on, in memory."""
-        fold = cls(settings, CampaignState(), Memory())
+        fold = cls(settings, CampaignState(), Records())
         for event in events:
             fold.apply(event)
         return fold
 
     def apply(self, event: Event) -> None:
-        """Change the state by one event."""
-        CHANGES[event.kind](self, event)
-        self.standing.last, self.standing.last_at = event.number, event.at
+        """Change state and records by one event.
+
+        Raises:
+            KeyError: If there is no such kind of event, or its body lacks something.
+        """
+        if event.kind in OF_SHOTS:
+            self._change_shot(event)
+        elif event.kind in OF_CAMPAIGN:
+            self._change_campaign(event)
+        elif event.kind == "replanned":
+            self._replan(event)
+        else:
+            raise KeyError(event.kind)
+        self.state.last, self.state.last_at = event.number, event.at
 
     def is_barred(self, record: ShotRecord) -> bool:
-        """Whether an operator has forbidden where a shot lies, or taken its object away."""
-        view = self.settings.view(record.view)
-        regions = map(self._region, self.standing.regions.values())
-        if record.object not in self.standing.objects:
+        """Whether an operator has forbidden the region of a shot, or removed its object."""
+        if record.object not in self.state.objects:
             return True
-        return any(bool(region.holds(record.object, record.label, view)) for region in regions)
+        view = self.settings.view(record.view)
+        for text in self.state.regions.values():
+            if text not in self._regions:
+                self._regions[text] = Region.parse(text, self.settings, known_only=False)
+            if self._regions[text].holds(record.object, record.label, view):
+                return True
+        return False
 
-    def _region(self, text: str) -> Region:
-        if text not in self._regions:
-            self._regions[text] = Region.parse(text, self.settings, known_only=False)
-        return self._regions[text]
-
-    def _put(self, record: ShotRecord) -> None:
-        before = self.records.get(record.shot)
-        if before is not None:
-            self.standing.counts[before.state] -= 1
-            self.standing.queued -= before.is_queued
-        self.standing.counts[record.state] += 1
-        self.standing.queued += record.is_queued
-        self.records.put(record)
-
-    def _known(self, event: Event) -> ShotRecord:
-        record = self.records.get(event.shot)
+    def _change_shot(self, event: Event) -> None:
+        state, body, record = self.state, event.body, self.records.get(event.shot)
         assert record is not None, f"event {event.number} is about {event.shot}, which no plan holds"
-        return record
+        match event.kind:
+            case "leased":
+                caller, expires = body["caller"], body["expires"]
+                record = replace(record, state=LEASED, caller=caller, expires=expires, open=record.open + 1)
+                state.began = event.at if state.began is None else state.began
+            case "expired":
+                record = record.returned()
+                record = record.answered() if body.get("given_back") else record
+            case "told" | "surplus":
+                # a recovered image answers no lease: its own was given back, or is lost
+                record = record if body.get("recovered") else record.answered()
+                if event.kind == "told":
+                    # an image counts once: not again if it was lost, or kept aside before it replaced another
+                    state.exposures += body["digest"] != record.lost and not body.get("counted", False)
+                    reached = tuple(body["reached"])
+                    record = replace(record.returned(), state=CAPTURED, captured_at=event.at, reached=reached, lost="")
+                    record = replace(record, digest=body["digest"], image=body["image"])
+                else:
+                    state.exposures += 1
+                    state.surplus += 1
+                self._note_answer("1")
+            case "failed":
+                record = record.answered()
+                # behind everything else in the queue; but a late failure does not end the lease of another caller
+                if record.state in (LEASED, PROPOSED) and not body.get("late"):
+                    record = replace(record.returned(), position=BEHIND + event.number)
+                record = replace(record, tries=record.tries + 1)
+                state.failures += 1
+                state.exposures += bool(body["exposed"])
+                self._note_answer("0")
+            case "rejected":
+                record = replace(record.returned(), state=REJECTED)
+            case "restored":
+                record = replace(record, state=PROPOSED, tries=0)
+                state.short = 0
+            case "damaged":
+                # the image is lost: it counts as taken, and the shot is wanted again
+                record = replace(record, state=PROPOSED, lost=record.digest, reached=(), captured_at=0.0)
+                record = replace(record, digest="", image="")
+        self._put(record)
 
-    def _answered(self, event: Event) -> ShotRecord:
-        """A recovered image answers nobody: its lease was given back, or is lost."""
-        record = self._known(event)
-        return record if event.body.get("recovered") else record.answered()
+    def _note_answer(self, mark: str) -> None:
+        self.state.answers = (self.state.answers + mark)[-FAILURE_WINDOW:]
+
+    def _change_campaign(self, event: Event) -> None:
+        state, body = self.state, event.body
+        match event.kind:
+            case "created" | "budget":
+                state.budget, state.time_budget = body["budget"], body["time_budget"]
+                state.objects = dict(self.settings.objects) if event.kind == "created" else state.objects
+            case "forbidden":
+                state.regions[str(event.number)] = body["where"]
+                self._bar_again()
+            case "allowed":
+                state.regions.pop(str(body["undoes"]), None)
+                self._bar_again()
+                state.short = 0
+            case "object added":
+                state.objects[body["object"]] = body["label"]
+                state.added.append(body["object"])
+                state.unplanned.append(body["object"])
+                for record in list(self.records.every()):
+                    if record.object == body["object"] and record.label != body["label"]:
+                        self._put(replace(record, label=body["label"]))
+                self._bar_again()
+                state.short = 0
+            case "object removed":
+                state.objects.pop(body["object"], None)
+                state.added = [name for name in state.added if name != body["object"]]
+                state.unplanned = [name for name in state.unplanned if name != body["object"]]
+                self._bar_again()
+            case "paused":
+                state.paused_at = event.at
+            case "resumed":
+                # a pause before the first lease takes nothing from the time budget
+                if state.paused_at is not None and state.began is not None:
+                    state.paused_seconds += event.at - max(state.paused_at, state.began)
+                state.paused_at = None
+            case "advised":
+                state.advice = body
+                state.saturated = "" if state.overruled else body.get("saturated", "")
+            case "stopped":
+                state.stopped = body["reason"]
+            case "continued":
+                # the failures and the advice that stopped the campaign shall not stop it again
+                state.overruled |= bool(state.saturated)
+                state.stopped, state.saturated, state.answers = "", "", ""
+            case "clock":
+                state.offset = body["offset"]
+
+    def _replan(self, event: Event) -> None:
+        """A new queue, or more shots for the one there is; what is leased, captured or rejected stays what it is."""
+        state, body, rows = self.state, event.body, event.body["shots"]
+        self.records.fetch([row[0] for row in rows])
+        # a plan withdraws what it does without; spares only add to the queue
+        if body["replaces"]:
+            kept = {row[0] for row in rows}
+            for record in list(self.records.every(PROPOSED)):
+                if record.shot not in kept:
+                    self._put(replace(record, state=WITHDRAWN))
+            state.rounds += 1
+            state.planned_at = body.get("captured", state.captured)
+            state.learns = body.get("learns", False)
+            known = body.get("objects", state.unplanned)
+            state.unplanned = [name for name in state.unplanned if name not in known]
+        for position, (shot, name, view, gain, reason) in enumerate(rows, body["position"]):
+            before = self.records.get(shot)
+            if before is not None and before.state not in (PROPOSED, WITHDRAWN):
+                continue
+            label = state.objects.get(name) or self.settings.objects.get(name, "")
+            fresh = before or ShotRecord(shot=shot, object=name, label=label, view=tuple(view))
+            chosen = replace(fresh, position=position, round=body["round"], gain=gain, reason=reason)
+            self._put(replace(chosen, state=PROPOSED, barred=self.is_barred(chosen)))
+        # a plan that found fewer shots than asked for is not made again for the same shortage
+        short = body.get("short", 0) if body["replaces"] else state.short
+        state.short = min(short, state.shortage)
 
     def _bar_again(self) -> None:
         for record in list(self.records.every()):
@@ -86,201 +218,12 @@ class Fold:
             if barred != record.barred:
                 self._put(replace(record, barred=barred))
 
-    def _answer(self, mark: str) -> None:
-        self.standing.answers = (self.standing.answers + mark)[-FAILURE_WINDOW:]
-
-
-def _created(fold: Fold, event: Event) -> None:
-    fold.standing.budget, fold.standing.time_budget = event.body["budget"], event.body["time_budget"]
-    fold.standing.objects = dict(fold.settings.objects)
-
-
-def _planned(fold: Fold, event: Event) -> None:
-    """A new queue: of what was proposed and is not in it, nothing is wanted any more."""
-    rows = event.body["shots"]
-    fold.records.fetch([row[0] for row in rows])
-    if event.body["replaces"]:
-        kept = {row[0] for row in rows}
-        for record in list(fold.records.every(PROPOSED)):
-            if record.shot not in kept:
-                fold._put(replace(record, state=WITHDRAWN))
-        fold.standing.rounds += 1
-        fold.standing.planned_at = event.body.get("captured", fold.standing.captured)
-        fold.standing.learns = event.body.get("learns", False)
-        known = event.body.get("objects", fold.standing.unplanned)
-        fold.standing.unplanned = [name for name in fold.standing.unplanned if name not in known]
-    for record in _wanted(fold, event, rows):
-        fold._put(replace(record, barred=fold.is_barred(record)))
-    if event.body["replaces"]:
-        fold.standing.short = event.body.get("short", 0)
-    fold.standing.short = min(fold.standing.short, fold.standing.shortage)
-
-
-def _wanted(fold: Fold, event: Event, rows: list[list[Any]]) -> Iterator[ShotRecord]:
-    """Records of the plan's shots; those that are leased, captured or rejected stay what they are."""
-    first = event.body["position"]
-    for place, (shot, name, view, gain, reason) in enumerate(rows):
-        before = fold.records.get(shot)
-        if before is not None and before.state not in (PROPOSED, WITHDRAWN):
-            continue
-        label = fold.standing.objects.get(name) or fold.settings.objects.get(name, "")
-        fresh = before or ShotRecord(shot=shot, object=name, label=label, view=tuple(view))
-        yield replace(
-            fresh, state=PROPOSED, position=first + place, round=event.body["round"], gain=gain, reason=reason
-        )
-
-
-def _leased(fold: Fold, event: Event) -> None:
-    record = fold._known(event)
-    body = event.body
-    fold._put(replace(record, state=LEASED, caller=body["caller"], expires=body["expires"], open=record.open + 1))
-    if fold.standing.began is None:
-        fold.standing.began = event.at
-
-
-def _expired(fold: Fold, event: Event) -> None:
-    record = fold._known(event).returned()
-    fold._put(record.answered() if event.body.get("given_back") else record)
-
-
-def _told(fold: Fold, event: Event) -> None:
-    body, record = event.body, fold._answered(event).returned()
-    fold._put(
-        replace(
-            record,
-            state=CAPTURED,
-            digest=body["digest"],
-            image=body["image"],
-            reached=tuple(body["reached"]),
-            captured_at=event.at,
-            lost="",
-        )
-    )
-    fold.standing.exposures += body["digest"] != record.lost and not body.get("counted", False)
-    fold._answer("1")
-
-
-def _surplus(fold: Fold, event: Event) -> None:
-    fold._put(fold._answered(event))
-    fold.standing.exposures += 1
-    fold.standing.surplus += 1
-    fold._answer("1")
-
-
-def _failed(fold: Fold, event: Event) -> None:
-    """Back into the queue, behind everything else; unless it was captured or is leased to somebody else."""
-    record = fold._known(event).answered()
-    if record.state in (LEASED, PROPOSED) and not event.body.get("late"):
-        record = replace(record.returned(), position=BEHIND + event.number)
-    fold._put(replace(record, tries=record.tries + 1))
-    fold.standing.failures += 1
-    fold.standing.exposures += bool(event.body["exposed"])
-    fold._answer("0")
-
-
-def _rejected(fold: Fold, event: Event) -> None:
-    fold._put(replace(fold._known(event).returned(), state=REJECTED))
-
-
-def _restored(fold: Fold, event: Event) -> None:
-    fold._put(replace(fold._known(event), state=PROPOSED, tries=0))
-    fold.standing.short = 0
-
-
-def _damaged(fold: Fold, event: Event) -> None:
-    """The image is lost; it counts as taken, and the shot is wanted again."""
-    record = fold._known(event)
-    fold._put(replace(record, state=PROPOSED, digest="", image="", reached=(), captured_at=0.0, lost=record.digest))
-
-
-def _forbidden(fold: Fold, event: Event) -> None:
-    fold.standing.regions[str(event.number)] = event.body["where"]
-    fold._bar_again()
-
-
-def _allowed(fold: Fold, event: Event) -> None:
-    fold.standing.regions.pop(str(event.body["undoes"]), None)
-    fold._bar_again()
-    fold.standing.short = 0
-
-
-def _paused(fold: Fold, event: Event) -> None:
-    fold.standing.paused_at = event.at
-
-
-def _resumed(fold: Fold, event: Event) -> None:
-    if fold.standing.paused_at is not None and fold.standing.began is not None:
-        fold.standing.paused_seconds += event.at - max(fold.standing.paused_at, fold.standing.began)
-    fold.standing.paused_at = None
-
-
-def _budget(fold: Fold, event: Event) -> None:
-    fold.standing.budget = event.body["budget"]
-    fold.standing.time_budget = event.body["time_budget"]
-
-
-def _object_added(fold: Fold, event: Event) -> None:
-    name, label = event.body["object"], event.body["label"]
-    fold.standing.objects[name] = label
-    fold.standing.added.append(name)
-    fold.standing.unplanned.append(name)
-    for record in [one for one in fold.records.every() if one.object == name and one.label != label]:
-        fold._put(replace(record, label=label))
-    fold._bar_again()
-    fold.standing.short = 0
-
-
-def _object_removed(fold: Fold, event: Event) -> None:
-    fold.standing.objects.pop(event.body["object"], None)
-    for names in (fold.standing.added, fold.standing.unplanned):
-        if event.body["object"] in names:
-            names.remove(event.body["object"])
-    fold._bar_again()
-
-
-def _advised(fold: Fold, event: Event) -> None:
-    fold.standing.advice = event.body
-    fold.standing.saturated = "" if fold.standing.overruled else event.body.get("saturated", "")
-
-
-def _stopped(fold: Fold, event: Event) -> None:
-    fold.standing.stopped = event.body["reason"]
-
-
-def _continued(fold: Fold, event: Event) -> None:
-    fold.standing.overruled |= bool(fold.standing.saturated)
-    fold.standing.stopped, fold.standing.saturated, fold.standing.answers = "", "", ""
-
-
-def _clock(fold: Fold, event: Event) -> None:
-    fold.standing.offset = event.body["offset"]
-
-
-def _nothing(fold: Fold, event: Event) -> None:
-    """Worth remembering, and no more."""
-
-
-CHANGES: dict[str, Callable[[Fold, Event], None]] = {
-    "created": _created,
-    "replanned": _planned,
-    "asked": _nothing,
-    "leased": _leased,
-    "expired": _expired,
-    "told": _told,
-    "surplus": _surplus,
-    "failed": _failed,
-    "rejected": _rejected,
-    "restored": _restored,
-    "damaged": _damaged,
-    "forbidden": _forbidden,
-    "allowed": _allowed,
-    "paused": _paused,
-    "resumed": _resumed,
-    "budget": _budget,
-    "object added": _object_added,
-    "object removed": _object_removed,
-    "advised": _advised,
-    "stopped": _stopped,
-    "continued": _continued,
-    "clock": _clock,
-}
+    def _put(self, record: ShotRecord) -> None:
+        """Keep a record, and count its state in place of the state before."""
+        before = self.records.get(record.shot)
+        if before is not None:
+            self.state.counts[before.state] -= 1
+            self.state.queued -= before.is_queued
+        self.state.counts[record.state] += 1
+        self.state.queued += record.is_queued
+        self.records.put(record)

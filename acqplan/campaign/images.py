@@ -1,4 +1,4 @@
-"""Images of a campaign: on the disk, whole and named by their content, before any event speaks of them."""
+"""Images of a campaign, on the disk before any event mentions them, and what an answer with or without one means."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from acqplan.campaign.events import CAPTURED, LEASED, PROPOSED, REJECTED, WITHDRAWN, ShotRecord
+from acqplan.campaign.events import CAPTURED, LEASED, PROPOSED, REJECTED, WITHDRAWN, Event, ShotRecord
 from acqplan.campaign.leases import watch_failures
-from acqplan.campaign.store import Transaction
 from acqplan.errors import ConflictError, ImageError, ShotError, nearest
 from acqplan.files import digest_content, folder, replacing, sync_folder
 from acqplan.numbers import ViewValue
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from acqplan.campaign.store import Transaction
 
     Picture = bytes | Path | np.ndarray[Any, Any]
 
@@ -29,6 +30,11 @@ UNSAFE = re.compile(r"^\.|[^A-Za-z0-9._+-]")
 LONGEST_NAME = 120
 DIGITS = 16
 """Of the digest, in the name of a file."""
+
+CAPTURED_NOW, ALREADY, SURPLUS, REPLACED = "captured", "already", "surplus", "replaced"
+
+WITH_IMAGE = ("told", "surplus")
+"""Kinds of events that mention an image."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,22 +62,13 @@ class ImageFolder:
 
     root: Path
 
-    def write(self, shot: str, picture: Picture) -> Written:
-        """Put an image on the disk; when this returns it will survive a loss of power.
+    def keep(self, shot: str, content: bytes, suffix: str) -> Written:
+        """Put an image on the disk; once this has returned, it survives a loss of power.
 
         Args:
             shot: Identifier of its shot.
-            picture: Bytes of an image file, a file, or an array, uint8, ``[height, width]`` or
-                ``[height, width, 3]``.
-
-        Raises:
-            ImageError: If it is no whole image.
-            OutputError: If it cannot be written.
-        """
-        return self.keep(shot, *encoded(picture, shot))
-
-    def keep(self, shot: str, content: bytes, suffix: str) -> Written:
-        """The same for what `encoded` has proven to be whole.
+            content: Bytes of a whole image, from `encoded`.
+            suffix: Suffix of its kind of file, from `encoded`.
 
         Raises:
             OutputError: If it cannot be written.
@@ -83,7 +80,7 @@ class ImageFolder:
         if fresh:
             with replacing(folder(path.parent) / path.name, "wb") as handle:
                 handle.write(content)
-        sync_folder(path.parent)  # even of one that was there: who wrote it may have been killed before
+        sync_folder(path.parent)  # even if it was there: its writer may have been killed before this
         if made:
             sync_folder(self.root)
         return Written(digest=digest, name=name, fresh=fresh)
@@ -118,7 +115,7 @@ class ImageFolder:
             return 0.0
 
     def names(self) -> list[str]:
-        """Names of all images, and of nothing half-written."""
+        """Names of all images, without those half-written."""
         return sorted(
             path.relative_to(self.root).as_posix()
             for path in self.root.glob("??/*")
@@ -126,12 +123,12 @@ class ImageFolder:
         )
 
     def forget(self, name: str) -> None:
-        """Take an image away that no event speaks of."""
+        """Delete an image that no event mentions."""
         (self.root / name).unlink(missing_ok=True)
 
 
 def encoded(picture: Picture, shot: str) -> tuple[bytes, str]:
-    """Bytes and suffix of an image that was proven to be whole.
+    """Bytes and suffix of an image, which is decoded to prove that it is whole.
 
     Raises:
         ImageError: If it is not.
@@ -139,15 +136,17 @@ def encoded(picture: Picture, shot: str) -> tuple[bytes, str]:
     if isinstance(picture, Path | str):
         path = Path(picture)
         try:
-            return _checked(path.read_bytes(), str(path))
+            content, source = path.read_bytes(), str(path)
         except OSError as error:
             raise ImageError(f"{path}: cannot be read ({error.strerror})", "give the file of an image") from error
-    if isinstance(picture, bytes | bytearray | memoryview):
-        return _checked(bytes(picture), f"image of {shot}")
-    return _drawn(picture, shot), ".png"
+    elif isinstance(picture, bytes | bytearray | memoryview):
+        content, source = bytes(picture), f"image of {shot}"
+    else:
+        return _png(picture, shot), ".png"
+    return content, SUFFIXES[_kind(content, source)]
 
 
-def _checked(content: bytes, source: str) -> tuple[bytes, str]:
+def _kind(content: bytes, source: str) -> str:
     from PIL import Image
 
     try:
@@ -155,7 +154,7 @@ def _checked(content: bytes, source: str) -> tuple[bytes, str]:
             kind = image.format or ""
             if kind in SUFFIXES:  # others are not decoded: some would start a program
                 image.load()
-    except Exception as error:  # decoders raise whatever they stumble over in bytes from elsewhere
+    except Exception as error:  # decoders raise anything for bytes from elsewhere
         said = str(error).split("<")[0].strip() or "unknown"
         raise ImageError(
             f"{source}: {len(content):,} bytes that are no whole image ({said})", "send it again"
@@ -164,20 +163,20 @@ def _checked(content: bytes, source: str) -> tuple[bytes, str]:
         raise ImageError(f"{source}: {len(content):,} bytes of a PNG without its end", "send it again")
     if kind not in SUFFIXES:
         raise ImageError(f"{source}: an image of kind {kind or 'unknown'}", f"give {', '.join(SUFFIXES)}")
-    return content, SUFFIXES[kind]
+    return kind
 
 
-def _drawn(picture: Any, shot: str) -> bytes:
+def _png(pixels: Any, shot: str) -> bytes:
     from PIL import Image
 
-    shape, kind = getattr(picture, "shape", None), str(getattr(picture, "dtype", type(picture).__name__))
+    shape, kind = getattr(pixels, "shape", None), str(getattr(pixels, "dtype", type(pixels).__name__))
     fits = shape is not None and (len(shape) == 2 or (len(shape) == 3 and shape[2] == 3)) and 0 not in shape
     if kind != "uint8" or not fits:
         raise ImageError(
             f"image of {shot}: {kind} of shape {shape}", "give uint8 of shape [height, width] or [height, width, 3]"
         )
     file = io.BytesIO()
-    Image.fromarray(picture).save(file, format="PNG", compress_level=1)
+    Image.fromarray(pixels).save(file, format="PNG", compress_level=1)
     return file.getvalue()
 
 
@@ -191,56 +190,52 @@ def safe(shot: str) -> str:
     return UNSAFE.sub("-", shot)[:LONGEST_NAME]
 
 
-CAPTURED_NOW, ALREADY, SURPLUS, REPLACED = "captured", "already", "surplus", "replaced"
-
-
-def known_shot(ledger: Transaction, shot: str) -> ShotRecord:
+def known_shot(transaction: Transaction, shot: str) -> ShotRecord:
     """The record of a shot.
 
     Raises:
         ShotError: If no plan holds it; names the nearest one that is leased.
     """
-    record = ledger.get(shot)
+    record = transaction.get(shot)
     if record is None:
-        leased = [one.shot for one in ledger.every(LEASED)][:200]
+        leased = [one.shot for one in transaction.every(LEASED)]
         hint = nearest(shot, leased) if 0 < len(leased) <= 20 else "ask for shots, and answer those"
         raise ShotError(f"no shot of this campaign is called '{shot}'", hint)
     return record
 
 
-def outcome_of_image(ledger: Transaction, record: ShotRecord, digest: str, *, replace: bool) -> str:
+def events_of_image(transaction: Transaction, shot: str, digest: str, kinds: Sequence[str] = WITH_IMAGE) -> list[Event]:
+    """Events of a shot that mention an image."""
+    return [event for event in transaction.events(shot=shot, kinds=kinds) if event.body["digest"] == digest]
+
+
+def outcome_of_image(transaction: Transaction, record: ShotRecord, digest: str, *, replace: bool) -> str:
     """What an image will be: captured, already (told before), surplus (kept and counted), or replaced.
 
     Raises:
-        ConflictError: If the shot has another image, nobody else was to take it, and ``replace`` is not set.
+        ConflictError: If the shot has another image, no lease of it is open, and ``replace`` is not set.
     """
-    if record.state == CAPTURED and record.digest == digest:
+    is_captured, is_leased = record.state == CAPTURED, record.state == LEASED
+    if is_captured and record.digest == digest:
         return ALREADY
-    if record.open == 0 or record.state != LEASED:
-        aside = ledger.events(shot=record.shot, kinds=("surplus",))
-        wanted = replace and record.state == CAPTURED
-        if not wanted and any(event.body["digest"] == digest for event in aside):
-            return ALREADY
-    if record.state == CAPTURED:
-        return _outcome_of_second(record, replace)
-    has_room = ledger.standing.room > 0 or digest == record.lost
-    if record.state == LEASED or (record.state in (PROPOSED, WITHDRAWN) and has_room):
-        return CAPTURED_NOW
-    return SURPLUS
-
-
-def _outcome_of_second(record: ShotRecord, replace: bool) -> str:
-    if replace:
-        return REPLACED
-    if record.open > 0:
-        return SURPLUS
-    raise ConflictError(
-        f"'{record.shot}' has another image already ({record.digest[:12]}…)", "give replace=True (--replace) to take it"
-    )
+    # an image that was kept aside is told again, unless it now answers a lease or is to replace another
+    is_new = (is_leased and record.open > 0) or (replace and is_captured)
+    if not is_new and events_of_image(transaction, record.shot, digest, ("surplus",)):
+        return ALREADY
+    if is_captured and not replace and record.open == 0:
+        raise ConflictError(
+            f"'{record.shot}' has another image already ({record.digest[:12]}…)",
+            "give replace=True (--replace) to take it",
+        )
+    if is_captured:
+        return REPLACED if replace else SURPLUS
+    has_room = transaction.state.room > 0 or digest == record.lost
+    is_wanted = is_leased or (record.state in (PROPOSED, WITHDRAWN) and has_room)
+    return CAPTURED_NOW if is_wanted else SURPLUS
 
 
 def take_image(
-    ledger: Transaction,
+    transaction: Transaction,
     record: ShotRecord,
     written: Written,
     reached: Sequence[ViewValue],
@@ -248,50 +243,48 @@ def take_image(
     *,
     recovered: bool = False,
 ) -> None:
-    """Write the event of an outcome that changes something; a recovered image answers nobody's lease."""
+    """Write the event of an outcome that changes something; a recovered image answers no lease."""
     if outcome == ALREADY:
         return
-    kind = "surplus" if outcome == SURPLUS else "told"
+    # an event says what a fold needs to count the image once, whatever happened to its shot before
     late = record.state != LEASED
-    body = {"digest": written.digest, "image": written.name, "reached": list(reached), "late": late}
+    body: dict[str, Any] = {"digest": written.digest, "image": written.name, "reached": list(reached), "late": late}
     if outcome == REPLACED:
         body["replaces"] = record.digest
-        spoken = ledger.events(shot=record.shot, kinds=("told", "surplus"))
-        if any(event.body["digest"] == written.digest for event in spoken):
+        if events_of_image(transaction, record.shot, written.digest):
             body["counted"] = True
     if recovered:
         body["recovered"] = True
-    ledger.append(kind, record.shot, **body)
-
-
-def _answered_before(ledger: Transaction, record: ShotRecord, caller: str) -> bool:
-    """Whether somebody repeats an answer of before, while somebody else has the shot."""
-    if record.state != LEASED or record.open > 1 or record.caller == caller:
-        return False
-    return any(event.body["caller"] == caller for event in ledger.events(shot=record.shot, kinds=("leased",)))
+    transaction.append("surplus" if outcome == SURPLUS else "told", record.shot, **body)
 
 
 def take_failure(
-    ledger: Transaction, record: ShotRecord, caller: str, *, reason: str, retry: bool, exposed: bool
+    transaction: Transaction, record: ShotRecord, caller: str, *, reason: str, retry: bool, exposed: bool
 ) -> str:
-    """Write that a shot failed; ``retried``, ``rejected``, or ``unchanged`` where nobody was to take it.
+    """Write that a shot failed; ``retried``, ``rejected``, or ``unchanged`` where no caller was to take it.
 
-    Whoever failed after the lease was over does not end that of who has the shot now, nor speak for them.
+    A caller that fails after its lease has expired does not end the lease of the caller that holds the shot now.
 
     Raises:
-        ConflictError: If it is captured, and nobody else was to take it.
+        ConflictError: If the shot is captured, and no lease of it is open.
     """
     if record.open == 0 and record.state == CAPTURED:
         raise ConflictError(f"'{record.shot}' is captured already", "tell another image with replace=True (--replace)")
     if record.open == 0 and (retry or record.state == REJECTED):
         return "unchanged"
-    if _answered_before(ledger, record, caller):
-        return "unchanged"
-    late = record.state == LEASED and record.open > 1 and record.caller != caller
-    ledger.append("failed", record.shot, reason=reason, exposed=exposed, late=late)
-    is_hopeless = not retry or record.tries + 1 >= ledger.settings.most_tries
+    is_of_another = record.state == LEASED and record.caller != caller
+    if is_of_another and record.open <= 1:  # no lease but that of the other is open
+        leased = transaction.events(shot=record.shot, kinds=("leased",))
+        if any(event.body["caller"] == caller for event in leased):
+            return "unchanged"  # this caller has answered before, and says it again
+    # any other caller may answer, with a late failure, the lease that it held before
+    late = is_of_another and record.open > 1
+    transaction.append("failed", record.shot, reason=reason, exposed=exposed, late=late)
+    # given up for good, unless another caller has it, or has captured it
+    is_hopeless = not retry or record.tries + 1 >= transaction.settings.most_tries
     if is_hopeless and not late and record.state not in (CAPTURED, REJECTED):
-        ledger.append("rejected", record.shot, reason=reason if not retry else f"failed {record.tries + 1} times")
-    watch_failures(ledger)
-    state = known_shot(ledger, record.shot).state
+        why = reason if not retry else f"failed {record.tries + 1} times"
+        transaction.append("rejected", record.shot, reason=why)
+    watch_failures(transaction)
+    state = known_shot(transaction, record.shot).state
     return {REJECTED: "rejected", CAPTURED: "unchanged", LEASED: "unchanged"}.get(state, "retried")

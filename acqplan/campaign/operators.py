@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def pause(store: Store, reason: str = "") -> Event:
     """Hand out nothing until `resume`; answers are taken, and the time budget stands still."""
     with store.writing() as ledger:
-        if ledger.standing.paused_at is not None:
+        if ledger.state.paused_at is not None:
             raise UsageError("the campaign is paused already", "resume it")
         return ledger.append("paused", reason=reason)
 
@@ -30,7 +30,7 @@ def pause(store: Store, reason: str = "") -> Event:
 def resume(store: Store) -> Event:
     """Go on after a pause or a stop."""
     with store.writing() as ledger:
-        standing = ledger.standing
+        standing = ledger.state
         if standing.paused_at is None and not standing.stopped and not standing.saturated:
             raise UsageError("the campaign is neither paused nor stopped", "ask for shots")
         # A stop and a pause may hold at once; both end here, the pause with the last event.
@@ -41,8 +41,8 @@ def resume(store: Store) -> Event:
 def stop(store: Store, reason: str) -> Event:
     """End the campaign, until `resume`."""
     with store.writing() as ledger:
-        if ledger.standing.stopped:
-            raise UsageError(f"the campaign is stopped already: {ledger.standing.stopped}", "resume it")
+        if ledger.state.stopped:
+            raise UsageError(f"the campaign is stopped already: {ledger.state.stopped}", "resume it")
         return ledger.append("stopped", reason=reason or "stopped by an operator")
 
 
@@ -54,9 +54,9 @@ def forbid(store: Store, where: str) -> Event:
         UsageError: If it is forbidden already.
     """
     with store.writing() as ledger:
-        known = {**store.settings.objects, **ledger.standing.objects}
+        known = {**store.settings.objects, **ledger.state.objects}
         region = Region.parse(where, replace(store.settings, objects=known))
-        if region.text in ledger.standing.regions.values():
+        if region.text in ledger.state.regions.values():
             raise UsageError(f"region '{region.text}' is forbidden already", "allow it to undo that")
         return ledger.append("forbidden", where=region.text)
 
@@ -64,17 +64,17 @@ def forbid(store: Store, where: str) -> Event:
 def allow(store: Store, where: str) -> Event:
     """Undo `forbid`; the region is written as it was then."""
     with store.writing() as ledger:
-        for number, text in ledger.standing.regions.items():
+        for number, text in ledger.state.regions.items():
             if text == where.strip():
                 return ledger.append("allowed", undoes=int(number), where=text)
-        regions = list(ledger.standing.regions.values())
+        regions = list(ledger.state.regions.values())
         raise UsageError(f"region '{where}' is not forbidden", nearest(where, regions) if regions else "nothing is")
 
 
 def add_object(store: Store, name: str, label: str) -> Event:
     """Put another object on the turntable; the next plan has shots of it."""
     with store.writing() as ledger:
-        if name in ledger.standing.objects:
+        if name in ledger.state.objects:
             raise UsageError(f"object '{name}' is there already", "give another name")
         # An object that the campaign was created with keeps its label, also if it was removed.
         before = store.settings.objects.get(name)
@@ -87,9 +87,9 @@ def add_object(store: Store, name: str, label: str) -> Event:
 def remove_object(store: Store, name: str) -> Event:
     """Take an object away; its images stay in the data set."""
     with store.writing() as ledger:
-        if name not in ledger.standing.objects:
-            raise UsageError(f"no object is called '{name}'", nearest(name, ledger.standing.objects))
-        return ledger.append("object removed", object=name, label=ledger.standing.objects[name])
+        if name not in ledger.state.objects:
+            raise UsageError(f"no object is called '{name}'", nearest(name, ledger.state.objects))
+        return ledger.append("object removed", object=name, label=ledger.state.objects[name])
 
 
 def set_budget(store: Store, budget: int | None = None, time_budget: float | None = None) -> Event:
@@ -102,7 +102,7 @@ def set_budget(store: Store, budget: int | None = None, time_budget: float | Non
     if budget is None and time_budget is None:
         raise UsageError("neither a budget nor a time budget is given", "give one of them, or both")
     with store.writing() as ledger:
-        standing = ledger.standing
+        standing = ledger.state
         images = standing.budget if budget is None else budget
         seconds = standing.time_budget if time_budget is None else time_budget
         # It cannot be lowered below what is taken or leased; it can always be raised.
@@ -134,8 +134,8 @@ def undo(store: Store, number: int) -> Event:
     with store.writing() as ledger:
         found = ledger.events(after=number - 1, until=number)
         if not found:
-            raise UsageError(f"there is no event {number}", f"give 1 to {ledger.standing.last}")
-        event, body, standing = found[0], found[0].body, ledger.standing
+            raise UsageError(f"there is no event {number}", f"give 1 to {ledger.state.last}")
+        event, body, standing = found[0], found[0].body, ledger.state
         # Each event is undone by its opposite, if what it did still holds.
         if event.kind == "forbidden" and str(event.number) in standing.regions:
             return ledger.append("allowed", undoes=event.number, where=body["where"])
@@ -167,7 +167,7 @@ def undo(store: Store, number: int) -> Event:
 
 
 def _budget(ledger: Transaction, images: int, seconds: float | None, **more: Any) -> Event:
-    before, time_before = ledger.standing.budget, ledger.standing.time_budget
+    before, time_before = ledger.state.budget, ledger.state.time_budget
     return ledger.append("budget", budget=images, time_budget=seconds, before=before, time_before=time_before, **more)
 
 

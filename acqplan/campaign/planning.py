@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +14,12 @@ from acqplan.campaign.region import Region
 from acqplan.campaign.settings import CampaignSettings
 from acqplan.errors import BudgetError, UsageError
 from acqplan.plan import find_strategy
-from acqplan.plan.base import Choice, History, Strategy, check_choice, learns
+from acqplan.plan.base import History, Strategy, check_choice, learns
 from acqplan.plan.deployed import deployed, view_rows
 from acqplan.plan.plan import Plan, shot_identifiers
 from acqplan.plan.rounds import next_stop
 from acqplan.plan.route import Times, routed
-from acqplan.space import Objects, Shots, Space
+from acqplan.space import Category, Objects, Shots, Space
 from acqplan.space.kernel import nearest_views
 from acqplan.space.shots import is_among
 
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PlanRequest:
-    """What is to be planned next, as of one event.
+    """What is to be planned next, at one moment of the campaign.
 
     Attributes:
-        as_of: Number of that event.
+        as_of: Number of the last event at that moment.
         candidates: What may be taken: not captured, leased, rejected, nor forbidden.
-        captured: Shots of the images at hand, where the rig went; in the order of `records`.
+        captured: Shots of the images at hand, at the settings that the rig reached; in the order of `records`.
         records: Their records.
         objects: Names of the objects that may be shot.
         n: Images to plan.
-        first: Of these, those that are taken before a rule that learns looks again.
+        first: How many of these are taken before a rule that learns looks again.
         round: Number of the round to come.
     """
 
@@ -53,100 +53,102 @@ class PlanRequest:
 
 
 def rule_of(settings: CampaignSettings) -> Strategy:
-    """The rule of a campaign, for the views that will be met."""
+    """The rule of a campaign, for the views that deployment will meet."""
     weights = None if settings.view_weights is None else np.array(settings.view_weights)
     return deployed(find_strategy(settings.strategy), weights)
 
 
-def question_of(ledger: Transaction) -> PlanRequest:
-    """What is to be planned, as the campaign stands."""
-    settings, standing = ledger.settings, ledger.standing
-    known = list(ledger.every(CAPTURED, LEASED, REJECTED))
-    space, objects = settings.space(), objects_of(settings, standing, known)
-    captured = tuple(record for record in known if record.state == CAPTURED)
-    gone = shots_of(space, objects, [(record.object, record.view) for record in known])
-    return PlanRequest(
-        as_of=standing.last,
-        candidates=_candidates(settings, standing, space, objects, gone),
-        captured=shots_of(space, objects, [(record.object, record.reached) for record in captured]),
-        records=captured,
-        objects=tuple(standing.objects),
-        n=standing.room,
-        first=_first(standing),
-        round=standing.rounds,
-    )
+def request_of(transaction: Transaction) -> PlanRequest:
+    """What is to be planned in the present state of a campaign."""
+    return _request(transaction.settings, transaction.state, list(transaction.every(CAPTURED, LEASED, REJECTED)))
 
 
-def captured_of(ledger: Transaction) -> tuple[Shots, tuple[ShotRecord, ...]]:
-    """Shots of the images at hand, where the rig went, and their records."""
-    records = tuple(ledger.every(CAPTURED))
-    objects = objects_of(ledger.settings, ledger.standing, records)
+def first_request(settings: CampaignSettings, budget: int) -> PlanRequest:
+    """What is to be planned before anything has happened.
+
+    Raises:
+        BudgetError: If there are fewer candidates than the budget, or it is below 1.
+    """
+    request = _request(settings, CampaignState(budget=budget, objects=dict(settings.objects)), [])
+    most = len(request.candidates)
+    if not 1 <= budget <= most:
+        raise BudgetError(f"a budget of {budget:,} images, where {most:,} can be had", f"give 1 to {most:,}")
+    return request
+
+
+def captured_of(transaction: Transaction) -> tuple[Shots, tuple[ShotRecord, ...]]:
+    """Shots of the images at hand, at the settings that the rig reached, and their records."""
+    records = tuple(transaction.every(CAPTURED))
+    objects = objects_of(transaction.settings, transaction.state, records)
     pairs = [(record.object, record.reached) for record in records]
-    return shots_of(ledger.settings.space(), objects, pairs), records
+    return shots_of(transaction.settings.space(), objects, pairs), records
 
 
-def first_question(settings: CampaignSettings, budget: int) -> PlanRequest:
-    """The same before anything has happened."""
-    space, standing = settings.space(), CampaignState(budget=budget, objects=dict(settings.objects))
-    objects = objects_of(settings, standing)
-    nothing = shots_of(space, objects, [])
-    candidates = _candidates(settings, standing, space, objects, nothing)
-    if not 1 <= budget <= len(candidates):
-        raise BudgetError(
-            f"a budget of {budget:,} images, where {len(candidates):,} can be had", f"give 1 to {len(candidates):,}"
-        )
-    return PlanRequest(
-        as_of=0,
-        candidates=candidates,
-        captured=nothing,
-        records=(),
-        objects=tuple(standing.objects),
-        n=budget,
-        first=_first(standing),
-        round=0,
-    )
-
-
-def planned(question: PlanRequest, settings: CampaignSettings, rule: Strategy, history: History) -> dict[str, Any]:
+def planned(request: PlanRequest, settings: CampaignSettings, rule: Strategy, history: History) -> dict[str, Any]:
     """The body of the event of a new plan, routed where moves take time.
 
-    A rule that learns is asked for the shots before its next look by themselves, and then for the rest, in case that
-    nobody plans again. A factorial rule that takes fewer shots than asked for leaves the rest to spares.
+    A rule that learns is asked for the shots before its next look by themselves, and then for the rest, in case no
+    other plan follows. A factorial rule that takes fewer shots than asked for leaves the rest to spares.
 
     Args:
-        question: What is to be planned.
+        request: What is to be planned.
         settings: What the campaign was created with.
-        rule: Who plans.
-        history: What it knows, over the objects of the question.
+        rule: The rule that plans.
+        history: What the rule knows, over the objects of the request.
 
     Raises:
         StrategyError: If the rule breaks its contract. What it raises is not caught.
         UsageError: If two shots would have one name.
     """
-    rows = [row for part in _parts(question, settings, rule, history) for row in _rows(part)]
-    _check_names([row[0] for row in rows])
+    # a rule that learns is asked twice: up to its next look, and for the rest
+    n = min(request.n, len(request.candidates))
+    first = min(request.first, n) if learns(rule) else n
+    times = Times(per_shot=settings.seconds_per_shot, per_object=settings.seconds_per_object)
+    left = request.candidates
+    rows: list[list[Any]] = []
+    for count in (first, n - first):
+        if count > 0:
+            choice = rule.propose(left, history, count, settings.seed)
+            check_choice(choice, left, count, strategy=rule)
+            taken = left.take(choice.rows)
+            part = Plan(
+                shots=taken,
+                rounds=np.zeros(len(taken), dtype=np.int64),
+                gain=choice.gain,
+                reason=choice.reason,
+                strategy=rule.name,
+                seed=settings.seed,
+                budget=len(taken),
+            )
+            # each part is driven by itself: the second begins when the first is over
+            rows += _rows(routed(part, times))
+            history = History(shots=history.shots.join(taken))
+            left = left.take(np.setdiff1d(np.arange(len(left)), choice.rows))
+    twice = [name for name, count in Counter(row[0] for row in rows).items() if count > 1]
+    if twice:
+        raise UsageError(f"two shots are called '{twice[0]}'", "rename objects that end in '_' and a number")
     return {
         "replaces": True,
-        "round": question.round,
+        "round": request.round,
         "position": 0,
         "strategy": rule.name,
         "learns": learns(rule),
-        "as_of": question.as_of,
-        "captured": len(question.records),
-        "objects": question.objects,
-        "short": max(question.n - len(rows), 0),
+        "as_of": request.as_of,
+        "captured": len(request.records),
+        "objects": request.objects,
+        "short": max(request.n - len(rows), 0),
         "shots": rows,
     }
 
 
-def objects_of(settings: CampaignSettings, standing: CampaignState, known: Iterable[ShotRecord] = ()) -> Objects:
-    """All objects that are in the campaign or have been shot; those taken away are no candidates any more."""
-    every = {**{record.object: record.label for record in known}, **settings.objects, **standing.objects}
+def objects_of(settings: CampaignSettings, state: CampaignState, known: Iterable[ShotRecord] = ()) -> Objects:
+    """All objects that are in the campaign or have been shot; those removed are no candidates any more."""
+    every = {**{record.object: record.label for record in known}, **settings.objects, **state.objects}
     return Objects(names=tuple(every), labels=tuple(every.values()))
 
 
 def shots_of(space: Space, objects: Objects, pairs: list[tuple[str, Any]]) -> Shots:
-    """Shots of (object, settings in the order of axes)."""
+    """Shots of pairs of an object and its settings in the order of the axes."""
     row_of = {name: row for row, name in enumerate(objects.names)}
     coordinates = [space.coordinates(dict(zip(space.names, view, strict=True))) for _, view in pairs]
     return Shots(
@@ -157,77 +159,52 @@ def shots_of(space: Space, objects: Objects, pairs: list[tuple[str, Any]]) -> Sh
     )
 
 
-def _candidates(
-    settings: CampaignSettings, standing: CampaignState, space: Space, objects: Objects, gone: Shots
-) -> Shots:
+def _request(settings: CampaignSettings, state: CampaignState, known: Sequence[ShotRecord]) -> PlanRequest:
+    """What is to be planned, where these shots are captured, leased or rejected."""
+    space, objects = settings.space(), objects_of(settings, state, known)
+    captured = tuple(record for record in known if record.state == CAPTURED)
+    gone = shots_of(space, objects, [(record.object, record.view) for record in known])
+    n_known = state.captured + state.counts[LEASED]
+    stop = next_stop(state.budget, len(state.objects), n_known)
+    return PlanRequest(
+        as_of=state.last,
+        candidates=_candidates(settings, state, gone),
+        captured=shots_of(space, objects, [(record.object, record.reached) for record in captured]),
+        records=captured,
+        objects=tuple(state.objects),
+        n=state.room,
+        first=state.room if stop is None else stop - n_known,
+        round=state.rounds,
+    )
+
+
+def _candidates(settings: CampaignSettings, state: CampaignState, gone: Shots) -> Shots:
+    space, objects = gone.space, gone.objects
     every = Shots.every(space, objects)
-    present = np.isin(np.array(objects.names), list(standing.objects))
-    free = present[every.object_rows]
+    free = np.isin(np.array(objects.names), list(state.objects))[every.object_rows]
     if len(gone):
         free &= ~is_among(every, replace(gone, coordinates=nearest_views(space, gone.coordinates)))
     if settings.view_weights is not None:
         free &= np.array(settings.view_weights)[view_rows(every)] > 0
-    for text in standing.regions.values():
-        free &= ~_inside(Region.parse(text, settings, known_only=False), every)
+    if state.regions:
+        view = {
+            axis.name: np.array(axis.values)[every.coordinates[:, column].round().astype(int)]
+            if isinstance(axis, Category)
+            else every.coordinates[:, column]
+            for column, axis in enumerate(space.axes)
+        }
+        names, labels = np.array(objects.names)[every.object_rows], np.array(objects.labels)[every.object_rows]
+        for text in state.regions.values():
+            held = Region.parse(text, settings, known_only=False).holds(names, labels, view)
+            free &= ~np.asarray(held, dtype=np.bool_)
     return every.take(np.flatnonzero(free))
 
 
-def _inside(region: Region, shots: Shots) -> np.ndarray:
-    names, labels = np.array(shots.objects.names), np.array(shots.objects.labels)
-    view = {
-        axis.name: np.array(axis.values)[shots.coordinates[:, column].round().astype(int)]
-        if axis.kind == "category"
-        else shots.coordinates[:, column]
-        for column, axis in enumerate(shots.space.axes)
-    }
-    held = region.holds(names[shots.object_rows], labels[shots.object_rows], view)
-    return np.broadcast_to(np.asarray(held, dtype=np.bool_), (len(shots),))
-
-
-def _first(standing: CampaignState) -> int:
-    """Images until a rule that learns looks again; all if it does not."""
-    known = standing.captured + standing.counts[LEASED]
-    stop = next_stop(standing.budget, len(standing.objects), known)
-    return standing.room if stop is None else stop - known
-
-
-def _parts(question: PlanRequest, settings: CampaignSettings, rule: Strategy, history: History) -> Iterator[Plan]:
-    n = min(question.n, len(question.candidates))
-    first = min(question.first, n) if learns(rule) else n
-    left, seen = question.candidates, history
-    for count in (first, n - first):
-        if count > 0:
-            choice = rule.propose(left, seen, count, settings.seed)
-            check_choice(choice, left, count, strategy=rule)
-            taken = left.take(choice.rows)
-            yield _routed(taken, choice, settings, rule)
-            seen = History(shots=seen.shots.join(taken))
-            left = left.take(np.setdiff1d(np.arange(len(left)), choice.rows))
-
-
-def _routed(shots: Shots, choice: Choice, settings: CampaignSettings, rule: Strategy) -> Plan:
-    plan = Plan(
-        shots=shots,
-        rounds=np.zeros(len(shots), dtype=np.int64),
-        gain=choice.gain,
-        reason=choice.reason,
-        strategy=rule.name,
-        seed=settings.seed,
-        budget=len(shots),
-    )
-    return routed(plan, Times(per_shot=settings.seconds_per_shot, per_object=settings.seconds_per_object))
-
-
 def _rows(plan: Plan) -> list[list[Any]]:
+    """Rows of the event: shot, object, view, gain and reason of each."""
     return [
         [shot, name, list(view.values()), float(gain), reason]
         for shot, name, view, gain, reason in zip(
             shot_identifiers(plan.shots), plan.shots.names, plan.shots.views(), plan.gain, plan.reason, strict=True
         )
     ]
-
-
-def _check_names(identifiers: list[str]) -> None:
-    twice = [name for name, count in Counter(identifiers).items() if count > 1]
-    if twice:
-        raise UsageError(f"two shots are called '{twice[0]}'", "rename objects that end in '_' and a number")

@@ -8,18 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from acqplan.campaign.settings import CampaignAxis, CampaignSettings
+from acqplan.campaign.settings import CampaignSettings
 from acqplan.errors import SpaceError, nearest
+from acqplan.space.axes import Category, Circle, Interval
 
-RELATIONS: dict[str, Callable[[Any, Any], Any]] = {
-    "<=": operator.le,
-    ">=": operator.ge,
-    "!=": operator.ne,
-    "==": operator.eq,
-    "=": operator.eq,
-    "<": operator.lt,
-    ">": operator.gt,
-}
+EQUALITIES: dict[str, Callable[[Any, Any], Any]] = {"!=": operator.ne, "==": operator.eq, "=": operator.eq}
+RELATIONS = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt, **EQUALITIES}
 CLAUSE = re.compile(r"\s*([^<>=!]+?)\s*(<=|>=|!=|==|=|<|>)\s*(.+?)\s*")
 BETWEEN = re.compile(r"\s*(.+?)\s+in\s+(\S+?)\.\.(\S+)\s*")
 AND = re.compile(r"\s+and\s+|\s*,\s*|\s*&&?\s*")
@@ -31,11 +25,11 @@ EXAMPLE = "write e.g. 'elevation>65', 'azimuth in 350..10', 'object=car-01 and l
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Region:
-    """Shots of which all clauses hold.
+    """Shots for which all clauses hold.
 
     Attributes:
-        text: As it was written.
-        clauses: Name, relation and value of each.
+        text: The region as it was written.
+        clauses: Name, relation and value of each clause.
     """
 
     text: str
@@ -49,18 +43,16 @@ class Region:
             text: Clauses joined by ``and``: ``axis>value``, ``axis in low..high`` (on a circle upwards from low to
                 high, past its end if need be), ``object=name``, ``label=name``.
             settings: Says which axes, levels and objects there are.
-            known_only: Whether objects and labels must be there; those of a region forbidden long ago may be gone.
+            known_only: Whether objects and labels must be known; those of a region forbidden long ago may be gone.
 
         Raises:
             SpaceError: If it cannot be read, or names what is not there.
         """
-        clauses: list[tuple[str, str, Any]] = []
-        for clause in AND.split(text.strip()):
-            clauses.append(_clause(clause, text, settings, known_only))
-        return cls(text=text.strip(), clauses=tuple(clauses))
+        clauses = tuple(_clause(clause, text, settings, known_only) for clause in AND.split(text.strip()))
+        return cls(text=text.strip(), clauses=clauses)
 
     def holds(self, name: Any, label: Any, view: Mapping[str, Any]) -> Any:
-        """Whether a shot lies in it; given arrays of names, labels and settings, an array."""
+        """Whether a shot lies in the region; for arrays of names, labels and settings, an array."""
         values = {**view, "object": name, "label": label}
         found: Any = True
         for key, relation, value in self.clauses:
@@ -70,60 +62,49 @@ class Region:
 
 def _clause(clause: str, text: str, settings: CampaignSettings, known_only: bool) -> tuple[str, str, Any]:
     between, plain = BETWEEN.fullmatch(clause), CLAUSE.fullmatch(clause)
-    if between:
-        axis = _axis(between[1], text, settings)
-        if axis is None or axis.kind == "category":
-            raise SpaceError(f"region '{text}': '{between[1]}' has no order", "a range needs an axis of numbers")
-        return axis.name, "in", _range(axis, between[2], between[3], text)
-    if not plain:
+    found = between or plain
+    if not found:
         raise SpaceError(f"region '{text}' cannot be read at '{clause.strip()}'", EXAMPLE)
-    name, relation, value = plain.groups()
-    axis = _axis(name, text, settings)
-    if (axis is None or axis.kind == "category") and relation not in ("=", "==", "!="):
+    name = found[1]
+    if name not in settings.names and name not in WORDS:
+        raise SpaceError(f"region '{text}': nothing is called '{name}'", nearest(name, [*settings.names, *WORDS]))
+    axis = settings.axes[settings.names.index(name)] if name in settings.names else None
+    ordered = None if axis is None or isinstance(axis, Category) else axis
+    if between:
+        if ordered is None:
+            raise SpaceError(f"region '{text}': '{name}' has no order", "a range needs an axis of numbers")
+        return name, "in", _range(ordered, between[2], between[3], text)
+    relation, value = found[2], found[3]
+    if relation in EQUALITIES:
+        if axis is not None:
+            return name, relation, axis.read(value)
+        known = sorted(settings.objects if name == "object" else set(settings.objects.values()))
+        if known_only and value not in known:
+            raise SpaceError(f"no {name} is called '{value}'", nearest(value, known))
+        return name, relation, value
+    if ordered is None:
         raise SpaceError(f"region '{text}': '{name}' has no order", "use = or !=")
-    if axis is not None:
-        return name, relation, axis.read(value) if relation in ("=", "==", "!=") else _bound(axis, value, text)
-    return name, relation, _word(name, value, settings) if known_only else value
+    bound = _number(ordered, value)
+    if isinstance(ordered, Circle) and not 0.0 <= bound <= ordered.period:
+        raise SpaceError(
+            f"region '{text}': {name} runs from 0 to {ordered.period:g}", f"write an arc: '{name} in 350..10'"
+        )
+    return name, relation, bound
 
 
-def _range(axis: CampaignAxis, low: str, high: str, text: str) -> tuple[float, float, float | None]:
+def _range(axis: Circle | Interval, low: str, high: str, text: str) -> tuple[float, float, float | None]:
     """Both ends, and where a circle closes; 0 and 360 are two ends, not one."""
     first, last = _number(axis, low), _number(axis, high)
-    if axis.kind == "circle":
+    if isinstance(axis, Circle):
         return first, last, axis.period
     if first > last:
         raise SpaceError(f"region '{text}': {low} is above {high}", f"write '{axis.name} in {high}..{low}'")
     return first, last, None
 
 
-def _bound(axis: CampaignAxis, value: str, text: str) -> float:
-    """What a setting is above or below; on a circle between 0 and where it closes."""
-    number = _number(axis, value)
-    if axis.kind == "circle" and not 0.0 <= number <= axis.period:
-        raise SpaceError(
-            f"region '{text}': {axis.name} runs from 0 to {axis.period:g}", f"write an arc: '{axis.name} in 350..10'"
-        )
-    return number
-
-
-def _number(axis: CampaignAxis, value: str) -> float:
-    axis.read(value)
+def _number(axis: Circle | Interval, value: str) -> float:
+    axis.read(value)  # refuses what is not a number, but turns what is beyond a circle
     return float(value)
-
-
-def _axis(name: str, text: str, settings: CampaignSettings) -> CampaignAxis | None:
-    if name in settings.names:
-        return settings.axes[settings.names.index(name)]
-    if name not in WORDS:
-        raise SpaceError(f"region '{text}': nothing is called '{name}'", nearest(name, [*settings.names, *WORDS]))
-    return None
-
-
-def _word(name: str, value: str, settings: CampaignSettings) -> str:
-    known = sorted(settings.objects if name == "object" else set(settings.objects.values()))
-    if value not in known:
-        raise SpaceError(f"no {name} is called '{value}'", nearest(value, known))
-    return value
 
 
 def _holds(found: Any, relation: str, value: Any) -> Any:

@@ -1,55 +1,36 @@
-"""What a campaign is created with: rig, rule and rules of the house; nothing in it changes afterwards.
+"""What a campaign is created with: its rig, its rule and its limits; nothing here changes afterwards.
 
 Nothing here loads numpy: telling a store that an image was taken must take no longer than writing it.
 """
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Protocol
 
 from acqplan.errors import SpaceError, UsageError, nearest
 from acqplan.numbers import ViewValue
+from acqplan.space.axes import Axis, axis_from_dict, axis_to_dict
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy as np
 
-    from acqplan.space import Axis, Objects, Space
+    from acqplan.space import Space
 
-LEASE_SECONDS = 600.0
-MOST_TRIES = 3
-FAILURE_LIMIT = 0.5
 FAILURE_WINDOW = 40
-"""Answers over which the share of failures is watched; fewer than this stop nothing."""
+"""Answers over which the share of failures is watched."""
 
 
-class Candidates(Protocol):
-    """What may be photographed: any rig."""
-
-    @property
-    def name(self) -> str:
-        """Kind of rig, as in rig.toml."""
+class CampaignRig(Protocol):
+    """What a campaign reads of a rig from `acqplan.open_rig`; the rig itself knows pixels, which planning must not."""
 
     @property
-    def space(self) -> Space:
-        """The design space."""
-
-    @property
-    def objects(self) -> Objects:
-        """The objects, with labels."""
-
-
-class Setup(Protocol):
-    """A rig and its times, as `acqplan.open_rig` gives it."""
-
-    @property
-    def source(self) -> Candidates:
-        """The rig."""
+    def source(self) -> Any:
+        """What takes its shots, of which ``name``, ``space`` and ``objects`` are read."""
 
     @property
     def path(self) -> Path | None:
@@ -69,76 +50,29 @@ class Setup(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CampaignAxis:
-    """An axis as a store keeps it.
-
-    Attributes:
-        kind: circle, interval or category.
-        name: Its name.
-        values: Its levels.
-        unit: Unit of the levels.
-        period: Where a circle closes.
-        seconds: Time of one unit, or of a change of category.
-    """
-
-    kind: str
-    name: str
-    values: tuple[ViewValue, ...]
-    unit: str = ""
-    period: float = 360.0
-    seconds: float = 0.0
-
-    def apart(self, a: ViewValue, b: ViewValue) -> float:
-        """Distance between two settings: the shorter way round a circle, 0 or 1 between categories."""
-        if self.kind == "category" or isinstance(a, str) or isinstance(b, str):
-            return float(a != b)
-        way = abs(a - b)
-        return min(way % self.period, -way % self.period) if self.kind == "circle" else way
-
-    def read(self, value: object) -> ViewValue:
-        """A setting that was reached, as given by a person or a robot.
-
-        Raises:
-            SpaceError: If it is not a level of a category, or not a finite number.
-        """
-        if self.kind == "category":
-            if value not in self.values:
-                known = [str(level) for level in self.values]
-                raise SpaceError(f"axis '{self.name}' has no level '{value}'", nearest(str(value), known))
-            return str(value)
-        number = _number(value)
-        if number is None:
-            raise SpaceError(f"axis '{self.name}': '{value}' is not a number", f"give {self.unit or 'a number'}")
-        if self.kind != "circle":
-            return number
-        turned = number % self.period
-        return turned if round(turned, 6) < self.period else 0.0  # where it is written as the period itself
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignSettings:
     """What a campaign was created with.
 
     Attributes:
         rig: Kind of rig.
         axes: The axes of its space.
-        table: Allowed views, if they are no full grid.
+        table: Allowed views, unless they are a full grid.
         objects: Label of each object by name.
         view_weights: How often each view will be met, in the order of the space's views; ``None`` if all are alike.
         strategy: Name of the rule that plans.
         seed: Seed of all randomness.
-        backbone: What looks at images, ``name`` or ``name:layer``; ``None`` for the rig's default.
+        backbone: Network that sees the images, ``name`` or ``name:layer``; ``None`` for the rig's default.
         weights: File of its weights.
         seconds_per_shot: Exposure and transfer of one image.
         seconds_per_object: Putting another object on the turntable.
-        lease_seconds: How long a shot is kept for who asked for it.
+        lease_seconds: How long a shot is kept for the caller that asked for it.
         most_tries: Failures after which a shot is given up.
         failure_limit: Share of failures among the last answers above which the campaign stops; 1 for never.
         stop_when_saturated: Whether the advice to stop stops the campaign.
     """
 
     rig: str
-    axes: tuple[CampaignAxis, ...]
+    axes: tuple[Axis, ...]
     objects: Mapping[str, str]
     table: tuple[tuple[ViewValue, ...], ...] | None = None
     view_weights: tuple[float, ...] | None = None
@@ -148,9 +82,9 @@ class CampaignSettings:
     weights: str | None = None
     seconds_per_shot: float = 0.0
     seconds_per_object: float = 0.0
-    lease_seconds: float = LEASE_SECONDS
-    most_tries: int = MOST_TRIES
-    failure_limit: float = FAILURE_LIMIT
+    lease_seconds: float = 600.0
+    most_tries: int = 3
+    failure_limit: float = 0.5
     stop_when_saturated: bool = True
 
     def __post_init__(self) -> None:
@@ -169,39 +103,44 @@ class CampaignSettings:
         return tuple(axis.name for axis in self.axes)
 
     @classmethod
-    def of(cls, setup: Setup, **chosen: Any) -> CampaignSettings:
-        """The terms of a campaign on a rig; ``chosen`` are attributes of this class."""
-        space, objects, weights = setup.source.space, setup.source.objects, setup.view_weights
+    def of(cls, rig: CampaignRig, **chosen: Any) -> CampaignSettings:
+        """The settings of a campaign on a rig; ``chosen`` are attributes of this class."""
+        space, objects, weights = rig.source.space, rig.source.objects, rig.view_weights
         return cls(
-            rig=setup.source.name,
-            axes=tuple(map(_axis_terms, space.axes)),
+            rig=rig.source.name,
+            axes=space.axes,
             table=None if space.table is None else tuple(tuple(space.view(row).values()) for row in space.table),
             objects=dict(zip(objects.names, objects.labels, strict=True)),
             view_weights=None if weights is None else tuple(map(float, weights)),
-            seconds_per_shot=setup.seconds_per_shot,
-            seconds_per_object=setup.seconds_per_object,
+            seconds_per_shot=rig.seconds_per_shot,
+            seconds_per_object=rig.seconds_per_object,
             **chosen,
         )
 
-    def to_json(self) -> str:
-        """All of it as text."""
-        return json.dumps(asdict(self), ensure_ascii=False)
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, fit for JSON."""
+        plain = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {**plain, "axes": list(map(axis_to_dict, self.axes)), "objects": dict(self.objects)}
 
     @classmethod
-    def from_json(cls, text: str) -> CampaignSettings:
-        """The inverse of `to_json`."""
-        found = json.loads(text)
-        axes = tuple(CampaignAxis(**{**axis, "values": tuple(axis["values"])}) for axis in found["axes"])
-        table = None if found["table"] is None else tuple(map(tuple, found["table"]))
-        weights = None if found["view_weights"] is None else tuple(found["view_weights"])
-        return cls(**{**found, "axes": axes, "table": table, "view_weights": weights})
+    def from_dict(cls, found: Mapping[str, Any]) -> CampaignSettings:
+        """The inverse of `to_dict`, also of what has been JSON since."""
+        table, weights = found["table"], found["view_weights"]
+        return cls(
+            **{
+                **found,
+                "axes": tuple(map(axis_from_dict, found["axes"])),
+                "table": None if table is None else tuple(map(tuple, table)),
+                "view_weights": None if weights is None else tuple(weights),
+            }
+        )
 
     def view(self, values: Sequence[ViewValue]) -> dict[str, ViewValue]:
         """A view by names of axes."""
         return dict(zip(self.names, values, strict=True))
 
     def reached(self, view: Sequence[ViewValue], said: Mapping[str, object]) -> tuple[ViewValue, ...]:
-        """Where the rig went, of a commanded view and what is said to differ from it.
+        """Settings that the rig reached: those that it names, and for the others those of the commanded view.
 
         Raises:
             SpaceError: If an axis is unknown or a setting cannot be.
@@ -227,43 +166,7 @@ class CampaignSettings:
 
         from acqplan.space import Space
 
-        whole = Space(axes=tuple(map(_axis, self.axes)))
+        whole = Space(axes=self.axes)
         if self.table is None:
             return whole
-        return Space(axes=whole.axes, table=np.stack([whole.coordinates(self.view(row)) for row in self.table]))
-
-
-def _axis_terms(axis: Axis) -> CampaignAxis:
-    return CampaignAxis(
-        kind=axis.kind,
-        name=axis.name,
-        values=tuple(axis.values),
-        unit=axis.unit,
-        period=float(getattr(axis, "period", 360.0)),
-        seconds=float(axis.seconds_per_change if axis.kind == "category" else axis.seconds_per_unit),  # type: ignore[union-attr]
-    )
-
-
-def _axis(axis: CampaignAxis) -> Axis:
-    from acqplan.space import Category, Circle, Interval
-
-    if axis.kind == "category":
-        return Category(name=axis.name, values=tuple(map(str, axis.values)), seconds_per_change=axis.seconds)
-    levels = tuple(map(float, axis.values))
-    if axis.kind == "circle":
-        return Circle(
-            name=axis.name,
-            values=levels,
-            unit=axis.unit,
-            period=axis.period,
-            seconds_per_unit=axis.seconds,
-        )
-    return Interval(name=axis.name, values=levels, unit=axis.unit, seconds_per_unit=axis.seconds)
-
-
-def _number(value: object) -> float | None:
-    try:
-        number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return None
-    return number if math.isfinite(number) else None
+        return Space(axes=self.axes, table=np.stack([whole.coordinates(self.view(row)) for row in self.table]))

@@ -1,7 +1,7 @@
 """Where a campaign is kept: events, which are the truth, and records folded from them, in SQLite or PostgreSQL.
 
 Every change is one transaction: it reads what it needs, decides, appends events and rewrites the records that they
-change. Writers take turns, so that whoever decides sees everything that was decided before.
+change. Writers take turns, so that each decision sees everything that was decided before.
 """
 
 from __future__ import annotations
@@ -15,31 +15,11 @@ from typing import Any
 
 import sqlalchemy as sql
 
+from acqplan.campaign import store_database as tables
 from acqplan.campaign.events import CAPTURED, CampaignState, Event, ShotRecord
-from acqplan.campaign.fold import Fold
+from acqplan.campaign.fold import Fold, Records
 from acqplan.campaign.settings import CampaignSettings
-from acqplan.campaign.store_database import (
-    IN_STATE,
-    METADATA,
-    NEW_EVENTS,
-    NEW_STANDING,
-    OVERDUE,
-    QUEUE,
-    RECORD,
-    RESTORE,
-    STANDING,
-    VERSION,
-    Database,
-    event_of,
-    event_row,
-    events,
-    facts,
-    is_url,
-    new_records,
-    record_of,
-    record_row,
-    records,
-)
+from acqplan.campaign.store_database import RESTORE, VERSION, Database, is_url
 from acqplan.errors import StoreError, UsageError
 from acqplan.numbers import ViewValue
 
@@ -47,112 +27,94 @@ SET_BACK_SECONDS = 1.0
 """A clock that lags the last event by more was set back; less is two processors' difference."""
 
 AT_ONCE = 500
-"""Shots named in one question; SQLite before 3.32 takes 999."""
+"""Shots named in one query; SQLite before 3.32 takes 999."""
+
+Clock = Callable[[], float]
 
 
-class Transaction:
+class Transaction(Records):
     """Reads and changes a campaign within one transaction.
 
     Attributes:
         settings: What the campaign was created with.
-        standing: The campaign as a whole, as of now.
+        state: The campaign as a whole, as it is now.
         now: Time of the campaign, which never runs backwards.
+        fold: Applies its events.
     """
 
     def __init__(
-        self, connection: sql.Connection, settings: CampaignSettings, standing: CampaignState, wall: float
+        self, connection: sql.Connection, settings: CampaignSettings, state: CampaignState, wall: float
     ) -> None:
-        self.settings, self.standing = settings, standing
-        self.now = max(wall + standing.offset, standing.last_at)
-        self._connection = connection
-        self._fold = Fold(settings, standing, self)
-        self._held: dict[str, ShotRecord] = {}
-        self._absent: set[str] = set()
-        self._changed: set[str] = set()
+        super().__init__()
+        self.settings, self.state = settings, state
+        self.now = max(wall + state.offset, state.last_at)
+        self._connection, self._wall = connection, wall
+        self.fold = Fold(settings, state, self)
+        self._changed: dict[str, ShotRecord] = {}
         self._fresh: list[Event] = []
-        self._wall = wall
 
     def append(self, kind: str, shot: str = "", **body: Any) -> Event:
         """Write an event and do what it says."""
-        lag = self.standing.last_at - (self._wall + self.standing.offset)
-        if lag > SET_BACK_SECONDS and self.standing.last:
-            self._append("clock", "", {"offset": self.standing.offset + lag})
-        return self._append(kind, shot, body)
+        # the time of a campaign never runs backwards: what a clock was set back by is added to it
+        lag = self.state.last_at - (self._wall + self.state.offset)
+        if lag > SET_BACK_SECONDS and self.state.last and kind != "clock":
+            self.append("clock", offset=self.state.offset + lag)
+        event = Event(number=self.state.last + 1, at=self.now, kind=kind, shot=shot, body=body)
+        self.fold.apply(event)
+        self._fresh.append(event)
+        return event
 
     def get(self, shot: str) -> ShotRecord | None:
         """The record of a shot."""
-        if shot not in self._held and shot not in self._absent:
-            self._absent.add(shot)
-            self._hold(self._connection.execute(RECORD, {"asked": shot}))
-        return self._held.get(shot)
+        if shot not in self._held:
+            self._held[shot] = None
+            self._hold(self._connection.execute(tables.RECORD, {"asked": shot}))
+        return self._held[shot]
 
     def fetch(self, shots: Sequence[str]) -> None:
         """Read the records of many shots at once; `get` then finds them at hand."""
         unread = [shot for shot in shots if shot not in self._held]
         for start in range(0, len(unread), AT_ONCE):
             some = unread[start : start + AT_ONCE]
-            self._absent.update(some)
-            self._hold(self._connection.execute(sql.select(records).where(records.c.shot.in_(some))))
+            self._held.update(dict.fromkeys(some))
+            self._hold(self._connection.execute(sql.select(tables.records).where(tables.records.c.shot.in_(some))))
 
     def put(self, record: ShotRecord) -> None:
         """Keep a record in place of the one before."""
-        self._held[record.shot] = record
-        self._absent.discard(record.shot)
-        self._changed.add(record.shot)
+        self._held[record.shot] = self._changed[record.shot] = record
 
     def every(self, *states: str) -> Iterator[ShotRecord]:
-        """All records in these states, or all there are."""
-        if len(states) == 1:
-            return self._read(IN_STATE, asked=states[0])
-        query = sql.select(records)
-        return self._read(query.where(records.c.state.in_(states)) if states else query)
+        """All records in these states, always in the same order, or all there are."""
+        return self._read(tables.IN_STATE, asked=states) if states else self._read(sql.select(tables.records))
 
     def queue(self, n: int) -> list[ShotRecord]:
-        """The first records that may be handed out."""
-        return list(self._read(QUEUE, most=n))
+        """The first records that may be leased."""
+        return list(self._read(tables.QUEUE, most=n))
 
     def overdue(self) -> list[ShotRecord]:
-        """Records whose lease is over."""
-        return list(self._read(OVERDUE, now=self.now))
+        """Records whose lease has expired."""
+        return list(self._read(tables.OVERDUE, now=self.now))
 
-    def is_barred(self, record: ShotRecord) -> bool:
-        """Whether an operator has forbidden where a shot lies, or taken its object away."""
-        return self._fold.is_barred(record)
-
-    def tally(self) -> list[tuple[str, str, str, int]]:
-        """Object, label, state and number of shots."""
-        self.flush()
-        columns = (records.c.object, records.c.label, records.c.state)
-        rows = self._connection.execute(sql.select(*columns, sql.func.count()).group_by(*columns).order_by(*columns))
-        return [(name, label, state, count) for name, label, state, count in rows]
-
-    def progress(self) -> list[tuple[str, str, str, bool, int]]:
+    def tally(self) -> list[tuple[str, str, str, bool, int]]:
         """Object, label, state, whether barred, and number of shots."""
         self.flush()
-        columns = (records.c.object, records.c.label, records.c.state, records.c.barred)
+        columns = (tables.records.c.object, tables.records.c.label, tables.records.c.state, tables.records.c.barred)
         rows = self._connection.execute(sql.select(*columns, sql.func.count()).group_by(*columns).order_by(*columns))
         return [(name, label, state, bool(barred), count) for name, label, state, barred, count in rows]
 
     def views(self) -> list[tuple[tuple[ViewValue, ...], str, bool, int]]:
         """Commanded view, state, whether barred, and number of shots."""
         self.flush()
-        columns = (self._view.label("view"), records.c.state, records.c.barred)
+        columns = (self._view.label("view"), tables.records.c.state, tables.records.c.barred)
         rows = self._connection.execute(sql.select(*columns, sql.func.count()).group_by("view", *columns[1:]))
         return [(tuple(json.loads(view)), state, bool(barred), count) for view, state, barred, count in rows]
 
     def captured_shots(self) -> list[tuple[str, str, tuple[ViewValue, ...]]]:
         """Object, label and commanded view of each captured shot."""
         self.flush()
-        columns = (records.c.object, records.c.label, self._view)
-        rows = self._connection.execute(sql.select(*columns).where(records.c.state == CAPTURED))
+        columns = (tables.records.c.object, tables.records.c.label, self._view)
+        rows = self._connection.execute(sql.select(*columns).where(tables.records.c.state == CAPTURED))
         return [(name, label, tuple(json.loads(view))) for name, label, view in rows]
-
-    def failures(self) -> list[tuple[Event, ShotRecord]]:
-        """Every failed try, in order, and what is known of its shot now."""
-        failed = self.events(kinds=("failed",))
-        named = sql.select(events.c.shot).where(events.c.kind == "failed")
-        known = {record.shot: record for record in self._read(sql.select(records).where(records.c.shot.in_(named)))}
-        return [(event, known[event.shot]) for event in failed]
 
     def events(
         self,
@@ -160,7 +122,7 @@ class Transaction:
         after: int = 0,
         until: int | None = None,
         shot: str | None = None,
-        kinds: Iterable[str] = (),
+        kinds: Sequence[str] = (),
         last: int = 0,
     ) -> list[Event]:
         """Events in their order.
@@ -173,33 +135,27 @@ class Transaction:
             last: Only so many, the latest; 0 for all.
         """
         self.flush()
-        query = sql.select(events).where(events.c.number > after)
-        query = query if until is None else query.where(events.c.number <= until)
-        query = query if shot is None else query.where(events.c.shot == shot)
-        wanted = tuple(kinds)
-        query = query.where(events.c.kind.in_(wanted)) if wanted else query
+        query = sql.select(tables.events).where(tables.events.c.number > after)
+        query = query if until is None else query.where(tables.events.c.number <= until)
+        query = query if shot is None else query.where(tables.events.c.shot == shot)
+        query = query.where(tables.events.c.kind.in_(kinds)) if kinds else query
         if last:
-            latest = self._connection.execute(query.order_by(events.c.number.desc()).limit(last))
-            return [event_of(row) for row in latest][::-1]
-        return [event_of(row) for row in self._connection.execute(query.order_by(events.c.number))]
+            latest = self._connection.execute(query.order_by(tables.events.c.number.desc()).limit(last))
+            return [tables.event_of(row) for row in latest][::-1]
+        return [tables.event_of(row) for row in self._connection.execute(query.order_by(tables.events.c.number))]
 
     def flush(self) -> None:
         """Write what has changed; it counts once the transaction is committed."""
+        # events first: records and state are folded from them
         if self._fresh:
-            self._connection.execute(NEW_EVENTS, [event_row(event) for event in self._fresh])
+            self._connection.execute(tables.NEW_EVENTS, [tables.event_row(event) for event in self._fresh])
             self._fresh.clear()
-            text = json.dumps(self.standing.to_dict(), ensure_ascii=False)
-            self._connection.execute(NEW_STANDING, {"fresh": text})
+            text = json.dumps(self.state.to_dict(), ensure_ascii=False)
+            self._connection.execute(tables.NEW_STATE, {"fresh": text})
         if self._changed:
-            rows = [record_row(self._held[shot]) for shot in sorted(self._changed)]
-            self._connection.execute(new_records(self._connection.dialect.name), rows)
+            rows = [tables.record_row(self._changed[shot]) for shot in sorted(self._changed)]
+            self._connection.execute(tables.new_records(self._connection.dialect.name), rows)
             self._changed.clear()
-
-    def _append(self, kind: str, shot: str, body: dict[str, Any]) -> Event:
-        event = Event(number=self.standing.last + 1, at=self.now, kind=kind, shot=shot, body=body)
-        self._fold.apply(event)
-        self._fresh.append(event)
-        return event
 
     @property
     def _view(self) -> sql.ColumnElement[Any]:
@@ -213,14 +169,9 @@ class Transaction:
         return iter(self._hold(self._connection.execute(query, asked)))
 
     def _hold(self, rows: Iterable[sql.Row[Any]]) -> list[ShotRecord]:
-        found = list(map(record_of, rows))
-        for record in found:
-            self._held[record.shot] = record
-            self._absent.discard(record.shot)
+        found = list(map(tables.record_of, rows))
+        self._held.update((record.shot, record) for record in found)
         return found
-
-
-Clock = Callable[[], float]
 
 
 class Store:
@@ -229,7 +180,7 @@ class Store:
     Attributes:
         place: Path or URL, as given, without a password.
         settings: What the campaign was created with.
-        database: Where it is kept.
+        database: The database itself.
     """
 
     def __init__(self, database: Database, settings: CampaignSettings, clock: Clock | None) -> None:
@@ -261,10 +212,10 @@ class Store:
         store = cls(Database(place), settings, clock)
         with store.database.transaction(write=True) as connection:
             store._make_tables(connection)
-            ledger = Transaction(connection, settings, CampaignState(), store._wall(connection))
+            transaction = Transaction(connection, settings, CampaignState(), store._wall(connection))
             for kind, body in founding:
-                ledger.append(kind, **body)
-            ledger.flush()
+                transaction.append(kind, **body)
+            transaction.flush()
         return store
 
     @classmethod
@@ -275,18 +226,18 @@ class Store:
             place: A file that does not exist, or a URL of a database.
             happened: All events.
             fold: What these events are folded into.
-            clock: As of `create`; and the same errors.
+            clock: As in `create`, with the same errors.
         """
         store = cls(Database(place), fold.settings, clock)
         with store.database.transaction(write=True) as connection:
             store._make_tables(connection)
-            connection.execute(sql.insert(events), list(map(event_row, happened)))
+            connection.execute(sql.insert(tables.events), list(map(tables.event_row, happened)))
             store._write_fold(connection, fold)
         return store
 
     @classmethod
     def open(cls, place: Path | str, *, clock: Clock | None = None) -> Store:
-        """Open a campaign; of an older layout, records are folded anew from its events.
+        """Open a campaign; records of an older layout are folded anew from its events.
 
         Raises:
             StoreError: If there is none, it is of a newer acqplan, or it is damaged.
@@ -297,7 +248,7 @@ class Store:
         with database.transaction(write=False) as connection:
             if not sql.inspect(connection).has_table("facts"):
                 raise StoreError(f"{database.place}: holds no campaign", "create one: acqplan campaign create")
-            found = {row.name: row.text for row in connection.execute(sql.select(facts))}
+            found = {row.name: row.text for row in connection.execute(sql.select(tables.facts))}
         missing = [name for name in ("version", "terms", "standing") if name not in found]
         if missing:
             raise StoreError(f"{database.place}: a campaign without its {missing[0]}", RESTORE)
@@ -307,8 +258,8 @@ class Store:
                 f"{database.place}: a store of layout {version}; this acqplan knows {VERSION}", "update acqplan"
             )
         try:
-            settings = CampaignSettings.from_json(found["terms"])
-        except (KeyError, TypeError, ValueError) as error:
+            settings = CampaignSettings.from_dict(json.loads(found["terms"]))
+        except (KeyError, TypeError, ValueError, UsageError) as error:
             raise StoreError(f"{database.place}: what it was created with cannot be read ({error})", RESTORE) from error
         store = cls(database, settings, clock)
         if version < VERSION:
@@ -319,49 +270,48 @@ class Store:
     def writing(self) -> Iterator[Transaction]:
         """A transaction that may append; all of it is written at its end, or nothing if it raises."""
         with self.database.transaction(write=True) as connection:
-            ledger = self._ledger(connection)
-            yield ledger
-            ledger.flush()
+            transaction = self._transaction(connection)
+            yield transaction
+            transaction.flush()
 
     @contextmanager
     def reading(self) -> Iterator[Transaction]:
         """A transaction that sees one state of the campaign and changes nothing."""
         with self.database.transaction(write=False) as connection:
-            yield self._ledger(connection)
+            yield self._transaction(connection)
 
     def rebuild(self) -> None:
         """Fold all events anew into fresh tables of records: after a change of layout, or to mend them."""
         with self.database.transaction(write=True) as connection:
             connection.exec_driver_sql("DROP TABLE IF EXISTS records")
-            records.create(connection)
-            for index in events.indexes:
+            tables.records.create(connection)
+            for index in tables.events.indexes:
                 index.create(connection, checkfirst=True)
-            kept = connection.execute(sql.select(events).order_by(events.c.number))
-            fold = Fold.replay(self.settings, map(event_of, kept))
-            self._write_fold(connection, fold)
+            kept = connection.execute(sql.select(tables.events).order_by(tables.events.c.number))
+            self._write_fold(connection, Fold.replay(self.settings, map(tables.event_of, kept)))
 
     def check_events(self) -> None:
-        """Whether all events are there that were written.
+        """Check that all events are there that were written.
 
         Raises:
             StoreError: If some are missing.
         """
         with self.database.transaction(write=False) as connection:
-            count, last = connection.execute(sql.select(sql.func.count(), sql.func.max(events.c.number))).one()
-            known = self._ledger(connection).standing.last
+            count, last = connection.execute(sql.select(sql.func.count(), sql.func.max(tables.events.c.number))).one()
+            known = self._transaction(connection).state.last
         if not count == last == known:
             raise StoreError(f"{self.place}: {count:,} events, where {max(known, last or 0):,} were written", RESTORE)
 
     def noted(self, name: str) -> str:
-        """What was noted under a name; empty if nothing was."""
+        """The text noted under a name; empty if there is none."""
         with self.database.transaction(write=False) as connection:
-            return connection.execute(sql.select(facts.c.text).where(facts.c.name == name)).scalar() or ""
+            return connection.execute(sql.select(tables.facts.c.text).where(tables.facts.c.name == name)).scalar() or ""
 
     def note(self, name: str, text: str) -> None:
         """Note something that is no part of the campaign, such as which machine has checked it."""
         with self.database.transaction(write=True) as connection:
-            connection.execute(sql.delete(facts).where(facts.c.name == name))
-            connection.execute(sql.insert(facts).values(name=name, text=text))
+            connection.execute(sql.delete(tables.facts).where(tables.facts.c.name == name))
+            connection.execute(sql.insert(tables.facts).values(name=name, text=text))
 
     def close(self) -> None:
         """Close all connections."""
@@ -370,24 +320,24 @@ class Store:
     def _make_tables(self, connection: sql.Connection) -> None:
         if sql.inspect(connection).has_table("facts"):
             raise UsageError(f"{self.place}: a campaign is there already", "choose another place, or open it")
-        METADATA.create_all(connection)
+        tables.METADATA.create_all(connection)
         texts = {
-            "version": VERSION,
-            "terms": self.settings.to_json(),
+            "version": str(VERSION),
+            "terms": json.dumps(self.settings.to_dict(), ensure_ascii=False),
             "standing": json.dumps(CampaignState().to_dict()),
         }
-        connection.execute(sql.insert(facts), [{"name": name, "text": str(text)} for name, text in texts.items()])
+        connection.execute(sql.insert(tables.facts), [{"name": name, "text": text} for name, text in texts.items()])
 
     def _write_fold(self, connection: sql.Connection, fold: Fold) -> None:
-        rows = list(map(record_row, fold.records.every()))
+        rows = list(map(tables.record_row, fold.records.every()))
         if rows:
-            connection.execute(sql.insert(records), rows)
-        for name, text in (("standing", json.dumps(fold.standing.to_dict())), ("version", str(VERSION))):
-            connection.execute(sql.update(facts).where(facts.c.name == name).values(text=text))
+            connection.execute(sql.insert(tables.records), rows)
+        for name, text in (("standing", json.dumps(fold.state.to_dict())), ("version", str(VERSION))):
+            connection.execute(sql.update(tables.facts).where(tables.facts.c.name == name).values(text=text))
 
-    def _ledger(self, connection: sql.Connection) -> Transaction:
-        text = connection.execute(STANDING).scalar_one()
-        return Transaction(connection, self.settings, CampaignState(**json.loads(text)), self._wall(connection))
+    def _transaction(self, connection: sql.Connection) -> Transaction:
+        state = CampaignState(**json.loads(connection.execute(tables.STATE).scalar_one()))
+        return Transaction(connection, self.settings, state, self._wall(connection))
 
     def _wall(self, connection: sql.Connection) -> float:
         if self._clock is not None:

@@ -1,4 +1,4 @@
-"""The database under a store: how it is opened, shared by many processes, copied, and how it says what is wrong."""
+"""The database under a store: its tables, how processes share it and copy it, and how it says what is wrong."""
 
 from __future__ import annotations
 
@@ -26,198 +26,17 @@ try:
 except ImportError:  # not on Windows: SQLite's own locks hold there, with longer waits
     fcntl = None  # type: ignore[assignment]
 
-
-@contextmanager
-def turn(path: Path, *, wanted: bool = True) -> Iterator[None]:
-    """Wait until nobody else has the turn; a killed process gives it back.
-
-    Args:
-        path: The file that is locked; it stays, empty.
-        wanted: Whether to wait at all.
-
-    Raises:
-        OutputError: If the file cannot be made.
-    """
-    if not wanted or fcntl is None:
-        yield
-        return
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    except OSError as error:
-        raise OutputError(f"{path.parent}: cannot be written ({error.strerror})", "allow writing") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
 BUSY_SECONDS = 120.0
 """How long a writer waits for its turn."""
+
+PRAGMAS = (f"busy_timeout={int(1000 * BUSY_SECONDS)}", "journal_mode=WAL", "synchronous=FULL")
 
 LOCK = 0x61637170
 """Number of the advisory lock that writers on PostgreSQL take."""
 
-PRAGMAS = (f"busy_timeout={int(1000 * BUSY_SECONDS)}", "journal_mode=WAL", "synchronous=FULL")
-
 UNWRITABLE = ("disk is full", "readonly", "read-only", "disk i/o", "unable to open")
 BROKEN = ("not a database", "malformed", "no such table", "no such column")
 RESTORE = "put a backup in its place; the images beside it are files of their own"
-
-
-class Database:
-    """SQLite in one file, or PostgreSQL by URL.
-
-    Attributes:
-        place: Path or URL, without a password.
-        is_sqlite: Whether it is a file.
-    """
-
-    def __init__(self, place: Path | str) -> None:
-        self._engine = _engine(place)
-        self.is_sqlite = self._engine.dialect.name == "sqlite"
-        self.place = str(self._engine.url.database) if self.is_sqlite else _name(self._engine.url)
-        _ENGINES.add(self._engine)
-
-    @contextmanager
-    def transaction(self, *, write: bool) -> Iterator[sql.Connection]:
-        """All of a block or nothing; who writes waits for a turn, who reads sees one state throughout.
-
-        Raises:
-            OutputError: If it cannot be written.
-            StoreError: If it cannot be used.
-        """
-        with plain_errors(self.place), (self._on_file if self.is_sqlite else self._on_server)(write) as connection:
-            yield connection
-
-    def check_pages(self) -> None:
-        """Whether the file is whole, as far as SQLite can tell quickly.
-
-        Raises:
-            StoreError: If it is not.
-        """
-        with self.transaction(write=False) as connection:
-            found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one() if self.is_sqlite else "ok"
-        if found != "ok":
-            raise StoreError(f"{self.place}: the file is damaged ({' '.join(found.split())})", RESTORE)
-
-    def copy_to(self, path: Path) -> None:
-        """Copy a file of SQLite as it is at one moment, while others may go on writing.
-
-        Raises:
-            UsageError: If it is on a server, or something is at ``path``.
-            OutputError: If it cannot be written.
-        """
-        if not self.is_sqlite:
-            raise UsageError(f"{self.place}: a database on a server", "use its own tools, e.g. pg_dump")
-        if path.exists():
-            raise UsageError(f"{path}: is there already", "choose another place")
-        part = path.with_name(f".{path.name}.part")
-        part.unlink(missing_ok=True)
-        try:
-            with plain_errors(str(path)), self._engine.connect() as own, closing(sqlite3.connect(part)) as copy:
-                _driver(own).backup(copy)
-            part.rename(path)
-        finally:
-            part.unlink(missing_ok=True)
-        sync_folder(path.absolute().parent)
-
-    def close(self) -> None:
-        """Close all connections."""
-        self._engine.dispose()
-
-    @contextmanager
-    def _on_server(self, write: bool) -> Iterator[sql.Connection]:
-        level = "READ COMMITTED" if write else "REPEATABLE READ"  # who writes must see what the last one wrote
-        with self._engine.execution_options(isolation_level=level).begin() as connection:
-            if write:
-                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
-            yield connection
-
-    @contextmanager
-    def _on_file(self, write: bool) -> Iterator[sql.Connection]:
-        with turn(Path(f"{self.place}-turn"), wanted=write), self._engine.connect() as connection:
-            connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
-            try:
-                yield connection
-                connection.exec_driver_sql("COMMIT")
-            except BaseException:
-                if _driver(connection).in_transaction:  # on a full disk SQLite has rolled back by itself
-                    connection.exec_driver_sql("ROLLBACK")
-                raise
-
-
-def is_url(place: Path | str) -> bool:
-    """Whether a store is named by the URL of a database."""
-    return "://" in str(place)
-
-
-@contextmanager
-def plain_errors(place: str) -> Iterator[None]:
-    """Turn what a database says into what a person can act on."""
-    try:
-        yield
-    except AcqplanError:
-        raise
-    except PoolTimeout as error:
-        raise StoreError(f"{place}: too many requests at once", "ask again in a moment") from error
-    except (DBAPIError, sqlite3.Error) as error:
-        said = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        if any(words in said.lower() for words in UNWRITABLE):
-            raise OutputError(f"{place}: cannot be written ({said})", "make room, or allow writing") from error
-        if any(words in said.lower() for words in BROKEN):
-            raise StoreError(f"{place}: not a usable store ({said})", RESTORE) from error
-        raise StoreError(f"{place}: the database says: {said}", "is it running, and may you use it?") from error
-
-
-_ENGINES: weakref.WeakSet[sql.Engine] = weakref.WeakSet()
-
-
-def _close_before_fork() -> None:
-    """A connection that two processes share loses data: SQLite would take its parent's locks for its own."""
-    for engine in list(_ENGINES):
-        engine.dispose()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_close_before_fork)
-
-
-def _engine(place: Path | str) -> sql.Engine:
-    if not is_url(place):
-        engine = sql.create_engine(
-            sql.URL.create("sqlite", database=str(Path(place).absolute())), isolation_level="AUTOCOMMIT"
-        )
-        sql.event.listen(engine, "connect", _prepare_sqlite)
-        return engine
-    try:
-        url = sql.make_url(str(place))
-        if url.get_backend_name() != "postgresql":
-            raise UsageError(f"'{_name(url)}' is no PostgreSQL database", "give a file, or postgresql://…")
-        driver = url if "+" in url.drivername else url.set(drivername="postgresql+psycopg")
-        return sql.create_engine(driver, pool_pre_ping=True)
-    except (ModuleNotFoundError, NoSuchModuleError) as error:
-        raise MissingError(f"'{_name(url)}' needs a driver ({error})", "pip install 'acqplan[postgresql]'") from error
-    except SQLAlchemyError as error:
-        raise UsageError("the URL of the store cannot be read", "write postgresql://user@host/database") from error
-
-
-def _driver(connection: sql.Connection) -> sqlite3.Connection:
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, sqlite3.Connection)
-    return driver
-
-
-def _prepare_sqlite(connection: Any, _: object) -> None:
-    cursor = connection.cursor()
-    for pragma in PRAGMAS:
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _name(url: sql.URL) -> str:
-    return url.render_as_string(hide_password=True)
-
 
 VERSION = 2
 """Layout of the tables. Version 1 had no column ``barred``; records of an older version are folded anew."""
@@ -252,11 +71,16 @@ records = sql.Table(
     sql.Index("leases", "state", "expires"),
     sql.Index("tallies", "object", "label", "state", "barred"),
 )
-COLUMNS = ("shot", "object", "label", "state", "barred", "position", "expires")
-REST = tuple(one.name for one in fields(ShotRecord) if one.name not in COLUMNS)
+COLUMNS = tuple(column.name for column in records.c if column.name != "rest")
+REST = tuple(field.name for field in fields(ShotRecord) if field.name not in COLUMNS)
 
-# built once: SQLAlchemy takes longer to build a question than SQLite to answer it
+# built once: SQLAlchemy takes longer to build a query than SQLite takes to answer it
 RECORD = sql.select(records).where(records.c.shot == sql.bindparam("asked"))
+IN_STATE = (  # in one order, as plans depend on it, and a database would choose another with each of its indexes
+    sql.select(records)
+    .where(records.c.state.in_(sql.bindparam("asked", expanding=True)))
+    .order_by(records.c.state, records.c.barred, records.c.position, records.c.shot)
+)
 QUEUE = (
     sql.select(records)
     .where(records.c.state == PROPOSED, records.c.barred == sql.false())
@@ -268,17 +92,121 @@ OVERDUE = (
     .where(records.c.state == LEASED, records.c.expires <= sql.bindparam("now"))
     .order_by(records.c.position, records.c.shot)
 )
-IN_STATE = sql.select(records).where(records.c.state == sql.bindparam("asked"))
-STANDING = sql.select(facts.c.text).where(facts.c.name == "standing")
-NEW_STANDING = sql.update(facts).where(facts.c.name == "standing").values(text=sql.bindparam("fresh"))
+STATE = sql.select(facts.c.text).where(facts.c.name == "standing")
+NEW_STATE = sql.update(facts).where(facts.c.name == "standing").values(text=sql.bindparam("fresh"))
 NEW_EVENTS = sql.insert(events)
+
+
+class Database:
+    """SQLite in one file, or PostgreSQL by URL.
+
+    Attributes:
+        place: Path or URL, without a password.
+        is_sqlite: Whether it is a file.
+    """
+
+    def __init__(self, place: Path | str) -> None:
+        self._engine = _engine(place)
+        self.is_sqlite = self._engine.dialect.name == "sqlite"
+        self.place = str(self._engine.url.database) if self.is_sqlite else _name(self._engine.url)
+        _ENGINES.add(self._engine)
+
+    @contextmanager
+    def transaction(self, *, write: bool) -> Iterator[sql.Connection]:
+        """Do all of a block or nothing; a writer waits for its turn, a reader sees one state throughout.
+
+        Raises:
+            OutputError: If it cannot be written.
+            StoreError: If it cannot be used.
+        """
+        with plain_errors(self.place), (self._on_file if self.is_sqlite else self._on_server)(write) as connection:
+            yield connection
+
+    def check_pages(self) -> None:
+        """Check that the file is whole, as far as SQLite can tell quickly.
+
+        Raises:
+            StoreError: If it is damaged.
+        """
+        with self.transaction(write=False) as connection:
+            found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one() if self.is_sqlite else "ok"
+        if found != "ok":
+            raise StoreError(f"{self.place}: the file is damaged ({' '.join(found.split())})", RESTORE)
+
+    def copy_to(self, path: Path) -> None:
+        """Copy a file of SQLite as it is at one moment, while others may go on writing.
+
+        Raises:
+            UsageError: If it is on a server, or something is at ``path``.
+            OutputError: If it cannot be written.
+        """
+        if not self.is_sqlite:
+            raise UsageError(f"{self.place}: a database on a server", "use its own tools, e.g. pg_dump")
+        if path.exists():
+            raise UsageError(f"{path}: is there already", "choose another place")
+        part = path.with_name(f".{path.name}.part")
+        part.unlink(missing_ok=True)
+        try:
+            with plain_errors(str(path)), self._engine.connect() as own, closing(sqlite3.connect(part)) as copy:
+                _driver(own).backup(copy)
+            part.rename(path)
+        finally:
+            part.unlink(missing_ok=True)
+        sync_folder(path.absolute().parent)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _on_server(self, write: bool) -> Iterator[sql.Connection]:
+        level = "READ COMMITTED" if write else "REPEATABLE READ"  # a writer must see what the last one wrote
+        with self._engine.execution_options(isolation_level=level).begin() as connection:
+            if write:
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
+            yield connection
+
+    @contextmanager
+    def _on_file(self, write: bool) -> Iterator[sql.Connection]:
+        with _turn(Path(f"{self.place}-turn"), wanted=write), self._engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+            try:
+                yield connection
+                connection.exec_driver_sql("COMMIT")
+            except BaseException:
+                if _driver(connection).in_transaction:  # on a full disk SQLite has rolled back by itself
+                    connection.exec_driver_sql("ROLLBACK")
+                raise
+
+
+def is_url(place: Path | str) -> bool:
+    """Whether a store is named by the URL of a database."""
+    return "://" in str(place)
+
+
+@contextmanager
+def plain_errors(place: str) -> Iterator[None]:
+    """Turn what a database says into what a person can act on."""
+    try:
+        yield
+    except AcqplanError:
+        raise
+    except PoolTimeout as error:
+        raise StoreError(f"{place}: too many requests at once", "ask again in a moment") from error
+    except (DBAPIError, sqlite3.Error) as error:
+        said = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        if any(words in said.lower() for words in UNWRITABLE):
+            raise OutputError(f"{place}: cannot be written ({said})", "make room, or allow writing") from error
+        if any(words in said.lower() for words in BROKEN):
+            raise StoreError(f"{place}: not a usable store ({said})", RESTORE) from error
+        raise StoreError(f"{place}: the database says: {said}", "is it running, and may you use it?") from error
 
 
 @functools.cache
 def new_records(dialect: str) -> sql.Insert:
     """Writes records, each in place of the one before."""
     if dialect == "postgresql":
-        from sqlalchemy.dialects.postgresql import insert as insert_into  # a sixth of loading a campaign
+        from sqlalchemy.dialects.postgresql import insert as insert_into  # a sixth of the time to load a campaign
     else:
         from sqlalchemy.dialects.sqlite import insert as insert_into  # type: ignore[assignment]
     insert = insert_into(records)
@@ -310,3 +238,67 @@ def event_row(event: Event) -> dict[str, Any]:
 def event_of(row: sql.Row[Any]) -> Event:
     """The inverse of `event_row`."""
     return Event(number=row.number, at=row.at, kind=row.kind, shot=row.shot, body=json.loads(row.body))
+
+
+@contextmanager
+def _turn(path: Path, *, wanted: bool) -> Iterator[None]:
+    """Wait until no other writer has the turn; a killed process gives it back. The locked file stays, empty."""
+    if not wanted or fcntl is None:
+        yield
+        return
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise OutputError(f"{path.parent}: cannot be written ({error.strerror})", "allow writing") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+_ENGINES: weakref.WeakSet[sql.Engine] = weakref.WeakSet()
+
+
+def _close_before_fork() -> None:
+    """A connection that two processes share loses data: SQLite would take its parent's locks for its own."""
+    for engine in list(_ENGINES):
+        engine.dispose()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_close_before_fork)
+
+
+def _engine(place: Path | str) -> sql.Engine:
+    if not is_url(place):
+        file = sql.URL.create("sqlite", database=str(Path(place).absolute()))
+        engine = sql.create_engine(file, isolation_level="AUTOCOMMIT")
+        sql.event.listen(engine, "connect", _prepare_sqlite)
+        return engine
+    try:
+        url = sql.make_url(str(place))
+        if url.get_backend_name() != "postgresql":
+            raise UsageError(f"'{_name(url)}' is no PostgreSQL database", "give a file, or postgresql://…")
+        driver = url if "+" in url.drivername else url.set(drivername="postgresql+psycopg")
+        return sql.create_engine(driver, pool_pre_ping=True)
+    except (ModuleNotFoundError, NoSuchModuleError) as error:
+        raise MissingError(f"'{_name(url)}' needs a driver ({error})", "pip install 'acqplan[postgresql]'") from error
+    except SQLAlchemyError as error:
+        raise UsageError("the URL of the store cannot be read", "write postgresql://user@host/database") from error
+
+
+def _prepare_sqlite(connection: Any, _: object) -> None:
+    with closing(connection.cursor()) as cursor:
+        for pragma in PRAGMAS:
+            cursor.execute(f"PRAGMA {pragma}")
+
+
+def _driver(connection: sql.Connection) -> sqlite3.Connection:
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    return driver
+
+
+def _name(url: sql.URL) -> str:
+    return url.render_as_string(hide_password=True)

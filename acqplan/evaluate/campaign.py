@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from acqplan.campaign import leases
-from acqplan.campaign.events import CampaignState, ShotRecord
+from acqplan.campaign.events import CampaignState
 from acqplan.errors import UsageError
 from acqplan.plan.rounds import enough, next_stop
 from acqplan.progress import SILENT, Progress, Titled
@@ -26,12 +26,11 @@ if TYPE_CHECKING:
     from acqplan.campaign.events import ShotRecord
     from acqplan.evaluate.campaign_source import CampaignSource
     from acqplan.features.extractor import Extractor
-    from acqplan.plan.base import History, Strategy
     from acqplan.runtime import Runtime
     from acqplan.space import Shots
 
 SHORTAGE_SHARE = 0.02
-"""Of the images that may still be taken: fewer shots that were given up are replaced by lot, without a new plan."""
+"""Share of the images that may still be taken: so few shots that were given up are replaced by lot, not by a plan."""
 
 
 def due(campaign: Campaign) -> str:
@@ -40,11 +39,17 @@ def due(campaign: Campaign) -> str:
     A rule that learns looks again once nearly all images up to its next stop are there. Any rule plans anew when
     operators or failures have changed what can be had: shots are missing, or an added object has none.
     """
-    with campaign.store.reading() as ledger:
-        standing = ledger.standing
-        if standing.room == 0 or leases.finished(campaign.settings, standing, ledger.now):
+    with campaign.store.reading() as transaction:
+        state = transaction.state
+        if state.room == 0 or leases.finished(campaign.settings, state, transaction.now):
             return ""
-        return _stop_reached(standing) or _shots_missing(standing) or _object_without_shots(standing)
+    stop = next_stop(state.budget, len(state.objects), state.planned_at) if state.learns else None
+    if stop is not None and state.captured >= enough(stop):
+        return f"{state.captured:,} images are captured, and the rule looks at what it has after {stop:,}"
+    # more are missing than the last plan left open, and than lots may fill
+    if state.shortage >= max(math.ceil(SHORTAGE_SHARE * state.room), state.short + 1):
+        return f"{state.room:,} images may still be taken, and {state.queued:,} shots wait"
+    return f"object '{state.unplanned[0]}' was added and is in no plan" if state.unplanned else ""
 
 
 def plan_next(
@@ -53,18 +58,18 @@ def plan_next(
     backbone: str | None = None,
     weights: Path | None = None,
     runtime: Runtime | None = None,
-    eye: Extractor | None = None,
+    extractor: Extractor | None = None,
     force: bool = False,
     progress: Progress = SILENT,
 ) -> dict[str, Any]:
-    """Plan the next round if one is due, outside of any transaction: shots are handed out and told meanwhile.
+    """Plan the next round if one is due, outside of any transaction: shots are leased and told meanwhile.
 
     Args:
         campaign: The campaign.
-        backbone: What looks at the images, if the rule learns; by default as for `open_eye`.
+        backbone: Network that sees the images, if the rule learns; by default as in `open_extractor`.
         weights: File of its weights.
         runtime: Where it runs; the fastest device by default.
-        eye: Instead of these, what `open_eye` gave; for whoever plans again and again.
+        extractor: From `open_extractor`, in place of these; for callers that plan again and again.
         force: Whether to plan even if nothing is due.
         progress: Hears about long work.
 
@@ -73,23 +78,30 @@ def plan_next(
         ``round``, ``shots`` and ``captured`` (how many it holds and knows), ``strategy`` and ``seconds``.
 
     Raises:
-        ImageError: If an image is not what was told. Other errors as of `open_eye` and of the strategy.
+        ImageError: If an image is not what was told. Other errors as in `open_extractor` and the strategy.
     """
     why = due(campaign)
     if not why and not force:
         return {"planned": False, "due": ""}
-    from acqplan.campaign.planning import planned, question_of, rule_of
+    from acqplan.campaign.planning import planned, request_of, rule_of
+    from acqplan.plan.base import History, learns
 
     began, rule = time.perf_counter(), rule_of(campaign.settings)
-    with campaign.store.reading() as ledger:
-        question = question_of(ledger)
+    with campaign.store.reading() as transaction:
+        request = request_of(transaction)
+    source = _source(campaign, request.captured, request.records)
+    history = History(shots=source.taken)
+    # a rule that learns sees, beside the poses that the rig reached, features and beliefs of the images
+    if len(source.taken) and learns(rule):
+        from acqplan.evaluate.validate import with_beliefs
 
-    def look() -> Extractor:
-        return eye or open_eye(campaign, backbone=backbone, weights=weights, runtime=runtime, progress=progress)
-
-    history = _history(_told(campaign, question.captured, question.records), rule, look, progress)
+        seen = extractor or open_extractor(
+            campaign, backbone=backbone, weights=weights, runtime=runtime, progress=progress
+        )
+        history = History(shots=source.taken, features=_features(source, seen, progress))
+        history = with_beliefs([history], device=seen.runtime.device)[0]
     with progress.task("planning", 1) as advance:
-        plan = planned(question, campaign.settings, rule, history)
+        plan = planned(request, campaign.settings, rule, history)
         advance(1)
     dropped = campaign.adopt(plan)
     return {
@@ -104,36 +116,24 @@ def plan_next(
     }
 
 
-def extract_told(
-    campaign: Campaign,
-    *,
-    backbone: str | None = None,
-    weights: Path | None = None,
-    runtime: Runtime | None = None,
-    eye: Extractor | None = None,
-    progress: Progress = SILENT,
-) -> int:
+def extract_told(campaign: Campaign, *, extractor: Extractor | None = None, progress: Progress = SILENT) -> int:
     """Put features of all images told so far into the cache; those that are there are not computed again.
 
     Args:
         campaign: The campaign.
-        backbone: What looks at the images; by default as for `open_eye`.
-        weights: File of its weights.
-        runtime: Where it runs; the fastest device by default.
-        eye: Instead of these, what `open_eye` gave; for whoever calls this again and again.
+        extractor: From `open_extractor`, which is called by default; for callers that extract again and again.
         progress: Hears about long work.
 
     Returns:
         Images told so far; 0 loads nothing.
 
     Raises:
-        ImageError: If an image is not what was told. Other errors as of `open_eye`.
+        ImageError: If an image is not what was told. Other errors as in `open_extractor`.
     """
-    with campaign.store.reading() as ledger:
-        captured = ledger.standing.captured
+    with campaign.store.reading() as transaction:
+        captured = transaction.state.captured
     if captured:
-        seen = eye or open_eye(campaign, backbone=backbone, weights=weights, runtime=runtime, progress=progress)
-        _looked_at(_captured(campaign), seen, progress)
+        _features(_captured(campaign), extractor or open_extractor(campaign, progress=progress), progress)
     return captured
 
 
@@ -144,46 +144,46 @@ def advise_campaign(
     backbone: str | None = None,
     weights: Path | None = None,
     runtime: Runtime | None = None,
-    eye: Extractor | None = None,
+    extractor: Extractor | None = None,
     progress: Progress = SILENT,
 ) -> Advice:
     """Advise on capturing more, from what the campaign has captured; the advice becomes an event.
 
-    If it says to stop, and the campaign was created to heed that, nothing is handed out until an operator resumes;
-    who does so has overruled such advice for good.
+    If it says to stop, and the campaign was created to heed that, nothing is leased until an operator resumes, which
+    overrules such advice for good.
 
     Args:
         campaign: The campaign.
-        accuracies: Accuracies that images are counted for, above 0 and at most 1.
-        backbone: What looks at the images; by default as for `open_eye`.
+        accuracies: Accuracies for which the images needed are estimated, above 0 and at most 1.
+        backbone: Network that sees the images; by default as in `open_extractor`.
         weights: File of its weights.
         runtime: Where it runs; the fastest device by default.
-        eye: Instead of these, what `open_eye` gave.
+        extractor: From `open_extractor`, in place of these; for callers that advise again and again.
         progress: Hears about long work.
 
     Raises:
-        UsageError: If nothing is captured, or an accuracy cannot be. Other errors as of `open_eye`.
+        UsageError: If nothing is captured, or an accuracy cannot be. Other errors as in `open_extractor`.
     """
     from acqplan.advice.advise import advise
     from acqplan.advice.answers import advice_sentences, check_accuracies, worded
     from acqplan.plan.base import History
 
     check_accuracies(accuracies)
-    told = _captured(campaign)
-    if len(told.taken) == 0:
+    source = _captured(campaign)
+    if len(source.taken) == 0:
         raise UsageError("no image is captured yet", "ask for shots, take them and tell; then ask for advice")
-    seen = eye or open_eye(campaign, backbone=backbone, weights=weights, runtime=runtime, progress=progress)
-    known = History(shots=told.taken, features=_looked_at(told, seen, progress))
+    seen = extractor or open_extractor(campaign, backbone=backbone, weights=weights, runtime=runtime, progress=progress)
+    known = History(shots=source.taken, features=_features(source, seen, progress))
     device = seen.runtime.device
     advice = advise(known, accuracies=accuracies, seed=campaign.settings.seed, device=device, progress=progress)
     saturated = advice_sentences(advice)[0] if advice.end.answer == "stop" else ""
     body: dict[str, Any] = {**worded(advice), "saturated": saturated}
-    with campaign.store.writing() as ledger:
-        ledger.append("advised", **body)
+    with campaign.store.writing() as transaction:
+        transaction.append("advised", **body)
     return advice
 
 
-def open_eye(
+def open_extractor(
     campaign: Campaign,
     *,
     backbone: str | None = None,
@@ -191,7 +191,7 @@ def open_eye(
     runtime: Runtime | None = None,
     progress: Progress = SILENT,
 ) -> Extractor:
-    """Load what looks at the images of a campaign.
+    """Load the backbone that sees the images of a campaign.
 
     Args:
         campaign: The campaign.
@@ -212,64 +212,31 @@ def open_eye(
 
         advance(1)
     settings = campaign.settings
-    empty = shots_of(settings.space(), objects_of(settings, CampaignState()), [])
+    nothing = shots_of(settings.space(), objects_of(settings, CampaignState()), [])
     file = settings.weights if weights is None and backbone in (None, settings.backbone) else weights
     return Extractor.open(
-        _told(campaign, empty, ()),
+        _source(campaign, nothing, ()),
         backbone=backbone or settings.backbone,
         weights=None if file is None else Path(file),
         runtime=runtime or Runtime.detect(),
     )
 
 
-def _stop_reached(standing: CampaignState) -> str:
-    if not standing.learns:
-        return ""
-    stop = next_stop(standing.budget, len(standing.objects), standing.planned_at)
-    if stop is None or standing.captured < enough(stop):
-        return ""
-    return f"{standing.captured:,} images are captured, and the rule looks at what it has after {stop:,}"
-
-
-def _shots_missing(standing: CampaignState) -> str:
-    """More are missing than the last plan left open, and than lots may fill."""
-    least = max(math.ceil(SHORTAGE_SHARE * standing.room), standing.short + 1)
-    if standing.shortage < least:
-        return ""
-    return f"{standing.room:,} images may still be taken, and {standing.queued:,} shots wait"
-
-
-def _object_without_shots(standing: CampaignState) -> str:
-    return f"object '{standing.unplanned[0]}' was added and is in no plan" if standing.unplanned else ""
-
-
 def _captured(campaign: Campaign) -> CampaignSource:
     from acqplan.campaign.planning import captured_of
 
-    with campaign.store.reading() as ledger:
-        shots, records = captured_of(ledger)
-    return _told(campaign, shots, records)
+    with campaign.store.reading() as transaction:
+        shots, records = captured_of(transaction)
+    return _source(campaign, shots, records)
 
 
-def _told(campaign: Campaign, shots: Shots, records: Sequence[ShotRecord]) -> CampaignSource:
-
+def _source(campaign: Campaign, shots: Shots, records: Sequence[ShotRecord]) -> CampaignSource:
     from acqplan.evaluate.campaign_source import CampaignSource
 
     return CampaignSource.of(shots, records, folder=campaign.images.root, name=campaign.settings.rig)
 
 
-def _looked_at(told: CampaignSource, eye: Extractor, progress: Progress) -> Float32[np.ndarray, "captured features"]:
-    return eye.on(told)(told.taken, progress=Titled(progress=progress, title="captured"))
-
-
-def _history(told: CampaignSource, rule: Strategy, look: Callable[[], Extractor], progress: Progress) -> History:
-    """What the rule is told: where the rig stood, and, if it learns, what was seen there."""
-    from acqplan.plan.base import History, learns
-
-    if len(told.taken) == 0 or not learns(rule):
-        return History(shots=told.taken)
-    from acqplan.evaluate.validate import with_beliefs
-
-    eye = look()
-    seen = History(shots=told.taken, features=_looked_at(told, eye, progress))
-    return with_beliefs([seen], device=eye.runtime.device)[0]
+def _features(
+    source: CampaignSource, extractor: Extractor, progress: Progress
+) -> Float32[np.ndarray, "captured features"]:
+    return extractor.on(source)(source.taken, progress=Titled(progress=progress, title="captured"))

@@ -23,37 +23,31 @@ class CampaignSource:
 
     Attributes:
         name: Kind of the campaign's rig.
-        taken: What was captured, where the rig went; of two images from one pose, one.
-        files: File of each.
-        digests: SHA-256 of each file, as it was told.
-        rows: Row by what tells shots apart (`Shots.pairs`).
+        taken: What was captured, at the settings that the rig reached; of two images from one pose, one.
+        files: File of each, with the SHA-256 that was told, by what tells shots apart (`Shots.pairs`).
     """
 
     name: str
     taken: Shots
-    files: tuple[ImageFile, ...]
-    digests: tuple[bytes, ...]
-    rows: Mapping[tuple[str, tuple[float, ...]], int]
+    files: Mapping[tuple[str, tuple[float, ...]], tuple[ImageFile, str]]
 
     @classmethod
     def of(cls, captured: Shots, records: Sequence[ShotRecord], *, folder: Path, name: str) -> CampaignSource:
         """The images of captured shots.
 
         Args:
-            captured: The shots, where the rig went.
+            captured: The shots, at the settings that the rig reached.
             records: Their records.
-            folder: Where the campaign's images lie.
+            folder: The campaign's folder of images.
             name: Kind of the campaign's rig.
         """
         first, _ = distinct(captured)
-        kept, taken = [records[row] for row in first], captured.take(first)
-        return cls(
-            name=name,
-            taken=taken,
-            files=tuple(ImageFile(path=folder / one.image, origin=f"shot {one.shot}") for one in kept),
-            digests=tuple(bytes.fromhex(one.digest) for one in kept),
-            rows={pair: row for row, pair in enumerate(taken.pairs())},
-        )
+        taken = captured.take(first)
+        files = [
+            (ImageFile(path=folder / record.image, origin=f"shot {record.shot}"), record.digest)
+            for record in (records[row] for row in first)
+        ]
+        return cls(name=name, taken=taken, files=dict(zip(taken.pairs(), files, strict=True)))
 
     @property
     def space(self) -> Space:
@@ -75,7 +69,7 @@ class CampaignSource:
         Raises:
             UsageError: If there is no such shot.
         """
-        return [self.digests[row] for row in self._rows(shots)]
+        return [bytes.fromhex(digest) for _, digest in self._files(shots)]
 
     def capture(self, shots: Shots, *, progress: Progress = SILENT) -> Iterator[tuple[int, Image]]:
         """Decode the images of the shots, in order.
@@ -84,28 +78,25 @@ class CampaignSource:
             UsageError: If there is no such shot.
             ImageError: If a file is not what it was when it was told.
         """
-        rows = self._rows(shots)
-        told = {self.files[row]: self.digests[row] for row in rows}
+        told = self._files(shots)
+        digests = dict(told)
 
         def read(file: ImageFile) -> Image:
-            _check_whole(file, told[file])
+            remedy = "run: acqplan campaign check"
+            try:
+                found = digest_file(file.path)
+            except OSError as error:
+                raise ImageError(f"{file.path}: cannot be read ({error.strerror})", remedy) from error
+            if found != digests[file]:
+                raise ImageError(f"{file.path}: is not the image that was told of {file.origin}", remedy)
             return decode(file)
 
-        files, cores = [self.files[row] for row in rows], available_cores()
-        return enumerate(in_threads(read, files, workers=cores, name="reading images", progress=progress))
+        files = [file for file, _ in told]
+        return enumerate(in_threads(read, files, workers=available_cores(), name="reading images", progress=progress))
 
-    def _rows(self, shots: Shots) -> list[int]:
+    def _files(self, shots: Shots) -> list[tuple[ImageFile, str]]:
         try:
-            return [self.rows[pair] for pair in shots.pairs()]
+            return [self.files[pair] for pair in shots.pairs()]
         except KeyError as error:
             name, view = error.args[0]
             raise UsageError(f"no image of '{name}' from {view} was told", "ask for rows of shots()") from error
-
-
-def _check_whole(file: ImageFile, digest: bytes) -> None:
-    try:
-        found = bytes.fromhex(digest_file(file.path))
-    except OSError as error:
-        raise ImageError(f"{file.path}: cannot be read ({error.strerror})", "run: acqplan campaign check") from error
-    if found != digest:
-        raise ImageError(f"{file.path}: is not the image that was told of {file.origin}", "run: acqplan campaign check")

@@ -107,9 +107,9 @@ class Feed:
 def read_events(store: Store, after: int, limit: int) -> list[Event]:
     """Read the first ``limit`` events after the event of a number."""
     with store.reading() as ledger:
-        return ledger.events(after=after, until=after + limit) if ledger.standing.last > after else []
+        return ledger.events(after=after, until=after + limit) if ledger.state.last > after else []
 
 
 def _last_number(store: Store) -> int:
     with store.reading() as ledger:
-        return ledger.standing.last
+        return ledger.state.last

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from acqplan.campaign.campaign import Campaign
 from acqplan.campaign.events import LEASED
 from acqplan.errors import AcqplanError, ConflictError, Finished
-from acqplan.evaluate.campaign import advise_campaign, due, extract_told, open_eye, plan_next
+from acqplan.evaluate.campaign import advise_campaign, due, extract_told, open_extractor, plan_next
 from acqplan.runtime import serve_parent
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ class Worker:
         if "plan" in rested and due(self._campaign):
             return "plan"
         with self._campaign.store.reading() as ledger:
-            standing = ledger.standing
+            standing = ledger.state
         # Advice is due with many more images than at the last advice, and with the last image of all.
         known = max(int(standing.advice.get("images", 0)), self._advised)
         more = max(MORE_SHARE * known, FEWEST_PER_OBJECT * len(standing.objects))
@@ -184,17 +184,17 @@ class Worker:
     def _do(self, what: str, *, forced: bool) -> None:
         began = time.monotonic()
         with self._campaign.store.reading() as ledger:
-            captured = ledger.standing.captured
+            captured = ledger.state.captured
         # The backbone is loaded once, and not before there are images.
         if captured and self._extractor is None:
-            self._extractor = open_eye(self._campaign)
+            self._extractor = open_extractor(self._campaign)
         if what == "plan":
-            plan_next(self._campaign, eye=self._extractor, force=forced)
+            plan_next(self._campaign, extractor=self._extractor, force=forced)
             return
         if what == "advice":
             self._advised = captured
-            advise_campaign(self._campaign, eye=self._extractor)
-        extract_told(self._campaign, eye=self._extractor)
+            advise_campaign(self._campaign, extractor=self._extractor)
+        extract_told(self._campaign, extractor=self._extractor)
         self._extracted = captured
         seconds = time.monotonic() - began
         self._again_at[what] = time.monotonic() + max(REST * seconds, LEAST_REST[what])

@@ -23,6 +23,7 @@ from acqplan.numbers import ViewValue
 from acqplan.service.feed import PAGE, read_events
 from acqplan.service.models import MOST_NUMBER, ClientCampaign, ShotName, refusing
 from acqplan.service.refusals import Document, Refusal
+from acqplan.space.axes import axis_to_dict
 
 MOST_LISTED = 100_000
 """Shots listed one by one; of a larger plan, those that wait at the end of the queue are left out."""
@@ -160,7 +161,7 @@ def plan_document(store: Store) -> dict[str, Any]:
         first.
     """
     with store.reading() as ledger:
-        settings, labels = ledger.settings, {**ledger.settings.objects, **ledger.standing.objects}
+        settings, labels = ledger.settings, {**ledger.settings.objects, **ledger.state.objects}
         # Shots that were withdrawn before any try show nothing.
         known = [record for record in ledger.every() if record.state != WITHDRAWN or record.tries]
         captured = [record for record in known if record.state == CAPTURED]
@@ -179,12 +180,12 @@ def plan_document(store: Store) -> dict[str, Any]:
             for one in known[:MOST_LISTED]
         ]
         return {
-            "last": ledger.standing.last,
+            "last": ledger.state.last,
             "rig": store.settings.rig,
             "place": store.place.rpartition("/")[2],
             "table": store.settings.table is not None,
             "axes": [
-                {name: getattr(axis, name) for name in ("name", "kind", "unit", "period")} | {"values": [*axis.values]}
+                {key: axis_to_dict(axis)[key] for key in ("name", "kind", "unit", "period", "values")}
                 for axis in settings.axes
             ],
             "objects": [[name, labels.get(name, "")] for name in place_of],
@@ -207,7 +208,7 @@ def plan_document(store: Store) -> dict[str, Any]:
 def _forbidden(ledger: Transaction) -> list[tuple[ViewValue, ...]]:
     """Views of the space in a region that is forbidden for every object."""
     settings = ledger.settings
-    parsed = [Region.parse(text, settings, known_only=False) for text in ledger.standing.regions.values()]
+    parsed = [Region.parse(text, settings, known_only=False) for text in ledger.state.regions.values()]
     # A region that names objects or labels leaves the view to the others.
     regions = [region for region in parsed if not any(name in WORDS for name, *_ in region.clauses)]
     if not regions or n_views(settings) > MOST_VIEWS:

@@ -1,18 +1,27 @@
-"""Axes: the controllable factors of capture."""
+"""Axes: the controllable factors of capture.
+
+Only methods that return arrays load numpy: telling a store that an image was taken takes no longer than writing it.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-from jaxtyping import Float
+from acqplan.errors import SpaceError, nearest
+from acqplan.numbers import ViewValue
 
-from acqplan.errors import SpaceError
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float
 
 RADIUS_DEGREES = 30.0
 """A change of angle by this much counts as one unit of distance; see `Axis.scale`."""
+
+FULL_TURN = 360.0
+"""Where a circle closes unless it says otherwise, in degrees."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +40,7 @@ class Circle:
     name: str
     values: tuple[float, ...]
     unit: str = "deg"
-    period: float = 360.0
+    period: float = FULL_TURN
     seconds_per_unit: float = 0.0
 
     def __post_init__(self) -> None:
@@ -49,14 +58,37 @@ class Circle:
         """What counts as one unit of distance between views: a twelfth of the circle."""
         return self.period / 12.0
 
+    @property
+    def seconds(self) -> float:
+        """Time to move by one unit."""
+        return self.seconds_per_unit
+
     def codes(self) -> Float[np.ndarray, " levels"]:
         """The levels as coordinates, in ``[0, period)``."""
+        import numpy as np
+
         return np.mod(np.asarray(self.values, dtype=np.float64), self.period)
 
     def difference(self, a: Float[np.ndarray, "..."], b: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
         """The shorter way round between coordinates, in ``unit``, never negative."""
+        import numpy as np
+
         apart = np.mod(np.abs(a - b), self.period)
         return np.minimum(apart, self.period - apart)
+
+    def apart(self, a: ViewValue, b: ViewValue) -> float:
+        """The shorter way round between two settings, in ``unit``; `difference` without numpy."""
+        way = abs(float(a) - float(b))
+        return min(way % self.period, -way % self.period)
+
+    def read(self, value: object) -> ViewValue:
+        """A setting that the rig reached, as a person or a robot writes it, in ``[0, period)``.
+
+        Raises:
+            SpaceError: If it is not a finite number.
+        """
+        turned = _finite_number(self, value) % self.period
+        return turned if round(turned, 6) < self.period else 0.0  # files would show it as the period itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,13 +118,34 @@ class Interval:
         span = max(self.values) - min(self.values)
         return RADIUS_DEGREES if self.unit == "deg" else span / 4.0 or 1.0
 
+    @property
+    def seconds(self) -> float:
+        """Time to move by one unit."""
+        return self.seconds_per_unit
+
     def codes(self) -> Float[np.ndarray, " levels"]:
         """The levels as coordinates, in ``unit``."""
+        import numpy as np
+
         return np.asarray(self.values, dtype=np.float64)
 
     def difference(self, a: Float[np.ndarray, "..."], b: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
         """Distance between coordinates, in ``unit``."""
+        import numpy as np
+
         return np.abs(a - b)
+
+    def apart(self, a: ViewValue, b: ViewValue) -> float:
+        """Distance between two settings, in ``unit``; `difference` without numpy."""
+        return abs(float(a) - float(b))
+
+    def read(self, value: object) -> ViewValue:
+        """A setting that the rig reached, as a person or a robot writes it.
+
+        Raises:
+            SpaceError: If it is not a finite number.
+        """
+        return _finite_number(self, value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,16 +174,71 @@ class Category:
         """Two different levels are one unit of distance apart."""
         return 1.0
 
+    @property
+    def seconds(self) -> float:
+        """Time to change from any level to another."""
+        return self.seconds_per_change
+
     def codes(self) -> Float[np.ndarray, " levels"]:
         """The levels as coordinates ``0, 1, …``."""
+        import numpy as np
+
         return np.arange(len(self.values), dtype=np.float64)
 
     def difference(self, a: Float[np.ndarray, "..."], b: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
         """0 where the levels are the same, else 1."""
+        import numpy as np
+
         return (np.rint(a) != np.rint(b)).astype(np.float64)
+
+    def apart(self, a: ViewValue, b: ViewValue) -> float:
+        """0 if two levels are the same, else 1."""
+        return float(a != b)
+
+    def read(self, value: object) -> ViewValue:
+        """A level that the rig reached, as a person or a robot writes it.
+
+        Raises:
+            SpaceError: If there is no such level.
+        """
+        if value not in self.values:
+            raise SpaceError(f"axis '{self.name}' has no level '{value}'", nearest(str(value), self.values))
+        return str(value)
 
 
 Axis = Circle | Interval | Category
+
+
+def axis_to_dict(axis: Axis) -> dict[str, Any]:
+    """An axis fit for JSON, as stores keep it: with the same keys for every kind, of which some mean nothing."""
+    return {
+        "kind": axis.kind,
+        "name": axis.name,
+        "values": list(axis.values),
+        "unit": axis.unit,
+        "period": float(axis.period) if isinstance(axis, Circle) else FULL_TURN,
+        "seconds": float(axis.seconds),
+    }
+
+
+def axis_from_dict(found: Mapping[str, Any]) -> Axis:
+    """The inverse of `axis_to_dict`.
+
+    Raises:
+        KeyError: If a key is missing or there is no such kind.
+        SpaceError: If the levels cannot be.
+    """
+    name, values, seconds = found["name"], tuple(found["values"]), found["seconds"]
+    match found["kind"]:
+        case "circle":
+            return Circle(
+                name=name, values=values, unit=found["unit"], period=found["period"], seconds_per_unit=seconds
+            )
+        case "interval":
+            return Interval(name=name, values=values, unit=found["unit"], seconds_per_unit=seconds)
+        case "category":
+            return Category(name=name, values=values, seconds_per_change=seconds)
+    raise KeyError(found["kind"])
 
 
 def parse_values(text: str) -> tuple[float, ...]:
@@ -153,6 +261,16 @@ def parse_values(text: str) -> tuple[float, ...]:
     return tuple(round(start + step * number, 9) for number in range(count))
 
 
+def _finite_number(axis: Circle | Interval, value: object) -> float:
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise SpaceError(f"axis '{axis.name}': '{value}' is not a number", f"give {axis.unit or 'a number'}")
+    return number
+
+
 def _check_numbers(name: str, values: tuple[float, ...]) -> None:
     if not values:
         raise SpaceError(f"axis '{name}' has no values", "list at least one")
@@ -165,5 +283,5 @@ def _check_distinct(name: str, values: tuple[object, ...]) -> None:
     seen: set[object] = set()
     for value in values:
         if value in seen:
-            raise SpaceError(f"axis '{name}': value {value} stands twice", "remove one (a full turn is the same)")
+            raise SpaceError(f"axis '{name}': value {value} appears twice", "remove one (a full turn is the same)")
         seen.add(value)

@@ -8,7 +8,7 @@ import pytest
 
 from acqplan.campaign import operators
 from acqplan.campaign.events import Event
-from acqplan.campaign.planning import planned, question_of
+from acqplan.campaign.planning import planned, request_of
 from acqplan.errors import AcqplanError, BudgetError, SpaceError, UsageError
 from acqplan.plan import find_strategy
 from acqplan.plan.base import History
@@ -98,7 +98,7 @@ class Operated(Twins):
     def plan_anew(self, strategy: str, is_late: bool) -> None:
         model, campaign, chosen = self.model, self.campaign, find_strategy(strategy)
         with campaign.store.reading() as ledger:
-            question = question_of(ledger)
+            question = request_of(ledger)
         assert sorted(set(question.captured.names)) == sorted({model.known[shot][0] for shot in model.captured})
         plan = planned(question, campaign.settings, chosen, History(shots=question.captured))
         if is_late:

@@ -229,7 +229,7 @@ def picked(number: int, *pools: Collection[str]) -> str:
 def state_of(campaign: Campaign) -> tuple[list[Event], dict[str, Any], dict[str, dict[str, Any]]]:
     with campaign.store.reading() as ledger:
         records = {record.shot: asdict(record) for record in ledger.every()}
-        return list(map(untied, ledger.events())), ledger.standing.to_dict(), records
+        return list(map(untied, ledger.events())), ledger.state.to_dict(), records
 
 
 def untied(event: Event) -> Event:

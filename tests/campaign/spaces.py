@@ -2,13 +2,12 @@
 
 from hypothesis import strategies as st
 
-from acqplan.campaign.settings import CampaignAxis, CampaignSettings
+from acqplan.campaign.settings import CampaignSettings
+from acqplan.space import Axis, Category, Circle, Interval
 
-AZIMUTH = CampaignAxis(
-    kind="circle", name="azimuth", values=(0.0, 60.0, 120.0, 180.0, 240.0, 300.0), unit="deg", seconds=0.05
-)
-ELEVATION = CampaignAxis(kind="interval", name="elevation", values=(30.0, 50.0, 70.0), unit="deg", seconds=0.1)
-LIGHTING = CampaignAxis(kind="category", name="lighting", values=("L0", "L1"), seconds=0.2)
+AZIMUTH = Circle(name="azimuth", values=(0.0, 60.0, 120.0, 180.0, 240.0, 300.0), seconds_per_unit=0.05)
+ELEVATION = Interval(name="elevation", values=(30.0, 50.0, 70.0), unit="deg", seconds_per_unit=0.1)
+LIGHTING = Category(name="lighting", values=("L0", "L1"), seconds_per_change=0.2)
 TERMS = CampaignSettings(
     rig="live",
     axes=(AZIMUTH, ELEVATION, LIGHTING),
@@ -23,15 +22,17 @@ seconds = st.floats(0.0, 10.0)
 
 
 @st.composite
-def axes(draw: st.DrawFn, name: str) -> CampaignAxis:
+def axes(draw: st.DrawFn, name: str) -> Axis:
     kind = draw(st.sampled_from(["circle", "interval", "category"]))
     if kind == "category":
         levels = tuple(draw(st.lists(words, min_size=1, max_size=4, unique=True)))
-        return CampaignAxis(kind=kind, name=name, values=levels, seconds=draw(seconds))
+        return Category(name=name, values=levels, seconds_per_change=draw(seconds))
     period = draw(st.sampled_from([360.0, 180.0, 24.0])) if kind == "circle" else 360.0
     inside = st.floats(0.0, period, exclude_max=True) if kind == "circle" else finite
-    numbers = draw(st.lists(inside, min_size=1, max_size=5, unique_by=lambda value: round(value, 3)))
-    return CampaignAxis(kind=kind, name=name, values=tuple(numbers), unit="deg", period=period, seconds=draw(seconds))
+    numbers = tuple(draw(st.lists(inside, min_size=1, max_size=5, unique_by=lambda value: round(value, 3))))
+    if kind == "circle":
+        return Circle(name=name, values=numbers, period=period, seconds_per_unit=draw(seconds))
+    return Interval(name=name, values=numbers, unit="deg", seconds_per_unit=draw(seconds))
 
 
 @st.composite

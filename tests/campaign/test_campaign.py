@@ -9,7 +9,7 @@ import pytest
 from acqplan import Campaign
 from acqplan.campaign import operators
 from acqplan.campaign.fold import Fold
-from acqplan.campaign.planning import planned, question_of, rule_of
+from acqplan.campaign.planning import planned, request_of, rule_of
 from acqplan.errors import BudgetError, ConflictError, ImageError, ShotError, StoreError, UsageError
 from acqplan.plan.base import History
 from tests.campaign.rigs import N_CANDIDATES, live_rig
@@ -39,7 +39,7 @@ def made(folder: Path, clock: Clock, budget: int = 20, **settings: Any) -> Campa
 def assert_fold_is_state(campaign: Campaign) -> None:
     fold = Fold.replay(campaign.settings, campaign.events())
     with campaign.store.reading() as ledger:
-        assert fold.standing == ledger.standing
+        assert fold.state == ledger.state
         assert {record.shot: record for record in ledger.every()} == {one.shot: one for one in fold.records.every()}
 
 
@@ -67,7 +67,7 @@ def test_telling_again_changes_nothing_and_another_image_is_refused(tmp_path: Pa
     assert len(campaign.images.names()) == 1
     assert campaign.tell(shot, picture(1), replace=True) == "replaced"
     with campaign.store.reading() as ledger:
-        assert (ledger.standing.captured, ledger.standing.exposures) == (1, 2)
+        assert (ledger.state.captured, ledger.state.exposures) == (1, 2)
     assert_fold_is_state(campaign)
 
 
@@ -82,7 +82,7 @@ def test_a_late_image_is_taken_while_it_is_wanted_and_kept_aside_afterwards(tmp_
     assert quick.tell(again, picture(1)) == "surplus"
     assert quick.tell(again, picture(1)) == "already"
     with quick.store.reading() as ledger:
-        assert (ledger.standing.captured, ledger.standing.surplus, ledger.standing.exposures) == (1, 1, 2)
+        assert (ledger.state.captured, ledger.state.surplus, ledger.state.exposures) == (1, 1, 2)
     assert_fold_is_state(quick)
 
 
@@ -109,7 +109,7 @@ def test_a_failed_exposure_counts_if_the_rig_took_it(tmp_path: Path, clock: Cloc
         for one in shots:
             campaign.tell(one, picture(hash(one.id) % 1000))
     with campaign.store.reading() as ledger:
-        assert (ledger.standing.captured, ledger.standing.exposures) == (3, 4)
+        assert (ledger.state.captured, ledger.state.exposures) == (3, 4)
 
 
 def test_too_many_failures_stop_with_a_reason(tmp_path: Path, clock: Clock) -> None:
@@ -142,7 +142,7 @@ def test_no_shot_is_handed_out_that_would_end_after_the_time_budget(tmp_path: Pa
     assert 0 < taken <= 8
     clock.now += 10.0
     assert campaign.ask() == []
-    assert "time budget of 10 seconds" in campaign.finished
+    assert "time budget of 10 s is spent" in campaign.finished
 
 
 @pytest.mark.parametrize("budget", [0, N_CANDIDATES + 1])
@@ -185,7 +185,7 @@ def test_a_failure_told_twice_ends_nobody_elses_lease(tmp_path: Path, clock: Clo
     assert first.fail(shot, reason="blurred", exposed=True) == "unchanged"
     assert shot.id not in {one.id for one in third.ask(9)}
     with first.store.reading() as ledger:
-        assert ledger.standing.exposures == 1
+        assert ledger.state.exposures == 1
     assert_fold_is_state(first)
 
 
@@ -195,7 +195,7 @@ def test_an_image_that_was_told_before_counts_once_however_often_it_is_replaced(
     campaign.tell(shot, picture(0))
     assert [campaign.tell(shot, picture(number), replace=True) for number in (1, 0, 1)] == ["replaced"] * 3
     with campaign.store.reading() as ledger:
-        assert (ledger.standing.captured, ledger.standing.exposures) == (1, 2)
+        assert (ledger.state.captured, ledger.state.exposures) == (1, 2)
     assert_fold_is_state(campaign)
 
 
@@ -209,7 +209,7 @@ def test_an_image_kept_aside_can_be_taken_after_all(tmp_path: Path, clock: Clock
     assert slow.tell(shot, picture(1)) == "surplus"
     assert slow.tell(shot, picture(1), replace=True) == "replaced"
     with slow.store.reading() as ledger:
-        assert (ledger.standing.captured, ledger.standing.exposures) == (1, 2)
+        assert (ledger.state.captured, ledger.state.exposures) == (1, 2)
     assert_fold_is_state(slow)
 
 
@@ -236,7 +236,7 @@ def test_an_object_taken_away_while_a_plan_was_made_gets_no_shots(tmp_path: Path
     campaign = made(tmp_path, clock)
     operators.add_object(campaign.store, "car-02", "car")
     with campaign.store.reading() as ledger:
-        question = question_of(ledger)
+        question = request_of(ledger)
     plan = planned(question, campaign.settings, rule_of(campaign.settings), History(shots=question.captured))
     assert any(row[1] == "car-02" for row in plan["shots"])
     operators.remove_object(campaign.store, "car-02")

@@ -11,7 +11,8 @@ import pytest
 from acqplan import Campaign
 from acqplan.campaign.check import GRACE_SECONDS, PART_SECONDS, check_campaign
 from acqplan.campaign.fold import Fold
-from acqplan.campaign.shot import Shot
+from acqplan.campaign.images import encoded
+from acqplan.campaign.leases import Shot
 from tests.campaign.rigs import live_rig
 from tests.crash.pictures import picture
 
@@ -27,7 +28,8 @@ def campaign(tmp_path: Path) -> Campaign:
 
 def left_behind(campaign: Campaign, shot: Shot | str, number: int, age: float = 2 * GRACE_SECONDS) -> str:
     """An image of which nobody spoke, as if its process had been killed; its name."""
-    name = campaign.images.write(shot if isinstance(shot, str) else shot.id, picture(number)).name
+    identifier = shot if isinstance(shot, str) else shot.id
+    name = campaign.images.keep(identifier, *encoded(picture(number), identifier)).name
     then = time.time() - age
     os.utime(campaign.images.root / name, (then, then))
     return name
@@ -42,8 +44,8 @@ def only(found: dict[str, Any]) -> dict[str, Any]:
 def counted(campaign: Campaign) -> tuple[int, int, int]:
     fold = Fold.replay(campaign.settings, campaign.events())
     with campaign.store.reading() as ledger:
-        assert fold.standing == ledger.standing
-        return ledger.standing.captured, ledger.standing.surplus, ledger.standing.exposures
+        assert fold.state == ledger.state
+        return ledger.state.captured, ledger.state.surplus, ledger.state.exposures
 
 
 def test_a_campaign_without_faults_is_left_as_it_is(campaign: Campaign) -> None:

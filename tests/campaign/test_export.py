@@ -60,7 +60,7 @@ def test_an_import_has_the_same_state_events_and_images(tmp_path: Path, clock: C
     shutil.rmtree(tmp_path / "rig.db.images.gone", ignore_errors=True)
     again = import_campaign(tmp_path / "export", tmp_path / "again.db")
     before, after = snapshot_of(campaign), snapshot_of(again)
-    assert (after.settings, after.standing, after.records) == (before.settings, before.standing, before.records)
+    assert (after.settings, after.state, after.records) == (before.settings, before.state, before.records)
     assert after.events[1:] == before.events[1:]
     assert contents(again.images.root) == contents(campaign.images.root)
     assert again.images.root == tmp_path / "again.db.images"

@@ -130,7 +130,7 @@ class Life(Operated, RuleBasedStateMachine):
         if self.held:
             fold = Fold.replay(self.campaign.settings, self.campaign.events())
             with self.campaign.store.reading() as ledger:
-                assert fold.standing == ledger.standing
+                assert fold.state == ledger.state
                 assert {one.shot: one for one in ledger.every()} == {one.shot: one for one in fold.records.every()}
 
     def teardown(self) -> None:

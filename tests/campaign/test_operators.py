@@ -23,7 +23,7 @@ def campaign(tmp_path: Path) -> Campaign:
 def seen(campaign: Campaign) -> dict[str, Any]:
     """What operators can change; not how it came about."""
     with campaign.store.reading() as ledger:
-        found: CampaignState = ledger.standing
+        found: CampaignState = ledger.state
         records = {record.shot: (record.state, record.barred, record.label) for record in ledger.every()}
     names = ("budget", "time_budget", "objects", "counts", "queued", "stopped", "saturated")
     is_paused, regions = found.paused_at is not None, sorted(found.regions.values())
@@ -109,7 +109,7 @@ def test_time_stands_still_in_a_pause(tmp_path: Path) -> None:
     clock.now += 5000.0
     operators.resume(campaign.store)
     with campaign.store.reading() as ledger:
-        assert ledger.standing.seconds_left(ledger.now) == pytest.approx(60.0)
+        assert ledger.state.seconds_left(ledger.now) == pytest.approx(60.0)
 
 
 def test_leased_shots_of_a_forbidden_region_may_be_answered(campaign: Campaign) -> None:

@@ -11,14 +11,14 @@ import pytest
 
 from acqplan import Campaign
 from acqplan.campaign import operators
-from acqplan.campaign.planning import PlanRequest, captured_of, planned, question_of, rule_of
+from acqplan.campaign.planning import PlanRequest, captured_of, planned, request_of, rule_of
 from acqplan.errors import BudgetError, StrategyError, UsageError
 from acqplan.plan import find_strategy
 from acqplan.plan.base import Choice, History
 from acqplan.plan.rounds import enough, learning_stops, next_stop
 from acqplan.rig.openers import LiveSource
 from acqplan.rig.spec import Rig
-from acqplan.space import Objects, Shots
+from acqplan.space import Category, Objects, Shots
 from tests.campaign.rigs import N_CANDIDATES, live_rig
 from tests.campaign.spaces import TERMS
 from tests.campaign.test_campaign import Clock, picture
@@ -31,7 +31,7 @@ def created(folder: Path, **settings: Any) -> Campaign:
 
 def question(campaign: Campaign) -> PlanRequest:
     with campaign.store.reading() as ledger:
-        return question_of(ledger)
+        return request_of(ledger)
 
 
 def names_of(shots: Shots) -> set[str]:
@@ -167,7 +167,7 @@ def test_a_plan_takes_what_there_is_and_says_what_is_missing(tmp_path: Path, for
 def test_a_factorial_rule_leaves_the_rest_to_lots(tmp_path: Path) -> None:
     campaign = created(tmp_path, strategy="even", budget=50)
     with campaign.store.reading() as ledger:
-        assert 0 < ledger.standing.queued < 50
+        assert 0 < ledger.state.queued < 50
     assert len(campaign.ask(50)) == 50
 
 
@@ -194,7 +194,7 @@ def test_a_rule_that_breaks_its_contract_plans_nothing(tmp_path: Path, rows: Cal
 
 
 def test_two_shots_of_one_name_are_refused(tmp_path: Path) -> None:
-    lamps = replace(TERMS.axes[2], name="lamps", values=("1", "0_1"))
+    lamps = Category(name="lamps", values=("1", "0_1"), seconds_per_change=0.2)
     space = replace(TERMS, axes=(lamps,)).space()
     rig = LiveSource(space=space, objects=Objects(names=("car", "car_0"), labels=("car", "car")))
     with pytest.raises(UsageError, match="two shots are called 'car_0_1'; rename objects"):
@@ -216,3 +216,19 @@ def test_the_plan_of_a_store_is_that_of_a_rule_by_name(tmp_path: Path) -> None:
     assert rule_of(created(tmp_path).settings) == find_strategy("lattice")
     with pytest.raises(UsageError, match="no strategy is called 'latice'"):
         rule_of(replace(TERMS, strategy="latice"))
+
+
+def test_a_plan_does_not_hang_on_which_index_a_database_uses(tmp_path: Path) -> None:
+    plans = []
+    for index in ("queue", "leases"):
+        (tmp_path / index).mkdir()
+        campaign = created(tmp_path / index, strategy="random-shots")
+        with campaign.store.writing() as transaction:  # of two that serve as well, SQLite takes the one made last
+            transaction._connection.exec_driver_sql(f"DROP INDEX {index}")
+            columns = "state, barred, position" if index == "queue" else "state, expires"
+            transaction._connection.exec_driver_sql(f"CREATE INDEX {index} ON records ({columns})")
+        for number, shot in enumerate(campaign.ask(12)):
+            campaign.tell(shot, picture(number))
+        plans.append(question(campaign))
+    assert plans[0].captured.names == plans[1].captured.names
+    assert [record.shot for record in plans[0].records] == [record.shot for record in plans[1].records]

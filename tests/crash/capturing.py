@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from acqplan.campaign.campaign import Campaign
-from acqplan.campaign.shot import Shot
+from acqplan.campaign.leases import Shot
 from tests.crash.pictures import picture
 
 AT_ONCE = 4

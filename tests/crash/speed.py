@@ -22,7 +22,7 @@ from tests.crash.rush import AT_ONCE, PIXELS, milliseconds
 
 if TYPE_CHECKING:
     from acqplan.campaign.campaign import Campaign
-    from acqplan.campaign.shot import Shot
+    from acqplan.campaign.leases import Shot
 
 BULK = 1000
 
@@ -73,7 +73,7 @@ def _forget_this_start(store: Path) -> None:
 
 def _told(campaign: Campaign) -> int:
     with campaign.store.reading() as ledger:
-        return ledger.standing.captured
+        return ledger.state.captured
 
 
 def _heavy() -> list[str]:

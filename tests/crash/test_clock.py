@@ -43,7 +43,7 @@ def test_a_clock_that_jumps_loses_and_doubles_nothing(begun: Path, jumps: tuple[
         assert times == sorted(times)
         assert check_campaign(one, mend=False)["records"] == "agree"
         with one.store.reading() as ledger:
-            assert ledger.standing.captured == ledger.standing.exposures == BUDGET
+            assert ledger.state.captured == ledger.state.exposures == BUDGET
 
 
 def test_a_lease_lasts_as_long_as_it_should_after_the_clock_was_set_back(begun: Path) -> None:

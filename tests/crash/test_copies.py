@@ -100,7 +100,7 @@ def test_a_backup_taken_while_in_use_goes_on_by_itself(begun: Path, tmp_path: Pa
         assert check_campaign(copy)["damaged"] == []
     capture(place, tmp_path / "journal", seed=2, tell_again=False)
     with Campaign.open(place) as copy, copy.store.reading() as ledger:
-        assert ledger.standing.captured == ledger.standing.exposures == BUDGET
+        assert ledger.state.captured == ledger.state.exposures == BUDGET
 
 
 def test_a_server_is_backed_up_by_its_own_tools(server: Server, tmp_path: Path) -> None:

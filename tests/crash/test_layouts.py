@@ -38,7 +38,7 @@ def test_a_store_of_the_first_version_opens_with_all_that_happened(used: Path) -
     with Campaign.open(used / STORE) as campaign:
         before = campaign.events()
         with campaign.store.reading() as ledger:
-            records, standing = {record.shot: record for record in ledger.every()}, ledger.standing
+            records, standing = {record.shot: record for record in ledger.every()}, ledger.state
     indexes = [f"DROP INDEX {name}" for name in ("queue", "tallies", "kinds")]
     altered(used, *indexes, "ALTER TABLE records DROP COLUMN barred")
     altered(used, "UPDATE facts SET text = '1' WHERE name = 'version'")
@@ -46,7 +46,7 @@ def test_a_store_of_the_first_version_opens_with_all_that_happened(used: Path) -
         assert campaign.events() == before
         with campaign.store.reading() as ledger:
             assert {record.shot: record for record in ledger.every()} == records
-            assert ledger.standing == standing
+            assert ledger.state == standing
         assert campaign.store.noted("version") == str(VERSION)
         assert len(campaign.ask(3)) == 3
 
@@ -113,7 +113,7 @@ def test_records_that_differ_from_the_events_are_folded_anew(used: Path) -> None
         assert check_campaign(campaign)["records"] == "differ"
         assert check_campaign(campaign)["records"] == "agree"
         with campaign.store.reading() as ledger:
-            assert ledger.standing.captured == 1
+            assert ledger.state.captured == 1
 
 
 def test_settings_of_a_store_that_cannot_be_read_are_told(used: Path) -> None:

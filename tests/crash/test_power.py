@@ -56,10 +56,10 @@ def finish(campaign: Campaign) -> None:
 def assert_sound(campaign: Campaign) -> None:
     fold = Fold.replay(campaign.settings, campaign.events())
     with campaign.store.reading() as ledger:
-        assert fold.standing == ledger.standing
+        assert fold.state == ledger.state
         records = {record.shot: record for record in ledger.every()}
         assert records == {one.shot: one for one in fold.records.every()}
-        assert ledger.standing.exposures == ledger.standing.budget == BUDGET
+        assert ledger.state.exposures == ledger.state.budget == BUDGET
     for record in records.values():
         assert record.state != CAPTURED or campaign.images.is_whole(record.image, record.digest)
 
@@ -107,10 +107,10 @@ def test_an_image_whose_end_is_gone_is_wanted_again_and_counts_once_if_told_agai
         assert check_campaign(campaign)["damaged"] == [events[3].shot]
         assert check_campaign(campaign)["damaged"] == []
         with campaign.store.reading() as ledger:
-            assert (ledger.standing.captured, ledger.standing.exposures) == (TAKEN - 1, TAKEN)
+            assert (ledger.state.captured, ledger.state.exposures) == (TAKEN - 1, TAKEN)
         assert campaign.tell(events[3].shot, whole) == "captured"
         with campaign.store.reading() as ledger:
-            assert (ledger.standing.captured, ledger.standing.exposures) == (TAKEN, TAKEN)
+            assert (ledger.state.captured, ledger.state.exposures) == (TAKEN, TAKEN)
         finish(campaign)
         assert_sound(campaign)
 
@@ -142,7 +142,7 @@ def test_images_that_come_back_with_their_disk_are_captured_again(begun: Path, t
         assert sorted(check_campaign(campaign)["recovered"]) == sorted(records)
         with campaign.store.reading() as ledger:
             again = {record.shot: (record.digest, record.reached) for record in ledger.every(CAPTURED)}
-            assert ledger.standing.exposures == TAKEN
+            assert ledger.state.exposures == TAKEN
         assert again == {shot: (record.digest, record.reached) for shot, record in records.items()}
 
 

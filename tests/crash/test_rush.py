@@ -75,7 +75,7 @@ def test_a_campaign_that_is_open_when_a_process_forks_serves_both(begun: Path) -
     with Campaign.open(begun / "rig.db") as campaign, campaign.store.reading() as ledger:
         callers = {event.body["caller"] for event in ledger.events(kinds=("asked",))}
         assert len(callers) == 2
-        assert ledger.standing.captured == ledger.standing.budget - 2  # asked for before the fork, never told
+        assert ledger.state.captured == ledger.state.budget - 2  # asked for before the fork, never told
 
 
 def test_two_servers_cannot_be_created_in_one_place(begun: Path, wide_rig: Rig) -> None:

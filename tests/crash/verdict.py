@@ -47,7 +47,7 @@ def verdict_of(folder: Path, store: Path | str, kills: Sequence[Kill] = (), *, p
     with Campaign.open(store) as campaign:
         found, events = check_campaign(campaign, mend=False), campaign.events()
         with campaign.store.reading() as ledger:
-            standing, records = ledger.standing, list(ledger.every())
+            standing, records = ledger.state, list(ledger.every())
     told = [event for event in events if event.kind == "told"]
     wrong = [path.read_text(encoding="utf-8") for path in sorted(folder.glob("error-*"))]
     wrong += _lost(lines, events, digests) + _twice(told) + _phantoms(lines, told, digests) + _double_leases(events)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from acqplan import Campaign
-from acqplan.campaign.shot import Shot
+from acqplan.campaign.leases import Shot
 from acqplan.plan.base import Choice, History
 from acqplan.rig.spec import Rig
 from acqplan.rig.toys import toy_rig
@@ -60,7 +60,7 @@ def take(
 
 def captured(campaign: Campaign) -> int:
     with campaign.store.reading() as ledger:
-        return ledger.standing.captured
+        return ledger.state.captured
 
 
 def queue(campaign: Campaign) -> list[str]:

@@ -12,9 +12,10 @@ from acqplan import Campaign
 from acqplan.campaign import operators
 from acqplan.campaign.events import LEASED
 from acqplan.campaign.fold import Fold
-from acqplan.campaign.shot import Shot
+from acqplan.campaign.images import encoded
+from acqplan.campaign.leases import Shot
 from acqplan.errors import ImageError, UsageError
-from acqplan.evaluate.campaign import advise_campaign, due, extract_told, open_eye, plan_next
+from acqplan.evaluate.campaign import advise_campaign, due, extract_told, open_extractor, plan_next
 from acqplan.rng import generator
 from tests.evaluate.campaigns import (
     HALF,
@@ -41,7 +42,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 def assert_fold_is_state(campaign: Campaign) -> None:
     fold = Fold.replay(campaign.settings, campaign.events())
     with campaign.store.reading() as ledger:
-        assert fold.standing == ledger.standing
+        assert fold.state == ledger.state
         assert {record.shot: record for record in ledger.every()} == {one.shot: one for one in fold.records.every()}
 
 
@@ -103,7 +104,7 @@ def test_plans_depend_on_images_that_were_told_and_on_no_others(tmp_path: Path) 
         take(campaign, HALF, camera)
         for shot in campaign.ask(20):
             if number == 1:
-                campaign.images.write(shot.id, noise(shot))
+                campaign.images.keep(shot.id, *encoded(noise(shot), shot.id))
             campaign.release([shot])
         assert plan_next(campaign)["planned"]
         plans.append(queue(campaign))
@@ -150,7 +151,7 @@ def test_shots_are_handed_out_while_a_plan_is_made_and_stay_with_who_has_them(tm
     assert plan_next(campaign)["planned"]
     with campaign.store.reading() as ledger:
         assert [record.shot for record in ledger.every(LEASED)] == sorted(shot.id for shot in leased[2:])
-        assert ledger.standing.captured == PILOT + 1
+        assert ledger.state.captured == PILOT + 1
     assert not {shot.id for shot in leased} & set(queue(campaign))
     assert_fold_is_state(campaign)
 
@@ -263,12 +264,12 @@ def test_asking_whether_a_plan_is_due_loads_nothing_heavy(tmp_path: Path) -> Non
 def test_features_are_kept_as_images_are_told(tmp_path: Path) -> None:
     campaign = created(tmp_path, "variance")
     assert extract_told(campaign) == 0
-    eye = open_eye(campaign)
+    extractor = open_extractor(campaign)
     shots = take(campaign, PILOT)
-    assert extract_told(campaign, eye=eye) == PILOT
+    assert extract_told(campaign, extractor=extractor) == PILOT
     for name in campaign.images.names():
         campaign.images.forget(name)
-    assert plan_next(campaign, eye=eye)["planned"], "features were at hand, no image was needed"
+    assert plan_next(campaign, extractor=extractor)["planned"], "features were at hand, no image was needed"
     assert len(shots) == PILOT
 
 

@@ -91,7 +91,7 @@ class Served:
         """Everything that a request could have changed: the fold, the events, the files."""
         with self.campaign.store.reading() as ledger:
             records = {record.shot: record for record in ledger.every()}
-            standing = ledger.standing.to_dict()
+            standing = ledger.state.to_dict()
         files = sorted(str(path) for path in self.campaign.images.root.rglob("*"))
         return standing, records, self.campaign.events(), files
 

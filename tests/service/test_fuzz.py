@@ -74,7 +74,7 @@ def _fuzz(cases: st.SearchStrategy[Any], campaign: Campaign) -> None:
     answered()
     fold = Fold.replay(campaign.settings, campaign.events())
     with campaign.store.reading() as ledger:
-        assert fold.standing == ledger.standing
+        assert fold.state == ledger.state
 
 
 def picture(kind: str) -> bytes:

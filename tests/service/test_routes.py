@@ -42,7 +42,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
 def assert_fold_is_state(campaign: Campaign) -> None:
     fold = Fold.replay(campaign.settings, campaign.events())
     with campaign.store.reading() as ledger:
-        assert fold.standing == ledger.standing
+        assert fold.state == ledger.state
         assert {one.shot: one for one in ledger.every()} == {one.shot: one for one in fold.records.every()}
 
 

@@ -34,7 +34,7 @@ def test_angles_go_the_shorter_way_round() -> None:
 
 
 def test_a_full_turn_is_the_same_level_and_is_refused() -> None:
-    with pytest.raises(SpaceError, match="stands twice"):
+    with pytest.raises(SpaceError, match="appears twice"):
         Circle(name="azimuth", values=(0.0, 360.0))
 
 
