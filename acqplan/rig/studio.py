@@ -27,7 +27,7 @@ class RenderSettings:
     """What all shots of a rendered rig have in common; an image depends on nothing else.
 
     Args:
-        seed: Of sensor noise and jitter (and of the shapes of toys).
+        seed: Of sensor noise and jitter.
         noise: Standard deviation of the sensor's noise, grey levels of 255.
         jitter_cm: Objects stand off the middle of the table by up to this much, anew in each pose.
         eye: One camera in the middle, or the left or right one of a stereo pair.
@@ -123,7 +123,9 @@ def shot_names(azimuth: float, elevation: float) -> tuple[str, str]:
 
 def identity(name: str, shape: Shape, settings: RenderSettings) -> bytes:
     """What, beside the view, determines the images of an object: 32 bytes."""
-    parts = (RENDERER, repr(sorted(LIGHTINGS.items())), name, shape.digest(), repr(settings))
+    # the text of settings is part of keys in caches, which outlive the name of the class
+    written = "Settings" + repr(settings).removeprefix("RenderSettings")
+    parts = (RENDERER, repr(sorted(LIGHTINGS.items())), name, shape.digest(), written)
     return bytes.fromhex(digest_bytes(*(part.encode() for part in parts)))
 
 

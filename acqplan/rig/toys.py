@@ -1,71 +1,63 @@
-"""The virtual rig of toys: five categories of ten shapes each, built from numbers alone."""
+"""The virtual rig of toys: five categories of ten shapes each, made by ``benchmarks/toyshop`` and shipped as arrays."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 
 from acqplan.errors import UsageError
 from acqplan.rig.rendered import RenderedSource, norb_space
 from acqplan.rig.studio import RenderSettings, Shape
-from acqplan.rig.toy_shapes.airplanes import airplane
-from acqplan.rig.toy_shapes.animals import animal
-from acqplan.rig.toy_shapes.cars import car
-from acqplan.rig.toy_shapes.humans import human
-from acqplan.rig.toy_shapes.parts import Part
-from acqplan.rig.toy_shapes.trucks import truck
-from acqplan.rng import generator
 from acqplan.runtime import available_cores
 from acqplan.space import Objects, Space
 
-CATEGORIES: dict[str, Callable[[int, np.random.Generator], Part]] = {
-    "animal": animal,
-    "human": human,
-    "airplane": airplane,
-    "truck": truck,
-    "car": car,
-}
-"""The categories of smallNORB in its order; each makes its toy of a number."""
+CATEGORIES = ("animal", "human", "airplane", "truck", "car")
+"""The categories of smallNORB in its order."""
+
+N_INSTANCES = 10
+"""Toys per category."""
 
 
 def toy_rig(
     *,
     space: Space | None = None,
     settings: RenderSettings | None = None,
-    n_instances: int = 10,
+    n_instances: int = N_INSTANCES,
     workers: int | None = None,
 ) -> RenderedSource:
     """A virtual rig of toys, named like ``car-00``.
 
     Args:
         space: Which views; those of smallNORB unless given.
-        settings: Seed (of shapes too), noise, camera.
-        n_instances: Toys a category, 1 to 100; each has ten body plans, repeated with other measures.
+        settings: Seed of noise and jitter, noise, camera.
+        n_instances: Toys per category, 1 to 10, each of a body plan of its own.
         workers: Processes for large captures; all cores unless given.
 
     Raises:
         UsageError: If ``n_instances`` is out of range.
     """
-    if not 1 <= n_instances <= 100:
-        raise UsageError(f"{n_instances} toys a category", "give 1 to 100")
-    chosen = settings or RenderSettings()
-    labels = tuple(label for label in CATEGORIES for _ in range(n_instances))
-    numbers = [number for _ in CATEGORIES for number in range(n_instances)]
-    names = tuple(f"{label}-{number:02d}" for label, number in zip(labels, numbers, strict=True))
+    if not 1 <= n_instances <= N_INSTANCES:
+        raise UsageError(f"{n_instances} toys a category", f"give 1 to {N_INSTANCES}")
+    names = tuple(f"{label}-{number:02d}" for label in CATEGORIES for number in range(n_instances))
     return RenderedSource(
         name="toys",
-        objects=Objects(names=names, labels=labels),
-        shape_of=lambda row: make_toy(labels[row], numbers[row], chosen.seed),
+        objects=Objects(names=names, labels=tuple(name[:-3] for name in names)),
+        shape_of=lambda row: toy_shapes()[names[row]],
         space=space or norb_space(),
-        settings=chosen,
+        settings=settings or RenderSettings(),
         workers=workers or available_cores(),
     )
 
 
-@lru_cache(maxsize=512)
-def make_toy(label: str, number: int, seed: int = 0) -> Shape:
-    """Build one toy; its number chooses the body plan, its seed and number the measures."""
-    part = CATEGORIES[label](number, generator(seed, "toys", label, number))
-    return Shape.standing(part.vertices, part.faces)
+@cache
+def toy_shapes() -> dict[str, Shape]:
+    """The shape of each toy by its name; see `benchmarks.toyshop.toys.pack` for how they are stored."""
+    with np.load(Path(__file__).with_name("toys.npz")) as stored:
+        counts, planes, differences = stored["counts"], stored["vertices"], stored["faces"]
+    vertices = np.ascontiguousarray(planes.T).view("<f4")[..., 0]
+    faces = np.cumsum(differences, dtype=np.int32).reshape(-1, 3)
+    names = [f"{label}-{number:02d}" for label in CATEGORIES for number in range(N_INSTANCES)]
+    parts = (np.split(array, np.cumsum(counts[:-1, column])) for column, array in enumerate((vertices, faces)))
+    return {name: Shape(*arrays) for name, *arrays in zip(names, *parts, strict=True)}

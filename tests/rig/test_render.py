@@ -11,7 +11,7 @@ from acqplan.errors import UsageError
 from acqplan.rig.camera import NEAREST_CM, Optics, Pose, place_camera
 from acqplan.rig.render import LIGHTINGS, Scene, build_scene, corner_normals, expose, render, trace
 from acqplan.rig.studio import Shape
-from acqplan.rig.toys import make_toy
+from acqplan.rig.toys import toy_shapes
 
 LIGHTS = np.array(list(LIGHTINGS.values()))
 SMALL = Optics(size=48)
@@ -37,7 +37,7 @@ def grey(scene: Scene, azimuth: float, elevation: float, optics: Optics = SMALL)
 
 @pytest.fixture(scope="module")
 def car() -> Shape:
-    return make_toy("car", 3)
+    return toy_shapes()["car-03"]
 
 
 @pytest.mark.parametrize("azimuth", [-40.0, 0.0, 137.0])

@@ -16,7 +16,7 @@ from acqplan.rig.base import Image
 from acqplan.rig.camera import Optics
 from acqplan.rig.rendered import RenderedSource, in_order
 from acqplan.rig.studio import RenderSettings
-from acqplan.rig.toys import make_toy, toy_rig
+from acqplan.rig.toys import toy_rig, toy_shapes
 from acqplan.space import Category, Circle, Interval, Objects, Shots, Space, ViewValue
 
 QUICK = RenderSettings(optics=Optics(size=32, samples=1))
@@ -156,7 +156,7 @@ def test_identities_are_distinct_and_say_what_the_image_depends_on() -> None:
 
 def test_identity_changes_with_the_mesh() -> None:
     rig = toy_rig(settings=QUICK)
-    swapped = replace(rig, shape_of=lambda row: make_toy("car", 7))
+    swapped = replace(rig, shape_of=lambda row: toy_shapes()["car-07"])
     shots = shots_of(rig, ["car-00"], [view(0, 30)])
     assert rig.identities(shots) != swapped.identities(shots)
 

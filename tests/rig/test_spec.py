@@ -134,7 +134,7 @@ BAD: dict[str, tuple[str | bytes, int, str]] = {
     "unknown axis of toys": ('source = "toys"\n' + AXIS.replace("azimuth", "azimut"), 3, "did you mean 'azimuth'"),
     "unknown lighting": ('source = "toys"\n[[axis]]\nname = "lighting"\nkind = "category"\nvalues = ["L9"]\n', 3, "L9"),
     "not rendered": ('source = "toys"\n[render]\nnoise = -1\n', 2, "noise of -1"),
-    "too many toys": ('source = "toys"\n[render]\ninstances = 0\n', 3, "0 toys a category; give 1 to 100"),
+    "too many toys": ('source = "toys"\n[render]\ninstances = 0\n', 3, "0 toys a category; give 1 to 10"),
     "no TOML": ('source = "toys"\naxis: azimuth\n', 2, "this is not TOML: Expected '=' after a key"),
     "open text": ('source = "toys\n', 1, "this is not TOML: Illegal character"),
     "key twice": ('source = "toys"\nsource = "live"\n', 2, "this is not TOML: Cannot overwrite a value"),
