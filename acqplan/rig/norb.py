@@ -1,4 +1,4 @@
-"""The rig of smallNORB: 50 toys photographed from every view of its grid, in the binary files of its authors."""
+"""The source of smallNORB: 50 toys photographed from every view of a grid, in the binary files of its authors."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Int, UInt8
 
 from acqplan.errors import InputError, MissingError, UsageError
 from acqplan.progress import SILENT, Progress
-from acqplan.rig.base import Image
+from acqplan.rig.manifest import object_rows
+from acqplan.rig.source import Image
 from acqplan.space import Category, Circle, Interval, Objects, Shots, Space, parse_values
 
 Stereo = Literal["left", "right", "both"]
@@ -38,11 +39,11 @@ class NorbSource:
 
     Attributes:
         space: 18 azimuths, 9 elevations, 6 lightings.
-        objects: The toys, named as those of the embedded rig: ``car-03`` is instance 3.
+        objects: The toys, named like the embedded ones: ``car-03`` is instance 3.
         testing: Names of the objects in the authors' testing part.
         taken: The shot of each image, the training part first.
         pairs: Stereo pairs of each part, on disk, shape ``[images, 2, 96, 96]``.
-        rows: Row of ``taken`` by what tells shots apart (`Shots.keys`).
+        rows: Row of ``taken`` by what tells shots apart (`Shots.pairs`).
         stereo: Which camera; ``both`` puts the images of a pair side by side.
     """
 
@@ -65,13 +66,18 @@ class NorbSource:
         """
         facts = {part: _read_facts(folder, part) for part in PARTS}
         names = {part: [f"{CATEGORIES[row[0]]}-{row[1]:02d}" for row in rows.tolist()] for part, rows in facts.items()}
-        objects = _objects(np.concatenate(list(facts.values())))
-        number = {name: row for row, name in enumerate(objects.names)}
+        found = np.unique(np.concatenate(list(facts.values()))[:, :2], axis=0).tolist()
+        objects = Objects(
+            names=tuple(f"{CATEGORIES[category]}-{instance:02d}" for category, instance in found),
+            labels=tuple(CATEGORIES[category] for category, _ in found),
+        )
         taken = Shots(
             space=norb_grid(),
             objects=objects,
-            object_rows=np.array([number[name] for name in chain(*names.values())], dtype=np.int64),
-            coordinates=np.concatenate([_coordinates(rows) for rows in facts.values()]),
+            object_rows=object_rows(chain(*names.values()), objects),
+            coordinates=np.concatenate(
+                [np.column_stack([rows[:, 3] * 10.0, 30.0 + 5.0 * rows[:, 2], rows[:, 4]]) for rows in facts.values()]
+            ),
         )
         return cls(
             space=taken.space,
@@ -84,7 +90,7 @@ class NorbSource:
         )
 
     def shots(self) -> Shots:
-        """One shot an image, the training part first."""
+        """One shot per image, the training part first."""
         return self.taken
 
     def identities(self, shots: Shots) -> list[bytes]:
@@ -134,34 +140,38 @@ def _read_facts(folder: Path, part: str) -> Int[np.ndarray, "images 5"]:
     path, labels = _file(folder, part, "info"), _file(folder, part, "cat")
     category, rest = _matrix(labels, INTEGERS), _matrix(path, INTEGERS)
     if rest.shape != (len(category), 4) or category.ndim != 1:
-        raise InputError(f"{path}: {rest.shape} numbers for {category.shape} categories", f"get it anew from {HOME}")
+        raise _unusable(path, f"{rest.shape} numbers for {category.shape} categories")
     facts = np.column_stack([category, rest]).astype(np.int64)
     outside = (facts < 0) | (facts > [4, 9, 8, 34, 5]) | (facts % [1, 1, 1, 2, 1] != 0)
     if outside.any():
         row = int(np.argmax(outside.any(axis=1)))
-        raise InputError(f"{path}: image {row} is described by {facts[row].tolist()}", f"get it anew from {HOME}")
+        raise _unusable(path, f"image {row} is described by {facts[row].tolist()}")
     return facts
 
 
 def _pairs(folder: Path, part: str, images: int) -> UInt8[np.ndarray, "images 2 height width"]:
+    """The stereo pairs of a part, left on disk."""
     path = _file(folder, part, "dat")
     pairs = _matrix(path, BYTES)
     if pairs.ndim != 4 or pairs.shape[:2] != (images, 2):
-        raise InputError(f"{path}: shape {pairs.shape} for {images} described pairs", f"get it anew from {HOME}")
+        raise _unusable(path, f"shape {pairs.shape} for {images} described pairs")
     return pairs
 
 
 def _matrix(path: Path, magic: int) -> np.ndarray:
+    """A matrix in the authors' format, left on disk."""
     head = np.fromfile(path, dtype="<i4", count=16)
     if len(head) < 5 or head[0] != magic or not 1 <= head[1] <= 8:
-        raise InputError(f"{path}: this is not a matrix of smallNORB", f"unpack it, or get it anew from {HOME}")
+        raise InputError(
+            f"{path}: this is not a matrix of smallNORB", f"unpack it, or get it anew from {HOME}", path=path
+        )
     dimensions = int(head[1])
     shape = tuple(head[2 : 2 + dimensions].tolist())
     start = 4 * (2 + max(dimensions, 3))  # the authors write at least three sizes
     kind = np.dtype(np.uint8 if magic == BYTES else "<i4")
     found, needed = path.stat().st_size, start + math.prod(shape) * kind.itemsize
     if min(shape) < 1 or found != needed:
-        raise InputError(f"{path}: {found:,} bytes found, {needed:,} expected", f"get it anew from {HOME}")
+        raise _unusable(path, f"{found:,} bytes found, {needed:,} expected")
     return np.memmap(path, dtype=kind, mode="r", offset=start, shape=shape)
 
 
@@ -174,11 +184,5 @@ def _file(folder: Path, part: str, kind: str) -> Path:
     raise MissingError(f"{path} is missing", advice)
 
 
-def _objects(facts: Int[np.ndarray, "images 5"]) -> Objects:
-    found = np.unique(facts[:, :2], axis=0).tolist()
-    names = tuple(f"{CATEGORIES[category]}-{instance:02d}" for category, instance in found)
-    return Objects(names=names, labels=tuple(CATEGORIES[category] for category, _ in found))
-
-
-def _coordinates(facts: Int[np.ndarray, "images 5"]) -> Float[np.ndarray, "images 3"]:
-    return np.column_stack([facts[:, 3] * 10.0, 30.0 + 5.0 * facts[:, 2], facts[:, 4]])
+def _unusable(path: Path, found: str) -> InputError:
+    return InputError(f"{path}: {found}", f"get it anew from {HOME}", path=path)

@@ -1,7 +1,7 @@
 """Images of one object on a matte table: rays on embree, four lamps, cast shadows.
 
-The camera stand carries the lamps and the turntable turns the object, as for NORB. Light adds up, so
-the geometry of a pose is traced once: one image per lamp, from which all lightings are combined.
+As for NORB, the camera stand carries the lamps and the turntable turns the object. Light adds up, so the geometry of
+a pose is traced once: one image per lamp, from which all lightings are combined.
 """
 
 from __future__ import annotations
@@ -16,60 +16,6 @@ from jaxtyping import Bool, Float, Float32, Float64, Int, Int32, UInt8
 from scipy.spatial import ConvexHull, QhullError
 
 from acqplan.rig.camera import Camera, Optics, Pose, Window, image_window, place_camera, ray_directions
-
-_CREASE = np.float32(np.cos(np.radians(40.0)))
-
-
-def unit(vectors: Float32[np.ndarray, "*rows 3"]) -> Float32[np.ndarray, "*rows 3"]:
-    """Vectors scaled to length 1; a zero vector stays zero."""
-    lengths = np.sqrt(np.einsum("...i,...i->...", vectors, vectors))[..., None]
-    scaled: Float32[np.ndarray, "*rows 3"] = vectors / np.maximum(lengths, np.float32(1e-12))
-    return scaled
-
-
-def corner_normals(
-    vertices: Float32[np.ndarray, "vertices 3"], faces: Int32[np.ndarray, "faces 3"]
-) -> Float32[np.ndarray, "faces 3 3"]:
-    """Normal at each corner of each face: the mean over the faces round it that bend less than 40 degrees.
-
-    Args:
-        vertices: Positions; equal positions are one vertex, shape ``[vertices, 3]``.
-        faces: Rows of ``vertices``, shape ``[faces, 3]``.
-
-    Returns:
-        Unit vectors, face by corner, shape ``[faces, 3, 3]``; zero for a face without area.
-    """
-    triangles = vertices[faces]
-    crosses = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
-    normals = unit(crosses)
-    corners, neighbours = _sharing_pairs(vertices, faces)
-    own = normals[corners // 3]
-    gentle: Bool[np.ndarray, " pairs"] = np.einsum("pi,pi->p", own, normals[neighbours]) > _CREASE
-    total = np.zeros((faces.size, 3))
-    for axis in range(3):
-        weights = crosses[neighbours[gentle], axis]
-        total[:, axis] = np.bincount(corners[gentle], weights=weights, minlength=faces.size)
-    smooth = unit(total.reshape(-1, 3, 3).astype(np.float32))
-    lost = ~smooth.any(axis=-1, keepdims=True)
-    return np.where(lost, normals[:, None], smooth)
-
-
-def _sharing_pairs(
-    vertices: Float32[np.ndarray, "vertices 3"], faces: Int32[np.ndarray, "faces 3"]
-) -> tuple[Int[np.ndarray, " pairs"], Int[np.ndarray, " pairs"]]:
-    """Every corner with every face that shares its position, itself included."""
-    rounded = np.round(vertices, 5) + np.float32(0.0)
-    _, place = np.unique(rounded, axis=0, return_inverse=True)
-    at_corner = place.reshape(-1)[faces].reshape(-1)
-    order = np.argsort(at_corner, kind="stable")
-    _, first, counts = np.unique(at_corner[order], return_index=True, return_counts=True)
-    group = np.repeat(np.arange(len(counts)), counts)
-    partners = counts[group]
-    corners = np.repeat(order, partners)
-    within = np.arange(partners.sum()) - np.repeat(np.cumsum(partners) - partners, partners)
-    neighbours = order[np.repeat(first[group], partners) + within] // 3
-    return corners, neighbours
-
 
 RENDERER = "acqplan-render-1"
 """Changes whenever the same mesh and settings would give other pixels."""
@@ -93,6 +39,10 @@ _AMBIENT = 0.25
 _GLOSS, _SHININESS = 0.10, 24.0
 _EXPOSURE = 250.0
 _LIFT_CM = 2e-3
+"""Rays to the lamps start this far off the surface, so that it does not shade itself."""
+
+_CREASE = np.float32(np.cos(np.radians(40.0)))
+"""Faces that bend less look round, others meet in an edge."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -141,7 +91,7 @@ def render(
     """Render one pose under several lightings, without noise.
 
     Args:
-        scene: What stands on the table.
+        scene: The object on the table.
         azimuth: Turn of the table, degrees, any real number.
         elevation: Of the camera, degrees, any real number.
         lights: Strength of each lamp in each lighting, shape ``[lights, 4]``.
@@ -162,7 +112,7 @@ def expose(
     """Combine the images of the lamps into those of the lightings.
 
     Args:
-        levels: Ambient light and the four lamps at full strength, as `trace` gives them.
+        levels: Grey levels under ambient light and each lamp at full strength, as `trace` gives them.
         lights: Strength of each lamp in each lighting, shape ``[lights, 4]``.
         noise: Added before rounding, grey levels.
 
@@ -184,11 +134,13 @@ def trace(scene: Scene, pose: Pose, optics: Optics) -> Float32[np.ndarray, "5 si
     """
     camera = place_camera(pose, scene.aim, optics)
     lamps = LAMPS @ camera.turn.T
+    # every ray sees a lit table, until it is found to meet the object or a shadow
     rays = ray_directions(camera, optics)
     levels = np.empty((1 + len(lamps), *rays.shape[:3]), dtype=np.float32)
     levels[0] = _AMBIENT * _TABLE
     levels[1:] = (_TABLE * lamps[:, 2])[:, None, None, None]
     free = _paint_object(levels, scene, camera, rays, lamps, image_window(camera, optics, scene.hull))
+    # a shadow lies within the hull of the object, projected onto the table along the light
     for level, lamp in zip(levels[1:], lamps, strict=True):
         shadow = scene.hull - scene.hull[:, 2:] / lamp[2] * lamp
         window = image_window(camera, optics, shadow)
@@ -268,7 +220,7 @@ def _darken_table(
     free: Bool[np.ndarray, "samples rows columns"],
     lamp: Float64[np.ndarray, "3"],
 ) -> None:
-    """Put out one lamp where the object shades the table; seen from below the table is not there."""
+    """Switch one lamp off where the object shades the table; a camera below the table does not see it."""
     if camera.origin[2] <= 0:
         return
     place = np.nonzero(free & (rays[..., 2] < 0))
@@ -293,3 +245,55 @@ def _hull(points: Float64[np.ndarray, "points 3"]) -> Float64[np.ndarray, "hull 
     except QhullError:
         return points
     return corners
+
+
+def unit(vectors: Float32[np.ndarray, "*rows 3"]) -> Float32[np.ndarray, "*rows 3"]:
+    """Vectors scaled to length 1; a zero vector stays zero."""
+    lengths = np.sqrt(np.einsum("...i,...i->...", vectors, vectors))[..., None]
+    scaled: Float32[np.ndarray, "*rows 3"] = vectors / np.maximum(lengths, np.float32(1e-12))
+    return scaled
+
+
+def corner_normals(
+    vertices: Float32[np.ndarray, "vertices 3"], faces: Int32[np.ndarray, "faces 3"]
+) -> Float32[np.ndarray, "faces 3 3"]:
+    """Normal at each corner of each face: the mean over the faces around it that bend less than 40 degrees.
+
+    Args:
+        vertices: Positions; equal positions are one vertex, shape ``[vertices, 3]``.
+        faces: Rows of ``vertices``, shape ``[faces, 3]``.
+
+    Returns:
+        Unit vectors, face by corner, shape ``[faces, 3, 3]``; zero for a face without area.
+    """
+    # crosses weigh faces by their area
+    triangles = vertices[faces]
+    crosses = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
+    normals = unit(crosses)
+    corners, neighbours = _sharing_pairs(vertices, faces)
+    own = normals[corners // 3]
+    gentle: Bool[np.ndarray, " pairs"] = np.einsum("pi,pi->p", own, normals[neighbours]) > _CREASE
+    total = np.zeros((faces.size, 3))
+    for axis in range(3):
+        weights = crosses[neighbours[gentle], axis]
+        total[:, axis] = np.bincount(corners[gentle], weights=weights, minlength=faces.size)
+    smooth = unit(total.reshape(-1, 3, 3).astype(np.float32))
+    lost = ~smooth.any(axis=-1, keepdims=True)
+    return np.where(lost, normals[:, None], smooth)
+
+
+def _sharing_pairs(
+    vertices: Float32[np.ndarray, "vertices 3"], faces: Int32[np.ndarray, "faces 3"]
+) -> tuple[Int[np.ndarray, " pairs"], Int[np.ndarray, " pairs"]]:
+    """Every corner with every face that shares its position, itself included."""
+    rounded = np.round(vertices, 5) + np.float32(0.0)
+    _, place = np.unique(rounded, axis=0, return_inverse=True)
+    at_corner = place.reshape(-1)[faces].reshape(-1)
+    order = np.argsort(at_corner, kind="stable")
+    _, first, counts = np.unique(at_corner[order], return_index=True, return_counts=True)
+    group = np.repeat(np.arange(len(counts)), counts)
+    partners = counts[group]
+    corners = np.repeat(order, partners)
+    within = np.arange(partners.sum()) - np.repeat(np.cumsum(partners) - partners, partners)
+    neighbours = order[np.repeat(first[group], partners) + within] // 3
+    return corners, neighbours

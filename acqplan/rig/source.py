@@ -1,13 +1,15 @@
-"""The protocol of a rig: whatever can take shots."""
+"""What takes shots: the protocol that every source follows, and the source of a live rig, which takes none."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
+from dataclasses import dataclass
+from typing import ClassVar, NoReturn, Protocol
 
 import numpy as np
 from jaxtyping import UInt8
 
+from acqplan.errors import UsageError
 from acqplan.progress import SILENT, Progress
 from acqplan.space import Objects, Shots, Space
 
@@ -16,11 +18,11 @@ Image = UInt8[np.ndarray, "height width *channels"]
 
 
 class Source(Protocol):
-    """Whatever can take shots of objects from views."""
+    """What can take shots of objects from views."""
 
     @property
     def name(self) -> str:
-        """Kind of rig as in rig.toml: toys, meshes, folder, norb or live."""
+        """Kind of source as in rig.toml: toys, meshes, folder, norb or live."""
 
     @property
     def space(self) -> Space:
@@ -31,7 +33,7 @@ class Source(Protocol):
         """The objects, with labels."""
 
     def shots(self) -> Shots:
-        """Every shot that can be had, over all objects of the rig."""
+        """Every shot that can be had, over all objects of the source."""
 
     def identities(self, shots: Shots) -> list[bytes]:
         """For each shot a digest that determines its image, without making the image."""
@@ -42,3 +44,43 @@ class Source(Protocol):
         Raises:
             ImageError: If an image that should be there cannot be used.
         """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LiveSource:
+    """Objects before a robot's camera: acqplan plans their shots, but cannot take them.
+
+    Attributes:
+        space: What the robot can set.
+        objects: The objects that the robot can be given.
+    """
+
+    name: ClassVar[str] = "live"
+    space: Space
+    objects: Objects
+
+    def shots(self) -> Shots:
+        """Every view of every object."""
+        return Shots.every(self.space, self.objects)
+
+    def identities(self, shots: Shots) -> list[bytes]:
+        """Refused: there are no images to tell apart.
+
+        Raises:
+            UsageError: Always.
+        """
+        return self._refuse(len(shots))
+
+    def capture(self, shots: Shots, *, progress: Progress = SILENT) -> Iterator[tuple[int, Image]]:
+        """Refused: the images must come from the robot.
+
+        Raises:
+            UsageError: Always.
+        """
+        return self._refuse(len(shots))
+
+    def _refuse(self, count: int) -> NoReturn:
+        raise UsageError(
+            f"{count:,} images asked of a live rig, which holds none",
+            "take the shots of plan.csv with the robot and give their images with --captured MANIFEST",
+        )

@@ -1,6 +1,6 @@
 """The toys that the package ships, made of numbers alone: ``python -m benchmarks.toyshop.toys``.
 
-Writes ``acqplan/rig/toys.npz``, which `acqplan.rig.toys` reads.
+Writes ``acqplan/rig/toys.npz``, which `acqplan.rig.rendered` reads.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import numpy as np
 
 import acqplan
 from acqplan.files import replacing
+from acqplan.rig.norb import CATEGORIES
+from acqplan.rig.rendered import N_INSTANCES
 from acqplan.rig.studio import Shape
-from acqplan.rig.toys import CATEGORIES, N_INSTANCES
 from acqplan.rng import generator
 from benchmarks.toyshop.toy_shapes.airplanes import airplane
 from benchmarks.toyshop.toy_shapes.animals import animal

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from acqplan.campaign.settings import CampaignAxis, CampaignSettings
 from acqplan.errors import SpaceError, UsageError
 from acqplan.plan.route import travel_seconds
-from acqplan.rig.openers import LiveSource
+from acqplan.rig.source import LiveSource
 from acqplan.rig.spec import Rig
 from acqplan.space import Objects
 from tests.campaign.spaces import TERMS, all_terms

@@ -144,17 +144,17 @@ def test_weights_beside_ranges_are_refused_and_so_is_a_table_of_another_kind(tmp
 
 HEADER = "azimuth,elevation,lighting,weight\n"
 BAD_TABLES: dict[str, tuple[str | bytes, int, str]] = {
-    "empty": ("", 1, "no column 'azimuth'; give a header"),
+    "empty": ("", 1, "the file is empty; give a header: azimuth,elevation,lighting,weight"),
     "header alone": (HEADER, 1, "no view has a weight; give one row"),
     "no weight": ("azimuth,elevation,lighting,wieght\n0,30,L0,1\n", 1, "no column 'weight'; did you mean 'wieght'"),
-    "axis twice": ("azimuth,azimuth,elevation,lighting,weight\n0,0,30,L0,1\n", 1, "column 'azimuth' stands twice"),
+    "axis twice": ("azimuth,azimuth,elevation,lighting,weight\n0,0,30,L0,1\n", 1, "column 'azimuth' appears twice"),
     "negative": (HEADER + "0,30,L0,1\n\n45,30,L0,-2\n", 4, "weight -2 is negative; give 0 or more"),
     "NaN": (HEADER + "0,30,L0,nan\n", 2, "weight 'nan' is not a number; give a number"),
     "infinite": (HEADER + "0,30,L0,inf\n", 2, "weight 'inf' is not finite"),
     "all zero": (HEADER + "0,30,L0,0\n45,30,L0,0\n", 1, "all weights are 0; give"),
     "no such view": (HEADER + "0,30,L0,1\n10,30,L0,1\n", 3, "the rig has no such view; take the line out"),
     "unknown lamp": (HEADER + "0,30,L9,1\n", 2, "lighting 'L9' is no level of this axis; did you mean 'L3'"),
-    "view twice": (HEADER + "0,30,L0,1\n360,30,L0,1\n", 3, "this view stands on line 2 already; remove one"),
+    "view twice": (HEADER + "0,30,L0,1\n360,30,L0,1\n", 3, "this view is already on line 2; remove one"),
     "angle in words": (HEADER + "north,30,L0,1\n", 2, "azimuth 'north' is not a number; give degrees"),
     "short row": (HEADER + "0,30,L0\n", 2, "3 cells under 4 columns; make them equal"),
     "not UTF-8": ((HEADER + "0,30,L0,1\nvélo,1,1,1\n").encode("latin-1"), 3, "the text is not UTF-8"),

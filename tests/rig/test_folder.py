@@ -236,7 +236,7 @@ BAD_CAPTURES = {
     "other label": ("b.png,car,cow-00,40,on", "'cow-00' is labelled 'car' but 'cow' in the rig; correct one"),
     "unknown level": ("b.png,car,car-00,40,onn", "lighting 'onn' is no level of this axis; did you mean 'on'"),
     "angle": ("b.png,car,car-00,725,on", "azimuth '725' is more than a full turn"),
-    "repeated": ("a.png,car,car-01,20,on", "already stands on line 2; remove one"),
+    "repeated": ("a.png,car,car-01,20,on", "is already on line 2; remove one"),
 }
 
 

@@ -46,7 +46,7 @@ BAD = {
     "missing column": ("image,labl,object,azimuth\na.png,car,c0,0\n", 1, "no column 'label'; did you mean 'labl'?"),
     "missing image column": ("img,label,object,azimuth\na.png,car,c0,0\n", 1, "no column 'image'"),
     "semicolons": ("image;label;object;azimuth\na.png;car;c0;0\n", 1, "separate columns by ',', not by ';'"),
-    "column twice": ("image,label,object,azimuth,azimuth\na.png,car,c0,0,0\n", 1, "'azimuth' stands twice; rename"),
+    "column twice": ("image,label,object,azimuth,azimuth\na.png,car,c0,0,0\n", 1, "'azimuth' appears twice; rename"),
     "column without name": ("image,label,object,\na.png,car,c0,0\n", 1, "column 4 has no name"),
     "no axis": ("image,label,object\na.png,car,c0\n", 1, "add one such as azimuth"),
     "empty file": ("", 1, "is empty; give a header"),
@@ -54,9 +54,9 @@ BAD = {
     "repeated shot": (
         GOOD + "c.png,car,car-00,90,30\n",
         5,
-        "azimuth 90, elevation 30 already stands on line 3; remove",
+        "azimuth 90, elevation 30 is already on line 3; remove",
     ),
-    "repeated shot a turn on": (GOOD + "c.png,car,car-00,-270,30\n", 5, "already stands on line 3; remove"),
+    "repeated shot a turn on": (GOOD + "c.png,car,car-00,-270,30\n", 5, "is already on line 3; remove"),
     "word": (GOOD + "c.png,car,car-00,ninety,30\n", 5, "azimuth 'ninety' is not a number; give degrees, e.g. 90"),
     "blank angle": (GOOD + "c.png,car,car-00,,30\n", 5, "azimuth '' is not a number; give degrees"),
     "digits in groups": (GOOD + "c.png,car,car-00,1_0,30\n", 5, "azimuth '1_0' is not a number; give degrees"),
@@ -129,7 +129,7 @@ def test_a_good_manifest_is_read(tmp_path: Path) -> None:
     assert manifest.lines == (2, 3, 4)
     assert manifest.files[2] == tmp_path / "b" / "0.png"
     assert (manifest.objects().names, manifest.objects().labels) == (("car-00", "cow-00"), ("car", "cow"))
-    assert manifest.numbers("azimuth", unit="deg").tolist() == [0, 90, 0]
+    assert manifest.numbers("azimuth", unit="deg") == [0, 90, 0]
 
 
 def test_lines_count_blank_lines_and_line_breaks_in_quotes(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_a_manifest_of_meshes_has_one_row_an_object(tmp_path: Path) -> None:
     manifest = read(tmp_path, content, "mesh")
     check_shots(manifest, (), np.zeros((2, 0)))
     twice = read(tmp_path, content + "c.ply,car,car-01,13\n", "mesh")
-    with pytest.raises(ManifestError, match="line 4: object 'car-01' already stands on line 3; remove one"):
+    with pytest.raises(ManifestError, match="line 4: object 'car-01' is already on line 3; remove one"):
         check_shots(twice, (), np.zeros((3, 0)))
 
 

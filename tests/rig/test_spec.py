@@ -183,6 +183,22 @@ def folder(root: Path, toml: str) -> Path:
     return path
 
 
+def test_a_rig_is_opened_by_a_path_as_text_as_well(tmp_path: Path) -> None:
+    path = write(tmp_path, LIVE + OBJECTS)
+    by_text, by_path = open_rig(str(path)), open_rig(path)
+    assert by_text.path == by_path.path == path
+    assert by_text.digest == by_path.digest
+    with pytest.raises(SpecError, match=r"none\.toml: cannot be read"):
+        open_rig(str(tmp_path / "none.toml"))
+
+
+def test_an_error_carries_file_line_and_value(tmp_path: Path) -> None:
+    path = write(tmp_path, LIVE + OBJECTS + '[objects]\ntest = ["car-3"]\n')
+    with pytest.raises(SpecError) as caught:
+        open_rig(path)
+    assert (caught.value.path, caught.value.line, caught.value.asked) == (path, 10, "car-3")
+
+
 def test_a_folder_is_found_from_the_folder_of_its_rig_toml(tmp_path: Path) -> None:
     setup = open_rig(folder(tmp_path, "[shot]\nseconds = 2\n[objects]\ntest_fraction = 0.3\n"))
     assert (setup.source.name, setup.seconds_per_shot, setup.test_fraction, setup.test) == ("folder", 2, 0.3, ())

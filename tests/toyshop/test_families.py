@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from acqplan.rig.norb import CATEGORIES
 from acqplan.rig.render import LIGHTINGS, build_scene, render
-from acqplan.rig.toys import CATEGORIES
 from benchmarks.toyshop.families import FAMILIES, build_member
 
 _LIKE_TOYS = {

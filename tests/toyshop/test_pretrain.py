@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 from acqplan.errors import UsageError
 from acqplan.features.toynet import folded, plain
 from acqplan.progress import SILENT, Progress
+from acqplan.rig.norb import CATEGORIES
 from acqplan.rig.render import LIGHTINGS, expose
-from acqplan.rig.toys import CATEGORIES
 from benchmarks.toyshop.pretrain.__main__ import EMBEDDED, pretrain, write_weights
 from benchmarks.toyshop.pretrain.augment import plain_light, varied
 from benchmarks.toyshop.pretrain.data import render_poses

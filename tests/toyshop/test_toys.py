@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.testing import assert_array_equal
 
-from acqplan.rig.toys import CATEGORIES, toy_rig
+from acqplan.rig.norb import CATEGORIES
+from acqplan.rig.rendered import toy_rig
 from benchmarks.toyshop.toys import BUILDERS, EMBEDDED, build_toy, main
 
 
