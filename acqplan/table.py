@@ -88,19 +88,22 @@ def read_table(path: Path, *, required: Sequence[str], others: bool = False, nam
     rows, lines = _rows(path, named_by)
     if not rows:
         raise _error(path, 1, "the file is empty", f"give a header: {','.join(required)}")
-    header, cells = rows[0], rows[1:]
+    header, body = rows[0], rows[1:]
     _check_header(path, lines[0], header, required, others=others)
-    for row, line in zip(cells, lines[1:], strict=True):
+    kept = header if others else required
+    for row, line in zip(body, lines[1:], strict=True):
+        cells = dict(zip(header, row, strict=False))
+        empty = next((name for name in required if not cells.get(name)), None)
+        if empty is not None:
+            raise _error(path, line, f"'{empty}' is empty", "fill it in, or take the line out", asked="")
         if len(row) != len(header):
-            raise _error(path, line, f"{len(row)} cells under {len(header)} columns", "make them equal")
-        for name, cell in zip(header, row, strict=True):
-            if name in required and not cell:
-                raise _error(path, line, f"{name} is blank", f"give {name}, or take the line out")
-            if "\0" in cell:
-                raise _error(path, line, f"{name} is no text", f"give {name} without zero bytes", asked=cell)
-    columns = {name: tuple(row[place] for row in cells) for place, name in enumerate(header)}
-    kept = columns if others else {name: columns[name] for name in required}
-    return CsvTable(path=path, lines=tuple(lines[1:]), columns=kept)
+            said = f"{'more' if len(row) > len(header) else 'fewer'} values than columns ({len(row)}, {len(header)})"
+            raise _error(path, line, said, "give one for each column; quote values that contain commas")
+        for name in kept:
+            if "\0" in cells[name]:
+                raise _error(path, line, f"'{name}' is no text", "take the zero bytes out", asked=cells[name])
+    columns = {name: tuple(row[place] for row in body) for place, name in enumerate(header) if name in kept}
+    return CsvTable(path=path, lines=tuple(lines[1:]), columns=columns)
 
 
 def number(cell: str) -> float:
@@ -122,7 +125,7 @@ def _rows(path: Path, named_by: str) -> tuple[list[list[str]], list[int]]:
         reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise _error(path, line, "the text is not UTF-8", "save the file as CSV in UTF-8") from error
+        raise _error(path, line, "is not text in UTF-8", "save the file as CSV in UTF-8") from error
     rows, lines, line = [], [], 1
     try:
         for row in reader:
@@ -131,21 +134,20 @@ def _rows(path: Path, named_by: str) -> tuple[list[list[str]], list[int]]:
                 lines.append(line)
             line = reader.line_num + 1
     except csv.Error as error:
-        raise _error(path, line, str(error), "write CSV: quotes in pairs, rows short") from error
+        raise _error(path, line, f"is not valid CSV ({error})", "write CSV: quotes in pairs, rows short") from error
     return rows, lines
 
 
 def _check_header(path: Path, line: int, header: list[str], required: Sequence[str], *, others: bool) -> None:
-    for name in required:
+    for name in (*required, *header) if others else required:
+        if not name:
+            raise _error(path, line, f"column {header.index('') + 1} has no name", "name it or remove it")
         if name not in header:
             separator = next((mark for mark in ";\t" if mark in header[0]), "")
             hint = f"separate columns by ',', not by {separator!r}" if separator else nearest(name, header)
             raise _error(path, line, f"no column '{name}'", hint, asked=name)
-    for name in header if others else required:
-        if not name:
-            raise _error(path, line, f"column {header.index('') + 1} has no name", "name it or remove it")
         if header.count(name) > 1:
-            raise _error(path, line, f"column '{name}' appears twice", "rename one", asked=name)
+            raise _error(path, line, f"column '{name}' stands twice", "rename one", asked=name)
 
 
 def _error(path: Path, line: int, complaint: str, hint: str, *, asked: object = None) -> ManifestError:

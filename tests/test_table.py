@@ -25,7 +25,7 @@ def test_further_columns_are_kept_if_asked_for(tmp_path: Path) -> None:
 def test_further_columns_that_are_not_kept_need_no_name_of_their_own(tmp_path: Path) -> None:
     content = ",image,label,x,x\n0,a.png,car,1,2\n"
     assert set(read(tmp_path, content).columns) == {"image", "label"}
-    for found in ("column 1 has no name", "column 'x' appears twice"):
+    for found in ("column 1 has no name", "column 'x' stands twice"):
         with pytest.raises(ManifestError, match=found):
             read(tmp_path, content if "name" in found else content.replace(",image", "n,image", 1), others=True)
 
@@ -39,13 +39,20 @@ BAD: dict[str, tuple[str | bytes, int, str, object]] = {
     "blank lines alone": ("\n\n", 1, "the file is empty", None),
     "missing column": ("image,lable\na.png,car\n", 1, "no column 'label'; did you mean 'lable'?", "label"),
     "tabs": ("image\tlabel\na.png\tcar\n", 1, "separate columns by ',', not by '\\t'", "image"),
-    "column twice": ("image,label,label\na.png,car,car\n", 1, "column 'label' appears twice; rename one", "label"),
+    "column twice": ("image,label,label\na.png,car,car\n", 1, "column 'label' stands twice; rename one", "label"),
     "header below blank lines": ("\n\nimage,lable\n", 3, "no column 'label'", "label"),
-    "blank cell": ("image,label\na.png,car\n ,car\n", 3, "image is blank; give image", None),
-    "zero byte": ("image,label\na.png,c\0r\n", 2, "label is no text", "c\0r"),
-    "short row": ("image,label\na.png\n", 2, "1 cells under 2 columns; make them equal", None),
-    "open quote": ('image,label\na.png,"car\n', 2, "unexpected end of data; write CSV: quotes in pairs", None),
-    "not UTF-8": (b"image,label\na.png,v\xe9lo\n", 2, "the text is not UTF-8; save the file as CSV in UTF-8", None),
+    "blank cell": ("image,label\na.png,car\n ,car\n", 3, "'image' is empty; fill it in, or take the line out", ""),
+    "zero byte": ("image,label\na.png,c\0r\n", 2, "'label' is no text", "c\0r"),
+    "short row": ("image,label\na.png\n", 2, "'label' is empty; fill it in", ""),
+    "long row": ("image,label\na.png,car,x\n", 2, "more values than columns (3, 2); give one for each", None),
+    "row without a further cell": ("image,label,x\na.png,car\n", 2, "fewer values than columns (2, 3)", None),
+    "open quote": (
+        'image,label\na.png,"car\n',
+        2,
+        "is not valid CSV (unexpected end of data); write CSV",
+        None,
+    ),
+    "not UTF-8": (b"image,label\na.png,v\xe9lo\n", 2, "is not text in UTF-8; save the file as CSV in UTF-8", None),
 }
 
 

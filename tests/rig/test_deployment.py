@@ -147,7 +147,7 @@ BAD_TABLES: dict[str, tuple[str | bytes, int, str]] = {
     "empty": ("", 1, "the file is empty; give a header: azimuth,elevation,lighting,weight"),
     "header alone": (HEADER, 1, "no view has a weight; give one row"),
     "no weight": ("azimuth,elevation,lighting,wieght\n0,30,L0,1\n", 1, "no column 'weight'; did you mean 'wieght'"),
-    "axis twice": ("azimuth,azimuth,elevation,lighting,weight\n0,0,30,L0,1\n", 1, "column 'azimuth' appears twice"),
+    "axis twice": ("azimuth,azimuth,elevation,lighting,weight\n0,0,30,L0,1\n", 1, "column 'azimuth' stands twice"),
     "negative": (HEADER + "0,30,L0,1\n\n45,30,L0,-2\n", 4, "weight -2 is negative; give 0 or more"),
     "NaN": (HEADER + "0,30,L0,nan\n", 2, "weight 'nan' is not a number; give a number"),
     "infinite": (HEADER + "0,30,L0,inf\n", 2, "weight 'inf' is not finite"),
@@ -156,8 +156,8 @@ BAD_TABLES: dict[str, tuple[str | bytes, int, str]] = {
     "unknown lamp": (HEADER + "0,30,L9,1\n", 2, "lighting 'L9' is no level of this axis; did you mean 'L3'"),
     "view twice": (HEADER + "0,30,L0,1\n360,30,L0,1\n", 3, "this view is already on line 2; remove one"),
     "angle in words": (HEADER + "north,30,L0,1\n", 2, "azimuth 'north' is not a number; give degrees"),
-    "short row": (HEADER + "0,30,L0\n", 2, "3 cells under 4 columns; make them equal"),
-    "not UTF-8": ((HEADER + "0,30,L0,1\nvélo,1,1,1\n").encode("latin-1"), 3, "the text is not UTF-8"),
+    "short row": (HEADER + "0,30,L0\n", 2, "'weight' is empty; fill it in"),
+    "not UTF-8": ((HEADER + "0,30,L0,1\nvélo,1,1,1\n").encode("latin-1"), 3, "is not text in UTF-8"),
     "open quote": (HEADER + '0,30,"L0,1\n', 2, "unexpected end of data"),
 }
 
