@@ -92,6 +92,7 @@ def read_table(path: Path, *, required: Sequence[str], others: bool = False, nam
     _check_header(path, lines[0], header, required, others=others)
     kept = header if others else required
     for row, line in zip(body, lines[1:], strict=True):
+        # what is missing is named before cells are counted: a short row may lack just that
         cells = dict(zip(header, row, strict=False))
         empty = next((name for name in required if not cells.get(name)), None)
         if empty is not None:
@@ -126,6 +127,7 @@ def _rows(path: Path, named_by: str) -> tuple[list[list[str]], list[int]]:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise _error(path, line, "is not text in UTF-8", "save the file as CSV in UTF-8") from error
+    # a row may span lines, as quotes may hold line breaks: what counts is the line on which it begins
     rows, lines, line = [], [], 1
     try:
         for row in reader:

@@ -106,15 +106,18 @@ def place_camera(pose: Pose, aim: Float64[np.ndarray, "3"], optics: Optics) -> C
         The camera in the frame of the object: turning the mesh by +40 and the table by -40 degrees
         leaves it the same.
     """
+    # directions of the stand in the frame of the object: the table turns under the stand
     angle, height = -np.radians(pose.azimuth), np.radians(pose.elevation)
     towards = np.array([np.cos(angle), np.sin(angle), 0.0])
     right = np.array([-np.sin(angle), np.cos(angle), 0.0])
     zenith = np.array([0.0, 0.0, 1.0])
     up = np.cos(height) * zenith - np.sin(height) * towards
     outward = np.cos(height) * towards + np.sin(height) * zenith
+    # one of a stereo pair is moved aside, and still looks at the middle
     aside = _SIDES[pose.eye] * optics.baseline_cm * right
     forward = -(optics.distance_cm * outward + aside)
     forward /= np.linalg.norm(forward)
+    # an object that is off the middle is the same as a camera that is off the other way
     turn = np.stack([towards, right, zenith], axis=1)
     centre = aim - turn[:, :2] @ np.asarray(pose.offset_cm)
     origin = centre + optics.distance_cm * outward + aside

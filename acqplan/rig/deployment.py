@@ -130,6 +130,7 @@ def _listed_weights(file: TomlFile, given: Mapping[str, object], space: Space) -
     table = read_table(file.path.parent / name, required=(*space.names, "weight"), named_by="'weights' in rig.toml")
     coordinates = np.stack([axis_coordinates(table, axis) for axis in space.axes], axis=1)
     row_of = {view: row for row, view in enumerate(_keys(space, space.views()))}
+    # views that the table leaves out weigh nothing
     weights, line_of = np.zeros(space.n_views), dict[int, int]()
     for row, (key, weight) in enumerate(zip(_keys(space, coordinates), table.numbers("weight"), strict=True)):
         if key not in row_of:

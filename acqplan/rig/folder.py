@@ -237,6 +237,7 @@ def check_image(file: ImageFile) -> ImageFile:
     except (OSError, ValueError) as error:
         raise _unreadable(file, error) from error
     with handle, _opened(file, handle) as image:
+        # a file that ends as its format does was written to the end; others are decoded to see
         handle.seek(-min(12, handle.seek(0, 2)), 2)
         ending = ENDINGS.get(image.format or "")
         if ending is None or not handle.read().endswith(ending):

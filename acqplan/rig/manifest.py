@@ -182,11 +182,14 @@ def space_of(manifest: Manifest, columns: Sequence[Column]) -> tuple[Space, Floa
         ManifestError: If a column is missing or a cell is not on its axis.
         SpaceError: If the levels given for a column are no axis.
     """
+    # levels are those of rig.toml, or those that occur
     axes = [column.axis(column.values or _levels(manifest, column)) for column in columns]
     coordinates = np.stack([axis_coordinates(manifest, axis) for axis in axes], axis=1)
+    # cells within rounding of a level of rig.toml are at that level
     for position, (axis, column) in enumerate(zip(axes, columns, strict=True)):
         if column.values is not None:
             coordinates[:, position] = _on_levels(manifest, axis, coordinates[:, position])
+    # where some combinations of levels do not occur, the space is the table of those that do
     views = np.unique(coordinates, axis=0)
     grid = Space(axes=tuple(axes))
     return (grid if len(views) == grid.n_views else Space(axes=tuple(axes), table=views)), coordinates

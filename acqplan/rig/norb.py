@@ -142,6 +142,7 @@ def _read_facts(folder: Path, part: str) -> Int[np.ndarray, "images 5"]:
     if rest.shape != (len(category), 4) or category.ndim != 1:
         raise _unusable(path, f"{rest.shape} numbers for {category.shape} categories")
     facts = np.column_stack([category, rest]).astype(np.int64)
+    # categories, instances, elevations, azimuths in steps of 20 degrees (even numbers), lightings
     outside = (facts < 0) | (facts > [4, 9, 8, 34, 5]) | (facts % [1, 1, 1, 2, 1] != 0)
     if outside.any():
         row = int(np.argmax(outside.any(axis=1)))

@@ -149,11 +149,13 @@ class RenderedSource:
 
     def _sittings(self, shots: Shots) -> tuple[list[Sitting], list[list[list[int]]]]:
         """Tasks, and for each of their poses the rows of ``shots`` that it answers."""
+        # object by pose by rows and lightings, in the order of the shots
         poses: dict[int, dict[tuple[float, float], list[tuple[int, str]]]] = {}
         for row, (number, view) in enumerate(zip(self._rows(shots), shots.views(), strict=True)):
             azimuth, elevation, lighting = _full(view)
             poses.setdefault(number, {}).setdefault((azimuth, elevation), []).append((row, lighting))
         sittings, rows = [], []
+        # an object of many poses is cut into tasks, so that processes share it
         for number, taken in poses.items():
             for first in range(0, len(taken), _POSES_A_TASK):
                 part = list(taken.items())[first : first + _POSES_A_TASK]

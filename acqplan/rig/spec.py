@@ -102,10 +102,13 @@ def open_rig(path: Path | str | None = None, *, workers: int | None = None, prog
         MissingError: If a file of smallNORB is missing.
         InputError: If a file of smallNORB cannot be used.
     """
+    # what the file says on its own
     file = EMBEDDED if path is None else TomlFile.read(Path(path))
     table = RigTable.of(file)
     _check_keys(file, table)
+    # what it names: images, meshes, objects
     source, manifest = OPENERS[table.source](file, table, workers or available_cores(), progress)
+    # which of them are for testing
     test = tuple(table.objects.test or ())
     if table.objects.test is None and table.objects.test_fraction is None:
         test = getattr(source, "testing", ())  # smallNORB brings its own split

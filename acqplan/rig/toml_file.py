@@ -264,6 +264,7 @@ def _lines(text: str) -> dict[Location, int]:
     counts: Counter[Location] = Counter()
     table: Location = ()
     for number, line in enumerate(text.splitlines(), start=1):
+        # a heading opens a table, [[axis]] the next of its name; a key belongs to the table above it
         if opened := HEADING.match(line):
             table = _parts(opened[2])
             if opened[1] == "[[":

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from acqplan.rig.camera import Optics, Pose
 from acqplan.rig.norb import CATEGORIES
-from acqplan.rig.render import LIGHTINGS, build_scene, render
+from acqplan.rig.render import LIGHTINGS, build_scene, expose, trace
 from benchmarks.toyshop.families import FAMILIES, build_member
 
 _LIKE_TOYS = {
@@ -48,5 +49,6 @@ def test_same_number_same_shape_and_seed_changes_it() -> None:
 @pytest.mark.parametrize("family", ["teapot", "knot", "letter_s", "windmill"])
 def test_renderer_shows_it(family: str) -> None:
     scene = build_scene(*build_member(family, 0))
-    image = render(scene, 30.0, 45.0, np.array([LIGHTINGS["L3"]]))[0]
+    levels = trace(scene, Pose(azimuth=30.0, elevation=45.0), Optics())
+    image = expose(levels, np.array([LIGHTINGS["L3"]]))[0]
     assert 0.02 < (image < 150).mean() < 0.9
