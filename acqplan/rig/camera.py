@@ -59,7 +59,7 @@ class Optics:
             if not 0 < value < 1e4:
                 raise UsageError(f"{name} is {value}", "give a length in centimetres, above 0")
         if self.distance_cm < NEAREST_CM:
-            raise UsageError(f"a camera at {self.distance_cm} cm stands in the shadows", f"stay {NEAREST_CM} cm away")
+            raise UsageError(f"a camera at {self.distance_cm} cm is in the shadows", f"stay {NEAREST_CM} cm away")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

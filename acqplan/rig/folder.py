@@ -100,12 +100,7 @@ class FolderSource:
 
     @classmethod
     def open(
-        cls,
-        path: Path,
-        *,
-        columns: Sequence[Column] = (),
-        workers: int | None = None,
-        progress: Progress = SILENT,
+        cls, path: Path, *, columns: Sequence[Column] = (), workers: int | None = None, progress: Progress = SILENT
     ) -> FolderSource:
         """Read a manifest and look at every image's header.
 
@@ -113,7 +108,7 @@ class FolderSource:
             path: The manifest, ``image,label,object,<axis>,…``.
             columns: The columns that are axes; by default all numeric ones.
             workers: Threads; by default one per core.
-            progress: Is told about the images that are checked.
+            progress: Receives each image that is checked.
 
         Raises:
             ManifestError: If the manifest cannot be used; names file, line and remedy.
@@ -160,7 +155,7 @@ class FolderSource:
 
         Raises:
             UsageError: If the manifest has no such shot.
-            ImageError: If a file cannot be read any more.
+            ImageError: If a file can no longer be read.
         """
         return list(in_threads(digest, self._files(shots), workers=self.workers, name="reading images"))
 
@@ -195,7 +190,7 @@ def read_captured(
         path: A manifest, ``image,label,object,<axis>,…`` with every axis of the rig; other columns are ignored.
         source: The source of the rig whose objects were captured.
         workers: Threads; by default one per core.
-        progress: Is told about the images that are checked.
+        progress: Receives each image that is checked.
 
     Returns:
         A source of the same space and objects that holds just these shots and their images.
@@ -283,7 +278,7 @@ def in_threads(
         files: The files.
         workers: Threads.
         name: What the work is called in ``progress``.
-        progress: Is told about each file.
+        progress: Receives each file.
     """
 
     def on_each(group: list[ImageFile]) -> list[Answer]:
@@ -308,7 +303,7 @@ def in_threads(
 
 
 def _groups(files: Sequence[ImageFile]) -> Iterator[list[ImageFile]]:
-    """Small images some at a time, large ones one by one."""
+    """Groups of small images; a large image is a group of its own."""
     group: list[ImageFile] = []
     n_bytes = 0
     for file in files:

@@ -216,11 +216,7 @@ def toy_shapes() -> dict[str, Shape]:
 
 
 def mesh_rig(
-    path: Path,
-    *,
-    space: Space | None = None,
-    settings: RenderSettings | None = None,
-    workers: int | None = None,
+    path: Path, *, space: Space | None = None, settings: RenderSettings | None = None, workers: int | None = None
 ) -> RenderedSource:
     """A source of the meshes in a manifest, each brought to the size of the toys.
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from acqplan.rig.studio import RenderSettings
 
 RESERVED = ("image", "mesh", "label", "object", "shot", "order", "round", "gain", "reason", "state")
-"""Columns of a manifest or of plan.csv; an axis of such a name could not be told from them."""
+"""Columns of a manifest or of plan.csv; an axis with such a name would be mistaken for one of them."""
 
 MEANING = {"path": ("folder", "meshes", "norb"), "stereo": ("norb",), "render": ("toys", "meshes")}
 """Keys that mean something for some sources only."""
@@ -92,7 +92,7 @@ def open_rig(path: Path | str | None = None, *, workers: int | None = None, prog
     Args:
         path: A rig.toml; ``None`` for the embedded toys. Paths in it are relative to its folder.
         workers: Threads or processes that decode or render; by default one per core.
-        progress: Is told about the files that are checked.
+        progress: Receives each file that is checked.
 
     Raises:
         SpecError: If rig.toml cannot be used; names file, line, and the nearest known key.
@@ -151,7 +151,7 @@ Opened = tuple[Source, Manifest | None]
 """A source, and the manifest that names its objects."""
 
 
-# Sources that render or decode are imported only when they are asked for.
+# Opening a source of one kind imports only what that kind needs: a live rig needs no renderer.
 
 
 def _open_folder(file: TomlFile, table: RigTable, workers: int, progress: Progress) -> Opened:
@@ -242,7 +242,7 @@ def _target(file: TomlFile, table: RigTable) -> Path:
 
 @contextmanager
 def _axis_errors(file: TomlFile, table: RigTable) -> Iterator[None]:
-    """What a source refuses of its axes is told at the line of the axis that it names."""
+    """Errors of a source about its axes name the line of the axis in question."""
     try:
         yield
     except SpaceError as error:

@@ -79,7 +79,7 @@ class TomlFile:
 
     @contextmanager
     def at(self, *location: str | int) -> Iterator[None]:
-        """Whatever is refused in the block is refused because of what the file says at a location."""
+        """Errors of the block are errors of the file: they name the line of a location."""
         try:
             yield
         except UsageError as error:
@@ -204,11 +204,7 @@ class RigTable(TomlTable):
         return columns
 
 
-AXIS_TABLES: dict[str, type[TomlTable]] = {
-    "circle": CircleTable,
-    "interval": IntervalTable,
-    "category": CategoryTable,
-}
+AXIS_TABLES: dict[str, type[TomlTable]] = {"circle": CircleTable, "interval": IntervalTable, "category": CategoryTable}
 TABLES: dict[str, type[TomlTable]] = {"shot": ShotTable, "objects": ObjectsTable, "render": RenderTable}
 
 
