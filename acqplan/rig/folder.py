@@ -6,7 +6,7 @@ import hashlib
 import io
 import stat
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ import PIL.Image
 import PIL.ImageOps
 from jaxtyping import Float
 
-from acqplan.errors import ImageError, UsageError, nearest
+from acqplan.errors import ImageError, nearest
 from acqplan.progress import SILENT, Progress
 from acqplan.rig.manifest import (
     Column,
@@ -31,7 +31,7 @@ from acqplan.rig.manifest import (
     read_manifest,
     space_of,
 )
-from acqplan.rig.source import Image, Source
+from acqplan.rig.source import Image, Known, Source, rows_of
 from acqplan.runtime import available_cores
 from acqplan.space import Objects, Shots, Space
 
@@ -85,7 +85,7 @@ class FolderSource:
         manifest: What was read.
         images: File of each row of the manifest.
         taken: The shot on each row of the manifest.
-        rows: Row of the manifest by what tells shots apart (`Shots.pairs`).
+        rows: Row of the manifest of each shot.
         workers: Threads that decode.
     """
 
@@ -95,7 +95,7 @@ class FolderSource:
     manifest: Manifest
     images: tuple[ImageFile, ...]
     taken: Shots
-    rows: Mapping[tuple[str, tuple[float, ...]], int]
+    rows: Known
     workers: int
 
     @classmethod
@@ -170,13 +170,7 @@ class FolderSource:
         return enumerate(in_threads(decode, files, workers=self.workers, name="reading images", progress=progress))
 
     def _files(self, shots: Shots) -> list[ImageFile]:
-        try:
-            return [self.images[self.rows[key]] for key in shots.pairs()]
-        except KeyError as error:
-            name, view = error.args[0]
-            raise UsageError(
-                f"{self.manifest.path}: no image of object '{name}' from view {view}", "ask for rows of shots()"
-            ) from error
+        return [self.images[row] for row in rows_of(shots, self.rows, str(self.manifest.path))]
 
 
 def read_captured(

@@ -182,8 +182,17 @@ def space_of(manifest: Manifest, columns: Sequence[Column]) -> tuple[Space, Floa
         ManifestError: If a column is missing or a cell is not on its axis.
         SpaceError: If the levels given for a column are no axis.
     """
-    # levels are those of rig.toml, or those that occur
-    axes = [column.axis(column.values or _levels(manifest, column)) for column in columns]
+    axes = []
+    for column in columns:
+        # levels are those of rig.toml, or those that occur
+        levels: Sequence[float] | Sequence[str] = column.values or ()
+        if not levels and column.kind == "category":
+            levels = sorted(set(manifest.column(column.name)))
+        elif not levels:
+            circle = column.kind == "circle"
+            numbers = manifest.numbers(column.name, unit="deg" if circle else column.unit)
+            levels = np.unique(_wrapped(numbers, circle=circle)).tolist()
+        axes.append(column.axis(levels))
     coordinates = np.stack([axis_coordinates(manifest, axis) for axis in axes], axis=1)
     # cells within rounding of a level of rig.toml are at that level
     for position, (axis, column) in enumerate(zip(axes, columns, strict=True)):
@@ -210,15 +219,6 @@ def axis_coordinates(table: CsvTable, axis: Axis) -> Float[np.ndarray, " rows"]:
             said = f"{axis.name} '{cell}' is no level of this axis"
             raise table.error(row, said, nearest(cell, axis.values), asked=cell)
     return np.array([code[cell] for cell in cells])
-
-
-def _levels(manifest: Manifest, column: Column) -> Sequence[float] | Sequence[str]:
-    """The levels that occur."""
-    if column.kind == "category":
-        return sorted(set(manifest.column(column.name)))
-    circle = column.kind == "circle"
-    numbers = manifest.numbers(column.name, unit="deg" if circle else column.unit)
-    return list(np.unique(_wrapped(numbers, circle=circle)))
 
 
 def _wrapped(values: Sequence[float], *, circle: bool) -> Float[np.ndarray, " rows"]:

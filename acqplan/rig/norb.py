@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -13,10 +13,10 @@ from typing import ClassVar, Literal
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from acqplan.errors import InputError, MissingError, UsageError
+from acqplan.errors import InputError, MissingError
 from acqplan.progress import SILENT, Progress
 from acqplan.rig.manifest import object_rows
-from acqplan.rig.source import Image
+from acqplan.rig.source import Image, Known, rows_of
 from acqplan.space import Category, Circle, Interval, Objects, Shots, Space, parse_values
 
 Stereo = Literal["left", "right", "both"]
@@ -43,7 +43,7 @@ class NorbSource:
         testing: Names of the objects in the authors' testing part.
         taken: The shot of each image, the training part first.
         pairs: Stereo pairs of each part, on disk, shape ``[images, 2, 96, 96]``.
-        rows: Row of ``taken`` by what tells shots apart (`Shots.pairs`).
+        rows: Row in ``taken`` of each shot.
         stereo: Which camera; ``both`` puts the images of a pair side by side.
     """
 
@@ -53,7 +53,7 @@ class NorbSource:
     testing: tuple[str, ...]
     taken: Shots
     pairs: tuple[UInt8[np.ndarray, "images 2 height width"], ...]
-    rows: Mapping[tuple[str, tuple[float, ...]], int]
+    rows: Known
     stereo: Stereo
 
     @classmethod
@@ -65,6 +65,12 @@ class NorbSource:
             InputError: If a file is not of the authors' format, truncated, or an image is described wrongly.
         """
         facts = {part: _read_facts(folder, part) for part in PARTS}
+        pairs = []
+        for part, rows in facts.items():
+            path = _file(folder, part, "dat")
+            pairs.append(_matrix(path, BYTES))
+            if pairs[-1].ndim != 4 or pairs[-1].shape[:2] != (len(rows), 2):
+                raise _unusable(path, f"shape {pairs[-1].shape} for {len(rows)} described pairs")
         names = {part: [f"{CATEGORIES[row[0]]}-{row[1]:02d}" for row in rows.tolist()] for part, rows in facts.items()}
         found = np.unique(np.concatenate(list(facts.values()))[:, :2], axis=0).tolist()
         objects = Objects(
@@ -72,7 +78,7 @@ class NorbSource:
             labels=tuple(CATEGORIES[category] for category, _ in found),
         )
         taken = Shots(
-            space=norb_grid(),
+            space=norb_space((0.0, 0.0, 0.0)),
             objects=objects,
             object_rows=object_rows(chain(*names.values()), objects),
             coordinates=np.concatenate(
@@ -84,7 +90,7 @@ class NorbSource:
             objects=objects,
             testing=tuple(sorted(set(names["testing"]))),
             taken=taken,
-            pairs=tuple(_pairs(folder, part, len(facts[part])) for part in PARTS),
+            pairs=tuple(pairs),
             rows={key: row for row, key in enumerate(taken.pairs())},
             stereo=stereo,
         )
@@ -95,7 +101,7 @@ class NorbSource:
 
     def identities(self, shots: Shots) -> list[bytes]:
         """SHA-256 of each shot's pixels."""
-        return [hashlib.sha256(self._image(row).tobytes()).digest() for row in self._rows(shots)]
+        return [hashlib.sha256(self._image(row).tobytes()).digest() for row in rows_of(shots, self.rows, "smallNORB")]
 
     def capture(self, shots: Shots, *, progress: Progress = SILENT) -> Iterator[tuple[int, Image]]:
         """Read the images of the shots, in order.
@@ -103,20 +109,11 @@ class NorbSource:
         Raises:
             UsageError: If there is no such shot.
         """
-        rows = self._rows(shots)
+        rows = rows_of(shots, self.rows, "smallNORB")
         with progress.task("reading images", len(rows)) as advance:
             for position, row in enumerate(rows):
                 yield position, self._image(row)
                 advance(1)
-
-    def _rows(self, shots: Shots) -> list[int]:
-        try:
-            return [self.rows[key] for key in shots.pairs()]
-        except KeyError as error:
-            name, view = error.args[0]
-            raise UsageError(
-                f"smallNORB has no image of '{name}' from view {view}", "ask for rows of shots()"
-            ) from error
 
     def _image(self, row: int) -> Image:
         in_training = len(self.pairs[0])
@@ -124,13 +121,18 @@ class NorbSource:
         return np.concatenate([pair[camera] for camera in CAMERAS[self.stereo]], axis=1)
 
 
-def norb_grid() -> Space:
-    """The views of smallNORB."""
+def norb_space(seconds: tuple[float, float, float] = (0.05, 0.10, 0.2)) -> Space:
+    """The views of smallNORB: 18 azimuths, 9 elevations, 6 lightings.
+
+    Args:
+        seconds: Time to move by a degree of azimuth and of elevation, and to change the lighting; of a usual arm
+            unless given.
+    """
     return Space(
         axes=(
-            Circle(name="azimuth", values=parse_values("0:340:20")),
-            Interval(name="elevation", values=parse_values("30:70:5"), unit="deg"),
-            Category(name="lighting", values=tuple(f"L{number}" for number in range(6))),
+            Circle(name="azimuth", values=parse_values("0:340:20"), seconds_per_unit=seconds[0]),
+            Interval(name="elevation", values=parse_values("30:70:5"), unit="deg", seconds_per_unit=seconds[1]),
+            Category(name="lighting", values=tuple(f"L{n}" for n in range(6)), seconds_per_change=seconds[2]),
         )
     )
 
@@ -148,15 +150,6 @@ def _read_facts(folder: Path, part: str) -> Int[np.ndarray, "images 5"]:
         row = int(np.argmax(outside.any(axis=1)))
         raise _unusable(path, f"image {row} is described by {facts[row].tolist()}")
     return facts
-
-
-def _pairs(folder: Path, part: str, images: int) -> UInt8[np.ndarray, "images 2 height width"]:
-    """The stereo pairs of a part, left on disk."""
-    path = _file(folder, part, "dat")
-    pairs = _matrix(path, BYTES)
-    if pairs.ndim != 4 or pairs.shape[:2] != (images, 2):
-        raise _unusable(path, f"shape {pairs.shape} for {images} described pairs")
-    return pairs
 
 
 def _matrix(path: Path, magic: int) -> np.ndarray:

@@ -21,12 +21,12 @@ import trimesh
 from acqplan.errors import AcqplanError, MeshError, SpaceError, UsageError, nearest
 from acqplan.progress import SILENT, Progress
 from acqplan.rig.manifest import check_shots, read_manifest
-from acqplan.rig.norb import CATEGORIES
+from acqplan.rig.norb import CATEGORIES, norb_space
 from acqplan.rig.render import LIGHTINGS
 from acqplan.rig.source import Image
 from acqplan.rig.studio import LitPose, RenderSettings, Shape, Sitting, identity, photograph, shot_names
 from acqplan.runtime import available_cores, serve_parent
-from acqplan.space import Category, Circle, Interval, Objects, Shots, Space, ViewValue, parse_values
+from acqplan.space import Category, Objects, Shots, Space, ViewValue
 
 STANDARD_VIEW: dict[str, ViewValue] = {"azimuth": 0.0, "elevation": 45.0, "lighting": "L0"}
 """The axes that can be set, and their values where a space does not name them."""
@@ -43,17 +43,6 @@ _AHEAD = 3
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-
-
-def norb_space() -> Space:
-    """The views of smallNORB: 18 azimuths, 9 elevations, 6 lightings."""
-    return Space(
-        axes=(
-            Circle(name="azimuth", values=parse_values("0:340:20"), seconds_per_unit=0.05),
-            Interval(name="elevation", values=parse_values("30:70:5"), unit="deg", seconds_per_unit=0.10),
-            Category(name="lighting", values=tuple(LIGHTINGS), seconds_per_change=0.2),
-        )
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, NoReturn, Protocol
 
@@ -44,6 +44,24 @@ class Source(Protocol):
         Raises:
             ImageError: If an image that should be there cannot be used.
         """
+
+
+Known = Mapping[tuple[str, tuple[float, ...]], int]
+"""Row of each shot that a source holds, by what tells shots apart (`Shots.pairs`)."""
+
+
+def rows_of(shots: Shots, known: Known, holder: str) -> list[int]:
+    """Row of each shot among those that a source holds.
+
+    Raises:
+        UsageError: If the source holds no such shot; ``holder`` names it.
+    """
+    try:
+        return [known[key] for key in shots.pairs()]
+    except KeyError as error:
+        name, view = error.args[0]
+        said = f"{holder}: no image of object '{name}' from view {view}"
+        raise UsageError(said, "ask for rows of shots()") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

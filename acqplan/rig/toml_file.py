@@ -218,7 +218,7 @@ def _explained(file: TomlFile, found: ErrorDetails) -> SpecError:
     hint = hint[:1].lower() + hint[1:].replace("valid list", "valid list, e.g. [0, 90]")
     match found["type"]:
         case "extra_forbidden":
-            said, hint = f"unknown key '{key}' in {within}", nearest(key, _known_keys(found["loc"]))
+            said, hint = f"unknown key '{key}' in {within}", nearest(key, _table_at(found["loc"][:-1]).model_fields)
         case "missing":
             said, hint = f"{within} lacks the key '{key}'", f'add e.g. {key} = "…"'
         case "union_tag_invalid":
@@ -245,13 +245,10 @@ def _heading(location: Location) -> str:
     return f"[{'.'.join(map(str, location))}]"
 
 
-def _known_keys(location: Location) -> list[str]:
-    table: type[TomlTable] = RigTable
-    if location[0] == "axis" and len(location) > 3:
-        table = AXIS_TABLES[str(location[2])]
-    elif len(location) > 1:
-        table = TABLES[str(location[0])]
-    return list(table.model_fields)
+def _table_at(location: Location) -> type[TomlTable]:
+    if not location:
+        return RigTable
+    return AXIS_TABLES[str(location[2])] if location[0] == "axis" else TABLES[str(location[0])]
 
 
 def _lines(text: str) -> dict[Location, int]:
