@@ -36,20 +36,20 @@ def opened(folder: Path, deployment: str = "", table: str | bytes | None = None)
     return open_rig(folder / "rig.toml")
 
 
-def met(setup: Rig) -> list[dict[str, object]]:
-    assert setup.view_weights is not None
-    assert set(setup.view_weights.tolist()) == {0.0, 1.0}
-    views = setup.source.space.views()[setup.view_weights > 0.0]
-    return [dict(setup.source.space.view(view)) for view in views]
+def met(rig: Rig) -> list[dict[str, object]]:
+    assert rig.view_weights is not None
+    assert set(rig.view_weights.tolist()) == {0.0, 1.0}
+    views = rig.source.space.views()[rig.view_weights > 0.0]
+    return [dict(rig.source.space.view(view)) for view in views]
 
 
 def test_no_table_an_empty_one_and_one_that_holds_all_are_the_same(tmp_path: Path) -> None:
     plain = opened(tmp_path)
     assert plain.view_weights is None
     for same in ("[deployment]\n", '[deployment]\nazimuth = "0:360"\nelevation = "0:90"\n'):
-        setup = opened(tmp_path, same)
-        assert setup.view_weights is None
-        assert setup.digest == plain.digest
+        rig = opened(tmp_path, same)
+        assert rig.view_weights is None
+        assert rig.digest == plain.digest
 
 
 def test_all_wishes_must_hold_and_both_ends_count(tmp_path: Path) -> None:
@@ -79,15 +79,15 @@ def test_a_range_of_a_circle_goes_up_and_may_wrap(tmp_path: Path, wish: str, azi
 
 def test_a_table_of_weights_is_found_beside_rig_toml_and_the_rest_weighs_nothing(tmp_path: Path) -> None:
     table = "weight,lighting,elevation,azimuth,note\n4,L3,30,-45,x\n\n1,L0,60,45,\n"
-    setup = opened(tmp_path, '[deployment]\nweights = "views.csv"\n', table)
-    assert setup.view_weights is not None
-    space = setup.source.space
-    rows = np.flatnonzero(setup.view_weights)
+    rig = opened(tmp_path, '[deployment]\nweights = "views.csv"\n', table)
+    assert rig.view_weights is not None
+    space = rig.source.space
+    rows = np.flatnonzero(rig.view_weights)
     assert [space.view(space.views()[row]) for row in rows] == [
         {"azimuth": 45.0, "elevation": 60.0, "lighting": "L0"},
         {"azimuth": 315.0, "elevation": 30.0, "lighting": "L3"},
     ]
-    assert setup.view_weights[rows].tolist() == [0.25, 1.0]
+    assert rig.view_weights[rows].tolist() == [0.25, 1.0]
 
 
 def test_equal_weights_for_all_views_are_none(tmp_path: Path) -> None:

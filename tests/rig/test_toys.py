@@ -22,17 +22,17 @@ NAMES = [f"{label}-{number:02d}" for label in CATEGORIES for number in range(10)
 
 
 def test_the_rig_is_norbs() -> None:
-    rig = toy_rig()
-    assert rig.objects.names == tuple(NAMES)
-    assert rig.space.shape == (18, 9, 6)
-    assert len(rig.shots()) == 50 * 972
-    assert rig.name == "toys"
+    source = toy_rig()
+    assert source.objects.names == tuple(NAMES)
+    assert source.space.shape == (18, 9, 6)
+    assert len(source.shots()) == 50 * 972
+    assert source.name == "toys"
 
 
 def test_every_toy_looks_different() -> None:
     view = Space(axes=(Circle(name="azimuth", values=(40.0,)), Interval(name="elevation", values=(40.0,), unit="deg")))
-    rig = toy_rig(space=view, settings=replace(QUICK, noise=0.0))
-    taken = dict(rig.capture(rig.shots()))
+    source = toy_rig(space=view, settings=replace(QUICK, noise=0.0))
+    taken = dict(source.capture(source.shots()))
     pictures = [taken[row] for row in range(50)]
     flat = np.stack(pictures).reshape(50, -1).astype(float)
     for first, second in itertools.combinations(range(50), 2):
@@ -70,8 +70,8 @@ def test_the_seed_makes_other_images_of_the_same_toys() -> None:
 
 def test_the_toys_and_their_keys_never_change() -> None:
     """Else plans would be others, and features in caches would be lost."""
-    rig = toy_rig()
-    assert digest_bytes(*rig.identities(rig.shots())) == IDENTITIES
+    source = toy_rig()
+    assert digest_bytes(*source.identities(source.shots())) == IDENTITIES
 
 
 @pytest.mark.parametrize("n_instances", [0, 11])
