@@ -25,9 +25,9 @@ from jaxtyping import Float, Int
 
 from acqplan.features.extractor import Extractor
 from acqplan.heads.exact import train_heads
-from acqplan.rig.base import Source
 from acqplan.rig.folder import FolderSource
-from acqplan.rig.toys import toy_rig
+from acqplan.rig.rendered import toy_rig
+from acqplan.rig.source import Source
 from acqplan.rng import generator
 from acqplan.runtime import Runtime
 from acqplan.space import Shots

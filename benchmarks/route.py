@@ -27,7 +27,7 @@ from acqplan.heads.linear import predict_all
 from acqplan.plan import find_strategy
 from acqplan.plan.base import History
 from acqplan.plan.route import Times, cheap_order, route_seconds, travel_seconds
-from acqplan.rig.rendered import norb_space
+from acqplan.rig.norb import norb_space
 from acqplan.rig.spec import open_rig
 from acqplan.runtime import Runtime
 from acqplan.space import Category, Circle, Interval, Objects, Shots, Space, parse_values

@@ -28,7 +28,7 @@ from acqplan.features.extractor import Extractor
 from acqplan.plan import find_strategy
 from acqplan.plan.base import History
 from acqplan.rig.folder import FolderSource
-from acqplan.rig.toys import toy_rig
+from acqplan.rig.rendered import toy_rig
 from acqplan.rng import generator
 from acqplan.runtime import Runtime
 from acqplan.space import Category, Circle, Interval, Shots, Space

@@ -47,7 +47,7 @@ HOMES = {
     "fastapi": ("service/",),
     "dask": ("evaluate/benchmark.py", "features/devices.py"),
     "distributed": ("evaluate/benchmark.py", "features/devices.py"),
-    "pydantic": ("rig/spec", "service/"),
+    "pydantic": ("rig/toml_file.py", "service/"),
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

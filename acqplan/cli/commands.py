@@ -131,7 +131,7 @@ def _embedded_weights() -> dict[str, str]:
 
 
 def _renderer() -> dict[str, str]:
-    from acqplan.rig.toys import toy_rig
+    from acqplan.rig.rendered import toy_rig
 
     rig = toy_rig(workers=1)
     started = time.perf_counter()

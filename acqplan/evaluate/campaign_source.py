@@ -10,8 +10,8 @@ from acqplan.campaign.events import ShotRecord
 from acqplan.errors import ImageError, UsageError
 from acqplan.files import digest_file
 from acqplan.progress import SILENT, Progress
-from acqplan.rig.base import Image
-from acqplan.rig.images import ImageFile, decode, in_threads
+from acqplan.rig.folder import ImageFile, decode, in_threads
+from acqplan.rig.source import Image
 from acqplan.runtime import available_cores
 from acqplan.space import Objects, Shots, Space
 from acqplan.space.shots import distinct

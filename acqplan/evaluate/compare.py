@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from acqplan.errors import ManifestError, nearest
+from acqplan.errors import ManifestError
 from acqplan.evaluate.verdict import Answer, answer, sentence
 from acqplan.statistics.clustered import ChiSquare, durkalski, interval, obuchowski, sign_flip
 from acqplan.statistics.mcnemar import McNemar, mcnemar
 from acqplan.statistics.power import equivalence
+from acqplan.table import read_table
 
 COLUMNS = ("image", "object", "label", "predicted")
 
@@ -54,28 +54,26 @@ def read_predictions(path: Path) -> dict[str, Prediction]:
         The predictions by image, in the order of the file; at least one.
 
     Raises:
-        ManifestError: If the file cannot be read, lacks a column, is empty, repeats an image, has an
-            incomplete row, or gives one object two labels; names file, line and remedy.
+        ManifestError: If the file is no proper table (see `acqplan.table.read_table`), is empty, repeats an image,
+            or gives one object two labels; names file, line and remedy.
     """
-    table: dict[str, Prediction] = {}
+    table = read_table(path, required=COLUMNS)
+    columns = [table.columns[name] for name in COLUMNS]
+    found: dict[str, Prediction] = {}
     label_of: dict[str, Prediction] = {}
-    for row in _rows(path):
-        if row.image in table:
-            raise ManifestError(
-                f"{path}: line {row.line}: image '{row.image}' stands already in line {table[row.image].line}",
-                "keep one prediction an image",
-            )
-        first = label_of.setdefault(row.object, row)
-        if first.label != row.label:
-            raise ManifestError(
-                f"{path}: line {row.line}: object '{row.object}' has label '{row.label}', but '{first.label}' in "
-                f"line {first.line}",
-                "give each object one label",
-            )
-        table[row.image] = row
-    if not table:
-        raise ManifestError(f"{path}: no predictions below the header", "write one row an image")
-    return table
+    for row, (line, image, name, label, predicted) in enumerate(zip(table.lines, *columns, strict=True)):
+        one = Prediction(line=line, image=image, object=name, label=label, predicted=predicted)
+        if image in found:
+            said = f"image '{image}' stands already in line {found[image].line}"
+            raise table.error(row, said, "keep one prediction an image", asked=image)
+        first = label_of.setdefault(name, one)
+        if first.label != label:
+            said = f"object '{name}' has label '{label}', but '{first.label}' in line {first.line}"
+            raise table.error(row, said, "give each object one label", asked=label)
+        found[image] = one
+    if not found:
+        raise ManifestError(f"{path}: no predictions below the header", "write one row an image", path=path)
+    return found
 
 
 def check_pairs(path_a: Path, a: dict[str, Prediction], path_b: Path, b: dict[str, Prediction]) -> None:
@@ -105,42 +103,6 @@ def _check_same(path_a: Path, row: Prediction, path_b: Path, other: Prediction) 
                 f"{path_a}, line {row.line}",
                 f"make the {column}s of both files the same",
             )
-
-
-def _rows(path: Path) -> Iterator[Prediction]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as handle:
-            reader = csv.DictReader(handle, restkey="more", strict=True)
-            _check_header(path, reader.fieldnames)
-            for row in reader:
-                yield _prediction(path, reader.line_num, row)
-    except OSError as error:
-        raise ManifestError(f"{path}: cannot be read ({error.strerror})", "give a file of predictions") from error
-    except UnicodeDecodeError as error:
-        raise ManifestError(f"{path}: is not text in UTF-8", "save it as CSV in UTF-8") from error
-    except csv.Error as error:
-        raise ManifestError(f"{path}: is not valid CSV ({error})", "check quotes and line ends") from error
-
-
-def _check_header(path: Path, found: object) -> None:
-    columns = [str(name) for name in found] if isinstance(found, (list, tuple)) else []
-    if not columns:
-        raise ManifestError(f"{path}: is empty", f"the first line must be {','.join(COLUMNS)}")
-    for column in COLUMNS:
-        if column not in columns:
-            raise ManifestError(f"{path}: line 1: no column '{column}'", nearest(column, columns))
-        if columns.count(column) > 1:
-            raise ManifestError(f"{path}: line 1: column '{column}' stands twice", "remove one")
-
-
-def _prediction(path: Path, line: int, row: dict[str, str | None]) -> Prediction:
-    if "more" in row:
-        raise ManifestError(f"{path}: line {line}: more values than columns", "quote values that contain commas")
-    values = {column: (row[column] or "").strip() for column in COLUMNS}
-    empty = [column for column, value in values.items() if not value]
-    if empty:
-        raise ManifestError(f"{path}: line {line}: '{empty[0]}' is empty", "fill it in, or remove the line")
-    return Prediction(line=line, **values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,8 +23,8 @@ from acqplan.plan.deployed import Deployed, deployed
 from acqplan.plan.plan import Plan, Setting
 from acqplan.plan.route import routed
 from acqplan.progress import SILENT, Progress, Titled
-from acqplan.rig.base import Source
 from acqplan.rig.folder import read_captured
+from acqplan.rig.source import Source
 from acqplan.rig.spec import Rig
 from acqplan.runtime import Runtime
 from acqplan.space import Shots

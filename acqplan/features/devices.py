@@ -24,7 +24,7 @@ from acqplan.errors import AcqplanError, MissingError
 from acqplan.features.backbone import Backbone, Forward, black_image, compile_module
 from acqplan.features.cache import FeatureCache, Keys
 from acqplan.features.pixels import stack
-from acqplan.rig.base import Image
+from acqplan.rig.source import Image
 from acqplan.runtime import available_cores, serve_parent
 
 FLUSH_IMAGES: Final = 2048

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -12,15 +11,13 @@ from typing import Final
 
 import numpy as np
 import torch
-from jaxtyping import Bool
 
-from acqplan.errors import AcqplanError, OutputError, UsageError
+from acqplan.errors import AcqplanError, UsageError
 from acqplan.features.backbone import Backbone
-from acqplan.features.cache import FeatureCache, Keys, image_keys
+from acqplan.features.cache import FeatureCache, image_keys
 from acqplan.features.devices import Features, FeatureTable, Rows, crew_for, stream
 from acqplan.progress import SILENT, Progress
-from acqplan.rig.base import Image, Source
-from acqplan.rig.folder import Stamped
+from acqplan.rig.source import Image, Source
 from acqplan.runtime import Precision, Runtime
 from acqplan.space import Shots
 
@@ -98,48 +95,6 @@ def relative_error(backbone: Backbone, images: Sequence[Image]) -> float:
     return float(np.linalg.norm(got - wanted) / max(np.linalg.norm(wanted), np.finfo(np.float32).tiny))
 
 
-FOLDER: Final = "digests"
-"""Where the cache keeps them, beside the folders of features: under the same limit, and as safe."""
-
-WORDS: Final = 4
-"""A key of 128 bits takes as much room as so many features, and is kept as if it were these."""
-
-
-def keys_of(rig: Source, shots: Shots, *, cache: FeatureCache | None) -> Keys:
-    """Keys of the shots' images, shape ``[shots, 2]``.
-
-    Args:
-        rig: What takes the shots; of one that stamps its files only those are read that are new.
-        shots: What is wanted.
-        cache: Where keys of files are remembered; ``None`` to read all of them.
-
-    Raises:
-        ImageError: If a file cannot be read.
-    """
-    if cache is None or not isinstance(rig, Stamped):
-        return image_keys(rig.identities(shots))
-    # before any file is read: one that changes meanwhile has another stamp from then on
-    stamps = rig.stamps(shots)
-    stamped = np.fromiter(map(bool, stamps), dtype=np.bool_, count=len(stamps))
-    full = replace(cache, storage="float32")
-    return _remembered(rig, shots, full, image_keys(stamps), stamped)
-
-
-def _remembered(
-    rig: Source, shots: Shots, cache: FeatureCache, stamps: Keys, stamped: Bool[np.ndarray, " shots"]
-) -> Keys:
-    words, known = cache.load(FOLDER, stamps, WORDS)
-    keys = words.view(np.uint64)  # what was copied were bits, whatever number they would be
-    unknown = np.flatnonzero(~(known & stamped))
-    if len(unknown):
-        keys[unknown] = image_keys(rig.identities(shots.take(unknown)))
-    new = unknown[stamped[unknown]]
-    if len(new):
-        with contextlib.suppress(OutputError):  # a cache that may only be read still answers
-            cache.save(FOLDER, stamps[new], words[new])
-    return keys
-
-
 def extract(
     rig: Source,
     shots: Shots,
@@ -177,7 +132,7 @@ def extract(
     """
     if runtime.device != backbone.runtime.device:
         raise UsageError(f"{backbone.spec} is on {backbone.runtime.device}, not {runtime.device}", "load it there")
-    keys = keys_of(rig, shots, cache=cache)
+    keys = image_keys(rig.identities(shots))
     candidates = [
         FeatureTable.open(replace(backbone, runtime=replace(runtime, precision=choice)), keys, cache=cache, clock=clock)
         for choice in choices(runtime)

@@ -12,7 +12,7 @@ from acqplan.features.backbone import Backbone, load_backbone
 from acqplan.features.cache import FeatureCache
 from acqplan.features.extract import extract
 from acqplan.progress import SILENT, Progress
-from acqplan.rig.base import Source
+from acqplan.rig.source import Source
 from acqplan.runtime import Runtime
 from acqplan.space import Shots
 

@@ -108,7 +108,7 @@ def _default_weights(name: str, network: Network) -> Path:
     if not path.exists():
         raise MissingError(
             f"{path} (3 MB), the embedded weights, is not here",
-            "install acqplan again, make it by python -m acqplan.features.pretrain, or name a file with --weights",
+            "install acqplan again, make it by python -m benchmarks.toyshop.pretrain, or name a file with --weights",
         )
     return path
 

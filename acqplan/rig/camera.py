@@ -1,4 +1,4 @@
-"""Where the camera stands and which rays it sends: plain geometry, without any mesh."""
+"""Where the camera is and which rays it sends: plain geometry, without any mesh."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jaxtyping import Float32, Float64
 
 from acqplan.errors import UsageError
 
-Extractor = Literal["mono", "left", "right"]
+StereoCamera = Literal["mono", "left", "right"]
 Window = tuple[slice, slice, slice]
 """Samples, rows and columns of the rays that can meet something."""
 
@@ -34,7 +34,7 @@ class Optics:
 
     Args:
         size: Width and height of an image, pixels.
-        samples: Rays a pixel: 1 (jagged, fastest), 2, or 4 (smoothest, twice the time of 2).
+        samples: Rays per pixel: 1 (jagged, fastest), 2, or 4 (smoothest, twice the time of 2).
         distance_cm: From the camera to the middle of the object.
         half_width_cm: Half the width of the field of view at that distance.
         baseline_cm: Between the two cameras of a stereo pair, both aimed at the object.
@@ -51,7 +51,7 @@ class Optics:
 
     def __post_init__(self) -> None:
         if self.samples not in _PATTERNS:
-            raise UsageError(f"{self.samples} samples a pixel are not available", "give 1, 2 or 4")
+            raise UsageError(f"{self.samples} samples per pixel are not available", "give 1, 2 or 4")
         if not 1 <= self.size <= 4096:
             raise UsageError(f"images of {self.size} pixels cannot be rendered", "give a size of 1 to 4096")
         for name in ("distance_cm", "half_width_cm", "baseline_cm"):
@@ -59,24 +59,24 @@ class Optics:
             if not 0 < value < 1e4:
                 raise UsageError(f"{name} is {value}", "give a length in centimetres, above 0")
         if self.distance_cm < NEAREST_CM:
-            raise UsageError(f"a camera at {self.distance_cm} cm stands in the shadows", f"stay {NEAREST_CM} cm away")
+            raise UsageError(f"a camera at {self.distance_cm} cm is in the shadows", f"stay {NEAREST_CM} cm away")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pose:
-    """How the object stands before the camera.
+    """How the object is placed before the camera.
 
     Args:
         azimuth: Turn of the turntable, degrees, any real number; at 0 the front (+x) faces the camera.
         elevation: Of the camera above the table, degrees, any real number; past 90 it looks over the top.
-        offset_cm: How far the object stands from the middle of the table (towards camera, right).
+        offset_cm: Distance of the object from the middle of the table (towards camera, right).
         eye: The single camera, or one of the stereo pair.
     """
 
     azimuth: float
     elevation: float
     offset_cm: tuple[float, float] = (0.0, 0.0)
-    eye: Extractor = "mono"
+    eye: StereoCamera = "mono"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,26 +95,29 @@ class Camera:
 
 
 def place_camera(pose: Pose, aim: Float64[np.ndarray, "3"], optics: Optics) -> Camera:
-    """Stand the camera so that it looks at the middle of the table.
+    """Place the camera so that it looks at the middle of the table.
 
     Args:
-        pose: Turn of the table, height of the camera, where the object stands.
-        aim: Point that a camera looks at when the object stands in the middle, object frame, cm.
+        pose: Turn of the table, height of the camera, place of the object.
+        aim: Point that a camera looks at when the object is in the middle, object frame, cm.
         optics: Distance and baseline.
 
     Returns:
         The camera in the frame of the object: turning the mesh by +40 and the table by -40 degrees
         leaves it the same.
     """
+    # directions of the stand in the frame of the object: the table turns under the stand
     angle, height = -np.radians(pose.azimuth), np.radians(pose.elevation)
     towards = np.array([np.cos(angle), np.sin(angle), 0.0])
     right = np.array([-np.sin(angle), np.cos(angle), 0.0])
     zenith = np.array([0.0, 0.0, 1.0])
     up = np.cos(height) * zenith - np.sin(height) * towards
     outward = np.cos(height) * towards + np.sin(height) * zenith
+    # one of a stereo pair is moved aside, and still looks at the middle
     aside = _SIDES[pose.eye] * optics.baseline_cm * right
     forward = -(optics.distance_cm * outward + aside)
     forward /= np.linalg.norm(forward)
+    # an object that is off the middle is the same as a camera that is off the other way
     turn = np.stack([towards, right, zenith], axis=1)
     centre = aim - turn[:, :2] @ np.asarray(pose.offset_cm)
     origin = centre + optics.distance_cm * outward + aside
@@ -135,7 +138,7 @@ def image_window(camera: Camera, optics: Optics, points: Float64[np.ndarray, "po
     """Rows and columns of pixels that can show the convex hull of some points.
 
     Args:
-        camera: Where the camera stands.
+        camera: Place of the camera.
         optics: Size and field of view.
         points: Before the camera, object frame, cm, shape ``[points, 3]``.
 

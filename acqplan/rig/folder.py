@@ -1,22 +1,26 @@
-"""The rig of a folder: images that exist already, named by a manifest."""
+"""The source of images in files: named by a manifest, checked before anything is captured, decoded by threads."""
 
 from __future__ import annotations
 
-import os
-import struct
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import hashlib
+import io
+import stat
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Final, Protocol, runtime_checkable
+from typing import BinaryIO, ClassVar, Final, TypeVar
 
 import numpy as np
+import PIL
+import PIL.Image
+import PIL.ImageOps
 from jaxtyping import Float
 
-from acqplan.errors import ManifestError, UsageError, nearest
+from acqplan.errors import ImageError, nearest
 from acqplan.progress import SILENT, Progress
-from acqplan.rig.base import Image, Source
-from acqplan.rig.images import ImageFile, check_image, decode, digest, in_threads
 from acqplan.rig.manifest import (
     Column,
     Manifest,
@@ -27,45 +31,48 @@ from acqplan.rig.manifest import (
     read_manifest,
     space_of,
 )
+from acqplan.rig.source import Image, Known, Source, rows_of
 from acqplan.runtime import available_cores
 from acqplan.space import Objects, Shots, Space
 
-SETTLED_NS: Final = 2_000_000_000
-"""A file that changed less than this before it is looked at may change again without its times telling: FAT counts
-in steps of 2 s, others in finer ones."""
+READABLE: Final = ("PNG", "JPEG", "BMP", "PPM", "TIFF", "WEBP")
+"""Formats that are read; Pillow knows others, some of which run foreign programs or hold no photographs."""
+
+MAX_PIXELS: Final = 89_478_485
+"""Pillow's own bound against images that unpack to more than 256 MB."""
+
+GREY, COLOUR = ("1", "L"), ("RGB", "P")
+"""Pillow's modes that become ``[h, w]`` and ``[h, w, 3]``."""
+
+ENDINGS: Final = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}
+"""Last bytes of a whole file; one that ends otherwise is decoded to see whether it is truncated."""
+
+SMALL_BYTES: Final = 1_000_000
+"""Images below this size are handed over several at a time."""
+
+TOGETHER: Final = 16
+"""Images handed over at a time: what a hand-over costs (20 to 50 µs) shall be little beside a small image (150 µs)."""
+
+Answer = TypeVar("Answer")
 
 
-@runtime_checkable
-class Stamped(Protocol):
-    """A rig whose images are files, so that what was read of them once can be remembered."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageFile:
+    """An image file and the line that names it.
 
-    def stamps(self, shots: Shots) -> list[bytes]:
-        """For each shot what changes whenever its file does; empty where that cannot be told."""
-
-
-def stamp(path: Path, now_ns: int) -> bytes:
-    """Path, size, times of change, inode and device of a file.
-
-    The time of change of the inode cannot be set by programs, unlike that of the content, which copies preserve.
-
-    Args:
+    Attributes:
         path: The file.
-        now_ns: When this is asked, nanoseconds of `time.time_ns`; or any time before.
-
-    Returns:
-        Bytes that differ if the file is another or has changed; none if it changed just now, or cannot be seen.
-
-    Source:
-        git, Documentation/technical/racy-git.txt: an entry as young as its record is not to be trusted.
+        origin: Manifest and line, as errors begin.
+        n_bytes: Size of its pixels once decoded; 0 before the file is checked.
     """
-    try:
-        status = os.stat(path)  # noqa: PTH116 - it stands in the innermost loop, where Path.stat takes longer
-    except (OSError, ValueError):
-        return b""
-    if max(status.st_mtime_ns, status.st_ctime_ns) > now_ns - SETTLED_NS:
-        return b""
-    numbers = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino, status.st_dev)
-    return struct.pack("<qqQQQ", *numbers) + os.fsencode(path)
+
+    path: Path
+    origin: str
+    n_bytes: int = 0
+
+    def error(self, complaint: str, advice: str) -> ImageError:
+        """An error that names line, file and remedy."""
+        return ImageError(f"{self.origin}: image '{self.path}' {complaint}", advice, path=self.path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -78,7 +85,7 @@ class FolderSource:
         manifest: What was read.
         images: File of each row of the manifest.
         taken: The shot on each row of the manifest.
-        rows: Row of the manifest by what tells shots apart (`Shots.keys`).
+        rows: Row of the manifest of each shot.
         workers: Threads that decode.
     """
 
@@ -88,25 +95,20 @@ class FolderSource:
     manifest: Manifest
     images: tuple[ImageFile, ...]
     taken: Shots
-    rows: Mapping[tuple[str, tuple[float, ...]], int]
+    rows: Known
     workers: int
 
     @classmethod
     def open(
-        cls,
-        path: Path,
-        *,
-        columns: Sequence[Column] = (),
-        workers: int | None = None,
-        progress: Progress = SILENT,
+        cls, path: Path, *, columns: Sequence[Column] = (), workers: int | None = None, progress: Progress = SILENT
     ) -> FolderSource:
         """Read a manifest and look at every image's header.
 
         Args:
             path: The manifest, ``image,label,object,<axis>,…``.
             columns: The columns that are axes; by default all numeric ones.
-            workers: Threads; by default one a core.
-            progress: Who listens while the images are checked.
+            workers: Threads; by default one per core.
+            progress: Receives each image that is checked.
 
         Raises:
             ManifestError: If the manifest cannot be used; names file, line and remedy.
@@ -139,9 +141,9 @@ class FolderSource:
         taken = Shots(space=space, objects=objects, object_rows=rows, coordinates=coordinates)
         named = [ImageFile(path=file, origin=manifest.where(row)) for row, file in enumerate(manifest.files)]
         images = tuple(in_threads(check_image, named, workers=workers, name="checking images", progress=progress))
-        numbered = {key: row for row, key in enumerate(taken.pairs())}
+        row_of = {key: row for row, key in enumerate(taken.pairs())}
         return cls(
-            space=space, objects=objects, manifest=manifest, images=images, taken=taken, rows=numbered, workers=workers
+            space=space, objects=objects, manifest=manifest, images=images, taken=taken, rows=row_of, workers=workers
         )
 
     def shots(self) -> Shots:
@@ -153,18 +155,9 @@ class FolderSource:
 
         Raises:
             UsageError: If the manifest has no such shot.
-            ImageError: If a file cannot be read any more.
+            ImageError: If a file can no longer be read.
         """
         return list(in_threads(digest, self._files(shots), workers=self.workers, name="reading images"))
-
-    def stamps(self, shots: Shots) -> list[bytes]:
-        """For each shot what changes whenever its file does; empty where it changed just now, or is gone.
-
-        Raises:
-            UsageError: If the manifest has no such shot.
-        """
-        now_ns = time.time_ns()
-        return [stamp(file.path, now_ns) for file in self._files(shots)]
 
     def capture(self, shots: Shots, *, progress: Progress = SILENT) -> Iterator[tuple[int, Image]]:
         """Decode the images of the shots, in order.
@@ -177,46 +170,195 @@ class FolderSource:
         return enumerate(in_threads(decode, files, workers=self.workers, name="reading images", progress=progress))
 
     def _files(self, shots: Shots) -> list[ImageFile]:
-        try:
-            return [self.images[self.rows[key]] for key in shots.pairs()]
-        except KeyError as error:
-            name, view = error.args[0]
-            raise UsageError(
-                f"{self.manifest.path}: no image of object '{name}' from view {view}", "ask for rows of shots()"
-            ) from error
+        return [self.images[row] for row in rows_of(shots, self.rows, str(self.manifest.path))]
 
 
-def read_captured(path: Path, rig: Source, *, workers: int | None = None, progress: Progress = SILENT) -> FolderSource:
+def read_captured(
+    path: Path, source: Source, *, workers: int | None = None, progress: Progress = SILENT
+) -> FolderSource:
     """The captured images of a rig, as shots of its space and objects.
 
     Views need not be levels of the axes: where the robot reached 40.3 instead of 40, 40.3 is what counts.
 
     Args:
-        path: A manifest, ``image,label,object,<axis>,…`` with every axis of the rig; other columns are
-            passed over.
-        rig: The rig whose objects were captured.
-        workers: Threads; by default one a core.
-        progress: Who listens while the images are checked.
+        path: A manifest, ``image,label,object,<axis>,…`` with every axis of the rig; other columns are ignored.
+        source: The source of the rig whose objects were captured.
+        workers: Threads; by default one per core.
+        progress: Receives each image that is checked.
 
     Returns:
-        A rig of the same space and objects that holds just these shots and their images.
+        A source of the same space and objects that holds just these shots and their images.
 
     Raises:
         ManifestError: If an object, label, axis or category level is not the rig's, or a shot is repeated.
         ImageError: If an image cannot be used.
     """
     manifest = read_manifest(path, file_column="image")
-    _check_objects(manifest, rig)
-    coordinates = np.stack([axis_coordinates(manifest, axis) for axis in rig.space.axes], axis=1)
-    cores = workers or available_cores()
-    return FolderSource.on(manifest, rig.space, rig.objects, coordinates, workers=cores, progress=progress)
-
-
-def _check_objects(manifest: Manifest, rig: Source) -> None:
-    labels = dict(zip(rig.objects.names, rig.objects.labels, strict=True))
+    labels = dict(zip(source.objects.names, source.objects.labels, strict=True))
     for row, (name, label) in enumerate(zip(manifest.names, manifest.labels, strict=True)):
         if name not in labels:
-            raise ManifestError(f"{manifest.where(row)}: the rig has no object '{name}'", nearest(name, labels))
+            raise manifest.error(row, f"the rig has no object '{name}'", nearest(name, labels), asked=name)
         if labels[name] != label:
             said = f"object '{name}' is labelled '{label}' but '{labels[name]}' in the rig"
-            raise ManifestError(f"{manifest.where(row)}: {said}", "correct one of them")
+            raise manifest.error(row, said, "correct one of them", asked=label)
+    coordinates = np.stack([axis_coordinates(manifest, axis) for axis in source.space.axes], axis=1)
+    cores = workers or available_cores()
+    return FolderSource.on(manifest, source.space, source.objects, coordinates, workers=cores, progress=progress)
+
+
+def check_image(file: ImageFile) -> ImageFile:
+    """Refuse an image that cannot be decoded to 8 bits of grey or RGB, mostly without decoding it.
+
+    Returns:
+        The same file, with the size of its pixels.
+
+    Raises:
+        ImageError: If it is missing, empty, no image, truncated, too large, animated, has an alpha
+            channel, 16 bits a channel or a colour space other than grey and RGB.
+    """
+    try:
+        status = file.path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise file.error("is not a file", "give the path of an image")
+        if status.st_size == 0:
+            raise file.error("is empty (0 bytes)", "capture or copy it again")
+        handle = file.path.open("rb")
+    except (OSError, ValueError) as error:
+        raise _unreadable(file, error) from error
+    with handle, _opened(file, handle) as image:
+        # a file that ends as its format does was written to the end; others are decoded to see
+        handle.seek(-min(12, handle.seek(0, 2)), 2)
+        ending = ENDINGS.get(image.format or "")
+        if ending is None or not handle.read().endswith(ending):
+            handle.seek(0)
+            image.load()
+        return replace(file, n_bytes=image.width * image.height * (1 if image.mode in GREY else 3))
+
+
+def decode(file: ImageFile) -> Image:
+    """The pixels, upright as a viewer shows them: grey ``[h, w]`` or colour ``[h, w, 3]``, uint8.
+
+    Raises:
+        ImageError: As `check_image`, and if the file is damaged in the middle.
+    """
+    with _opened(file, io.BytesIO(_content(file))) as image:
+        # in place, and converted only if need be: two copies less of each image
+        PIL.ImageOps.exif_transpose(image, in_place=True)
+        mode = "L" if image.mode in GREY else "RGB"
+        return np.array(image if image.mode == mode else image.convert(mode), dtype=np.uint8)
+
+
+def digest(file: ImageFile) -> bytes:
+    """SHA-256 of the file's bytes.
+
+    Raises:
+        ImageError: If the file cannot be read.
+    """
+    return hashlib.sha256(_content(file)).digest()
+
+
+def in_threads(
+    action: Callable[[ImageFile], Answer],
+    files: Sequence[ImageFile],
+    *,
+    workers: int,
+    name: str,
+    progress: Progress = SILENT,
+) -> Iterator[Answer]:
+    """Apply an action to each file, in order; two groups of results per worker wait to be fetched.
+
+    Args:
+        action: What to do with each file; Pillow and hashing let other threads run.
+        files: The files.
+        workers: Threads.
+        name: What the work is called in ``progress``.
+        progress: Receives each file.
+    """
+
+    def on_each(group: list[ImageFile]) -> list[Answer]:
+        return [action(file) for file in group]
+
+    def first() -> Iterator[Answer]:
+        for answer in waiting.popleft().result():
+            yield answer
+            advance(1)
+
+    waiting: deque[Future[list[Answer]]] = deque()
+    with ThreadPoolExecutor(workers) as pool, progress.task(name, len(files)) as advance:
+        try:
+            for group in _groups(files):
+                waiting.append(pool.submit(on_each, group))
+                if len(waiting) >= 2 * workers:
+                    yield from first()
+            while waiting:
+                yield from first()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _groups(files: Sequence[ImageFile]) -> Iterator[list[ImageFile]]:
+    """Groups of small images; a large image is a group of its own."""
+    group: list[ImageFile] = []
+    n_bytes = 0
+    for file in files:
+        if group and (len(group) == TOGETHER or n_bytes + file.n_bytes > SMALL_BYTES):
+            yield group
+            group, n_bytes = [], 0
+        group.append(file)
+        n_bytes += file.n_bytes
+    yield group
+
+
+def _content(file: ImageFile) -> bytes:
+    try:
+        content = file.path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise _unreadable(file, error) from error
+    if not content:
+        raise file.error("is empty (0 bytes)", "capture or copy it again")
+    return content
+
+
+def _unreadable(file: ImageFile, error: OSError | ValueError) -> ImageError:
+    if isinstance(error, FileNotFoundError):
+        return file.error("is missing", "correct the path or take the line out")
+    if isinstance(error, IsADirectoryError):
+        return file.error("is not a file", "give the path of an image")
+    reason = getattr(error, "strerror", None) or str(error)
+    return file.error(f"cannot be read ({reason})", "check its path and permissions")
+
+
+@contextmanager
+def _opened(file: ImageFile, handle: BinaryIO) -> Iterator[PIL.Image.Image]:
+    """The image in a file, if it is of a kind that can be used; whatever Pillow raises names the file."""
+    try:
+        with PIL.Image.open(handle, formats=READABLE) as image:
+            _check_kind(file, image)
+            yield image
+    except (ImageError, MemoryError):
+        raise
+    except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning) as error:
+        raise file.error(f"has more than {MAX_PIXELS:,} pixels", "make it smaller") from error
+    except PIL.UnidentifiedImageError as error:
+        raise file.error("is not an image", f"give {', '.join(READABLE)}, or take the line out") from error
+    except Exception as error:  # on a damaged file Pillow raises nearly anything: SyntaxError, zlib.error …
+        raise file.error(f"is damaged ({error})", "capture or copy it again") from error
+
+
+def _check_kind(file: ImageFile, image: PIL.Image.Image) -> None:
+    frames = getattr(image, "n_frames", 1)
+    if image.width * image.height > MAX_PIXELS:
+        raise file.error(f"has {image.width} x {image.height} pixels", f"make it smaller than {MAX_PIXELS:,}")
+    if image.has_transparency_data:
+        raise file.error("has an alpha channel", "flatten it onto a background")
+    # a 16-bit colour file opens in mode RGB; only the arguments of its decoder tell (RGB;16B, or the maximum of a PPM)
+    tiles = [tile[3] if isinstance(tile[3], tuple) else (tile[3],) for tile in getattr(image, "tile", ())]
+    arguments = [part for tile in tiles for part in tile]
+    raw = any(";16" in part for part in arguments if isinstance(part, str))
+    wide = image.format == "PPM" and any(part > 255 for part in arguments if isinstance(part, int))
+    if raw or wide or image.mode[0] in "IF":
+        raise file.error("has 16 bits a channel or more", "convert it to 8 bits")
+    if image.mode not in GREY + COLOUR:
+        raise file.error(f"has the colour space {image.mode}", "convert it to grey or RGB")
+    if frames > 1 and image.format != "MPO":  # telephones add a preview to a JPEG as a second picture
+        raise file.error(f"holds {frames} pictures", "keep one")

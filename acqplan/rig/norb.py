@@ -1,21 +1,22 @@
-"""The rig of smallNORB: 50 toys photographed from every view of its grid, in the binary files of its authors."""
+"""The source of smallNORB: 50 toys photographed from every view of a grid, in the binary files of its authors."""
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Int, UInt8
 
-from acqplan.errors import InputError, MissingError, UsageError
+from acqplan.errors import InputError, MissingError
 from acqplan.progress import SILENT, Progress
-from acqplan.rig.base import Image
+from acqplan.rig.manifest import object_rows
+from acqplan.rig.source import Image, Known, rows_of
 from acqplan.space import Category, Circle, Interval, Objects, Shots, Space, parse_values
 
 Stereo = Literal["left", "right", "both"]
@@ -38,11 +39,11 @@ class NorbSource:
 
     Attributes:
         space: 18 azimuths, 9 elevations, 6 lightings.
-        objects: The toys, named as those of the embedded rig: ``car-03`` is instance 3.
+        objects: The toys, named like the embedded ones: ``car-03`` is instance 3.
         testing: Names of the objects in the authors' testing part.
         taken: The shot of each image, the training part first.
         pairs: Stereo pairs of each part, on disk, shape ``[images, 2, 96, 96]``.
-        rows: Row of ``taken`` by what tells shots apart (`Shots.keys`).
+        rows: Row in ``taken`` of each shot.
         stereo: Which camera; ``both`` puts the images of a pair side by side.
     """
 
@@ -52,7 +53,7 @@ class NorbSource:
     testing: tuple[str, ...]
     taken: Shots
     pairs: tuple[UInt8[np.ndarray, "images 2 height width"], ...]
-    rows: Mapping[tuple[str, tuple[float, ...]], int]
+    rows: Known
     stereo: Stereo
 
     @classmethod
@@ -64,32 +65,43 @@ class NorbSource:
             InputError: If a file is not of the authors' format, truncated, or an image is described wrongly.
         """
         facts = {part: _read_facts(folder, part) for part in PARTS}
+        pairs = []
+        for part, rows in facts.items():
+            path = _file(folder, part, "dat")
+            pairs.append(_matrix(path, BYTES))
+            if pairs[-1].ndim != 4 or pairs[-1].shape[:2] != (len(rows), 2):
+                raise _unusable(path, f"shape {pairs[-1].shape} for {len(rows)} described pairs")
         names = {part: [f"{CATEGORIES[row[0]]}-{row[1]:02d}" for row in rows.tolist()] for part, rows in facts.items()}
-        objects = _objects(np.concatenate(list(facts.values())))
-        number = {name: row for row, name in enumerate(objects.names)}
+        found = np.unique(np.concatenate(list(facts.values()))[:, :2], axis=0).tolist()
+        objects = Objects(
+            names=tuple(f"{CATEGORIES[category]}-{instance:02d}" for category, instance in found),
+            labels=tuple(CATEGORIES[category] for category, _ in found),
+        )
         taken = Shots(
-            space=norb_grid(),
+            space=norb_space((0.0, 0.0, 0.0)),
             objects=objects,
-            object_rows=np.array([number[name] for name in chain(*names.values())], dtype=np.int64),
-            coordinates=np.concatenate([_coordinates(rows) for rows in facts.values()]),
+            object_rows=object_rows(chain(*names.values()), objects),
+            coordinates=np.concatenate(
+                [np.column_stack([rows[:, 3] * 10.0, 30.0 + 5.0 * rows[:, 2], rows[:, 4]]) for rows in facts.values()]
+            ),
         )
         return cls(
             space=taken.space,
             objects=objects,
             testing=tuple(sorted(set(names["testing"]))),
             taken=taken,
-            pairs=tuple(_pairs(folder, part, len(facts[part])) for part in PARTS),
+            pairs=tuple(pairs),
             rows={key: row for row, key in enumerate(taken.pairs())},
             stereo=stereo,
         )
 
     def shots(self) -> Shots:
-        """One shot an image, the training part first."""
+        """One shot per image, the training part first."""
         return self.taken
 
     def identities(self, shots: Shots) -> list[bytes]:
         """SHA-256 of each shot's pixels."""
-        return [hashlib.sha256(self._image(row).tobytes()).digest() for row in self._rows(shots)]
+        return [hashlib.sha256(self._image(row).tobytes()).digest() for row in rows_of(shots, self.rows, "smallNORB")]
 
     def capture(self, shots: Shots, *, progress: Progress = SILENT) -> Iterator[tuple[int, Image]]:
         """Read the images of the shots, in order.
@@ -97,20 +109,11 @@ class NorbSource:
         Raises:
             UsageError: If there is no such shot.
         """
-        rows = self._rows(shots)
+        rows = rows_of(shots, self.rows, "smallNORB")
         with progress.task("reading images", len(rows)) as advance:
             for position, row in enumerate(rows):
                 yield position, self._image(row)
                 advance(1)
-
-    def _rows(self, shots: Shots) -> list[int]:
-        try:
-            return [self.rows[key] for key in shots.pairs()]
-        except KeyError as error:
-            name, view = error.args[0]
-            raise UsageError(
-                f"smallNORB has no image of '{name}' from view {view}", "ask for rows of shots()"
-            ) from error
 
     def _image(self, row: int) -> Image:
         in_training = len(self.pairs[0])
@@ -118,13 +121,18 @@ class NorbSource:
         return np.concatenate([pair[camera] for camera in CAMERAS[self.stereo]], axis=1)
 
 
-def norb_grid() -> Space:
-    """The views of smallNORB."""
+def norb_space(seconds: tuple[float, float, float] = (0.05, 0.10, 0.2)) -> Space:
+    """The views of smallNORB: 18 azimuths, 9 elevations, 6 lightings.
+
+    Args:
+        seconds: Time to move by a degree of azimuth and of elevation, and to change the lighting; of a usual arm
+            unless given.
+    """
     return Space(
         axes=(
-            Circle(name="azimuth", values=parse_values("0:340:20")),
-            Interval(name="elevation", values=parse_values("30:70:5"), unit="deg"),
-            Category(name="lighting", values=tuple(f"L{number}" for number in range(6))),
+            Circle(name="azimuth", values=parse_values("0:340:20"), seconds_per_unit=seconds[0]),
+            Interval(name="elevation", values=parse_values("30:70:5"), unit="deg", seconds_per_unit=seconds[1]),
+            Category(name="lighting", values=tuple(f"L{n}" for n in range(6)), seconds_per_change=seconds[2]),
         )
     )
 
@@ -134,34 +142,30 @@ def _read_facts(folder: Path, part: str) -> Int[np.ndarray, "images 5"]:
     path, labels = _file(folder, part, "info"), _file(folder, part, "cat")
     category, rest = _matrix(labels, INTEGERS), _matrix(path, INTEGERS)
     if rest.shape != (len(category), 4) or category.ndim != 1:
-        raise InputError(f"{path}: {rest.shape} numbers for {category.shape} categories", f"get it anew from {HOME}")
+        raise _unusable(path, f"{rest.shape} numbers for {category.shape} categories")
     facts = np.column_stack([category, rest]).astype(np.int64)
+    # categories, instances, elevations, azimuths in steps of 20 degrees (even numbers), lightings
     outside = (facts < 0) | (facts > [4, 9, 8, 34, 5]) | (facts % [1, 1, 1, 2, 1] != 0)
     if outside.any():
         row = int(np.argmax(outside.any(axis=1)))
-        raise InputError(f"{path}: image {row} is described by {facts[row].tolist()}", f"get it anew from {HOME}")
+        raise _unusable(path, f"image {row} is described by {facts[row].tolist()}")
     return facts
 
 
-def _pairs(folder: Path, part: str, images: int) -> UInt8[np.ndarray, "images 2 height width"]:
-    path = _file(folder, part, "dat")
-    pairs = _matrix(path, BYTES)
-    if pairs.ndim != 4 or pairs.shape[:2] != (images, 2):
-        raise InputError(f"{path}: shape {pairs.shape} for {images} described pairs", f"get it anew from {HOME}")
-    return pairs
-
-
 def _matrix(path: Path, magic: int) -> np.ndarray:
+    """A matrix in the authors' format, left on disk."""
     head = np.fromfile(path, dtype="<i4", count=16)
     if len(head) < 5 or head[0] != magic or not 1 <= head[1] <= 8:
-        raise InputError(f"{path}: this is not a matrix of smallNORB", f"unpack it, or get it anew from {HOME}")
+        raise InputError(
+            f"{path}: this is not a matrix of smallNORB", f"unpack it, or get it anew from {HOME}", path=path
+        )
     dimensions = int(head[1])
     shape = tuple(head[2 : 2 + dimensions].tolist())
     start = 4 * (2 + max(dimensions, 3))  # the authors write at least three sizes
     kind = np.dtype(np.uint8 if magic == BYTES else "<i4")
     found, needed = path.stat().st_size, start + math.prod(shape) * kind.itemsize
     if min(shape) < 1 or found != needed:
-        raise InputError(f"{path}: {found:,} bytes found, {needed:,} expected", f"get it anew from {HOME}")
+        raise _unusable(path, f"{found:,} bytes found, {needed:,} expected")
     return np.memmap(path, dtype=kind, mode="r", offset=start, shape=shape)
 
 
@@ -174,11 +178,5 @@ def _file(folder: Path, part: str, kind: str) -> Path:
     raise MissingError(f"{path} is missing", advice)
 
 
-def _objects(facts: Int[np.ndarray, "images 5"]) -> Objects:
-    found = np.unique(facts[:, :2], axis=0).tolist()
-    names = tuple(f"{CATEGORIES[category]}-{instance:02d}" for category, instance in found)
-    return Objects(names=names, labels=tuple(CATEGORIES[category] for category, _ in found))
-
-
-def _coordinates(facts: Int[np.ndarray, "images 5"]) -> Float[np.ndarray, "images 3"]:
-    return np.column_stack([facts[:, 3] * 10.0, 30.0 + 5.0 * facts[:, 2], facts[:, 4]])
+def _unusable(path: Path, found: str) -> InputError:
+    return InputError(f"{path}: {found}", f"get it anew from {HOME}", path=path)

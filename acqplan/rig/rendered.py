@@ -1,4 +1,4 @@
-"""A rig that renders its objects: toys and meshes differ only in where shapes come from."""
+"""The source that renders its objects; toys and meshes differ only in where their shapes come from."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from functools import cache
 from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,102 +20,39 @@ import trimesh
 
 from acqplan.errors import AcqplanError, MeshError, SpaceError, UsageError, nearest
 from acqplan.progress import SILENT, Progress
-from acqplan.rig.base import Image
 from acqplan.rig.manifest import check_shots, read_manifest
+from acqplan.rig.norb import CATEGORIES, norb_space
 from acqplan.rig.render import LIGHTINGS
+from acqplan.rig.source import Image
 from acqplan.rig.studio import LitPose, RenderSettings, Shape, Sitting, identity, photograph, shot_names
 from acqplan.runtime import available_cores, serve_parent
-from acqplan.space import Category, Circle, Interval, Objects, Shots, Space, ViewValue, parse_values
-
-Task = TypeVar("Task")
-Result = TypeVar("Result")
-
-_AHEAD = 3
-"""Tasks in flight for each process: enough to keep it busy, few enough to hold in memory."""
-
-
-def in_order(function: Callable[[Task], Result], tasks: Sequence[Task], *, workers: int) -> Iterator[Result]:
-    """Apply a function to tasks in several processes.
-
-    Closing the iterator, or Ctrl-C, drops what has not begun and waits for what has.
-
-    Args:
-        function: Importable by name, and pure.
-        tasks: Sent to the processes by pickle.
-        workers: Processes; with 1 everything happens in this one.
-
-    Yields:
-        The results in the order of the tasks.
-
-    Raises:
-        AcqplanError: If a process dies.
-    """
-    if workers <= 1 or len(tasks) <= 1:
-        yield from map(function, tasks)
-        return
-    pool = ProcessPoolExecutor(min(workers, len(tasks)), mp_context=_context(), initializer=serve_parent)
-    try:
-        yield from _sliding(pool, function, tasks, _AHEAD * workers)
-    except BrokenProcessPool as error:
-        raise AcqplanError(
-            "a rendering process died",
-            "guard your script with `if __name__ == '__main__':`, free memory, or set workers=1",
-        ) from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _sliding(
-    pool: ProcessPoolExecutor, function: Callable[[Task], Result], tasks: Sequence[Task], ahead: int
-) -> Iterator[Result]:
-    waiting: deque[Future[Result]] = deque()
-    for task in tasks:
-        waiting.append(pool.submit(function, task))
-        if len(waiting) >= ahead:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
-
-
-def _context() -> multiprocessing.context.BaseContext:
-    """Fork is unsafe once torch or embree run threads; the fork server starts faster than spawn."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:  # what starts with Ctrl-C blocked does not print a traceback when it comes
-        forkserver.ensure_running()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    return multiprocessing.get_context("forkserver")
-
+from acqplan.space import Category, Objects, Shots, Space, ViewValue
 
 STANDARD_VIEW: dict[str, ViewValue] = {"azimuth": 0.0, "elevation": 45.0, "lighting": "L0"}
-"""The axes that can be set, and where they stand if a space does not name them."""
+"""The axes that can be set, and their values where a space does not name them."""
+
+N_INSTANCES = 10
+"""Toys per category."""
 
 _POSES_A_TASK = 27
 _WORTH_PROCESSES = 300
 """Poses from which starting processes (about a second) pays."""
 
+_AHEAD = 3
+"""Tasks in flight for each process: enough to keep it busy, few enough to hold in memory."""
 
-def norb_space() -> Space:
-    """The views of smallNORB: 18 azimuths, 9 elevations, 6 lightings."""
-    return Space(
-        axes=(
-            Circle(name="azimuth", values=parse_values("0:340:20"), seconds_per_unit=0.05),
-            Interval(name="elevation", values=parse_values("30:70:5"), unit="deg", seconds_per_unit=0.10),
-            Category(name="lighting", values=tuple(LIGHTINGS), seconds_per_change=0.2),
-        )
-    )
+Task = TypeVar("Task")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RenderedSource:
-    """A rig whose every shot can be had, at any view.
+    """A source whose every shot can be had, at any view.
 
     Args:
         name: ``toys`` or ``meshes``.
         objects: The objects, with labels.
-        shape_of: The shape of an object, by its row in ``objects``; asked once an object.
+        shape_of: The shape of an object, by its row in ``objects``; asked once per object.
         space: Axes among azimuth, elevation (degrees) and lighting (names of `LIGHTINGS`).
         settings: Seed, noise, camera.
         workers: Processes for large captures; few poses are rendered in this one.
@@ -136,10 +74,16 @@ class RenderedSource:
         for axis in self.space.axes:
             if axis.name not in STANDARD_VIEW:
                 raise SpaceError(f"a rendered rig has no axis '{axis.name}'", nearest(axis.name, STANDARD_VIEW))
-            if axis.name == "lighting":
-                _check_lightings([str(value) for value in axis.values], is_category=isinstance(axis, Category))
-            elif axis.unit != "deg":
-                raise SpaceError(f"axis '{axis.name}' is in '{axis.unit}'", "render with unit = 'deg'")
+            if axis.name != "lighting":
+                if axis.unit != "deg":
+                    raise SpaceError(f"axis '{axis.name}' is in '{axis.unit}'", "render with unit = 'deg'")
+            elif not isinstance(axis, Category):
+                raise SpaceError("axis 'lighting' is not a category", 'write kind = "category"')
+            else:
+                for name in axis.values:
+                    if name not in LIGHTINGS:
+                        said = f"axis 'lighting': no lighting is called '{name}'"
+                        raise SpaceError(said, nearest(name, LIGHTINGS), asked=name)
 
     def shots(self) -> Shots:
         """Every allowed view of every object."""
@@ -147,11 +91,14 @@ class RenderedSource:
 
     def identities(self, shots: Shots) -> list[bytes]:
         """For each shot 32 bytes that determine its image; nothing is rendered."""
-        views = (self._pose(view) for view in shots.views())
-        return [
-            _digest(self._identity(row), *shot_names(azimuth, elevation), lighting)
-            for row, (azimuth, elevation, lighting) in zip(self._rows(shots), views, strict=True)
-        ]
+        keys = []
+        for row, view in zip(self._rows(shots), shots.views(), strict=True):
+            if row not in self._identities:
+                self._identities[row] = identity(self.objects.names[row], self.shape(row), self.settings)
+            azimuth, elevation, lighting = _full(view)
+            text = "\0".join((*shot_names(azimuth, elevation), lighting))
+            keys.append(hashlib.blake2b(text.encode(), key=self._identities[row], digest_size=32).digest())
+        return keys
 
     def capture(self, shots: Shots, *, progress: Progress = SILENT) -> Iterator[tuple[int, Image]]:
         """Render shots; the lightings of a pose share its geometry.
@@ -178,33 +125,26 @@ class RenderedSource:
             self._shapes[row] = self.shape_of(row)
         return self._shapes[row]
 
-    def _identity(self, row: int) -> bytes:
-        if row not in self._identities:
-            self._identities[row] = identity(self.objects.names[row], self.shape(row), self.settings)
-        return self._identities[row]
-
     def _rows(self, shots: Shots) -> list[int]:
-        """Row of each shot's object in this rig."""
-        number = {name: row for row, name in enumerate(self.objects.names)}
+        """Row of each shot's object in this source."""
+        row_of = {name: row for row, name in enumerate(self.objects.names)}
         names = shots.names
-        unknown = [name for name in names if name not in number]
-        if unknown:
-            raise UsageError(f"no object is called '{unknown[0]}'", nearest(unknown[0], number))
+        unknown = next((name for name in names if name not in row_of), None)
+        if unknown is not None:
+            raise UsageError(f"no object is called '{unknown}'", nearest(unknown, row_of), asked=unknown)
         if not np.isfinite(shots.coordinates).all():
             raise UsageError("a shot has a view that is not finite", "give degrees")
-        return [number[name] for name in names]
-
-    def _pose(self, view: dict[str, ViewValue]) -> tuple[float, float, str]:
-        full = STANDARD_VIEW | view
-        return float(full["azimuth"]), float(full["elevation"]), str(full["lighting"])
+        return [row_of[name] for name in names]
 
     def _sittings(self, shots: Shots) -> tuple[list[Sitting], list[list[list[int]]]]:
-        """Tasks, and for each of their poses the rows of ``shots`` it answers."""
+        """Tasks, and for each of their poses the rows of ``shots`` that it answers."""
+        # object by pose by rows and lightings, in the order of the shots
         poses: dict[int, dict[tuple[float, float], list[tuple[int, str]]]] = {}
         for row, (number, view) in enumerate(zip(self._rows(shots), shots.views(), strict=True)):
-            azimuth, elevation, lighting = self._pose(view)
+            azimuth, elevation, lighting = _full(view)
             poses.setdefault(number, {}).setdefault((azimuth, elevation), []).append((row, lighting))
         sittings, rows = [], []
+        # an object of many poses is cut into tasks, so that processes share it
         for number, taken in poses.items():
             for first in range(0, len(taken), _POSES_A_TASK):
                 part = list(taken.items())[first : first + _POSES_A_TASK]
@@ -214,26 +154,60 @@ class RenderedSource:
         return sittings, rows
 
 
-def _digest(key: bytes, *names: str) -> bytes:
-    return hashlib.blake2b("\0".join(names).encode(), key=key, digest_size=32).digest()
+def _full(view: dict[str, ViewValue]) -> tuple[float, float, str]:
+    """Azimuth, elevation and lighting of a view."""
+    full = STANDARD_VIEW | view
+    return float(full["azimuth"]), float(full["elevation"]), str(full["lighting"])
 
 
-def _check_lightings(names: list[str], *, is_category: bool) -> None:
-    if not is_category:
-        raise SpaceError("axis 'lighting' is not a category", 'write kind = "category"')
-    for name in names:
-        if name not in LIGHTINGS:
-            raise SpaceError(f"axis 'lighting': no lighting is called '{name}'", nearest(name, LIGHTINGS))
-
-
-def mesh_rig(
-    path: Path,
+def toy_rig(
     *,
     space: Space | None = None,
     settings: RenderSettings | None = None,
+    n_instances: int = N_INSTANCES,
     workers: int | None = None,
 ) -> RenderedSource:
-    """A rig of the meshes in a manifest, each brought to the size of the toys.
+    """A source of toys, named like ``car-00``: five categories of ten shapes each.
+
+    Args:
+        space: Which views; those of smallNORB unless given.
+        settings: Seed of noise and jitter, noise, camera.
+        n_instances: Toys per category, 1 to 10, each of a body plan of its own.
+        workers: Processes for large captures; all cores unless given.
+
+    Raises:
+        UsageError: If ``n_instances`` is out of range.
+    """
+    if not 1 <= n_instances <= N_INSTANCES:
+        raise UsageError(f"{n_instances} toys a category", f"give 1 to {N_INSTANCES}", asked=n_instances)
+    names = tuple(f"{label}-{number:02d}" for label in CATEGORIES for number in range(n_instances))
+    return RenderedSource(
+        name="toys",
+        objects=Objects(names=names, labels=tuple(name[:-3] for name in names)),
+        shape_of=lambda row: toy_shapes()[names[row]],
+        space=space or norb_space(),
+        settings=settings or RenderSettings(),
+        workers=workers or available_cores(),
+    )
+
+
+@cache
+def toy_shapes() -> dict[str, Shape]:
+    """The shape of each toy by its name; `benchmarks.toyshop.toys` made and packed them."""
+    with np.load(Path(__file__).with_name("toys.npz")) as stored:
+        counts, planes, differences = stored["counts"], stored["vertices"], stored["faces"]
+    # the bytes of a coordinate are stored apart, and each corner as its difference to the one before
+    vertices = np.ascontiguousarray(planes.T).view("<f4")[..., 0]
+    faces = np.cumsum(differences, dtype=np.int32).reshape(-1, 3)
+    names = [f"{label}-{number:02d}" for label in CATEGORIES for number in range(N_INSTANCES)]
+    parts = (np.split(array, np.cumsum(counts[:-1, column])) for column, array in enumerate((vertices, faces)))
+    return {name: Shape(*arrays) for name, *arrays in zip(names, *parts, strict=True)}
+
+
+def mesh_rig(
+    path: Path, *, space: Space | None = None, settings: RenderSettings | None = None, workers: int | None = None
+) -> RenderedSource:
+    """A source of the meshes in a manifest, each brought to the size of the toys.
 
     Args:
         path: CSV with the columns mesh, label and object; meshes lie below its folder, front +x, up +z.
@@ -242,14 +216,14 @@ def mesh_rig(
         workers: Processes for large captures; all cores unless given.
 
     Raises:
-        ManifestError: If the manifest is not valid or an object stands twice.
+        ManifestError: If the manifest is not valid or an object appears twice.
         MeshError: If a mesh is missing, cannot be read, or has no faces, no extent or no finite vertices.
     """
     manifest = read_manifest(path, file_column="mesh")
     check_shots(manifest, (), np.zeros((len(manifest), 0)))
     objects = manifest.objects()
     shapes = {
-        name: load_shape(file, where=manifest.where(row))
+        name: _load_shape(file, where=manifest.where(row))
         for row, (name, file) in enumerate(zip(manifest.names, manifest.files, strict=True))
     }
     return RenderedSource(
@@ -262,7 +236,7 @@ def mesh_rig(
     )
 
 
-def load_shape(file: Path, *, where: str) -> Shape:
+def _load_shape(file: Path, *, where: str) -> Shape:
     """Read a mesh in any format that trimesh knows and stand it on the table.
 
     Args:
@@ -275,7 +249,11 @@ def load_shape(file: Path, *, where: str) -> Shape:
     said = f"{where}: mesh '{file.name}'"
     if not file.is_file():
         raise MeshError(f"{said} does not exist", f"put it at {file} or correct the path")
-    mesh = _parse(file, said)
+    try:
+        mesh: Any = trimesh.load(file, force="mesh", process=False, skip_materials=True)
+    except Exception as error:  # parsers of fifty formats raise whatever comes
+        known = ", ".join(sorted(trimesh.available_formats()))
+        raise MeshError(f"{said} cannot be read ({error})", f"formats: {known}", path=file) from error
     vertices, faces = np.asarray(mesh.vertices, dtype=np.float64), np.asarray(mesh.faces)
     if faces.ndim != 2 or not len(faces):
         raise MeshError(f"{said} has no faces", "export the surface, not points or lines alone")
@@ -289,9 +267,50 @@ def load_shape(file: Path, *, where: str) -> Shape:
         raise MeshError(f"{said} has no extent: all its vertices lie in one point", "export it again") from error
 
 
-def _parse(file: Path, said: str) -> Any:
+def in_order(function: Callable[[Task], Result], tasks: Sequence[Task], *, workers: int) -> Iterator[Result]:
+    """Apply a function to tasks in several processes.
+
+    Closing the iterator, or Ctrl-C, drops what has not begun and waits for what has.
+
+    Args:
+        function: Importable by name, and pure.
+        tasks: Sent to the processes by pickle.
+        workers: Processes; with 1 everything happens in this one.
+
+    Yields:
+        The results in the order of the tasks.
+
+    Raises:
+        AcqplanError: If a process dies.
+    """
+    if workers <= 1 or len(tasks) <= 1:
+        yield from map(function, tasks)
+        return
+    pool = ProcessPoolExecutor(min(workers, len(tasks)), mp_context=_context(), initializer=serve_parent)
+    waiting: deque[Future[Result]] = deque()
     try:
-        return trimesh.load(file, force="mesh", process=False, skip_materials=True)
-    except Exception as error:  # parsers of fifty formats raise whatever comes
-        known = ", ".join(sorted(trimesh.available_formats()))
-        raise MeshError(f"{said} cannot be read ({error})", f"formats: {known}") from error
+        for task in tasks:
+            waiting.append(pool.submit(function, task))
+            if len(waiting) >= _AHEAD * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    except BrokenProcessPool as error:
+        raise AcqplanError(
+            "a rendering process died",
+            "guard your script with `if __name__ == '__main__':`, free memory, or set workers=1",
+        ) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _context() -> multiprocessing.context.BaseContext:
+    """Fork is unsafe once torch or embree run threads; the fork server starts faster than spawn."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:  # what starts with Ctrl-C blocked does not print a traceback when it comes
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return multiprocessing.get_context("forkserver")

@@ -1,11 +1,10 @@
 """One object before the camera: from its shape and a list of views to noisy images.
 
-What is sent to another process is here: shapes and settings in plain arrays, no embree.
+Whatever is sent to another process is defined here: shapes and settings in plain arrays, no embree.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -14,7 +13,7 @@ from jaxtyping import Float, Float32, Int, Int32, UInt8
 
 from acqplan.errors import UsageError
 from acqplan.files import digest_bytes
-from acqplan.rig.camera import Extractor, Optics, Pose
+from acqplan.rig.camera import Optics, Pose, StereoCamera
 from acqplan.rig.render import LIGHTINGS, RENDERER, Scene, build_scene, expose, trace
 from acqplan.rng import generator
 
@@ -24,12 +23,12 @@ DIAGONAL_CM = 12.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenderSettings:
-    """What all shots of a rendered rig have in common; an image depends on nothing else.
+    """Settings that all shots of a rendered source share; an image depends on the object, the view and these alone.
 
     Args:
-        seed: Of sensor noise and jitter (and of the shapes of toys).
+        seed: Of sensor noise and jitter.
         noise: Standard deviation of the sensor's noise, grey levels of 255.
-        jitter_cm: Objects stand off the middle of the table by up to this much, anew in each pose.
+        jitter_cm: Objects are off the middle of the table by up to this much, drawn anew for each pose.
         eye: One camera in the middle, or the left or right one of a stereo pair.
         optics: Lens, sensor and stand.
 
@@ -40,7 +39,7 @@ class RenderSettings:
     seed: int = 0
     noise: float = 2.0
     jitter_cm: float = 0.0
-    eye: Extractor = "mono"
+    eye: StereoCamera = "mono"
     optics: Optics = field(default_factory=Optics)
 
     def __post_init__(self) -> None:
@@ -57,7 +56,7 @@ class Shape:
     """The surface of an object on the table, cm.
 
     Args:
-        vertices: Front +x, up +z, standing on z = 0 around the origin, shape ``[vertices, 3]``.
+        vertices: Front +x, up +z, on z = 0 around the origin, shape ``[vertices, 3]``.
         faces: Rows of ``vertices``, shape ``[faces, 3]``.
     """
 
@@ -106,7 +105,7 @@ class Sitting:
 
 
 def photograph(sitting: Sitting) -> list[UInt8[np.ndarray, "lightings size size"]]:
-    """Images of a sitting, one stack a pose, in order; the same in any process and any company."""
+    """Images of a sitting, one stack per pose, in order; the same in any process and any order of sittings."""
     scene = _scene(sitting.shape)
     stacks = []
     for lit in sitting.poses:
@@ -117,19 +116,21 @@ def photograph(sitting: Sitting) -> list[UInt8[np.ndarray, "lightings size size"
 
 
 def shot_names(azimuth: float, elevation: float) -> tuple[str, str]:
-    """A view as it seeds noise and enters digests: full turns drop out, and so does rounding."""
+    """A view as it seeds noise and enters digests, without full turns and rounding errors."""
     return f"{round(azimuth % 360.0, 6) % 360.0:.6f}", f"{round(elevation, 6) + 0.0:.6f}"
 
 
 def identity(name: str, shape: Shape, settings: RenderSettings) -> bytes:
     """What, beside the view, determines the images of an object: 32 bytes."""
-    parts = (RENDERER, repr(sorted(LIGHTINGS.items())), name, shape.digest(), repr(settings))
+    # the text of settings is part of keys in caches, which outlive the name of the class
+    written = "Settings" + repr(settings).removeprefix("RenderSettings")
+    parts = (RENDERER, repr(sorted(LIGHTINGS.items())), name, shape.digest(), written)
     return bytes.fromhex(digest_bytes(*(part.encode() for part in parts)))
 
 
 @lru_cache(maxsize=16)
 def _scene(shape: Shape) -> Scene:
-    """Shapes compare by identity: a rig that captures again need not build its scene again."""
+    """The scene of a shape. Shapes compare by identity: a source that captures again need not build it again."""
     return build_scene(shape.vertices, shape.faces)
 
 
@@ -144,15 +145,10 @@ def _pose(sitting: Sitting, lit: LitPose) -> Pose:
 
 
 def _noise(sitting: Sitting, lit: LitPose) -> Float32[np.ndarray, "lightings size size"] | None:
+    """Noise of the sensor, grey levels, drawn anew for each image; ``None`` if there is none."""
     settings = sitting.settings
     if not settings.noise:
         return None
-    return np.stack(list(_noise_images(sitting, lit))) * np.float32(settings.noise)
-
-
-def _noise_images(sitting: Sitting, lit: LitPose) -> Iterator[Float32[np.ndarray, "size size"]]:
-    settings = sitting.settings
-    view = shot_names(lit.azimuth, lit.elevation)
-    for lighting in lit.lightings:
-        draw = generator(settings.seed, "noise", sitting.name, settings.eye, *view, lighting)
-        yield draw.standard_normal((settings.optics.size, settings.optics.size), dtype=np.float32)
+    view, shape = shot_names(lit.azimuth, lit.elevation), (settings.optics.size, settings.optics.size)
+    draws = [generator(settings.seed, "noise", sitting.name, settings.eye, *view, name) for name in lit.lightings]
+    return np.stack([draw.standard_normal(shape, dtype=np.float32) for draw in draws]) * np.float32(settings.noise)

@@ -1,20 +1,30 @@
-"""A TOML file whose errors name lines: the standard reader gives values only."""
+"""What rig.toml says, and on which line: its text, its tables, and errors that name both."""
 
 from __future__ import annotations
 
 import re
 import tomllib
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from acqplan.errors import SpecError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from acqplan.errors import SpaceError, SpecError, UsageError, nearest
+from acqplan.numbers import shortened
+from acqplan.rig.manifest import Column
+from acqplan.space import parse_values
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 Location = tuple[str | int, ...]
-"""Where a value stands, e.g. ``("axis", 0, "values")``."""
+"""Where a value is, e.g. ``("axis", 0, "values")``."""
 
-TABLE = re.compile(r"^\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?$")
+HEADING = re.compile(r"^\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?$")
 KEY = re.compile(r"""^\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=""")
 
 
@@ -25,7 +35,7 @@ class TomlFile:
     Attributes:
         path: The file.
         content: Its values.
-        lines: Line of each key and table that stands on a line of its own.
+        lines: Line of each key and table that has a line of its own.
     """
 
     path: Path
@@ -39,53 +49,225 @@ class TomlFile:
         Raises:
             SpecError: If it is missing, not UTF-8 or not TOML; names the line.
         """
-        text = _read_text(path)
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+        except OSError as error:
+            said = f"{path}: cannot be read ({error.strerror})"
+            raise SpecError(said, "check the path given with --rig", path=path) from error
+        except UnicodeDecodeError as error:
+            line = error.object.count(b"\n", 0, error.start) + 1
+            said = f"{path}: line {line}: the text is not UTF-8"
+            raise SpecError(said, "save the file in UTF-8", path=path, line=line) from error
         try:
             return cls(path=path, content=tomllib.loads(text), lines=_lines(text))
         except tomllib.TOMLDecodeError as error:
             found = re.search(r"line (\d+)", str(error))
-            where = f"line {found[1]}" if found else f"line {len(text.splitlines())}"
+            line = int(found[1]) if found else len(text.splitlines())
             reason = re.sub(r"\s*\(at .*\)$", "", str(error))
-            raise SpecError(f"{path}: {where}: this is not TOML: {reason}", _syntax_advice(path)) from error
+            hint = 'write one `key = value` per line, text in quotes, e.g. source = "folder"'
+            if path.suffix.lower() == ".csv":
+                hint = f'a manifest is named by a rig.toml: source = "folder" and path = "{path.name}"'
+            said = f"{path}: line {line}: this is not TOML: {reason}"
+            raise SpecError(said, hint, path=path, line=line) from error
 
-    def error(self, location: Location, message: str, hint: str = "") -> SpecError:
+    def error(self, location: Location, message: str, hint: str = "", *, asked: object = None) -> SpecError:
         """An error that names the file and the line nearest to a location."""
         known = [location[:length] for length in range(len(location), 0, -1) if location[:length] in self.lines]
-        where = f"{self.path}: line {self.lines[known[0]]}" if known else str(self.path)
-        return SpecError(f"{where}: {message}", hint)
+        line = self.lines[known[0]] if known else None
+        where = str(self.path) if line is None else f"{self.path}: line {line}"
+        return SpecError(f"{where}: {message}", hint, path=self.path, line=line, asked=asked)
+
+    @contextmanager
+    def at(self, *location: str | int) -> Iterator[None]:
+        """Errors of the block are errors of the file: they name the line of a location."""
+        try:
+            yield
+        except UsageError as error:
+            raise self.error(location, error.message, error.hint, asked=error.asked) from error
 
 
-def _read_text(path: Path) -> str:
+def _expanded(values: object) -> object:
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise SpecError(f"{path}: cannot be read ({error.strerror})", "check the path given with --rig") from error
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise SpecError(f"{path}: line {line}: the text is not UTF-8", "save the file in UTF-8") from error
+        return list(parse_values(values)) if isinstance(values, str) else values
+    except SpaceError as error:
+        raise ValueError(str(error)) from error
 
 
-def _syntax_advice(path: Path) -> str:
-    if path.suffix.lower() == ".csv":
-        return 'a manifest is named by a rig.toml: source = "folder" and path = "' + path.name + '"'
-    return 'write one `key = value` a line, text in quotes, e.g. source = "folder"'
+Seconds = Annotated[float, Field(ge=0)]
+Name = Annotated[str, Field(min_length=1)]
+Numbers = Annotated[list[float], Field(min_length=1), BeforeValidator(_expanded)]
+
+
+class TomlTable(BaseModel):
+    """A table of rig.toml: unknown keys, numbers in quotes and numbers that are not finite are errors."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class CircleTable(TomlTable):
+    """An ``[[axis]]`` of kind circle."""
+
+    kind: Literal["circle"]
+    name: Name
+    unit: Literal["deg"] = "deg"
+    values: Numbers | None = None
+    seconds_per_unit: Seconds = 0.0
+
+
+class IntervalTable(TomlTable):
+    """An ``[[axis]]`` of kind interval."""
+
+    kind: Literal["interval"]
+    name: Name
+    unit: str | None = None
+    values: Numbers | None = None
+    seconds_per_unit: Seconds = 0.0
+
+
+class CategoryTable(TomlTable):
+    """An ``[[axis]]`` of kind category."""
+
+    kind: Literal["category"]
+    name: Name
+    values: Annotated[list[Name], Field(min_length=1)] | None = None
+    seconds_per_change: Seconds = 0.0
+
+
+class ShotTable(TomlTable):
+    """``[shot]``: what an exposure costs."""
+
+    seconds: Seconds = 0.0
+
+
+class ObjectsTable(TomlTable):
+    """``[objects]``: the split into train and test, the time per change, and the objects of a live rig."""
+
+    test_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
+    test: list[Name] | None = None
+    labels: dict[Name, Annotated[list[Name], Field(min_length=1)]] | None = None
+    seconds_per_change: Seconds = 0.0
+
+
+class RenderTable(TomlTable):
+    """``[render]``: settings of a source that renders its objects (toys, meshes).
+
+    `RenderSettings` and `Optics` check their ranges; ``instances`` is for toys only.
+    """
+
+    seed: int | None = None
+    noise: float | None = None
+    jitter_cm: float | None = None
+    eye: Literal["mono", "left", "right"] | None = None
+    size: int | None = None
+    instances: int | None = None
+
+
+class RigTable(TomlTable):
+    """The whole of rig.toml."""
+
+    source: Literal["toys", "meshes", "folder", "norb", "live"]
+    path: Name | None = None
+    stereo: Literal["left", "right", "both"] | None = None
+    axis: list[Annotated[CircleTable | IntervalTable | CategoryTable, Field(discriminator="kind")]] = []
+    shot: ShotTable = ShotTable()
+    objects: ObjectsTable = ObjectsTable()
+    render: RenderTable | None = None
+    deployment: dict[str, object] = {}  # its keys are axes, see `acqplan.rig.deployment`
+
+    @classmethod
+    def of(cls, file: TomlFile) -> RigTable:
+        """The tables of a file.
+
+        Raises:
+            SpecError: If a key is unknown or missing, or a value is of the wrong kind; names the line.
+        """
+        try:
+            return cls.model_validate(file.content)
+        except ValidationError as error:
+            # an unknown key explains a missing one
+            first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+            raise _explained(file, first) from error
+
+    def columns(self) -> list[Column]:
+        """The axes, which may lack their levels."""
+        columns = []
+        for axis in self.axis:
+            if isinstance(axis, CategoryTable):
+                names = None if axis.values is None else tuple(axis.values)
+                column = Column(name=axis.name, kind="category", values=names, seconds=axis.seconds_per_change)
+            else:
+                numbers = None if axis.values is None else tuple(axis.values)
+                unit = Column.guessed(axis.name).unit if axis.unit is None else axis.unit
+                seconds = axis.seconds_per_unit
+                column = Column(name=axis.name, kind=axis.kind, unit=unit, values=numbers, seconds=seconds)
+            columns.append(column)
+        return columns
+
+
+AXIS_TABLES: dict[str, type[TomlTable]] = {"circle": CircleTable, "interval": IntervalTable, "category": CategoryTable}
+TABLES: dict[str, type[TomlTable]] = {"shot": ShotTable, "objects": ObjectsTable, "render": RenderTable}
+
+
+def _explained(file: TomlFile, found: ErrorDetails) -> SpecError:
+    """What pydantic found, in the words of rig.toml."""
+    location, asked = found["loc"], found["input"]
+    if location[0] == "axis" and len(location) > 2:
+        location = (*location[:2], *location[3:])  # pydantic adds the kind of the axis
+    key, within, here = str(location[-1]), _heading(location[:-1]), _heading(location)
+    hint = found["msg"].removeprefix("Value error, ")
+    hint = hint[:1].lower() + hint[1:].replace("valid list", "valid list, e.g. [0, 90]")
+    match found["type"]:
+        case "extra_forbidden":
+            said, hint = f"unknown key '{key}' in {within}", nearest(key, _table_at(found["loc"][:-1]).model_fields)
+        case "missing":
+            said, hint = f"{within} lacks the key '{key}'", f'add e.g. {key} = "…"'
+        case "union_tag_invalid":
+            kind = str(found["ctx"]["tag"])
+            said, hint = f"kind '{kind}' of {here} is unknown", nearest(kind, AXIS_TABLES)
+        case "union_tag_not_found" if isinstance(asked, dict):
+            said, hint = f"{here} lacks the key 'kind'", f"known: {', '.join(AXIS_TABLES)}"
+        case _:
+            dotted = ".".join(part for part in location if isinstance(part, str))
+            said = f"{dotted} = {shortened(repr(asked), 40)} cannot be used"
+            if location == ("axis",):
+                hint = "write [[axis]] in double brackets, once for each axis"
+            elif location == ("source",):
+                hint = nearest(str(asked), ["toys", "meshes", "folder", "norb", "live"])
+    return file.error(location, said, hint, asked=asked)
+
+
+def _heading(location: Location) -> str:
+    """The table at a location, as it is written."""
+    if not location:
+        return "rig.toml"
+    if location[0] == "axis" and len(location) > 1:
+        return f"[[axis]] number {int(location[1]) + 1}"
+    return f"[{'.'.join(map(str, location))}]"
+
+
+def _table_at(location: Location) -> type[TomlTable]:
+    if not location:
+        return RigTable
+    return AXIS_TABLES[str(location[2])] if location[0] == "axis" else TABLES[str(location[0])]
 
 
 def _lines(text: str) -> dict[Location, int]:
+    """Line of each key and table, as far as a glance at each line tells."""
     lines: dict[Location, int] = {}
     counts: Counter[Location] = Counter()
     table: Location = ()
     for number, line in enumerate(text.splitlines(), start=1):
-        if opened := TABLE.match(line):
-            table = _split(opened[2])
+        # a heading opens a table, [[axis]] the next of its name; a key belongs to the table above it
+        if opened := HEADING.match(line):
+            table = _parts(opened[2])
             if opened[1] == "[[":
                 counts[table] += 1
                 table = (*table, counts[table] - 1)
             lines.setdefault(table, number)
         elif key := KEY.match(line):
-            lines.setdefault((*table, *_split(key[1])), number)
+            lines.setdefault((*table, *_parts(key[1])), number)
     return lines
 
 
-def _split(dotted: str) -> Location:
+def _parts(dotted: str) -> Location:
     return tuple(part.strip().strip("\"'") for part in dotted.split("."))

@@ -21,7 +21,7 @@ from acqplan.campaign.events import Event
 from acqplan.campaign.export import export_campaign, import_campaign
 from acqplan.campaign.images import encoded
 from acqplan.errors import ConflictError, ShotError
-from acqplan.rig.openers import LiveSource
+from acqplan.rig.source import LiveSource
 from acqplan.rig.spec import Rig
 from acqplan.space import Circle, Interval, Objects, Space
 from tests.campaign.life_model import ORIGINAL, Lease, Model, View, shot_name

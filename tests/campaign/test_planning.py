@@ -16,7 +16,7 @@ from acqplan.errors import BudgetError, StrategyError, UsageError
 from acqplan.plan import find_strategy
 from acqplan.plan.base import Choice, History
 from acqplan.plan.rounds import enough, learning_stops, next_stop
-from acqplan.rig.openers import LiveSource
+from acqplan.rig.source import LiveSource
 from acqplan.rig.spec import Rig
 from acqplan.space import Category, Objects, Shots
 from tests.campaign.rigs import N_CANDIDATES, live_rig

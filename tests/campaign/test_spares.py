@@ -11,7 +11,7 @@ from acqplan import Campaign
 from acqplan.campaign import operators
 from acqplan.campaign.leases import draw_spares, n_views, view_at
 from acqplan.campaign.settings import CampaignSettings
-from acqplan.rig.openers import LiveSource
+from acqplan.rig.source import LiveSource
 from acqplan.rig.spec import Rig
 from acqplan.space import Objects, Space
 from tests.campaign.rigs import N_CANDIDATES, live_rig

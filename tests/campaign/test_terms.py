@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from acqplan.campaign.settings import CampaignSettings
 from acqplan.errors import SpaceError, UsageError
 from acqplan.plan.route import travel_seconds
-from acqplan.rig.openers import LiveSource
+from acqplan.rig.source import LiveSource
 from acqplan.rig.spec import Rig
 from acqplan.space import Axis, Objects
 from tests.campaign.spaces import TERMS, all_terms

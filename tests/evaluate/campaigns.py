@@ -11,8 +11,8 @@ import numpy as np
 from acqplan import Campaign
 from acqplan.campaign.leases import Shot
 from acqplan.plan.base import Choice, History
+from acqplan.rig.rendered import toy_rig
 from acqplan.rig.spec import Rig
-from acqplan.rig.toys import toy_rig
 from acqplan.space import Category, Circle, Interval, Shots, Space
 
 SPACE = Space(

@@ -9,9 +9,9 @@ import pytest
 from acqplan.evaluate.recommend import recommend
 from acqplan.plan import STRATEGIES
 from acqplan.progress import SILENT, Progress
-from acqplan.rig.base import Image, Source
+from acqplan.rig.rendered import toy_rig
+from acqplan.rig.source import Image, Source
 from acqplan.rig.spec import Rig
-from acqplan.rig.toys import toy_rig
 from acqplan.space import Category, Circle, Interval, Objects, Shots, Space
 from tests.ideas import IDEAS
 

@@ -104,7 +104,7 @@ GOOD = ["1,o,x,x", "2,o,x,y", "3,p,y,y"]
         (["1,o,x,x", "2,o,z,y", GOOD[2]], HEADER, "line 3: object 'o' has label 'z', but 'x' in line 2"),
         (["1,o,x", *GOOD[1:]], HEADER, "b.csv: line 2: 'predicted' is empty"),
         (["1,o,x,x,x", *GOOD[1:]], HEADER, "b.csv: line 2: more values than columns"),
-        (['1,o,x,"x', *GOOD[1:]], HEADER, "b.csv: is not valid CSV"),
+        (['1,o,x,"x', *GOOD[1:]], HEADER, "b.csv: line 2: is not valid CSV"),
     ],
 )
 def test_bad_files_are_refused_by_name_and_line(tmp_path: Path, rows: list[str], header: str, message: str) -> None:

@@ -22,10 +22,9 @@ from acqplan.plan import find_strategy
 from acqplan.plan.base import History
 from acqplan.plan.rounds import PILOT_SHARE
 from acqplan.plan.route import Times
-from acqplan.rig.openers import LiveSource
-from acqplan.rig.rendered import RenderedSource
+from acqplan.rig.rendered import RenderedSource, toy_rig
+from acqplan.rig.source import LiveSource
 from acqplan.rig.spec import Rig, open_rig
-from acqplan.rig.toys import toy_rig
 from acqplan.runtime import Runtime
 from acqplan.space import Circle, Interval, Objects, Space
 from tests.cli.conftest import manifest, written

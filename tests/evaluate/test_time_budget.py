@@ -9,7 +9,7 @@ import pytest
 from acqplan.errors import BudgetError, UsageError
 from acqplan.evaluate.recommend import recommend
 from acqplan.evaluate.task import images_in_time
-from acqplan.rig.openers import LiveSource
+from acqplan.rig.source import LiveSource
 from acqplan.rig.spec import Rig
 from acqplan.space import Category, Circle, Interval, Objects, Space
 

@@ -15,8 +15,8 @@ from acqplan.evaluate.verdict import Record
 from acqplan.plan import find_strategy
 from acqplan.plan.base import History
 from acqplan.progress import SILENT, Progress
+from acqplan.rig.rendered import toy_rig
 from acqplan.rig.spec import Rig
-from acqplan.rig.toys import toy_rig
 from acqplan.space import Circle, Interval, Objects, Shots, Space
 
 SPACE = Space(

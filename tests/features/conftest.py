@@ -17,7 +17,7 @@ from acqplan.features.backbone import Backbone, Layer
 from acqplan.features.cache import FeatureCache
 from acqplan.features.pixels import Preprocessing
 from acqplan.progress import SILENT, Progress
-from acqplan.rig.base import Image
+from acqplan.rig.source import Image
 from acqplan.runtime import Runtime
 from acqplan.space import Circle, Objects, Shots, Space
 

@@ -20,7 +20,7 @@ from acqplan.features.cache import FeatureCache
 from acqplan.features.devices import Here, crew_for
 from acqplan.features.extract import extract
 from acqplan.progress import SILENT, Progress
-from acqplan.rig.base import Image
+from acqplan.rig.source import Image
 from acqplan.runtime import Runtime
 from acqplan.space import Objects, Shots, Space
 from tests.dask_cluster import DaskCluster, dask_cluster, free_port, kill, needs_dask

@@ -36,20 +36,20 @@ def opened(folder: Path, deployment: str = "", table: str | bytes | None = None)
     return open_rig(folder / "rig.toml")
 
 
-def met(setup: Rig) -> list[dict[str, object]]:
-    assert setup.view_weights is not None
-    assert set(setup.view_weights.tolist()) == {0.0, 1.0}
-    views = setup.source.space.views()[setup.view_weights > 0.0]
-    return [dict(setup.source.space.view(view)) for view in views]
+def met(rig: Rig) -> list[dict[str, object]]:
+    assert rig.view_weights is not None
+    assert set(rig.view_weights.tolist()) == {0.0, 1.0}
+    views = rig.source.space.views()[rig.view_weights > 0.0]
+    return [dict(rig.source.space.view(view)) for view in views]
 
 
 def test_no_table_an_empty_one_and_one_that_holds_all_are_the_same(tmp_path: Path) -> None:
     plain = opened(tmp_path)
     assert plain.view_weights is None
     for same in ("[deployment]\n", '[deployment]\nazimuth = "0:360"\nelevation = "0:90"\n'):
-        setup = opened(tmp_path, same)
-        assert setup.view_weights is None
-        assert setup.digest == plain.digest
+        rig = opened(tmp_path, same)
+        assert rig.view_weights is None
+        assert rig.digest == plain.digest
 
 
 def test_all_wishes_must_hold_and_both_ends_count(tmp_path: Path) -> None:
@@ -79,15 +79,15 @@ def test_a_range_of_a_circle_goes_up_and_may_wrap(tmp_path: Path, wish: str, azi
 
 def test_a_table_of_weights_is_found_beside_rig_toml_and_the_rest_weighs_nothing(tmp_path: Path) -> None:
     table = "weight,lighting,elevation,azimuth,note\n4,L3,30,-45,x\n\n1,L0,60,45,\n"
-    setup = opened(tmp_path, '[deployment]\nweights = "views.csv"\n', table)
-    assert setup.view_weights is not None
-    space = setup.source.space
-    rows = np.flatnonzero(setup.view_weights)
+    rig = opened(tmp_path, '[deployment]\nweights = "views.csv"\n', table)
+    assert rig.view_weights is not None
+    space = rig.source.space
+    rows = np.flatnonzero(rig.view_weights)
     assert [space.view(space.views()[row]) for row in rows] == [
         {"azimuth": 45.0, "elevation": 60.0, "lighting": "L0"},
         {"azimuth": 315.0, "elevation": 30.0, "lighting": "L3"},
     ]
-    assert setup.view_weights[rows].tolist() == [0.25, 1.0]
+    assert rig.view_weights[rows].tolist() == [0.25, 1.0]
 
 
 def test_equal_weights_for_all_views_are_none(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_weights_beside_ranges_are_refused_and_so_is_a_table_of_another_kind(tmp
 
 HEADER = "azimuth,elevation,lighting,weight\n"
 BAD_TABLES: dict[str, tuple[str | bytes, int, str]] = {
-    "empty": ("", 1, "no column 'azimuth'; give a header"),
+    "empty": ("", 1, "the file is empty; give a header: azimuth,elevation,lighting,weight"),
     "header alone": (HEADER, 1, "no view has a weight; give one row"),
     "no weight": ("azimuth,elevation,lighting,wieght\n0,30,L0,1\n", 1, "no column 'weight'; did you mean 'wieght'"),
     "axis twice": ("azimuth,azimuth,elevation,lighting,weight\n0,0,30,L0,1\n", 1, "column 'azimuth' stands twice"),
@@ -154,10 +154,10 @@ BAD_TABLES: dict[str, tuple[str | bytes, int, str]] = {
     "all zero": (HEADER + "0,30,L0,0\n45,30,L0,0\n", 1, "all weights are 0; give"),
     "no such view": (HEADER + "0,30,L0,1\n10,30,L0,1\n", 3, "the rig has no such view; take the line out"),
     "unknown lamp": (HEADER + "0,30,L9,1\n", 2, "lighting 'L9' is no level of this axis; did you mean 'L3'"),
-    "view twice": (HEADER + "0,30,L0,1\n360,30,L0,1\n", 3, "this view stands on line 2 already; remove one"),
+    "view twice": (HEADER + "0,30,L0,1\n360,30,L0,1\n", 3, "this view is already on line 2; remove one"),
     "angle in words": (HEADER + "north,30,L0,1\n", 2, "azimuth 'north' is not a number; give degrees"),
-    "short row": (HEADER + "0,30,L0\n", 2, "3 cells under 4 columns; make them equal"),
-    "not UTF-8": ((HEADER + "0,30,L0,1\nvélo,1,1,1\n").encode("latin-1"), 3, "the text is not UTF-8"),
+    "short row": (HEADER + "0,30,L0\n", 2, "'weight' is empty; fill it in"),
+    "not UTF-8": ((HEADER + "0,30,L0,1\nvélo,1,1,1\n").encode("latin-1"), 3, "is not text in UTF-8"),
     "open quote": (HEADER + '0,30,"L0,1\n', 2, "unexpected end of data"),
 }
 

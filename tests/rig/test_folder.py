@@ -135,9 +135,9 @@ def test_a_missing_image_and_a_folder_are_told(tmp_path: Path) -> None:
 def test_damage_in_the_middle_is_told_when_the_image_is_captured(tmp_path: Path) -> None:
     content = bytearray(picture())
     content[300:340] = bytes(40)
-    rig = FolderSource.open(folder_with(tmp_path, "a.png", bytes(content)))
+    source = FolderSource.open(folder_with(tmp_path, "a.png", bytes(content)))
     with pytest.raises(ImageError, match=r"line 3: image '.*a\.png' is damaged"):
-        list(rig.capture(rig.shots()))
+        list(source.capture(source.shots()))
 
 
 SHAPES: dict[str, tuple[str, bytes, tuple[int, ...]]] = {
@@ -158,8 +158,8 @@ SHAPES: dict[str, tuple[str, bytes, tuple[int, ...]]] = {
 def test_images_become_bytes_of_grey_or_colour(
     tmp_path: Path, name: str, content: bytes, shape: tuple[int, ...]
 ) -> None:
-    rig = FolderSource.open(folder_with(tmp_path, name, content))
-    captured = dict(rig.capture(rig.shots()))
+    source = FolderSource.open(folder_with(tmp_path, name, content))
+    captured = dict(source.capture(source.shots()))
     assert captured[1].shape == shape
     assert captured[1].dtype == np.uint8
     assert captured[1].flags.writeable
@@ -168,8 +168,8 @@ def test_images_become_bytes_of_grey_or_colour(
 def test_a_photograph_is_turned_upright_as_a_viewer_shows_it(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # turned by a quarter
-    rig = FolderSource.open(folder_with(tmp_path, "a.png", picture("L", exif=exif.tobytes())))
-    plain, turned = (image for _, image in rig.capture(rig.shots()))
+    source = FolderSource.open(folder_with(tmp_path, "a.png", picture("L", exif=exif.tobytes())))
+    plain, turned = (image for _, image in source.capture(source.shots()))
     assert np.array_equal(turned, np.rot90(plain, -1))
 
 
@@ -178,32 +178,32 @@ def test_shots_are_the_rows_and_capture_answers_any_of_them_in_order(tmp_path: P
     for number in range(12):
         Image.new("L", (4, 4), number).save(tmp_path / f"{number}.png")
     (tmp_path / "manifest.csv").write_text(HEADER + "".join(rows))
-    rig = FolderSource.open(tmp_path / "manifest.csv", workers=2)
-    assert rig.shots().coordinates[:, 0].tolist() == [number * 30 for number in range(12)]
-    some = rig.shots().take([7, 2, 11])
-    assert [(row, int(image[0, 0])) for row, image in rig.capture(some)] == [(0, 7), (1, 2), (2, 11)]
+    source = FolderSource.open(tmp_path / "manifest.csv", workers=2)
+    assert source.shots().coordinates[:, 0].tolist() == [number * 30 for number in range(12)]
+    some = source.shots().take([7, 2, 11])
+    assert [(row, int(image[0, 0])) for row, image in source.capture(some)] == [(0, 7), (1, 2), (2, 11)]
 
 
 def test_identities_follow_the_bytes_of_the_files(tmp_path: Path) -> None:
-    rig = FolderSource.open(folder_with(tmp_path, "a.png", picture("RGB")))
-    before = rig.identities(rig.shots())
+    source = FolderSource.open(folder_with(tmp_path, "a.png", picture("RGB")))
+    before = source.identities(source.shots())
     assert before == [hashlib.sha256((tmp_path / name).read_bytes()).digest() for name in ("good.png", "a.png")]
     (tmp_path / "a.png").write_bytes(picture("RGB", compress_level=1))
-    after = rig.identities(rig.shots())
+    after = source.identities(source.shots())
     assert before[0] == after[0]
     assert before[1] != after[1]
 
 
 def test_a_shot_that_is_no_row_is_refused(tmp_path: Path) -> None:
-    rig = FolderSource.open(folder_with(tmp_path, "a.png", picture()))
+    source = FolderSource.open(folder_with(tmp_path, "a.png", picture()))
     moved = Shots(
-        space=rig.space,
-        objects=rig.objects,
-        object_rows=rig.shots().object_rows,
-        coordinates=rig.shots().coordinates + 1.0,
+        space=source.space,
+        objects=source.objects,
+        object_rows=source.shots().object_rows,
+        coordinates=source.shots().coordinates + 1.0,
     )
     with pytest.raises(UsageError, match=r"no image of object 'car-00' from view \(1.0, 31.0\)"):
-        rig.identities(moved)
+        source.identities(moved)
 
 
 def live(folder: Path) -> Path:
@@ -217,18 +217,18 @@ def live(folder: Path) -> Path:
 
 
 def test_captured_images_are_shots_of_the_rig_where_it_really_stood(tmp_path: Path) -> None:
-    rig = open_rig(live(tmp_path)).source
+    source = open_rig(live(tmp_path)).source
     (tmp_path / "a.png").write_bytes(picture())
     (tmp_path / "m.csv").write_text(
         "image,label,object,lighting,azimuth,order\na.png,cow,cow-00,off,40.3,1\na.png,cow,cow-00,on,-20,2\n"
     )
-    captured = read_captured(tmp_path / "m.csv", rig)
-    assert captured.space is rig.space
+    captured = read_captured(tmp_path / "m.csv", source)
+    assert captured.space is source.space
     assert captured.shots().names == ["cow-00", "cow-00"]
     assert captured.shots().views() == [{"azimuth": 40.3, "lighting": "off"}, {"azimuth": 340, "lighting": "on"}]
     assert len(dict(captured.capture(captured.shots()))) == 2
-    both = rig.shots().join(captured.shots())
-    assert len(both) == len(rig.shots()) + 2
+    both = source.shots().join(captured.shots())
+    assert len(both) == len(source.shots()) + 2
 
 
 BAD_CAPTURES = {
@@ -236,7 +236,7 @@ BAD_CAPTURES = {
     "other label": ("b.png,car,cow-00,40,on", "'cow-00' is labelled 'car' but 'cow' in the rig; correct one"),
     "unknown level": ("b.png,car,car-00,40,onn", "lighting 'onn' is no level of this axis; did you mean 'on'"),
     "angle": ("b.png,car,car-00,725,on", "azimuth '725' is more than a full turn"),
-    "repeated": ("a.png,car,car-01,20,on", "already stands on line 2; remove one"),
+    "repeated": ("a.png,car,car-01,20,on", "is already on line 2; remove one"),
 }
 
 
@@ -258,16 +258,16 @@ def test_captures_without_an_axis_of_the_rig_are_refused(tmp_path: Path) -> None
 
 @needs_photographs
 def test_eth80_is_a_table_of_41_views_in_colour() -> None:
-    rig = FolderSource.open(Path(str(SHARED)) / "data" / "eth80-4" / "manifest.csv")
-    assert (len(rig.shots()), rig.space.n_views, rig.space.is_grid) == (1640, 41, False)
-    assert rig.objects.classes == ("apple", "cow", "dog", "tomato")
-    assert len(rig.objects) == 40
-    assert {image.shape for _, image in rig.capture(rig.shots().take([0, 800, 1639]))} == {(128, 128, 3)}
-    assert len(set(rig.identities(rig.shots()))) == 1640
+    source = FolderSource.open(Path(str(SHARED)) / "data" / "eth80-4" / "manifest.csv")
+    assert (len(source.shots()), source.space.n_views, source.space.is_grid) == (1640, 41, False)
+    assert source.objects.classes == ("apple", "cow", "dog", "tomato")
+    assert len(source.objects) == 40
+    assert {image.shape for _, image in source.capture(source.shots().take([0, 800, 1639]))} == {(128, 128, 3)}
+    assert len(set(source.identities(source.shots()))) == 1640
 
 
 @needs_photographs
 def test_coil20_is_a_circle_of_72_views_in_grey() -> None:
-    rig = FolderSource.open(Path(str(SHARED)) / "data" / "coil20" / "manifest.csv")
-    assert (len(rig.shots()), rig.space.shape, rig.space.is_grid) == (1440, (72,), True)
-    assert {image.shape for _, image in rig.capture(rig.shots().take([0, 1439]))} == {(128, 128)}
+    source = FolderSource.open(Path(str(SHARED)) / "data" / "coil20" / "manifest.csv")
+    assert (len(source.shots()), source.space.shape, source.space.is_grid) == (1440, (72,), True)
+    assert {image.shape for _, image in source.capture(source.shots().take([0, 1439]))} == {(128, 128)}

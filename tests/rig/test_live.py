@@ -13,17 +13,17 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "live.toml"
 
 
 def test_every_view_of_every_object_can_be_planned() -> None:
-    setup = open_rig(EXAMPLE)
-    assert (setup.source.name, setup.source.space.shape, len(setup.source.objects)) == ("live", (18, 9, 3), 12)
-    assert len(setup.source.shots()) == 18 * 9 * 3 * 12
-    assert setup.seconds_per_shot == 0.4
+    rig = open_rig(EXAMPLE)
+    assert (rig.source.name, rig.source.space.shape, len(rig.source.objects)) == ("live", (18, 9, 3), 12)
+    assert len(rig.source.shots()) == 18 * 9 * 3 * 12
+    assert rig.seconds_per_shot == 0.4
 
 
 def test_no_image_can_be_had() -> None:
-    rig = open_rig(EXAMPLE).source
-    for ask in (rig.capture, rig.identities):
+    source = open_rig(EXAMPLE).source
+    for ask in (source.capture, source.identities):
         with pytest.raises(UsageError, match="2 images asked of a live rig, which holds none; take the shots of plan"):
-            ask(rig.shots().take([0, 1]))
+            ask(source.shots().take([0, 1]))
 
 
 def test_opening_one_loads_neither_torch_nor_a_renderer() -> None:

@@ -54,9 +54,9 @@ BAD = {
     "repeated shot": (
         GOOD + "c.png,car,car-00,90,30\n",
         5,
-        "azimuth 90, elevation 30 already stands on line 3; remove",
+        "azimuth 90, elevation 30 is already on line 3; remove",
     ),
-    "repeated shot a turn on": (GOOD + "c.png,car,car-00,-270,30\n", 5, "already stands on line 3; remove"),
+    "repeated shot a turn on": (GOOD + "c.png,car,car-00,-270,30\n", 5, "is already on line 3; remove"),
     "word": (GOOD + "c.png,car,car-00,ninety,30\n", 5, "azimuth 'ninety' is not a number; give degrees, e.g. 90"),
     "blank angle": (GOOD + "c.png,car,car-00,,30\n", 5, "azimuth '' is not a number; give degrees"),
     "digits in groups": (GOOD + "c.png,car,car-00,1_0,30\n", 5, "azimuth '1_0' is not a number; give degrees"),
@@ -67,10 +67,10 @@ BAD = {
         5,
         "azimuth '725' is more than a full turn; give degrees from",
     ),
-    "blank label": (GOOD + "c.png, ,car-00,10,30\n", 5, "label is blank; give label"),
-    "blank object": (GOOD + "c.png,car,,10,30\n", 5, "object is blank; give object"),
-    "blank image": (GOOD + ",car,car-00,10,30\n", 5, "image is blank; give image"),
-    "NUL in path": (GOOD + "c\0.png,car,car-00,10,30\n", 5, "image is no text"),
+    "blank label": (GOOD + "c.png, ,car-00,10,30\n", 5, "'label' is empty; fill it in"),
+    "blank object": (GOOD + "c.png,car,,10,30\n", 5, "'object' is empty; fill it in"),
+    "blank image": (GOOD + ",car,car-00,10,30\n", 5, "'image' is empty; fill it in"),
+    "NUL in path": (GOOD + "c\0.png,car,car-00,10,30\n", 5, "'image' is no text; take the zero bytes out"),
     "two labels": (GOOD + "c.png,cow,car-00,10,30\n", 5, "labelled 'cow' but 'car' on line 2; correct one"),
     "image of two objects": (GOOD + "a/0.png,car,car-01,10,30\n", 5, "but 'car-00' on line 2; correct one"),
     "path upwards": (GOOD + "../c.png,car,car-00,10,30\n", 5, "'../c.png' leaves the manifest's folder; put the file"),
@@ -78,16 +78,24 @@ BAD = {
     "the folder itself": (GOOD + ".,car,car-00,10,30\n", 5, "leaves the manifest's folder; put the file"),
     "absolute path": (GOOD + "/etc/passwd,car,car-00,10,30\n", 5, "'/etc/passwd' leaves the manifest's folder"),
     "path of Windows": (GOOD + "C:\\c.png,car,car-00,10,30\n", 5, "leaves the manifest's folder"),
-    "too few cells": (GOOD + "c.png,car,car-00,10\n", 5, "4 cells under 5 columns; make them equal"),
-    "too many cells": (GOOD + "c.png,car,car-00,10,30,40\n", 5, "6 cells under 5 columns; make them equal"),
-    "decimal comma": (GOOD + "c.png,car,car-00,12,5,30\n", 5, "6 cells under 5 columns"),
+    "too few cells": (GOOD + "c.png,car,car-00,10\n", 5, "fewer values than columns (4, 5); give"),
+    "too many cells": (
+        GOOD + "c.png,car,car-00,10,30,40\n",
+        5,
+        "more values than columns (6, 5); give",
+    ),
+    "decimal comma": (
+        GOOD + "c.png,car,car-00,12,5,30\n",
+        5,
+        "more values than columns (6, 5)",
+    ),
     "open quote": (GOOD + 'c.png,"car,car-00,10,30\n', 5, "write CSV: quotes in pairs"),
     "not UTF-8": (
         GOOD.encode() + "c.png,vélo,v,1,2\n".encode("latin-1"),
         5,
-        "is not UTF-8; save the file as CSV in UTF-8",
+        "is not text in UTF-8; save the file as CSV in UTF-8",
     ),
-    "UTF-16": (GOOD.encode("utf-16"), 1, "is not UTF-8; save the file as CSV in UTF-8"),
+    "UTF-16": (GOOD.encode("utf-16"), 1, "is not text in UTF-8; save the file as CSV in UTF-8"),
 }
 
 
@@ -129,7 +137,7 @@ def test_a_good_manifest_is_read(tmp_path: Path) -> None:
     assert manifest.lines == (2, 3, 4)
     assert manifest.files[2] == tmp_path / "b" / "0.png"
     assert (manifest.objects().names, manifest.objects().labels) == (("car-00", "cow-00"), ("car", "cow"))
-    assert manifest.numbers("azimuth", unit="deg").tolist() == [0, 90, 0]
+    assert manifest.numbers("azimuth", unit="deg") == [0, 90, 0]
 
 
 def test_lines_count_blank_lines_and_line_breaks_in_quotes(tmp_path: Path) -> None:
@@ -149,7 +157,7 @@ def test_a_manifest_of_meshes_has_one_row_an_object(tmp_path: Path) -> None:
     manifest = read(tmp_path, content, "mesh")
     check_shots(manifest, (), np.zeros((2, 0)))
     twice = read(tmp_path, content + "c.ply,car,car-01,13\n", "mesh")
-    with pytest.raises(ManifestError, match="line 4: object 'car-01' already stands on line 3; remove one"):
+    with pytest.raises(ManifestError, match="line 4: object 'car-01' is already on line 3; remove one"):
         check_shots(twice, (), np.zeros((3, 0)))
 
 

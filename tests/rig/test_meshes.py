@@ -35,11 +35,11 @@ def write(folder: Path, rows: list[tuple[str, str, str]], header: str = "mesh,la
 
 
 def test_meshes_of_any_format_stand_at_one_size(folder: Path) -> None:
-    rig = mesh_rig(write(folder, GOOD))
-    assert rig.name == "meshes"
-    assert rig.objects.names == ("ball-0", "ball-1", "box-0", "box-1")
+    source = mesh_rig(write(folder, GOOD))
+    assert source.name == "meshes"
+    assert source.objects.names == ("ball-0", "ball-1", "box-0", "box-1")
     for row in range(4):
-        vertices = rig.shape(row).vertices
+        vertices = source.shape(row).vertices
         low, high = vertices.min(axis=0), vertices.max(axis=0)
         assert_allclose(np.linalg.norm(high - low), DIAGONAL_CM, rtol=1e-5)
         assert_allclose([*(low + high)[:2], low[2]], 0, atol=1e-4)
@@ -54,9 +54,9 @@ def test_the_order_of_lines_and_further_columns_do_not_matter(folder: Path) -> N
 
 
 def test_identity_follows_the_mesh_not_its_file(folder: Path) -> None:
-    rig = mesh_rig(write(folder, GOOD), settings=QUICK)
-    shots = rig.shots().take([0, 972 * 2])
-    keys, images = rig.identities(shots), dict(rig.capture(shots))
+    source = mesh_rig(write(folder, GOOD), settings=QUICK)
+    shots = source.shots().take([0, 972 * 2])
+    keys, images = source.identities(shots), dict(source.capture(shots))
     (folder / "far").mkdir()
     shutil.move(folder / "a.ply", folder / "far" / "z.ply")
     moved = mesh_rig(write(folder, [("far/z.ply", "box", "box-0"), *GOOD[1:]]), settings=QUICK)
@@ -70,14 +70,14 @@ def test_identity_follows_the_mesh_not_its_file(folder: Path) -> None:
 
 def test_labels_may_have_different_numbers_of_objects(folder: Path) -> None:
     shutil.copy(folder / "a.ply", folder / "e.ply")
-    rig = mesh_rig(write(folder, [*GOOD, ("e.ply", "box", "box-2")]))
-    assert sorted(rig.objects.labels) == ["ball", "ball", "box", "box", "box"]
+    source = mesh_rig(write(folder, [*GOOD, ("e.ply", "box", "box-2")]))
+    assert sorted(source.objects.labels) == ["ball", "ball", "box", "box", "box"]
 
 
 def test_winding_of_faces_does_not_matter(folder: Path) -> None:
-    rig = mesh_rig(write(folder, GOOD), settings=QUICK)
-    shots = rig.shots().take([972])
-    before = dict(rig.capture(shots))[0]
+    source = mesh_rig(write(folder, GOOD), settings=QUICK)
+    shots = source.shots().take([972])
+    before = dict(source.capture(shots))[0]
     ball = trimesh.creation.icosphere(subdivisions=2, radius=40)
     trimesh.Trimesh(ball.vertices, ball.faces[:, ::-1], process=False).export(folder / "d.obj")
     after = dict(mesh_rig(folder / "objects.csv", settings=QUICK).capture(shots))[0]
@@ -172,10 +172,10 @@ def test_a_missing_manifest_is_said(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(SHARED is None, reason="ACQPLAN_SHARED is not set: no real meshes here")
 def test_real_meshes_are_rendered() -> None:
-    rig = mesh_rig(Path(str(SHARED)) / "data" / "meshes" / "objects.csv", settings=QUICK)
-    assert len(rig.objects) == 19
-    shots = rig.shots().take(np.arange(0, 19 * 972, 972))
-    images = dict(rig.capture(shots))
+    source = mesh_rig(Path(str(SHARED)) / "data" / "meshes" / "objects.csv", settings=QUICK)
+    assert len(source.objects) == 19
+    shots = source.shots().take(np.arange(0, 19 * 972, 972))
+    images = dict(source.capture(shots))
     assert len({image.tobytes() for image in images.values()}) == 19
     for image in images.values():
         assert 0.01 < (image < 0.55 * image.max()).mean() < 0.6

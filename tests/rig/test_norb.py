@@ -37,12 +37,12 @@ def opened(folder: Path, more: str = "") -> Rig:
 
 def test_images_are_known_by_toy_and_view(tmp_path: Path) -> None:
     write(tmp_path)
-    setup = opened(tmp_path)
-    shots = setup.source.shots()
+    rig = opened(tmp_path)
+    shots = rig.source.shots()
     assert shots.names == ["car-06", "car-06", "animal-04", "car-00", "animal-01"]
     assert shots.views()[1] == {"azimuth": 340, "elevation": 70, "lighting": "L5"}
-    assert (setup.source.space.shape, setup.source.space.is_grid) == ((18, 9, 6), True)
-    assert setup.test == ("animal-01", "car-00")
+    assert (rig.source.space.shape, rig.source.space.is_grid) == ((18, 9, 6), True)
+    assert rig.test == ("animal-01", "car-00")
 
 
 def test_the_left_image_is_taken_unless_another_is_asked_for(tmp_path: Path) -> None:
@@ -50,11 +50,11 @@ def test_the_left_image_is_taken_unless_another_is_asked_for(tmp_path: Path) -> 
     left, right, both = (opened(tmp_path, f'stereo = "{name}"\n').source for name in ("left", "right", "both"))
     pixels = np.random.default_rng(1).integers(0, 256, (2, 2, 6, 6), dtype=np.uint8)
     shot = left.shots().take([4])
-    images = [next(rig.capture(shot))[1] for rig in (left, right, both)]
+    images = [next(source.capture(shot))[1] for source in (left, right, both)]
     assert np.array_equal(images[0], pixels[1, 0])
     assert np.array_equal(images[1], pixels[1, 1])
     assert np.array_equal(images[2], np.hstack(pixels[1]))
-    assert len({rig.identities(shot)[0] for rig in (left, right, both)}) == 3
+    assert len({source.identities(shot)[0] for source in (left, right, both)}) == 3
 
 
 def test_another_split_replaces_that_of_the_authors(tmp_path: Path) -> None:

@@ -4,16 +4,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float, Float32, UInt8
 from numpy.testing import assert_allclose, assert_array_equal
 
 from acqplan.errors import UsageError
 from acqplan.rig.camera import NEAREST_CM, Optics, Pose, place_camera
-from acqplan.rig.render import LIGHTINGS, Scene, build_scene, corner_normals, expose, render, trace
+from acqplan.rig.render import LIGHTINGS, Scene, build_scene, corner_normals, expose, trace
+from acqplan.rig.rendered import toy_shapes
 from acqplan.rig.studio import Shape
-from acqplan.rig.toys import make_toy
 
 LIGHTS = np.array(list(LIGHTINGS.values()))
+NORBS = Optics()
 SMALL = Optics(size=48)
 BACKGROUND_CORNER = (0, 0)
 
@@ -31,13 +32,20 @@ def cube(side: float = 5.0, *, above: float = 0.0) -> Scene:
     return build_scene(corners + np.array([0, 0, above]), np.array(faces))
 
 
+def render(
+    scene: Scene, azimuth: float, elevation: float, lights: Float[np.ndarray, "lights 4"], *, optics: Optics = NORBS
+) -> UInt8[np.ndarray, "lights size size"]:
+    """One pose under several lightings, without noise."""
+    return expose(trace(scene, Pose(azimuth=azimuth, elevation=elevation), optics), lights)
+
+
 def grey(scene: Scene, azimuth: float, elevation: float, optics: Optics = SMALL) -> Float32[np.ndarray, "6 size size"]:
     return render(scene, azimuth, elevation, LIGHTS, optics=optics).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
 def car() -> Shape:
-    return make_toy("car", 3)
+    return toy_shapes()["car-03"]
 
 
 @pytest.mark.parametrize("azimuth", [-40.0, 0.0, 137.0])

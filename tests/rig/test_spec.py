@@ -134,7 +134,7 @@ BAD: dict[str, tuple[str | bytes, int, str]] = {
     "unknown axis of toys": ('source = "toys"\n' + AXIS.replace("azimuth", "azimut"), 3, "did you mean 'azimuth'"),
     "unknown lighting": ('source = "toys"\n[[axis]]\nname = "lighting"\nkind = "category"\nvalues = ["L9"]\n', 3, "L9"),
     "not rendered": ('source = "toys"\n[render]\nnoise = -1\n', 2, "noise of -1"),
-    "too many toys": ('source = "toys"\n[render]\ninstances = 0\n', 3, "0 toys a category; give 1 to 100"),
+    "too many toys": ('source = "toys"\n[render]\ninstances = 0\n', 3, "0 toys a category; give 1 to 10"),
     "no TOML": ('source = "toys"\naxis: azimuth\n', 2, "this is not TOML: Expected '=' after a key"),
     "open text": ('source = "toys\n', 1, "this is not TOML: Illegal character"),
     "key twice": ('source = "toys"\nsource = "live"\n', 2, "this is not TOML: Cannot overwrite a value"),
@@ -183,20 +183,36 @@ def folder(root: Path, toml: str) -> Path:
     return path
 
 
+def test_a_rig_is_opened_by_a_path_as_text_as_well(tmp_path: Path) -> None:
+    path = write(tmp_path, LIVE + OBJECTS)
+    by_text, by_path = open_rig(str(path)), open_rig(path)
+    assert by_text.path == by_path.path == path
+    assert by_text.digest == by_path.digest
+    with pytest.raises(SpecError, match=r"none\.toml: cannot be read"):
+        open_rig(str(tmp_path / "none.toml"))
+
+
+def test_an_error_carries_file_line_and_value(tmp_path: Path) -> None:
+    path = write(tmp_path, LIVE + OBJECTS + '[objects]\ntest = ["car-3"]\n')
+    with pytest.raises(SpecError) as caught:
+        open_rig(path)
+    assert (caught.value.path, caught.value.line, caught.value.asked) == (path, 10, "car-3")
+
+
 def test_a_folder_is_found_from_the_folder_of_its_rig_toml(tmp_path: Path) -> None:
-    setup = open_rig(folder(tmp_path, "[shot]\nseconds = 2\n[objects]\ntest_fraction = 0.3\n"))
-    assert (setup.source.name, setup.seconds_per_shot, setup.test_fraction, setup.test) == ("folder", 2, 0.3, ())
-    assert setup.source.space.axes == (Circle(name="azimuth", values=(0, 90)),)
+    rig = open_rig(folder(tmp_path, "[shot]\nseconds = 2\n[objects]\ntest_fraction = 0.3\n"))
+    assert (rig.source.name, rig.seconds_per_shot, rig.test_fraction, rig.test) == ("folder", 2, 0.3, ())
+    assert rig.source.space.axes == (Circle(name="azimuth", values=(0, 90)),)
 
 
 def test_axes_of_a_folder_may_leave_their_levels_to_the_manifest(tmp_path: Path) -> None:
     lamp = '[[axis]]\nname = "lamp"\nkind = "category"\nseconds_per_change = 0.2\n'
-    setup = open_rig(folder(tmp_path, AXIS.replace('values = "0:340:20"', "values = [90, 0]") + lamp))
-    assert setup.source.space.axes == (
+    rig = open_rig(folder(tmp_path, AXIS.replace('values = "0:340:20"', "values = [90, 0]") + lamp))
+    assert rig.source.space.axes == (
         Circle(name="azimuth", values=(90, 0)),
         Category(name="lamp", values=("off", "on"), seconds_per_change=0.2),
     )
-    assert not setup.source.space.is_grid
+    assert not rig.source.space.is_grid
 
 
 def test_a_view_of_a_folder_off_its_axis_names_the_line_of_the_manifest(tmp_path: Path) -> None:
@@ -205,29 +221,29 @@ def test_a_view_of_a_folder_off_its_axis_names_the_line_of_the_manifest(tmp_path
 
 
 def test_labels_of_one_object_are_refused_only_when_a_split_is_asked(tmp_path: Path) -> None:
-    setup = open_rig(folder(tmp_path, ""))
+    rig = open_rig(folder(tmp_path, ""))
     with pytest.raises(ManifestError, match="line 2: label 'car' has one object only"):
-        setup.check_splittable()
+        rig.check_splittable()
 
 
 def test_no_file_is_the_embedded_toys(tmp_path: Path) -> None:
-    setup = open_rig()
-    azimuth, elevation, lighting = setup.source.space.axes
-    assert (setup.path, setup.source.name, len(setup.source.objects)) == (None, "toys", 50)
+    rig = open_rig()
+    azimuth, elevation, lighting = rig.source.space.axes
+    assert (rig.path, rig.source.name, len(rig.source.objects)) == (None, "toys", 50)
     assert isinstance(azimuth, Circle)
     assert isinstance(elevation, Interval)
     assert isinstance(lighting, Category)
-    assert open_rig(EXAMPLES / "toys.toml").digest == setup.digest
-    assert open_rig(write(tmp_path, 'source = "toys"\n[render]\ninstances = 3\n')).digest != setup.digest
+    assert open_rig(EXAMPLES / "toys.toml").digest == rig.digest
+    assert open_rig(write(tmp_path, 'source = "toys"\n[render]\ninstances = 3\n')).digest != rig.digest
 
 
 def test_settings_of_a_rendered_rig_are_passed_on(tmp_path: Path) -> None:
     content = 'source = "toys"\n[render]\nsize = 20\nnoise = 0\neye = "left"\njitter_cm = 1\nseed = 3\n'
-    rig = open_rig(write(tmp_path, content + AXIS)).source
+    source = open_rig(write(tmp_path, content + AXIS)).source
     plain = open_rig(write(tmp_path, 'source = "toys"\n' + AXIS)).source
-    shot = rig.shots().take([0])
-    assert next(rig.capture(shot))[1].shape == (20, 20)
-    assert rig.identities(shot) != plain.identities(plain.shots().take([0]))
+    shot = source.shots().take([0])
+    assert next(source.capture(shot))[1].shape == (20, 20)
+    assert source.identities(shot) != plain.identities(plain.shots().take([0]))
 
 
 @needs_shared
@@ -235,7 +251,7 @@ def test_settings_of_a_rendered_rig_are_passed_on(tmp_path: Path) -> None:
     ("name", "shots", "views"), [("eth80", 1640, 41), ("coil20", 1440, 72), ("meshes", 18468, 972)]
 )
 def test_examples_open(name: str, shots: int, views: int) -> None:
-    setup = open_rig(EXAMPLES / f"{name}.toml")
-    assert (len(setup.source.shots()), setup.source.space.n_views) == (shots, views)
+    rig = open_rig(EXAMPLES / f"{name}.toml")
+    assert (len(rig.source.shots()), rig.source.space.n_views) == (shots, views)
     if name != "coil20":
-        setup.check_splittable()
+        rig.check_splittable()

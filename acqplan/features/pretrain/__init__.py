@@ -1,1 +1,0 @@
-"""How toynet is trained: `python -m acqplan.features.pretrain`."""

@@ -1,0 +1,1 @@
+"""What the package is measured with, and the workshop of what it ships; run from the repository root."""

@@ -1,0 +1,1 @@
+"""How toynet is trained: `python -m benchmarks.toyshop.pretrain`."""
