@@ -175,13 +175,17 @@ class Forward:
         try:
             features: np.ndarray = self.once(batch).cpu().numpy()
         except RuntimeError as error:
-            # torch has a class of its own for the memory of a device, and none for main memory
-            if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+            if not out_of_memory(error):
                 raise
             if len(batch) == 1:
                 raise AcqplanError("one image does not fit in memory", "choose a smaller backbone") from error
             return None
         return features
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether a device or main memory is full; torch has no class of its own for the latter."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
 def load_backbone(spec: str, *, weights: Path | None = None, runtime: Runtime) -> Backbone:

@@ -12,8 +12,7 @@ import torch
 
 from acqplan.heads.linear import predict_all
 from acqplan.study import softmax
-from acqplan.study.softmax import SoftmaxSetting, thesis_settings, train_softmax
-from acqplan.study.softmax_training import Replay
+from acqplan.study.softmax import Replay, SoftmaxSetting, thesis_settings, train_softmax
 from tests.study.softmax_reference import GRID, UPDATES, assert_same, data_set, one_by_one, train
 
 if TYPE_CHECKING:
