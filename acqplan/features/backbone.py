@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -99,7 +99,10 @@ class Backbone:
         Args:
             images: Grey or colour bytes of any size, on any device.
         """
-        with torch.inference_mode(), self._autocast():
+        # which half precision "auto" may be is found by extract, on images
+        precision, kind = self.runtime.precision, torch.device(self.runtime.device).type
+        lower = nullcontext() if precision in ("float32", "auto") else torch.autocast(kind, getattr(torch, precision))
+        with torch.inference_mode(), lower:
             ready = resized(images.to(self.runtime.device, non_blocking=True), self.preprocessing)
             out: Tensor = self.module(ready.contiguous(memory_format=torch.channels_last))
         return out.float()
@@ -123,21 +126,15 @@ class Backbone:
             AcqplanError: If not even one image fits in memory.
         """
         forward = self.passes()
-        if isinstance(images, Tensor) and len(images):
-            return forward(images)
         features = np.empty((len(images), self.n_features), dtype=np.float32)
+        if isinstance(images, Tensor):
+            return forward(images) if len(images) else features
         by_shape: dict[tuple[int, ...], list[int]] = {}
         for row, image in enumerate(images):
             by_shape.setdefault(image.shape, []).append(row)
         for rows in by_shape.values():
             features[rows] = forward(stack([images[row] for row in rows]))
         return features
-
-    def _autocast(self) -> AbstractContextManager[object]:
-        # which half precision "auto" may be is found by extract, on images
-        if self.runtime.precision in ("float32", "auto"):
-            return nullcontext()
-        return torch.autocast(torch.device(self.runtime.device).type, dtype=getattr(torch, self.runtime.precision))
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

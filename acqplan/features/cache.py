@@ -60,30 +60,25 @@ class FeatureCache:
     limit_bytes: int
 
     @classmethod
-    def open(cls, root: Path | None = None, *, limit_gigabytes: float | None = None) -> FeatureCache:
-        """The cache at ``root``, else ``$ACQPLAN_CACHE``, else the user's cache folder.
+    def open(cls, root: Path | None = None) -> FeatureCache:
+        """The cache at ``root``, else ``$ACQPLAN_CACHE``, else the user's cache folder; nothing is made yet.
 
-        The limit is ``limit_gigabytes``, else ``$ACQPLAN_CACHE_LIMIT_GB``, else 10. Nothing is made yet.
+        The limit is ``$ACQPLAN_CACHE_LIMIT_GB``, else 10.
 
         Raises:
             UsageError: If the limit is not a number above zero.
         """
-        if limit_gigabytes is None:
-            text = os.environ.get("ACQPLAN_CACHE_LIMIT_GB", "")
-            try:
-                limit_gigabytes = float(text) if text else LIMIT_GIGABYTES
-            except ValueError as error:
-                raise UsageError(
-                    f"ACQPLAN_CACHE_LIMIT_GB is '{text}'", "give a number of gigabytes, e.g. 10"
-                ) from error
-        if not 0 < limit_gigabytes < float("inf"):
-            raise UsageError(
-                f"a cache of {limit_gigabytes:g} GB cannot be", "give ACQPLAN_CACHE_LIMIT_GB above 0, e.g. 10"
-            )
+        text = os.environ.get("ACQPLAN_CACHE_LIMIT_GB", "")
+        try:
+            limit = float(text) if text else LIMIT_GIGABYTES
+        except ValueError as error:
+            raise UsageError(f"ACQPLAN_CACHE_LIMIT_GB is '{text}'", "give a number of gigabytes, e.g. 10") from error
+        if not 0 < limit < float("inf"):
+            raise UsageError(f"a cache of {limit:g} GB cannot be", "give ACQPLAN_CACHE_LIMIT_GB above 0, e.g. 10")
         if root is None and (given := os.environ.get("ACQPLAN_CACHE")):
             root = Path(given).expanduser()
         parent = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        return cls(root=root or Path(parent) / "acqplan", limit_bytes=int(limit_gigabytes * 1e9))
+        return cls(root=root or Path(parent) / "acqplan", limit_bytes=int(limit * 1e9))
 
     def load(self, name: str, keys: Keys, n_features: int) -> tuple[Features, Bool[np.ndarray, " images"]]:
         """Look images up.
@@ -138,12 +133,6 @@ class FeatureCache:
     def size(self) -> int:
         """Bytes of all segments."""
         return sum(size for _, size, _ in self._segments())
-
-    def clear(self) -> None:
-        """Remove everything the cache has written, and nothing else."""
-        for pattern in (f"*/*{SUFFIX}", f"*/.*{SUFFIX}.*.part"):
-            for path in self.root.glob(pattern):
-                path.unlink(missing_ok=True)
 
     def _paths(self, name: str) -> list[Path]:
         """The newest first: if one is damaged, the features that were computed again are found before it."""

@@ -121,65 +121,56 @@ def networks_for(backbone: Backbone, n_images: int) -> AbstractContextManager[Ne
     devices = runtime.devices or unasked
     if len(devices) > 1:
         return in_processes(backbone, devices)
+    if torch.device(runtime.device).type == "cuda":
+        return on_gpu(backbone)
     n_cores = torch.get_num_threads()
     many = n_images >= MANY_BATCHES * n_cores * backbone.limit
-    if runtime.device == "cpu" and many and 1 < n_cores <= MOST_CORES:
-        return on_each_core(backbone, n_cores)
-    return in_thread(backbone)
+    return in_threads(backbone, n_cores if runtime.device == "cpu" and many and n_cores <= MOST_CORES else 1)
 
 
 @contextmanager
-def in_thread(backbone: Backbone) -> Iterator[Networks]:
-    """One network in one thread; on a GPU a second thread copies the next batch meanwhile."""
-    forward, device = backbone.passes(), torch.device(backbone.runtime.device)
-    side: Any = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
-    with _ended(ThreadPoolExecutor(1, "features")) as network, _ended(ThreadPoolExecutor(1, "features-copy")) as copier:
-
-        def submit(images: Tensor) -> Callable[[], Features]:
-            if device.type != "cuda":
-                return network.submit(forward, images).result
-            copied = copier.submit(_copied, images, device, side)
-            return network.submit(_of_copied, forward, copied, device).result
-
-        yield Networks(count=1, batch=backbone.limit, submit=submit)
-
-
-def _copied(images: Tensor, device: torch.device, side: torch.cuda.Stream) -> tuple[Tensor, torch.cuda.Event | None]:
-    """Copy to the GPU while it computes: from page-locked memory, and in a stream of its own."""
-    try:
-        with torch.cuda.stream(side):
-            copied = images.pin_memory().to(device, non_blocking=True)
-            return copied, side.record_event()
-    except torch.OutOfMemoryError:
-        return images, None  # large photographs: each pass copies its own images
-
-
-def _of_copied(
-    forward: Forward, copied: Future[tuple[Tensor, torch.cuda.Event | None]], device: torch.device
-) -> Features:
-    images, arrived = copied.result()
-    if arrived is not None:
-        stream = torch.cuda.current_stream(device)
-        stream.wait_event(arrived)
-        images.record_stream(stream)  # its memory is not given to the next copy before it is read
-    return forward(images)
-
-
-@contextmanager
-def on_each_core(backbone: Backbone, n_cores: int) -> Iterator[Networks]:
-    """One network on a processor, in several threads that each run on one core.
+def in_threads(backbone: Backbone, count: int = 1) -> Iterator[Networks]:
+    """One network in one thread, or in several threads that each run on one core and share a batch.
 
     A pass on all cores waits after each of its operations for the slowest core, which may be decoding an image
-    (toynet from files on 2 cores: 0.70 to 0.74 of its bare rate, 0.85 to 0.94 with a network on each core). The
-    cores share a batch, and so the caches that hold it.
+    (toynet from files on 2 cores: 0.70 to 0.74 of its bare rate, 0.85 to 0.94 with one core per thread). The
+    threads share a batch, because they share the caches that hold it.
     """
     forward = backbone.passes()
-    with one_core_threads(n_cores) as pool:
+    with one_core_threads(count) if count > 1 else _ended(ThreadPoolExecutor(1, "features")) as pool:
+        batch = -(-backbone.limit // count)
+        yield Networks(count=count, batch=batch, submit=lambda images: pool.submit(forward, images).result)
 
-        def submit(images: Tensor) -> Callable[[], Features]:
-            return pool.submit(forward, images).result
 
-        yield Networks(count=n_cores, batch=-(-backbone.limit // n_cores), submit=submit)
+@contextmanager
+def on_gpu(backbone: Backbone) -> Iterator[Networks]:
+    """One network in one thread; a second thread copies the next batch to the GPU meanwhile."""
+    forward, device = backbone.passes(), torch.device(backbone.runtime.device)
+    side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+    def copy(images: Tensor) -> tuple[Tensor, torch.cuda.Event | None]:
+        try:
+            # from page-locked memory, and in a stream of its own: only so the GPU computes meanwhile
+            with torch.cuda.stream(side):
+                copied = images.pin_memory().to(device, non_blocking=True)
+                return copied, side.record_event()
+        except torch.OutOfMemoryError:
+            return images, None  # large photographs: each pass copies its own images
+
+    def compute(copied: Future[tuple[Tensor, torch.cuda.Event | None]]) -> Features:
+        images, arrived = copied.result()
+        if arrived is not None:
+            main = torch.cuda.current_stream(device)
+            main.wait_event(arrived)
+            images.record_stream(main)  # its memory is not given to the next copy before it is read
+        return forward(images)
+
+    with _ended(ThreadPoolExecutor(1, "features")) as network, _ended(ThreadPoolExecutor(1, "features-copy")) as copier:
+        yield Networks(
+            count=1,
+            batch=backbone.limit,
+            submit=lambda images: network.submit(compute, copier.submit(copy, images)).result,
+        )
 
 
 @contextmanager
@@ -276,13 +267,9 @@ def on_cluster(backbone: Backbone, address: str) -> Iterator[Networks]:
         def submit(images: Tensor) -> Callable[[], Features]:
             # dask advises to scatter large arguments; but what is scattered dies with its worker
             with dask.config.set({"distributed.admin.large-graph-warning-threshold": "4GB"}):
-                return partial(_of_cluster, client.submit(_features_there, packed, images.numpy(), pure=False))
+                return partial(_of_cluster, client.submit(PackedBackbone.__call__, packed, images.numpy(), pure=False))
 
         yield Networks(count=n_workers, batch=backbone.limit, submit=submit)
-
-
-def _features_there(packed: PackedBackbone, images: np.ndarray) -> Features:
-    return packed(images)
 
 
 def _of_cluster(future: Any) -> Features:
@@ -326,6 +313,10 @@ class PackedBackbone:
         device: Where it shall run.
     """
 
+    packed: bytes
+    device: str
+    forward: Forward | None
+
     def __init__(self, backbone: Backbone, device: str) -> None:
         packed = io.BytesIO()
         torch.save(replace(backbone, runtime=replace(backbone.runtime, device=device)), packed)
@@ -346,8 +337,7 @@ class PackedBackbone:
 
     def __setstate__(self, state: tuple[bytes, str]) -> None:
         self.packed, self.device = state
-        self.lock = Lock()
-        self.forward: Forward | None = None
+        self.lock, self.forward = Lock(), None
 
 
 @contextmanager

@@ -105,9 +105,9 @@ def _settled(
     nowhere = ~np.any([table.complete for table in tables], axis=0)
     wanted = nowhere if nowhere.any() else ~tables[0].complete
     images = dict(_captures(source, shots, distinct[wanted[distinct]][:PROBE_IMAGES], {}))
-    settled = settle([table.backbone for table in tables], list(images.values()))
-    chosen = next(table for table in tables if table.backbone is settled.backbone)
-    return chosen, images, f" ({settled.finding})" if settled.finding else ""
+    backbone, finding = settle([table.backbone for table in tables], list(images.values()))
+    chosen = next(table for table in tables if table.backbone is backbone)
+    return chosen, images, f" ({finding})" if finding else ""
 
 
 def _captures(
@@ -221,19 +221,6 @@ class FeatureTable:
         return list(zip(names, self.backbone.columns(), strict=True))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Settled:
-    """A backbone in a precision that is known to be good enough.
-
-    Attributes:
-        backbone: The backbone in that precision.
-        finding: What was found of half precision, for people; empty if nothing was looked at.
-    """
-
-    backbone: Backbone
-    finding: str = ""
-
-
 def choices(runtime: Runtime) -> tuple[Precision, ...]:
     """Number formats that may be used, the fastest first; ``"auto"`` ends with float32."""
     return (*half_precisions(runtime.device), "float32") if runtime.precision == "auto" else (runtime.precision,)
@@ -251,12 +238,15 @@ def half_precisions(device: str) -> tuple[Precision, ...]:
     return ("float16",)
 
 
-def settle(backbones: Iterable[Backbone], images: Sequence[Image]) -> Settled:
+def settle(backbones: Iterable[Backbone], images: Sequence[Image]) -> tuple[Backbone, str]:
     """The first backbone whose features of these images are those of float32.
 
     Args:
         backbones: The same one in several precisions.
         images: The images to judge by.
+
+    Returns:
+        The backbone, and what was found of half precision, for people; empty if nothing was looked at.
 
     Raises:
         UsageError: If there is none; says how far off each is.
@@ -265,11 +255,11 @@ def settle(backbones: Iterable[Backbone], images: Sequence[Image]) -> Settled:
     for backbone in backbones:
         precision = backbone.runtime.precision
         if precision == "float32":
-            return Settled(backbone=backbone, finding=", ".join(findings))
+            return backbone, ", ".join(findings)
         error = relative_error(backbone, images)
         findings.append(f"{precision} is off by {error:.2g}")
         if error <= TOLERANCE:
-            return Settled(backbone=backbone, finding=", ".join(findings))
+            return backbone, ", ".join(findings)
     raise UsageError(
         f"{backbone.spec}: {', '.join(findings)} from its features in float32, more than {TOLERANCE:g}",
         "use precision 'float32' or 'auto'",

@@ -227,11 +227,11 @@ def _train(plan: BlockPlan, work: Work) -> Done:
         with work.lock:
             work.advance((end - done) * len(plan))
         done = end
-        for family in families:
-            found, before = validate(block, family), losses[family]
+        for number in families:
+            found, before = validate(block, number), losses[number]
             epoch = f"validation loss is {{}} after epoch {len(before) + 1} (update {end:,})"
-            _check_finite(found, plan, family, epoch)
-            keep_best(block, family, found < np.min(before, axis=0) if before else np.ones_like(found, dtype=np.bool_))
+            _check_finite(found, plan, number, epoch)
+            keep_best(block, number, found < np.min(before, axis=0) if before else np.ones_like(found, dtype=np.bool_))
             before.append(found)
         if work.stop.is_set():
             return []

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from acqplan.features.backbone import load_backbone
-from acqplan.features.devices import MANY_BATCHES, MOST_CORES, networks_for, on_each_core, one_core_threads
+from acqplan.features.devices import MANY_BATCHES, MOST_CORES, in_threads, networks_for, one_core_threads
 from acqplan.runtime import Runtime
 
 
@@ -24,7 +24,7 @@ def two_threads() -> Iterator[None]:
 def test_features_are_those_of_one_network_on_all_cores() -> None:
     backbone = load_backbone("toynet", runtime=Runtime(batch=16))
     images = torch.randint(0, 256, (5, 16, 1, 96, 96), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    with on_each_core(backbone, 2) as networks:
+    with in_threads(backbone, 2) as networks:
         found = [wait() for wait in [networks.submit(batch) for batch in images]]
     np.testing.assert_allclose(np.stack(found), np.stack([backbone.features(batch) for batch in images]), rtol=1e-5)
 
@@ -39,7 +39,7 @@ def test_other_threads_keep_all_cores() -> None:
         assert other.submit(torch.get_num_threads).result() == 2
 
 
-def test_a_network_on_each_core_is_for_few_cores_many_images_and_a_processor_alone() -> None:
+def test_a_network_in_threads_is_for_few_cores_many_images_and_a_processor_alone() -> None:
     before = torch.get_num_threads()
     backbone = load_backbone("histogram", runtime=Runtime())
     both = load_backbone("histogram", runtime=Runtime(devices=("cpu", "cpu")))
