@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Float, Num
@@ -134,7 +133,14 @@ def _build_known(spec: str, weights: Path | None) -> BuiltNetwork:
         net, text = _make(name), network.input
         cut(net, network.layers[deepest])
     else:
-        loaded = read_weights(weights or _default_weights(name))
+        embedded = EMBEDDED / f"{name}.safetensors"
+        if weights is None and network.weights == "embedded" and not embedded.exists():
+            raise MissingError(
+                f"{embedded} (3 MB), the embedded weights, is not here",
+                "install acqplan again, or name a file of weights with --weights",
+            )
+        default = embedded if network.weights == "embedded" else None
+        loaded = read_weights(weights or default or published_weights(name))
         net, text = _filled(name, network.layers[deepest], loaded), loaded.metadata.get("input", network.input)
     preprocessing, tensors = parse_input(text), net.state_dict()
     fingerprints = {
@@ -163,18 +169,6 @@ def _hollow(name: str, parts: Cut) -> nn.Module:
         net = _make(name)
     cut(net, parts)
     return net
-
-
-def _default_weights(name: str) -> Path:
-    if NETWORKS[name].weights == "torchvision":
-        return published_weights(name)
-    path = EMBEDDED / f"{name}.safetensors"
-    if not path.exists():
-        raise MissingError(
-            f"{path} (3 MB), the embedded weights, is not here",
-            "install acqplan again, or name a file of weights with --weights",
-        )
-    return path
 
 
 def _filled(name: str, parts: Cut, weights: Weights) -> nn.Module:
@@ -223,19 +217,14 @@ def _build_timm(spec: str, weights: Path | None) -> BuiltNetwork:
             f"the weights of {full} cannot be downloaded ({error})", "name a file of them with --weights"
         ) from error
     if weights is not None:
-        _fill_without_classifier(net, full, weights)
+        found, head = read_weights(weights), f"{net.pretrained_cfg.get('classifier', '')}."
+        kept = replace(found, tensors={key: value for key, value in found.tensors.items() if not key.startswith(head)})
+        problem = mismatch(net, kept, needed=set(net.state_dict()))
+        if problem:
+            raise WeightsError(f"{weights}: not the weights of {full}: {problem}", "give a file that belongs to it")
+        fill(net, kept)
     config = timm.data.resolve_model_data_config(net)
     channels, size, _ = config["input_size"]
     preprocessing = Preprocessing(channels=channels, size=size, mean=tuple(config["mean"]), std=tuple(config["std"]))
     fingerprints = {TIMM_LAYER: digest(net.state_dict(), full, TIMM_LAYER, str(preprocessing))}
     return BuiltNetwork(name=full, net=net.eval(), preprocessing=preprocessing, fingerprints=fingerprints)
-
-
-def _fill_without_classifier(net: Any, name: str, path: Path) -> None:
-    found = read_weights(path)
-    head = f"{net.pretrained_cfg.get('classifier', '')}."
-    kept = replace(found, tensors={key: value for key, value in found.tensors.items() if not key.startswith(head)})
-    problem = mismatch(net, kept, needed=set(net.state_dict()))
-    if problem:
-        raise WeightsError(f"{path}: not the weights of {name}: {problem}", "give a file that belongs to it")
-    fill(net, kept)

@@ -91,7 +91,11 @@ def train_heads(
         UsageError: If shapes, classes, objects, rows or settings are not as described.
         AcqplanError: If a feature of a subset is not finite, or a head does not converge.
     """
-    settings = _Settings(strengths=tuple(sorted(map(float, strengths), reverse=True)), folds=folds)
+    ordered = tuple(sorted(map(float, strengths), reverse=True))
+    if not ordered or not all(0.0 < strength < float("inf") for strength in ordered):
+        raise UsageError(f"strengths {ordered}", "give at least one, all of them positive")
+    if folds < 2:
+        raise UsageError(f"{folds} folds", "leaving objects out takes at least 2")
     rows = [as_rows(subset) for subset in subsets]
     targets, groups = np.asarray(targets, dtype=np.int64), np.asarray(groups)
     check_subsets(features, targets, groups, rows, n_classes)
@@ -102,7 +106,7 @@ def train_heads(
     pool = Pool(features=held, targets=targets, groups=groups, n_classes=n_classes, components=components)
     heads: dict[int, Head] = {}
     with progress.task("training heads", len(rows)) as advance:
-        train = partial(_train_batch, pool, rows, settings)
+        train = partial(_train_batch, pool, rows, ordered, folds)
         batches = list(_batches(pool, rows, folds))
         for batch, trained in side_by_side(train, batches, device=held.device.type, cores=cores):
             heads.update(zip(batch, trained, strict=True))
@@ -152,20 +156,6 @@ def side_by_side(
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Settings:
-    """Strengths from strong to weak, and the most folds."""
-
-    strengths: tuple[float, ...]
-    folds: int
-
-    def __post_init__(self) -> None:
-        if not self.strengths or not all(0.0 < strength < float("inf") for strength in self.strengths):
-            raise UsageError(f"strengths {self.strengths}", "give at least one, all of them positive")
-        if self.folds < 2:
-            raise UsageError(f"{self.folds} folds", "leaving objects out takes at least 2")
-
-
 def _batches(pool: Pool, subsets: list[Rows], folds: int) -> Iterator[list[int]]:
     """Numbers of subsets of similar length that fit in memory together, the longest first."""
     limit, width = BATCH_BYTES[pool.features.device.type], min(pool.components, pool.features.shape[1]) + 1
@@ -181,22 +171,24 @@ def _batches(pool: Pool, subsets: list[Rows], folds: int) -> Iterator[list[int]]
         yield batch
 
 
-def _train_batch(pool: Pool, every: list[Rows], settings: _Settings, batch: list[int]) -> list[Head]:
+def _train_batch(
+    pool: Pool, every: list[Rows], strengths: tuple[float, ...], n_folds: int, batch: list[int]
+) -> list[Head]:
     # 1. Folds, each without one object per class; all rows and those of each fold are prepared.
     subsets = [every[number] for number in batch]
-    numbers = [object_folds(pool.targets[rows], pool.groups[rows], settings.folds) for rows in subsets]
+    numbers = [object_folds(pool.targets[rows], pool.groups[rows], n_folds) for rows in subsets]
     prepared = [prepare_folds(pool, rows, fold) for rows, fold in zip(subsets, numbers, strict=True)]
     # 2. Beliefs of the left-out rows at each strength, by heads that never saw their objects.
-    tables = _beliefs(pool, subsets, numbers, [folds for _, folds in prepared], settings.strengths)
+    tables = _beliefs(pool, subsets, numbers, [folds for _, folds in prepared], strengths)
     # 3. The strength of the least loss on left-out objects, the strongest of equals; the middle one without any.
     picks = []
     for subset, (rows, fold) in enumerate(zip(subsets, numbers, strict=True)):
-        out, best = fold != NEVER, (len(settings.strengths) - 1) // 2
+        out, best = fold != NEVER, (len(strengths) - 1) // 2
         if out.any():
             kept = rows[out]
             losses = [out_of_object_loss(table[subset][out], pool.targets[kept], pool.groups[kept]) for table in tables]
             best = int(np.argmin(losses))
-        picks.append((settings.strengths[best], tables[best][subset]))
+        picks.append((strengths[best], tables[best][subset]))
     # 4. Heads of all rows with these strengths.
     return _train_on_all(pool, [whole for whole, _ in prepared], picks)
 
