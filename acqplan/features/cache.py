@@ -42,7 +42,7 @@ Features = Float32[np.ndarray, "images features"]
 
 
 def image_keys(identities: Sequence[bytes]) -> Keys:
-    """128 bits that stand for each image, shape ``[images, 2]``."""
+    """128 bits that identify each image, shape ``[images, 2]``."""
     digests = b"".join(hashlib.blake2b(identity, digest_size=16).digest() for identity in identities)
     return np.frombuffer(digests, dtype="<u8").reshape(-1, 2)
 
@@ -181,7 +181,7 @@ class Segment:
     features: Features
 
     def intact(self, rows: Int[np.ndarray, " wanted"], features: Features) -> Bool[np.ndarray, " wanted"]:
-        """Which of the features read from these rows are those that were written."""
+        """Which of the features read from these rows are as they were written."""
         return np.asarray(_checks(features) == self.rows["check"][rows])
 
     def fill_in(self, keys: Keys, features: Features, found: Bool[np.ndarray, " images"]) -> None:

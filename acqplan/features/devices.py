@@ -35,7 +35,7 @@ AHEAD: Final = 2
 """Batches that wait for each network, so that none waits for the next image of the source."""
 
 MANY_IMAGES: Final = 20_000
-"""From here on several GPUs are used unasked: below, one is done before the others' processes have started."""
+"""For so many images several GPUs are used unasked; for fewer, one is done before the processes of the others start."""
 
 MOST_CORES: Final = 4
 """On more cores one network runs on all of them: so many batches would not lie in the caches together."""
@@ -44,7 +44,7 @@ MANY_BATCHES: Final = 4
 """For fewer batches per core, one network on all cores is done as soon, or sooner."""
 
 PATIENCE_SECONDS: Final = 5
-"""A scheduler that has not answered for so long is taken to be absent."""
+"""A scheduler that does not answer for so long counts as absent."""
 
 Features = Float32[np.ndarray, "shots features"]
 Rows = Int[np.ndarray, " images"]
@@ -132,7 +132,7 @@ def networks_for(backbone: Backbone, n_images: int) -> AbstractContextManager[Ne
 def in_threads(backbone: Backbone, count: int = 1) -> Iterator[Networks]:
     """One network in one thread, or in several threads that each run on one core and share a batch.
 
-    A pass on all cores waits after each of its operations for the slowest core, which may be decoding an image
+    After each operation, a pass on all cores waits for the slowest core, which may be decoding an image
     (toynet from files on 2 cores: 0.70 to 0.74 of its bare rate, 0.85 to 0.94 with one core per thread). The
     threads share a batch, because they share the caches that hold it.
     """
@@ -207,7 +207,7 @@ def in_processes(backbone: Backbone, devices: tuple[str, ...]) -> Iterator[Netwo
         try:
             future = pool.submit(_features_here, images.numpy())
         except BrokenProcessPool as error:
-            # said when this batch is due: what was computed before it is kept first
+            # raised when this batch is due, so that what was computed before it is kept first
             future = Future()
             future.set_exception(error)
         return partial(_of_process, future, device)
@@ -215,7 +215,7 @@ def in_processes(backbone: Backbone, devices: tuple[str, ...]) -> Iterator[Netwo
     try:
         yield Networks(count=len(devices), batch=backbone.limit, submit=submit)
     finally:
-        for wait in (False, True):  # each is told to end before one is waited for
+        for wait in (False, True):  # all are asked to end before the first is waited for
             for pool in pools:
                 pool.shutdown(wait=wait, cancel_futures=True)
 

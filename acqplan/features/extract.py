@@ -27,7 +27,7 @@ FLUSH_SECONDS: Final = 20.0
 """Features are saved as soon as so many are new, or the last save is so long ago: a kill loses no more."""
 
 TOLERANCE: Final = 1e-2
-"""Features may be so far from those in float32, Frobenius norm of the difference over that of the features."""
+"""Largest distance from features in float32: Frobenius norm of the difference over that of the features."""
 
 PROBE_IMAGES: Final = 32
 """Images by which a precision is judged."""
@@ -55,7 +55,7 @@ def extract(
         source: What takes the shots.
         shots: What is wanted.
         backbone: What turns images into features.
-        runtime: Precision, ceiling of a batch, and devices; its device must be the backbone's.
+        runtime: Precision, largest batch, and devices; its device must be that of the backbone.
         cache: Where features are kept; ``None`` to keep none.
         progress: Hears of each image that is computed, and what was found of half precision.
         clock: Seconds that only grow.
@@ -176,7 +176,7 @@ class FeatureTable:
     def __enter__(self) -> Self:
         if self.cache is not None:
             for name, _ in self._places():
-                # a folder that cannot be written shall be found out now, not after the work
+                # a folder that cannot be written is an error now, not after the work
                 self.cache.prepare(name)
         return self
 
@@ -239,10 +239,10 @@ def half_precisions(device: str) -> tuple[Precision, ...]:
 
 
 def settle(backbones: Iterable[Backbone], images: Sequence[Image]) -> tuple[Backbone, str]:
-    """The first backbone whose features of these images are those of float32.
+    """The first backbone whose features of these images agree with float32.
 
     Args:
-        backbones: The same one in several precisions.
+        backbones: One backbone in several precisions.
         images: The images to judge by.
 
     Returns:

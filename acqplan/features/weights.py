@@ -68,7 +68,7 @@ def read_weights(path: Path) -> Weights:
 
 
 def mismatch(net: nn.Module, weights: Weights, *, needed: set[str]) -> str:
-    """Why these weights are not those of a network; empty if they are.
+    """Why these weights do not fit a network; empty if they fit.
 
     Args:
         net: The whole network.
@@ -85,7 +85,7 @@ def mismatch(net: nn.Module, weights: Weights, *, needed: set[str]) -> str:
 
 
 def fill(net: nn.Module, weights: Weights) -> None:
-    """Replace the tensors of a network by those of a file between which there is no `mismatch`."""
+    """Replace the tensors of a network by weights that fit it, as `mismatch` says."""
     # torch's files from before 2018 lack the counters of batch norm, which evaluation does not read
     counters = {name: torch.zeros((), dtype=torch.int64) for name in net.state_dict() if name.endswith(COUNTER)}
     net.load_state_dict({**counters, **weights.tensors}, strict=False, assign=True)

@@ -75,7 +75,7 @@ def train_heads(
         targets: Class of each row, ``0 .. n_classes - 1``, shape ``[pool]``.
         groups: Object of each row, shape ``[pool]``; an object has one class.
         subsets: Rows to train each head on, of any lengths, each at least one.
-        n_classes: Classes there are; those absent from a subset get probability 0 from its head.
+        n_classes: Classes there are; classes absent from a subset get probability 0 from its head.
         strengths: Strengths to choose from, positive. If no class of a subset has two objects, there is
             nothing to choose by, and the middle one is taken (of an even number the stronger of the two).
         components: Principal components kept at most.
@@ -174,7 +174,7 @@ def _batches(pool: Pool, subsets: list[Rows], folds: int) -> Iterator[list[int]]
 def _train_batch(
     pool: Pool, every: list[Rows], strengths: tuple[float, ...], n_folds: int, batch: list[int]
 ) -> list[Head]:
-    # 1. Folds, each without one object per class; all rows and those of each fold are prepared.
+    # 1. Folds, each without one object per class; all rows, and the rows of each fold, are prepared.
     subsets = [every[number] for number in batch]
     numbers = [object_folds(pool.targets[rows], pool.groups[rows], n_folds) for rows in subsets]
     prepared = [prepare_folds(pool, rows, fold) for rows, fold in zip(subsets, numbers, strict=True)]
@@ -305,7 +305,7 @@ class PreparedRows:
 def prepare_folds(
     pool: Pool, rows: Rows, numbers: Rows
 ) -> tuple[PreparedRows, list[tuple[PreparedRows, Float[Tensor, "left components"]]]]:
-    """Prepare all rows, and for each fold those that stay; moments are shared where that pays.
+    """Prepare all rows, and for each fold the rows that stay; moments are shared where that pays.
 
     Args:
         pool: What the rows are of.

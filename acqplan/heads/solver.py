@@ -111,7 +111,7 @@ def solve(
 def _descend(
     problems: Problems, strengths: Float[Tensor, " problems"], start: Tensor, tolerance: float
 ) -> tuple[Float[Tensor, "problems classes variables"], Bool[Tensor, " problems"]]:
-    """L-BFGS on all problems in step; those that have converged are dropped when they are half of the batch.
+    """L-BFGS on all problems in step; converged problems are dropped when they are half of the batch.
 
     Source:
         J. Nocedal, S. J. Wright, Numerical Optimization (2006), algorithm 7.5, with the curvature bound of

@@ -42,14 +42,14 @@ def train_classical(
     Rows are divided by their length; then scikit-learn does the rest, without intercept. So the class of a row
     does not depend on its length, and a head predicts for features as they are what scikit-learn predicts for
     normalised ones. Its probabilities are scikit-learn's for rows as long as the training rows are on average;
-    those of an SVM are the softmax of its margins, and not calibrated.
+    the probabilities of an SVM are the softmax of its margins, and not calibrated.
 
     Args:
         features: Features, shape ``[pool, features]``; rows in no subset are never looked at.
         targets: Class of each row, ``0 .. n_classes - 1``, shape ``[pool]``.
         groups: Object of each row, shape ``[pool]``.
         subsets: Rows to train each head on, of any lengths, each at least one.
-        n_classes: Classes there are; those absent from a subset get probability 0 from its head.
+        n_classes: Classes there are; classes absent from a subset get probability 0 from its head.
         kind: ``"svm"`` (squared hinge, one class against the rest) or ``"logistic"`` (multinomial).
         cost: scikit-learn's ``C``.
         folds: Folds for beliefs at most; with more objects per class, several are left out at once.

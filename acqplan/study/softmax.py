@@ -63,8 +63,8 @@ def train_softmax(
 ) -> list[list[SoftmaxFit]]:
     """Train a softmax head on every data set with every setting.
 
-    The loss is the mean cross-entropy of a batch; an epoch looks once at every training image in a new order,
-    its last batch holding what is left. After each epoch, and after the last update, the head is validated, and
+    The loss is the mean cross-entropy of a batch. An epoch holds every training image once, in a new order;
+    its last batch holds what is left. After each epoch, and after the last update, the head is validated, and
     that of the least validation loss is returned. A head depends on its data set, setting and the numbers of
     classes, updates and images in a batch: not on what else is trained, nor on how it is split over memory.
 
@@ -73,7 +73,7 @@ def train_softmax(
         targets: Class of each row, ``0 .. n_classes - 1``, shape ``[pool]``.
         data_sets: Rows to train and to validate on.
         settings: Hyper-parameters and seeds, e.g. `thesis_settings`.
-        n_classes: Classes there are; those absent from a training set get probability 0 from its heads.
+        n_classes: Classes there are; classes absent from a training set get probability 0 from its heads.
         updates: Updates of every head.
         batch: Images in an update.
         device: Where to train, as torch names it.
@@ -180,7 +180,7 @@ def run_blocks(plans: Sequence[BlockPlan], work: Work, workers: int) -> Done:
     with one_core_each(), ThreadPoolExecutor(workers, thread_name_prefix="softmax") as pool:
         try:
             futures = [pool.submit(_run, plan, work) for plan in plans]
-            # the first that fails is looked at first: its error must not wait for those that still run
+            # the first that fails is looked at first: its error must not wait for blocks that still run
             finished, _ = wait(futures, return_when=FIRST_EXCEPTION)
             return [fit for future in finished for fit in future.result()]
         finally:
@@ -218,7 +218,7 @@ def _train(plan: BlockPlan, work: Work) -> Done:
     block = make_block(
         plan, work.features, work.targets, n_classes=work.n_classes, updates=work.updates, batch=work.batch
     )
-    step = Replay(lambda: update(block), work.features.device)
+    step = GraphedStep(lambda: update(block), work.features.device)
     losses: list[list[Float[np.ndarray, "rates dropouts"]]] = [[] for _ in plan.families]
     done = 0
     for end, families in sorted(ends.items()):
@@ -276,7 +276,7 @@ def _fit(
     )
 
 
-class Replay:
+class GraphedStep:
     """A step that is captured as a CUDA graph after some calls, and replayed from then on; elsewhere just called.
 
     Args:

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.optim.adam import adam
 
 from acqplan.rng import generator
-from acqplan.study.softmax_plan import BlockPlan, Family
+from acqplan.study.softmax_plan import BlockPlan, HeadFamily
 
 NOBODY: Final = -1
 """Fills up the last batch of an epoch."""
@@ -161,7 +161,7 @@ def make_block(
 
 
 def _table(
-    families: Sequence[Family], features: Float32[Tensor, "pool features"], targets: Int[np.ndarray, " pool"]
+    families: Sequence[HeadFamily], features: Float32[Tensor, "pool features"], targets: Int[np.ndarray, " pool"]
 ) -> tuple[Float32[Tensor, "table width"], Int[np.ndarray, " table"], list[Int[np.ndarray, " rows"]]]:
     """Inputs, their classes, and which rows are each family's: the pool itself if nothing is to be projected."""
     taken = [np.concatenate([family.rows.train, family.rows.validation]) for family in families]
@@ -240,7 +240,7 @@ def validate(block: HeadBlock, family: int) -> Float[np.ndarray, "rates dropouts
 
 
 def keep_best(block: HeadBlock, family: int, better: Bool[np.ndarray, "rates dropouts"]) -> None:
-    """Remember the weights of those heads of a family that ``better`` marks."""
+    """Remember the weights of the heads of a family that ``better`` marks."""
     chosen = torch.from_numpy(better).to(block.clock.device)[..., None]
     now, best = block.heads, block.best
     best.bias[:, family] = torch.where(chosen, now.bias[:, family], best.bias[:, family])

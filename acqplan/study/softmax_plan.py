@@ -21,7 +21,7 @@ COPIES = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DataSet:
-    """Rows of a pool: those that teach, and those that choose the epoch.
+    """Rows of a pool: some to train on, and others to choose the epoch by.
 
     Attributes:
         train: Rows to train on, shape ``[train]``, at least one.
@@ -94,7 +94,7 @@ class SoftmaxFit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Family:
+class HeadFamily:
     """Heads of one data set, share of variance and seed: at every update they look at the same images.
 
     Attributes:
@@ -118,7 +118,7 @@ class Family:
 class BlockPlan:
     """Heads to train together: every family with every dropout at every rate, the widest family first."""
 
-    families: tuple[Family, ...]
+    families: tuple[HeadFamily, ...]
     dropouts: tuple[float, ...]
     rates: tuple[float, ...]
 
@@ -179,7 +179,9 @@ def plan_blocks(
                 preparation = None if share is None else preparations[number, share]
                 width = n_features if preparation is None else preparation.projection.shape[1]
                 families.append(
-                    Family(number=number, rows=rows, seed=seed, variance=share, preparation=preparation, width=width)
+                    HeadFamily(
+                        number=number, rows=rows, seed=seed, variance=share, preparation=preparation, width=width
+                    )
                 )
             families.sort(key=lambda family: -family.width)
             # Widths of a block differ by at most a factor of two: all are padded to the widest.
