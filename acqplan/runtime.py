@@ -46,11 +46,7 @@ class Runtime:
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``.
         precision: Number format of a backbone's forward pass; features are float32 whatever it is. Half precision
             must give features within 1e-2 of float32; ``"auto"`` is the fastest that does.
-        batch: Ceiling of images in one forward pass; fewer if fewer fit in the caches of a processor or the memory
-            of a GPU.
-        memory_gigabytes: Ceiling of what one pass takes on a GPU; by default four fifths of what is free.
-        compile: Compile a backbone by torch.compile when it is loaded: minutes at first, and pays on a GPU for very
-            many images.
+        batch: Ceiling of images in one forward pass; fewer if fewer fit in the caches of a processor or in memory.
         workers: Processes that render or decode.
         devices: Several devices of one kind that compute features, each in a process of its own, e.g.
             ``("cuda:0", "cuda:1")``; if empty, ``device`` does, and ``"cuda"`` is every GPU for very many images.
@@ -60,8 +56,6 @@ class Runtime:
     device: str = "cpu"
     precision: Precision = "float32"
     batch: int = 256
-    memory_gigabytes: float | None = None
-    compile: bool = False
     workers: int = field(default_factory=available_cores)
     devices: tuple[str, ...] = ()
     cluster: str = ""
@@ -72,8 +66,6 @@ class Runtime:
             raise UsageError(f"device {self.device} and devices {', '.join(self.devices)} must be of one kind")
         if self.batch < 1 or self.workers < 1:
             raise UsageError(f"batch {self.batch} and workers {self.workers} must be at least 1")
-        if self.memory_gigabytes is not None and not self.memory_gigabytes > 0:
-            raise UsageError(f"a ceiling of {self.memory_gigabytes:g} GB of memory cannot be", "give more than 0")
 
     @classmethod
     def detect(cls, device: str | None = None, *, precision: Precision = "float32", cluster: str = "") -> Runtime:

@@ -8,9 +8,7 @@ The networks of torchvision get random weights: their speed is that of trained o
 from __future__ import annotations
 
 import argparse
-import os
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -100,7 +98,7 @@ def _measure(name: str, folder: Path, asked: argparse.Namespace) -> dict[str, fl
     cold = {
         "bare": _aside(_bare(backbone, memory.images)),
         "memory": lambda: extract(memory, memory.shots(), backbone, runtime=runtime, cache=None),
-        "files": lambda: extract(files, _touched(files), backbone, runtime=runtime, cache=None),
+        "files": lambda: extract(files, files.shots(), backbone, runtime=runtime, cache=None),
     }
     for work in cold.values():
         work()
@@ -119,30 +117,24 @@ def _measure(name: str, folder: Path, asked: argparse.Namespace) -> dict[str, fl
 
 
 def _warm(files: FolderSource, backbone: Backbone, cache: FeatureCache, asked: argparse.Namespace) -> dict[str, float]:
-    """A cache that holds all features against the extraction that filled it.
+    """A cache that holds all features against the extraction that filled it: in this process, and in new ones.
 
-    Every file is read and hashed anew; then by processes that start with the digests remembered on the disk; then
-    by the same process again.
+    Every file is read and hashed each time.
     """
     rounds = 1 if asked.quick else asked.rounds
-    look = _look(files, backbone, cache)
+    shots = files.shots()
+
+    def look() -> object:
+        return extract(files, shots, backbone, runtime=backbone.runtime, cache=cache)
+
     first = seconds(look, asked.device)
-    anew = float(np.median([seconds(look, asked.device) for _ in range(rounds)]))
-    time.sleep(2.1)  # files that changed just now are not remembered
-    unchanged = files.shots()
-
-    def again() -> object:
-        return extract(files, unchanged, backbone, runtime=backbone.runtime, cache=cache)
-
-    again()
-    here = float(np.median([seconds(again, asked.device) for _ in range(rounds)]))
+    here = float(np.median([seconds(look, asked.device) for _ in range(rounds)]))
     elsewhere = float(np.median([_elsewhere(files, backbone, cache) for _ in range(rounds)]))
     return {
-        "warm_images_per_second": len(unchanged) / anew,
-        "warm_to_extraction": first / anew,
-        "warm_new_process_images_per_second": len(unchanged) / elsewhere,
+        "warm_images_per_second": len(shots) / here,
+        "warm_to_extraction": first / here,
+        "warm_new_process_images_per_second": len(shots) / elsewhere,
         "warm_new_process_to_extraction": first / elsewhere,
-        "warm_same_process_to_extraction": first / here,
     }
 
 
@@ -159,19 +151,6 @@ def _first_look(manifest: Path, name: str, weights: Path | None, runtime: Runtim
     backbone, files = load_backbone(name, weights=weights, runtime=runtime), FolderSource.open(manifest)
     shots = files.shots()
     return seconds(lambda: extract(files, shots, backbone, runtime=runtime, cache=cache), runtime.device)
-
-
-def _look(files: FolderSource, backbone: Backbone, cache: FeatureCache) -> Callable[[], object]:
-    return lambda: extract(files, _touched(files), backbone, runtime=backbone.runtime, cache=cache)
-
-
-def _touched(files: FolderSource) -> Shots:
-    """All shots, their files with another time of change: digests remembered by this process are void."""
-    shots = files.shots()
-    moment = files.images[0].path.stat().st_mtime_ns + 1_000_000
-    for image in files.images:
-        os.utime(image.path, ns=(moment, moment))
-    return shots
 
 
 def _bare(backbone: Backbone, images: tuple[np.ndarray, ...]) -> Callable[[], object]:

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from acqplan.advice.answers import Advice, check_accuracies
 from acqplan.errors import UsageError
 from acqplan.evaluate.recommend import recommend
+from acqplan.features.extractor import Extractor
 from acqplan.features.registry import find_layers
 from acqplan.plan.base import History, Strategy
 from acqplan.progress import SILENT, Progress, Titled
 from acqplan.rig.folder import read_captured
 from acqplan.rig.spec import Rig
 from acqplan.runtime import Runtime
-
-if TYPE_CHECKING:
-    from acqplan.features.extractor import Extractor
 
 
 def advise_rig(
@@ -77,7 +74,8 @@ def advise_rig(
         assert planned.advice is not None, "a virtual rig shows what it takes"
         return planned.advice
     seen = read_captured(captured, setup.source, progress=progress)
-    shots, eye = seen.shots(), _open_eye(setup, backbone, weights, runtime, progress)
+    shots = seen.shots()
+    eye = Extractor.open(setup.source, backbone=backbone, weights=weights, runtime=runtime, progress=progress)
     features = eye.on(seen)(shots, progress=Titled(progress=progress, title="captured"))
     others = len(setup.source.objects) - len(np.unique(shots.object_rows))
     from acqplan.advice.advise import advise
@@ -103,13 +101,3 @@ def _check(setup: Rig, captured: Path | None, budget: int | None, accuracies: Se
             "no captured images to advise from",
             "give their manifest (--captured MANIFEST), or on a virtual rig --budget IMAGES to capture some first",
         )
-
-
-def _open_eye(
-    setup: Rig, backbone: str | None, weights: Path | None, runtime: Runtime, progress: Progress
-) -> Extractor:
-    with progress.task("loading torch", 1) as advance:
-        from acqplan.features.extractor import Extractor
-
-        advance(1)
-    return Extractor.open(setup.source, backbone=backbone, weights=weights, runtime=runtime)

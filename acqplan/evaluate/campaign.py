@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from acqplan.campaign import leases
 from acqplan.campaign.events import CampaignState
 from acqplan.errors import UsageError
+from acqplan.features.extractor import Extractor
 from acqplan.plan.rounds import enough, next_stop
 from acqplan.progress import SILENT, Progress, Titled
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from acqplan.campaign.campaign import Campaign
     from acqplan.campaign.events import ShotRecord
     from acqplan.evaluate.campaign_source import CampaignSource
-    from acqplan.features.extractor import Extractor
     from acqplan.runtime import Runtime
     from acqplan.space import Shots
 
@@ -205,12 +205,8 @@ def open_extractor(
         WeightsError: If its weights cannot be used.
         MissingError: If its weights are not there.
     """
-    with progress.task("loading torch", 1) as advance:
-        from acqplan.campaign.planning import objects_of, shots_of
-        from acqplan.features.extractor import Extractor
-        from acqplan.runtime import Runtime
+    from acqplan.campaign.planning import objects_of, shots_of
 
-        advance(1)
     settings = campaign.settings
     nothing = shots_of(settings.space(), objects_of(settings, CampaignState()), [])
     file = settings.weights if weights is None and backbone in (None, settings.backbone) else weights
@@ -218,7 +214,8 @@ def open_extractor(
         _source(campaign, nothing, ()),
         backbone=backbone or settings.backbone,
         weights=None if file is None else Path(file),
-        runtime=runtime or Runtime.detect(),
+        runtime=runtime,
+        progress=progress,
     )
 
 

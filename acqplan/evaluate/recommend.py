@@ -15,6 +15,7 @@ from acqplan.errors import BudgetError
 from acqplan.evaluate.replay import Learn, Run, joined_history, replay
 from acqplan.evaluate.task import Task, check_budgets, images_in_time, planned_seconds, task_of
 from acqplan.evaluate.verdict import Validation
+from acqplan.features.extractor import Extractor
 from acqplan.features.registry import find_layers
 from acqplan.numbers import duration
 from acqplan.plan import find_strategy
@@ -24,14 +25,12 @@ from acqplan.plan.plan import Plan, Setting
 from acqplan.plan.route import routed
 from acqplan.progress import SILENT, Progress, Titled
 from acqplan.rig.folder import read_captured
-from acqplan.rig.source import Source
 from acqplan.rig.spec import Rig
 from acqplan.runtime import Runtime
 from acqplan.space import Shots
 
 if TYPE_CHECKING:
     from acqplan.advice.answers import Advice
-    from acqplan.features.extractor import Extractor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -120,7 +119,9 @@ def recommend(
     check_budgets(task, budget, time_budget)
     if backbone and not backbone.startswith("timm/"):
         find_layers(backbone)  # a live rig may not need it yet, but a wrong name is told now
-    eye = None if task.is_live and seen is None else _open_eye(setup.source, backbone, weights, runtime, progress)
+    eye = None
+    if seen is not None or not task.is_live:
+        eye = Extractor.open(setup.source, backbone=backbone, weights=weights, runtime=runtime, progress=progress)
     if eye and seen:
         task = replace(task, start=_looked_at(task.start, eye.on(seen), Titled(progress=progress, title="captured")))
     images = _images(task, rule, budget, time_budget, seed, learn=_learn(eye), progress=progress)
@@ -219,16 +220,6 @@ def _learn(eye: Extractor | None) -> Learn | None:
     from acqplan.evaluate.validate import with_beliefs
 
     return partial(with_beliefs, device=eye.runtime.device)
-
-
-def _open_eye(
-    rig: Source, backbone: str | None, weights: Path | None, runtime: Runtime | None, progress: Progress
-) -> Extractor:
-    with progress.task("loading torch", 1) as advance:
-        from acqplan.features.extractor import Extractor
-
-        advance(1)
-    return Extractor.open(rig, backbone=backbone, weights=weights, runtime=runtime or Runtime.detect())
 
 
 def _looked_at(start: History, eye: Extractor, progress: Progress) -> History:

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 import torch
+from jaxtyping import Bool
 
 from acqplan.errors import AcqplanError, UsageError
 from acqplan.features.backbone import Backbone
-from acqplan.features.cache import FeatureCache, image_keys
-from acqplan.features.devices import Features, FeatureTable, Rows, crew_for, stream
+from acqplan.features.cache import FeatureCache, Keys, image_keys
+from acqplan.features.devices import Features, Rows, stream
 from acqplan.progress import SILENT, Progress
 from acqplan.rig.source import Image, Source
 from acqplan.runtime import Precision, Runtime
 from acqplan.space import Shots
 
+FLUSH_IMAGES: Final = 2048
+FLUSH_SECONDS: Final = 20.0
+"""Features are saved as soon as so many are new, or the last save is so long ago: a kill loses no more."""
+
 TOLERANCE: Final = 1e-2
-"""Features may be so far from those in float32, Frobenius norm of the difference over that of the features."""
+"""Largest distance from features in float32: Frobenius norm of the difference over that of the features."""
 
 PROBE_IMAGES: Final = 32
 """Images by which a precision is judged."""
@@ -31,17 +36,189 @@ CPU_FLAGS: Final = ("amx_bf16", "avx512_bf16")
 """Processors without these emulate bfloat16, slower than they compute in float32."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Settled:
-    """A backbone in a precision of which it is known that it will do.
+def extract(
+    source: Source,
+    shots: Shots,
+    backbone: Backbone,
+    *,
+    runtime: Runtime,
+    cache: FeatureCache | None,
+    progress: Progress = SILENT,
+    clock: Callable[[], float] = time.monotonic,
+) -> Features:
+    """Features of shots; the source takes only those whose features are not cached.
+
+    A shot that appears twice, or whose image has the identity of another's, is taken once. What has been
+    computed when an error or Ctrl-C comes is in the cache.
+
+    Args:
+        source: What takes the shots.
+        shots: What is wanted.
+        backbone: What turns images into features.
+        runtime: Precision, largest batch, and devices; its device must be that of the backbone.
+        cache: Where features are kept; ``None`` to keep none.
+        progress: Hears of each image that is computed, and what was found of half precision.
+        clock: Seconds that only grow.
+
+    Returns:
+        Features in the order of ``shots``, shape ``[shots, n_features]``; several layers side by side.
+
+    Raises:
+        UsageError: If the backbone is on another device, or the precision asked for gives other features.
+        ImageError: If an image cannot be used.
+        OutputError: If the cache cannot be written.
+        MissingError: If dask or the cluster of ``runtime`` is not there.
+        AcqplanError: If features are not finite numbers, the source does not take each shot once, or a process
+            that computes features dies.
+    """
+    if runtime.device != backbone.runtime.device:
+        raise UsageError(f"{backbone.spec} is on {backbone.runtime.device}, not {runtime.device}", "load it there")
+    keys = image_keys(source.identities(shots))
+    tables = [
+        FeatureTable.open(replace(backbone, runtime=replace(runtime, precision=choice)), keys, cache=cache, clock=clock)
+        for choice in choices(runtime)
+    ]
+    complete = next((table for table in tables if table.complete.all()), None)
+    if complete is not None:
+        return complete.features
+    _, first, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    table, images, finding = _settled(source, shots, np.sort(first), tables)
+    missing = np.sort(first[~table.complete[first]])
+    with progress.task(f"features {table.backbone.spec}{finding}", len(missing)) as advance, table:
+        captures = _captures(source, shots, missing, images)
+        with closing(stream(captures, table.backbone, n_images=len(missing))) as batches:
+            for rows, features in batches:
+                table.put(rows, features)
+                advance(len(rows))
+    copies = ~table.complete
+    table.features[copies] = table.features[first[inverse.reshape(-1)[copies]]]
+    return table.features
+
+
+def _settled(
+    source: Source, shots: Shots, distinct: Rows, tables: list[FeatureTable]
+) -> tuple[FeatureTable, Mapping[int, Image], str]:
+    """The table of the precision to use, the images taken to choose it, and what was found of half precision."""
+    if len(tables) == 1 and tables[0].backbone.runtime.precision == "float32":
+        return tables[0], {}, ""
+    # the first images that have to be taken in any case
+    nowhere = ~np.any([table.complete for table in tables], axis=0)
+    wanted = nowhere if nowhere.any() else ~tables[0].complete
+    images = dict(_captures(source, shots, distinct[wanted[distinct]][:PROBE_IMAGES], {}))
+    backbone, finding = settle([table.backbone for table in tables], list(images.values()))
+    chosen = next(table for table in tables if table.backbone is backbone)
+    return chosen, images, f" ({finding})" if finding else ""
+
+
+def _captures(
+    source: Source, shots: Shots, rows: Rows, known: Mapping[int, Image]
+) -> Generator[tuple[int, Image], None, None]:
+    """Row of ``shots`` and image of each of these rows; no image is taken that is known already.
+
+    Raises:
+        AcqplanError: If the source does not take each shot once.
+    """
+    yield from ((int(row), known[int(row)]) for row in rows if int(row) in known)
+    rest = np.array([row for row in rows if int(row) not in known], dtype=np.int64)
+    done = np.zeros(len(rest), dtype=np.bool_)
+    captures = source.capture(shots.take(rest)) if len(rest) else iter(())
+    try:
+        for row, image in captures:
+            done[row] = True
+            yield int(rest[row]), image
+    finally:
+        if isinstance(captures, Generator):
+            captures.close()  # ends the processes of a rig now, not when the iterator happens to be collected
+    if not done.all():
+        raise AcqplanError(
+            f"rig '{source.name}' took {done.sum()} of {len(done)} shots", "its capture() must yield each of them once"
+        )
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class FeatureTable:
+    """Features of shots, and which of them are not yet on disk; so it is not frozen.
 
     Attributes:
-        backbone: In that precision.
-        finding: What was found of half precision, for people; empty if nothing was looked at.
+        backbone: What they are the features of.
+        cache: Where they are kept; ``None`` to keep none.
+        keys: Keys of the images, shape ``[shots, 2]``.
+        features: What is known so far, zero elsewhere, shape ``[shots, n_features]``.
+        found: Which layers of which shots the cache has, shape ``[shots, layers]``.
+        clock: Seconds that only grow.
     """
 
     backbone: Backbone
-    finding: str = ""
+    cache: FeatureCache | None
+    keys: Keys
+    features: Features
+    found: Bool[np.ndarray, "shots layers"]
+    clock: Callable[[], float]
+    unsaved: list[Rows] = field(default_factory=list)
+    saved_at: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.saved_at = self.clock()
+
+    @classmethod
+    def open(
+        cls, backbone: Backbone, keys: Keys, *, cache: FeatureCache | None, clock: Callable[[], float]
+    ) -> FeatureTable:
+        """A table with what the cache has of these images."""
+        features = np.zeros((len(keys), backbone.n_features), dtype=np.float32)
+        found = np.zeros((len(keys), len(backbone.layers)), dtype=np.bool_)
+        table = cls(backbone=backbone, cache=cache, keys=keys, features=features, found=found, clock=clock)
+        if cache is not None:
+            for number, (name, columns) in enumerate(table._places()):
+                features[:, columns], found[:, number] = cache.load(name, keys, columns.stop - columns.start)
+        return table
+
+    def __enter__(self) -> Self:
+        if self.cache is not None:
+            for name, _ in self._places():
+                # a folder that cannot be written is an error now, not after the work
+                self.cache.prepare(name)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.save()
+
+    @property
+    def complete(self) -> Bool[np.ndarray, " shots"]:
+        """Which shots the cache has in every layer."""
+        return np.asarray(self.found.all(axis=1))
+
+    def put(self, rows: Rows, features: Features) -> None:
+        """Take in the features of these shots, and save once enough are new.
+
+        Raises:
+            AcqplanError: If they are not finite numbers.
+        """
+        if not np.isfinite(features).all():
+            raise AcqplanError(
+                f"{self.backbone.spec} gave features that are not finite numbers, in {self.backbone.runtime.precision}",
+                "use float32, or other weights",
+            )
+        self.features[rows] = features
+        self.unsaved.append(rows)
+        if sum(map(len, self.unsaved)) >= FLUSH_IMAGES or self.clock() - self.saved_at >= FLUSH_SECONDS:
+            self.save()
+
+    def save(self) -> None:
+        """Save what is new, each layer under its own fingerprint."""
+        rows = np.concatenate(self.unsaved) if self.unsaved else np.empty(0, dtype=np.int64)
+        self.unsaved, self.saved_at = [], self.clock()
+        for number, (name, columns) in enumerate(self._places()):
+            new = rows[~self.found[rows, number]]
+            if self.cache is not None and len(new):
+                self.cache.save(name, self.keys[new], self.features[new, columns])
+
+    def _places(self) -> list[tuple[str, slice]]:
+        """For each layer its columns and its name in the cache, which differs by precision."""
+        precision = self.backbone.runtime.precision
+        suffix = "" if precision == "float32" else f"-{precision}"
+        names = [layer.fingerprint + suffix for layer in self.backbone.layers]
+        return list(zip(names, self.backbone.columns(), strict=True))
 
 
 def choices(runtime: Runtime) -> tuple[Precision, ...]:
@@ -50,7 +227,7 @@ def choices(runtime: Runtime) -> tuple[Precision, ...]:
 
 
 def half_precisions(device: str) -> tuple[Precision, ...]:
-    """Number formats in which a device is faster than in float32; of two as fast the one with more range first."""
+    """Number formats in which a device is faster than in float32; of two as fast, the one with more range first."""
     kind = torch.device(device).type
     if kind == "cuda":
         return ("bfloat16", "float16") if torch.cuda.get_device_capability(device) >= (8, 0) else ("float16",)
@@ -61,12 +238,15 @@ def half_precisions(device: str) -> tuple[Precision, ...]:
     return ("float16",)
 
 
-def settle(backbones: Iterable[Backbone], images: Sequence[Image]) -> Settled:
-    """The first backbone whose features of these images are those of float32.
+def settle(backbones: Iterable[Backbone], images: Sequence[Image]) -> tuple[Backbone, str]:
+    """The first backbone whose features of these images agree with float32.
 
     Args:
-        backbones: The same one in several precisions.
-        images: The first that are to be looked at.
+        backbones: One backbone in several precisions.
+        images: The images to judge by.
+
+    Returns:
+        The backbone, and what was found of half precision, for people; empty if nothing was looked at.
 
     Raises:
         UsageError: If there is none; says how far off each is.
@@ -75,11 +255,11 @@ def settle(backbones: Iterable[Backbone], images: Sequence[Image]) -> Settled:
     for backbone in backbones:
         precision = backbone.runtime.precision
         if precision == "float32":
-            return Settled(backbone=backbone, finding=", ".join(findings))
+            return backbone, ", ".join(findings)
         error = relative_error(backbone, images)
         findings.append(f"{precision} is off by {error:.2g}")
         if error <= TOLERANCE:
-            return Settled(backbone=backbone, finding=", ".join(findings))
+            return backbone, ", ".join(findings)
     raise UsageError(
         f"{backbone.spec}: {', '.join(findings)} from its features in float32, more than {TOLERANCE:g}",
         "use precision 'float32' or 'auto'",
@@ -87,147 +267,9 @@ def settle(backbones: Iterable[Backbone], images: Sequence[Image]) -> Settled:
 
 
 def relative_error(backbone: Backbone, images: Sequence[Image]) -> float:
-    """How far the features of these images are from float32, relative; infinite if they are not finite."""
+    """Relative distance of the features of these images from float32; infinite if they are not finite."""
     exact = replace(backbone, runtime=replace(backbone.runtime, precision="float32"))
     wanted, got = exact.features(images).astype(np.float64), backbone.features(images).astype(np.float64)
     if not np.isfinite(got).all():
         return float("inf")
     return float(np.linalg.norm(got - wanted) / max(np.linalg.norm(wanted), np.finfo(np.float32).tiny))
-
-
-def extract(
-    rig: Source,
-    shots: Shots,
-    backbone: Backbone,
-    *,
-    runtime: Runtime,
-    cache: FeatureCache | None,
-    progress: Progress = SILENT,
-    clock: Callable[[], float] = time.monotonic,
-) -> Features:
-    """Features of shots; the rig takes only those whose features are not cached.
-
-    A shot that stands twice, or whose image has the identity of another's, is taken once. What has been
-    computed when an error or Ctrl-C comes is in the cache.
-
-    Args:
-        rig: What takes the shots.
-        shots: What is wanted.
-        backbone: What looks at the images.
-        runtime: Precision, ceiling of a batch, and who computes; its device must be the backbone's.
-        cache: Where features are kept; ``None`` to keep none.
-        progress: Hears of each image that is computed, and what was found of half precision.
-        clock: Seconds that only grow.
-
-    Returns:
-        Features in the order of ``shots``, shape ``[shots, n_features]``; of several layers side by side.
-
-    Raises:
-        UsageError: If the backbone is on another device, or the precision asked for gives other features.
-        ImageError: If an image cannot be used.
-        OutputError: If the cache cannot be written.
-        MissingError: If dask or the cluster of ``runtime`` is not there.
-        AcqplanError: If features are not finite numbers, the rig does not take each shot once, or a process
-            that computes features dies.
-    """
-    if runtime.device != backbone.runtime.device:
-        raise UsageError(f"{backbone.spec} is on {backbone.runtime.device}, not {runtime.device}", "load it there")
-    keys = image_keys(rig.identities(shots))
-    candidates = [
-        FeatureTable.open(replace(backbone, runtime=replace(runtime, precision=choice)), keys, cache=cache, clock=clock)
-        for choice in choices(runtime)
-    ]
-    store = next((store for store in candidates if store.complete.all()), None)
-    if store is None:
-        _, first, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-        work = _settled(rig, shots, np.sort(first), candidates)
-        store = work.store
-        _compute(work, rig, shots, np.sort(first[~store.complete[first]]), progress)
-        copies = ~store.complete
-        store.features[copies] = store.features[first[inverse.reshape(-1)[copies]]]
-    return store.features
-
-
-def extract_layers(
-    rig: Source,
-    shots: Shots,
-    backbone: Backbone,
-    *,
-    runtime: Runtime,
-    cache: FeatureCache | None,
-    progress: Progress = SILENT,
-) -> dict[str, Features]:
-    """Features of each layer of a backbone such as ``vgg16:fc14+fc15``, in one pass.
-
-    Each layer is cached as if it had been asked for alone. Arguments and errors are those of `extract`.
-
-    Returns:
-        For each layer its features in the order of ``shots``, shape ``[shots, n_features of the layer]``.
-    """
-    together = extract(rig, shots, backbone, runtime=runtime, cache=cache, progress=progress)
-    columns = zip(backbone.layers, backbone.columns(), strict=True)
-    return {layer.name: np.ascontiguousarray(together[:, where]) for layer, where in columns}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Work:
-    """Where features go, the images already taken to settle their precision, and what was found of it."""
-
-    store: FeatureTable
-    images: Mapping[int, Image] = field(default_factory=dict)
-    finding: str = ""
-
-
-def _settled(rig: Source, shots: Shots, distinct: Rows, candidates: list[FeatureTable]) -> _Work:
-    """Choose the precision, by the first images that have to be taken in any case."""
-    if len(candidates) == 1 and candidates[0].backbone.runtime.precision == "float32":
-        return _Work(store=candidates[0])
-    nowhere = ~np.any([store.complete for store in candidates], axis=0)
-    wanted = nowhere if nowhere.any() else ~candidates[0].complete
-    probe = distinct[wanted[distinct]][:PROBE_IMAGES]
-    images = dict(_captures(rig, shots, probe, {}))
-    settled = settle([store.backbone for store in candidates], list(images.values()))
-    chosen = next(store for store in candidates if store.backbone is settled.backbone)
-    return _Work(store=chosen, images=images, finding=settled.finding)
-
-
-def _compute(work: _Work, rig: Source, shots: Shots, missing: Rows, progress: Progress) -> None:
-    store, backbone = work.store, work.store.backbone
-    name = f"features {backbone.spec}" + (f" ({work.finding})" if work.finding else "")
-    with progress.task(name, len(missing)) as advance, store:
-        captures = _captures(rig, shots, missing, work.images)
-        crew, batch = crew_for(backbone, len(missing))
-        with closing(stream(captures, crew, batch=batch)) as batches:
-            for rows, features in batches:
-                store.put(rows, features)
-                advance(len(rows))
-
-
-def _captures(
-    rig: Source, shots: Shots, rows: Rows, known: Mapping[int, Image]
-) -> Generator[tuple[int, Image], None, None]:
-    """Row of ``shots`` and image of each of these rows; none is taken that is known already.
-
-    Raises:
-        AcqplanError: If the rig does not take each shot once.
-    """
-    yield from ((int(row), known[int(row)]) for row in rows if int(row) in known)
-    rest = np.array([row for row in rows if int(row) not in known], dtype=np.int64)
-    done = np.zeros(len(rest), dtype=np.bool_)
-    captures = rig.capture(shots.take(rest)) if len(rest) else iter(())
-    try:
-        for row, image in captures:
-            done[row] = True
-            yield int(rest[row]), image
-    finally:
-        _close(captures)
-    if not done.all():
-        raise AcqplanError(
-            f"rig '{rig.name}' took {done.sum()} of {len(done)} shots", "its capture() must yield each of them once"
-        )
-
-
-def _close(captures: Iterator[tuple[int, Image]]) -> None:
-    """End the processes of a rig now, not when the iterator happens to be collected."""
-    if isinstance(captures, Generator):
-        captures.close()

@@ -1,34 +1,36 @@
-"""A rig seen through a backbone: the one place where capture and features meet."""
+"""A source seen through a backbone: the one place where capture and features meet; loads torch when opened."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-from jaxtyping import Float32
-
-from acqplan.features.backbone import Backbone, load_backbone
-from acqplan.features.cache import FeatureCache
-from acqplan.features.extract import extract
 from acqplan.progress import SILENT, Progress
-from acqplan.rig.source import Source
 from acqplan.runtime import Runtime
-from acqplan.space import Shots
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float32
+
+    from acqplan.features.backbone import Backbone
+    from acqplan.features.cache import FeatureCache
+    from acqplan.rig.source import Source
+    from acqplan.space import Shots
 
 DEFAULT_BACKBONES = {"toys": "toynet"}
-"""What looks at a rig unless another backbone is asked for; any other rig gets ImageNet's."""
+"""Backbone of a source unless another is asked for; any other source gets ImageNet's."""
 
 IMAGENET_BACKBONE = "mobilenet_v2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Extractor:
-    """Takes shots of a rig and says what a frozen backbone sees in them.
+    """Takes shots of a source and gives the features that a frozen backbone finds in them.
 
     Attributes:
         source: Where shots are taken.
-        backbone: What looks at the images.
+        backbone: What turns images into features.
         runtime: Where the backbone runs.
         cache: Where features are kept; ``None`` to keep none.
     """
@@ -39,22 +41,46 @@ class Extractor:
     cache: FeatureCache | None
 
     @classmethod
-    def open(cls, rig: Source, *, backbone: str | None, weights: Path | None, runtime: Runtime) -> Extractor:
-        """Load the backbone that is asked for, or the rig's default one.
+    def open(
+        cls,
+        source: Source,
+        *,
+        backbone: str | None = None,
+        weights: Path | None = None,
+        runtime: Runtime | None = None,
+        progress: Progress = SILENT,
+    ) -> Extractor:
+        """Load a backbone for a source.
+
+        Args:
+            source: Where shots are taken.
+            backbone: ``name``, ``name:layer`` or ``name:layer+layer``; by default toynet for toys and mobilenet_v2
+                for any other source.
+            weights: File of its weights; by default the embedded or the published ones.
+            runtime: Where it runs; by default on the fastest device.
+            progress: Hears about loading torch, which takes seconds.
 
         Raises:
             BackboneError: If there is no such backbone or layer.
             WeightsError: If its weights cannot be used.
             MissingError: If its weights are not there.
         """
-        spec = backbone or DEFAULT_BACKBONES.get(rig.name, IMAGENET_BACKBONE)
-        loaded = load_backbone(spec, weights=weights, runtime=runtime)
-        return cls(source=rig, backbone=loaded, runtime=runtime, cache=FeatureCache.open())
+        with progress.task("loading torch", 1) as advance:
+            from acqplan.features.backbone import load_backbone
+            from acqplan.features.cache import FeatureCache
 
-    def on(self, rig: Source) -> Extractor:
-        """The same backbone on another rig."""
-        return replace(self, source=rig)
+            advance(1)
+        runtime = runtime or Runtime.detect()
+        spec = backbone or DEFAULT_BACKBONES.get(source.name, IMAGENET_BACKBONE)
+        loaded = load_backbone(spec, weights=weights, runtime=runtime)
+        return cls(source=source, backbone=loaded, runtime=runtime, cache=FeatureCache.open())
+
+    def on(self, source: Source) -> Extractor:
+        """The same backbone on another source."""
+        return replace(self, source=source)
 
     def __call__(self, shots: Shots, *, progress: Progress = SILENT) -> Float32[np.ndarray, "shots features"]:
         """Features of these shots, shape ``[shots, features]``; images are taken only where none are cached."""
+        from acqplan.features.extract import extract
+
         return extract(self.source, shots, self.backbone, runtime=self.runtime, cache=self.cache, progress=progress)

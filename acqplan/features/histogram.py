@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
-from jaxtyping import Float, Num
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -22,20 +22,20 @@ class Histogram(nn.Module):
 
     Source:
         N. Dalal, B. Triggs, CVPR 2005; each cell is normalised by the four blocks of 2 x 2 cells that
-        hold it and averaged, as P. Felzenszwalb et al., PAMI 32 (2010) 1627, sec. 6, which keeps a
+        hold it and averaged, as in P. Felzenszwalb et al., PAMI 32 (2010) 1627, sec. 6, which keeps a
         quarter of the numbers.
     """
 
-    def forward(self, x: Num[Tensor, "images 1 height width"]) -> Float[Tensor, "images features"]:
+    def forward(self, x: Float[Tensor, "images 1 height width"]) -> Float[Tensor, "images features"]:
         """Features of grey images.
 
         Args:
-            x: Values in ``0 .. 255``, sides multiples of 12 pixels, shape ``[images, 1, height, width]``.
+            x: Values in ``[0, 1]``, sides multiples of 12 pixels, shape ``[images, 1, height, width]``.
 
         Returns:
             Features in ``[0, 0.2]``, shape ``[images, 9 * cells]``, orientations varying slowest.
         """
-        cells = functional.avg_pool2d(_votes(x.float() / 255.0), CELL)
+        cells = functional.avg_pool2d(_votes(x), CELL)
         return _normalised(cells).flatten(1)
 
 

@@ -1,4 +1,4 @@
-"""Building a network down to one of its layers, with the weights it needs."""
+"""Building a network down to one layer, or to several side by side, with the weights it needs."""
 
 from __future__ import annotations
 
@@ -6,47 +6,63 @@ import difflib
 import hashlib
 import importlib
 import importlib.util
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
+from jaxtyping import Float, Num
 from torch import Tensor, nn
+from torch.nn import functional
 
 from acqplan.errors import BackboneError, MissingError, WeightsError
-from acqplan.features.pixels import FoldedConv, Normalised, Preprocessing, parse_input
-from acqplan.features.registry import NETWORKS, Cut, Network
+from acqplan.features.pixels import Preprocessing, parse_input
+from acqplan.features.registry import NETWORKS, Cut, find_layers
 from acqplan.features.weights import Weights, fill, mismatch, published_weights, read_weights
 
 EMBEDDED = Path(__file__).parent / "embedded"
+TIMM = "timm/"
+TIMM_LAYER = "pool"
 
 
-def build(name: str, layer: str, *, weights: Path | None) -> tuple[nn.Module, Preprocessing]:
-    """A network of the registry whose output is one of its layers.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class BuiltNetwork:
+    """A network with its weights, for normalised images.
+
+    Attributes:
+        name: Key of `NETWORKS`, or ``timm/NAME``.
+        net: The network in evaluation mode; its output is one layer, or several side by side.
+        preprocessing: What the network expects of its input.
+        fingerprints: Name of each layer -> SHA-256 of network, layer, preprocessing and weights.
+    """
+
+    name: str
+    net: nn.Module
+    preprocessing: Preprocessing
+    fingerprints: Mapping[str, str]
+
+
+def build(spec: str, *, weights: Path | None) -> BuiltNetwork:
+    """Build a network that ends at the layers asked for.
 
     Args:
-        name: Key of `NETWORKS`.
-        layer: One of that network's layers.
+        spec: ``name``, ``name:layer`` or ``name:layer+layer``; the name is a key of `NETWORKS` or ``timm/NAME``.
         weights: File of weights; by default the embedded or the published one.
-
-    Returns:
-        The network in evaluation mode, for normalised images, and what it expects of them.
 
     Raises:
         WeightsError: If the file cannot be used for this network.
-        MissingError: If no file is given and none can be had.
-        BackboneError: If a file is given for features that have no weights.
+        MissingError: If no file is given and none can be had, or timm is not installed.
+        BackboneError: If there is no such network or layer, or a file is given for features without weights.
     """
-    network = NETWORKS[name]
-    if network.weights == "none":
-        _refuse(name, weights)
-        net = _maker(network)()
-        cut(net, network.layers[layer])
-        return net.eval(), parse_input(network.input)
-    loaded = read_weights(weights or _default_weights(name, network))
-    net = _filled(name, network.layers[layer], loaded)
-    return net.eval(), parse_input(loaded.metadata.get("input", network.input))
+    built = _build_timm(spec, weights) if spec.startswith(TIMM) else _build_known(spec, weights)
+    first = next((part for part in built.net.modules() if isinstance(part, nn.Conv2d)), None)
+    if first is not None and first.in_channels != built.preprocessing.channels:
+        raise WeightsError(
+            f"input '{built.preprocessing}' was asked for, but the network takes {first.in_channels} channel(s)",
+            "correct the metadata 'input' of the file of weights",
+        )
+    return built
 
 
 def cut(net: nn.Module, parts: Cut) -> None:
@@ -54,13 +70,6 @@ def cut(net: nn.Module, parts: Cut) -> None:
     for part, kept in parts.items():
         whole = getattr(net, part)
         setattr(net, part, whole[:kept] if isinstance(whole, nn.Sequential) else nn.Sequential())
-
-
-def tensor_names(name: str, layer: str) -> list[str]:
-    """Tensors of a network of the registry that ends at a layer, in its order."""
-    net = _hollow(name)
-    cut(net, NETWORKS[name].layers[layer])
-    return list(net.state_dict())
 
 
 def digest(tensors: Mapping[str, Tensor], *names: str) -> str:
@@ -72,51 +81,99 @@ def digest(tensors: Mapping[str, Tensor], *names: str) -> str:
     return sha.hexdigest()
 
 
-def fold_normalisation(net: nn.Module, preprocessing: Preprocessing) -> nn.Module:
-    """The network for values in ``0 .. 255``, of grey or colour images.
+class SeveralLayers(nn.Module):
+    """A network that gives several of its layers side by side.
 
-    The normalisation goes into the first convolution (``net`` is changed), or before a network whose first
-    convolution is of a special kind; a network without one takes the values as they are.
-
-    Raises:
-        WeightsError: If the network takes another number of channels.
+    Args:
+        net: The network down to its deepest layer.
+        order: Names of the layers in the order asked; all but one are keys of ``shallow``.
+        shallow: For each layer but the deepest, the parts that a network which ends there lacks.
     """
-    key, first = next(((key, part) for key, part in net.named_modules() if isinstance(part, nn.Conv2d)), ("", None))
-    if first is None:
-        return net
-    if first.in_channels != preprocessing.channels:
-        raise WeightsError(
-            f"input '{preprocessing}' was asked for, but the network takes {first.in_channels} channel(s)",
-            "correct the metadata 'input' of the file of weights",
+
+    def __init__(self, net: nn.Module, order: tuple[str, ...], shallow: Mapping[str, Cut]) -> None:
+        super().__init__()
+        self.net, self.order = net, order
+        self.taken: dict[str, Tensor] = {}
+        self.widths: tuple[int, ...] = ()
+        for layer, parts in shallow.items():
+            # The layer is what enters the first part cut away, or what leaves the last child that stays of it.
+            name, kept = next(iter(parts.items()))
+            part = net.get_submodule(name)
+            if kept:
+                part.get_submodule(str(kept - 1)).register_forward_hook(partial(self._keep_output, layer))
+            else:
+                part.register_forward_pre_hook(partial(self._keep_input, layer))
+
+    def forward(self, x: Num[Tensor, "images channels height width"]) -> Float[Tensor, "images features"]:
+        """Features of all layers in the order asked, float32; ``widths`` says how many each has."""
+        deepest = self.net(x)
+        layers = [self.taken.pop(layer, deepest).float() for layer in self.order]
+        self.widths = tuple(layer.shape[1] for layer in layers)
+        return torch.cat(layers, 1)
+
+    def _keep_output(self, layer: str, _module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        self.taken[layer] = _pooled(output)
+
+    def _keep_input(self, layer: str, _module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        self.taken[layer] = _pooled(inputs[0])
+
+
+def _pooled(out: Tensor) -> Float[Tensor, "images features"]:
+    """The mean over positions, as every network of the registry ends when it is cut."""
+    return functional.adaptive_avg_pool2d(out, 1).flatten(1) if out.ndim == 4 else out
+
+
+def _build_known(spec: str, weights: Path | None) -> BuiltNetwork:
+    name, layers = find_layers(spec)
+    network = NETWORKS[name]
+    deepest = max(layers, key=list(network.layers).index)
+    if network.weights == "none":
+        if weights is not None:
+            raise BackboneError(f"{name} has no weights, but {weights} was given", "leave out --weights")
+        net, text = _make(name), network.input
+        cut(net, network.layers[deepest])
+    else:
+        embedded = EMBEDDED / f"{name}.safetensors"
+        if weights is None and network.weights == "embedded" and not embedded.exists():
+            raise MissingError(
+                f"{embedded} (3 MB), the embedded weights, is not here",
+                "install acqplan again, or name a file of weights with --weights",
+            )
+        default = embedded if network.weights == "embedded" else None
+        loaded = read_weights(weights or default or published_weights(name))
+        net, text = _filled(name, network.layers[deepest], loaded), loaded.metadata.get("input", network.input)
+    preprocessing, tensors = parse_input(text), net.state_dict()
+    fingerprints = {
+        layer: digest(
+            {key: tensors[key] for key in _hollow(name, network.layers[layer]).state_dict()},
+            name,
+            layer,
+            str(preprocessing),
         )
-    if type(first) is not nn.Conv2d or first.padding_mode != "zeros" or first.groups != 1:
-        return Normalised(net, preprocessing)
-    parent, _, leaf = key.rpartition(".")
-    setattr(net.get_submodule(parent), leaf, FoldedConv(first, preprocessing))
+        for layer in layers
+    }
+    if len(layers) > 1:
+        net = SeveralLayers(net, layers, {layer: network.layers[layer] for layer in layers if layer != deepest})
+    return BuiltNetwork(name=name, net=net.eval(), preprocessing=preprocessing, fingerprints=fingerprints)
+
+
+def _make(name: str) -> nn.Module:
+    module, _, function = NETWORKS[name].make.partition(":")
+    made: nn.Module = getattr(importlib.import_module(module), function)()
+    return made
+
+
+def _hollow(name: str, parts: Cut) -> nn.Module:
+    """A network of shapes without values: made at once, and no random number is drawn."""
+    with torch.device("meta"):
+        net = _make(name)
+    cut(net, parts)
     return net
 
 
-def _refuse(name: str, weights: Path | None) -> None:
-    if weights is not None:
-        raise BackboneError(f"{name} has no weights, but {weights} was given", "leave out --weights")
-
-
-def _default_weights(name: str, network: Network) -> Path:
-    if network.weights == "torchvision":
-        return published_weights(name)
-    path = EMBEDDED / f"{name}.safetensors"
-    if not path.exists():
-        raise MissingError(
-            f"{path} (3 MB), the embedded weights, is not here",
-            "install acqplan again, make it by python -m benchmarks.toyshop.pretrain, or name a file with --weights",
-        )
-    return path
-
-
 def _filled(name: str, parts: Cut, weights: Weights) -> nn.Module:
-    net, shortened = _hollow(name), _hollow(name)
-    cut(shortened, parts)
-    problem = mismatch(net, weights, needed=set(shortened.state_dict()))
+    net = _hollow(name, {})
+    problem = mismatch(net, weights, needed=set(_hollow(name, parts).state_dict()))
     if problem:
         guess = weights.metadata.get("architecture") or _guess(weights)
         raise WeightsError(
@@ -128,83 +185,46 @@ def _filled(name: str, parts: Cut, weights: Weights) -> nn.Module:
     return net
 
 
-def _hollow(name: str) -> nn.Module:
-    """A network of shapes without values: made at once, and no random number is drawn."""
-    with torch.device("meta"):
-        return _maker(NETWORKS[name])()
-
-
-def _maker(network: Network) -> Callable[[], nn.Module]:
-    module, _, function = network.make.partition(":")
-    made: Callable[[], nn.Module] = getattr(importlib.import_module(module), function)
-    return made
-
-
 def _guess(weights: Weights) -> str:
-    """Which network of the registry has exactly these tensors; empty if none has."""
+    """The network of the registry that has exactly these tensors; empty if none has."""
     found = {name: tensor.shape for name, tensor in weights.tensors.items()}
     for name, network in NETWORKS.items():
         if network.weights != "none":
-            own = {key: tensor.shape for key, tensor in _hollow(name).state_dict().items()}
+            own = {key: tensor.shape for key, tensor in _hollow(name, {}).state_dict().items()}
             if own == found:
                 return name
     return ""
 
 
-PREFIX = "timm/"
-LAYER = "pool"
-
-
-def build_timm(name: str, layer: str, *, weights: Path | None) -> tuple[nn.Module, Preprocessing]:
-    """A network of timm without its classifier.
-
-    Args:
-        name: As timm calls it, without ``timm/``.
-        layer: ``pool`` or empty.
-        weights: File of weights; by default timm's own download.
-
-    Raises:
-        MissingError: If timm is not installed, or its weights cannot be had.
-        BackboneError: If timm has no such network, or another layer is asked for.
-        WeightsError: If the file cannot be used for this network.
-    """
+def _build_timm(spec: str, weights: Path | None) -> BuiltNetwork:
+    """A network of timm without its classifier; weights are downloaded by timm unless a file is given."""
+    full, _, layer = spec.partition(":")
+    name = full.removeprefix(TIMM)
     if importlib.util.find_spec("timm") is None:
-        raise MissingError(f"{PREFIX}{name} needs timm, which is not installed", "pip install 'acqplan[timm]'")
-    if layer not in ("", LAYER):
-        raise BackboneError(f"{PREFIX}{name} has no layer '{layer}'", f"known: {LAYER}")
-    net = _created(name, pretrained=weights is None)
-    if weights is not None:
-        _fill_without_classifier(net, name, weights)
-    return net.eval(), _preprocessing(net)
-
-
-def _created(name: str, *, pretrained: bool) -> Any:
+        raise MissingError(f"{full} needs timm, which is not installed", "pip install 'acqplan[timm]'")
+    if layer not in ("", TIMM_LAYER):
+        raise BackboneError(f"{full} has no layer '{layer}'", f"known: {TIMM_LAYER}")
     import timm
+    import timm.data
 
     if name not in timm.list_models():
         similar = difflib.get_close_matches(name, timm.list_models(), n=5, cutoff=0.4)
         raise BackboneError(f"timm has no network '{name}'", f"similar: {', '.join(similar) or 'none'}")
     try:
-        return timm.create_model(name, pretrained=pretrained, num_classes=0)
+        net = timm.create_model(name, pretrained=weights is None, num_classes=0)
     except (OSError, RuntimeError) as error:
         raise MissingError(
-            f"the weights of {PREFIX}{name} cannot be downloaded ({error})", "name a file of them with --weights"
+            f"the weights of {full} cannot be downloaded ({error})", "name a file of them with --weights"
         ) from error
-
-
-def _fill_without_classifier(net: Any, name: str, path: Path) -> None:
-    found = read_weights(path)
-    head = f"{net.pretrained_cfg.get('classifier', '')}."
-    kept = replace(found, tensors={key: value for key, value in found.tensors.items() if not key.startswith(head)})
-    problem = mismatch(net, kept, needed=set(net.state_dict()))
-    if problem:
-        raise WeightsError(f"{path}: not the weights of {PREFIX}{name}: {problem}", "give a file that belongs to it")
-    fill(net, kept)
-
-
-def _preprocessing(net: Any) -> Preprocessing:
-    import timm.data
-
+    if weights is not None:
+        found, head = read_weights(weights), f"{net.pretrained_cfg.get('classifier', '')}."
+        kept = replace(found, tensors={key: value for key, value in found.tensors.items() if not key.startswith(head)})
+        problem = mismatch(net, kept, needed=set(net.state_dict()))
+        if problem:
+            raise WeightsError(f"{weights}: not the weights of {full}: {problem}", "give a file that belongs to it")
+        fill(net, kept)
     config = timm.data.resolve_model_data_config(net)
     channels, size, _ = config["input_size"]
-    return Preprocessing(channels=channels, size=size, mean=tuple(config["mean"]), std=tuple(config["std"]))
+    preprocessing = Preprocessing(channels=channels, size=size, mean=tuple(config["mean"]), std=tuple(config["std"]))
+    fingerprints = {TIMM_LAYER: digest(net.state_dict(), full, TIMM_LAYER, str(preprocessing))}
+    return BuiltNetwork(name=full, net=net.eval(), preprocessing=preprocessing, fingerprints=fingerprints)

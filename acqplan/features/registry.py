@@ -23,9 +23,9 @@ class Network:
     Attributes:
         make: ``module:function`` that builds it without weights.
         weights: Where its weights come from if no file is given.
-        layers: What to cut away so that the network's output is that layer, pooled over positions; layers and
-            the parts of each stand in the order in which an image passes them.
-        default: Layer if none is named.
+        layers: What to cut away so that the output of the network is that layer, pooled over positions. Layers and
+            the parts of each are in the order in which an image passes them.
+        default: The layer if none is named.
         aliases: Other names of layers.
         input: Preprocessing in the grammar of `acqplan.features.pixels.parse_input`.
     """
@@ -114,7 +114,7 @@ def find_layers(spec: str) -> tuple[str, tuple[str, ...]]:
     """Read ``name``, ``name:layer`` or ``name:layer+layer``.
 
     Returns:
-        Name of the network, and the layers' own names (aliases resolved) in the order asked, none twice.
+        Name of the network, and names of its layers (aliases resolved) in the order asked, none twice.
 
     Raises:
         BackboneError: If there is no such network or layer; names the nearest.

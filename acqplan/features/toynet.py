@@ -18,7 +18,7 @@ STD: Final = 0.25
 """The input is ``(grey - MEAN) / STD`` of grey values in ``[0, 1]``."""
 
 METADATA: Final = {"architecture": "acqplan toynet", "input": f"grey {SIZE}, mean {MEAN}, std {STD}"}
-"""What the embedded safetensors file says about itself."""
+"""Metadata of the embedded safetensors file."""
 
 N_FEATURES: Final = 256
 
@@ -27,7 +27,7 @@ WIDTHS: Final = (32, 64, 128, 184)
 BLOCKS: Final = (1, 2, 1, 1)
 """Residual blocks of the stages at 24, 12, 6 and 3 pixels.
 
-Measured with 2 cores and batches of 64: 3,000 images a second, 118 MFLOP each, 1.42 million numbers
+Measured with 2 cores and batches of 64: 3,000 images per second, 118 MFLOP per image, 1.42 million numbers
 (2.9 MB in half precision). A second block at 12 pixels costs few numbers, one at 3 pixels 0.6 million.
 """
 
@@ -105,10 +105,6 @@ class ToyNet(nn.Module):
         out: Tensor = self.pool(self.mix(x))
         return out
 
-    def forward_features(self, x: Float[Tensor, "batch 1 96 96"]) -> Float[Tensor, "batch features"]:
-        """The same as `forward`, by the name that training code expects."""
-        return self(x)
-
 
 def without_norm(_: int) -> nn.Module:
     """No normalisation: for networks into whose convolutions it has been folded."""
@@ -141,24 +137,17 @@ def folded(net: ToyNet) -> ToyNet:
         A new network of `without_norm`, whose ``state_dict()`` is what the embedded file holds, in half
         precision, with the metadata `METADATA`.
     """
-    target_net = plain()
-    for trained, target in zip(_convolutions(net), _convolutions(target_net), strict=True):
-        _fold(trained, target)
-    return target_net
-
-
-def _fold(trained: ConvNorm, target: ConvNorm) -> None:
-    conv, norm = trained.conv, trained.norm
-    assert isinstance(norm, nn.BatchNorm2d)
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    target.conv.weight, target.conv.bias = fuse_conv_bn_weights(
-        conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
-    )
-
-
-def _convolutions(net: ToyNet) -> list[ConvNorm]:
-    return [module for module in net.modules() if isinstance(module, ConvNorm)]
+    result = plain()
+    before, after = ([part for part in some.modules() if isinstance(part, ConvNorm)] for some in (net, result))
+    for trained, target in zip(before, after, strict=True):
+        conv, norm = trained.conv, trained.norm
+        assert isinstance(norm, nn.BatchNorm2d)
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        target.conv.weight, target.conv.bias = fuse_conv_bn_weights(
+            conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
+        )
+    return result
 
 
 def _stage(inputs: int, width: int, n_blocks: int, norm: Norm) -> nn.Sequential:

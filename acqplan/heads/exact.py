@@ -11,24 +11,112 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Bool, Float, Float32, Int
 from torch import Tensor
 
 from acqplan.errors import UsageError
 from acqplan.heads.folds import NEVER, object_folds, out_of_object_loss
-from acqplan.heads.linear import Head, check_pool
-from acqplan.heads.parts import Part, Pool, prepare_folds, stack
-from acqplan.heads.solver import polish, solve
+from acqplan.heads.linear import Head, Rows, as_rows, check_subsets
+from acqplan.heads.prepare import Preparation, fit_preparation, moments, moments_pay, pooled, preparation_of
+from acqplan.heads.solver import Problems, solve
 from acqplan.progress import SILENT, Progress
 from acqplan.runtime import available_cores
 
+STRENGTHS = (1e-2, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5)
+"""L2 strengths to choose from. On ETH-80 (MobileNetV2 and gradient histograms, 80 to 820 images) the chosen ones
+lie between 1e-5 and 1e-3; weaker ones take longer and gain nothing."""
+
+COMPONENTS = 128
+"""Principal components kept: on ETH-80 64 cost 0.1 to 0.3 points at 320 images, and 256 gain 0.2 at most."""
+
+FOLDS = 5
+
+ROUGH = 1e-4
+"""Tolerance of the heads that choose a strength: their probabilities are good to about .005, whatever the
+batch; ten times more saves a fifth of the time and chose the same strengths, but beliefs then depend on the batch
+by .04."""
+
+FINE = 1e-8
+"""Tolerance of the heads that are returned, in double precision: probabilities good to 1e-5, most to 1e-6."""
+
+BATCH_BYTES = {"cpu": 16 << 20, "mps": 1 << 30, "cuda": 4 << 30}
+"""Prepared features that are trained on at once; on a processor, by each core."""
+
+Beliefs = Float32[np.ndarray, "rows classes"]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+def train_heads(
+    features: Float32[np.ndarray, "pool features"],
+    targets: Int[np.ndarray, " pool"],
+    groups: Int[np.ndarray, " pool"],
+    subsets: Sequence[Rows],
+    *,
+    n_classes: int,
+    strengths: Sequence[float] = STRENGTHS,
+    components: int = COMPONENTS,
+    folds: int = FOLDS,
+    device: str = "cpu",
+    cores: int | None = None,
+    progress: Progress = SILENT,
+) -> list[Head]:
+    """Train one head on each of many subsets of a pool.
+
+    For each subset: features are standardised and projected on principal components fitted on its rows
+    only; every strength is tried by leaving out one object per class at a time (all of it anew on the
+    rest: standardisation, components, head); the strength of the least log-loss on left-out objects wins;
+    the head is trained on all rows with it. The loss is the mean log-loss plus
+    ``strength * (sum of squared weights) / 2`` with a free bias: scikit-learn's
+    ``LogisticRegression(C=1 / (rows * strength))`` on the same components.
+
+    Args:
+        features: Features, shape ``[pool, features]``; rows in no subset are never looked at.
+        targets: Class of each row, ``0 .. n_classes - 1``, shape ``[pool]``.
+        groups: Object of each row, shape ``[pool]``; an object has one class.
+        subsets: Rows to train each head on, of any lengths, each at least one.
+        n_classes: Classes there are; classes absent from a subset get probability 0 from its head.
+        strengths: Strengths to choose from, positive. If no class of a subset has two objects, there is
+            nothing to choose by, and the middle one is taken (of an even number the stronger of the two).
+        components: Principal components kept at most.
+        folds: Folds at most; with more objects per class, several are left out at once.
+        device: Where to train, as torch names it.
+        cores: Processor cores to use; by default all that this process may.
+        progress: Hears of each head trained.
+
+    Returns:
+        Heads in the order of ``subsets``.
+
+    Raises:
+        UsageError: If shapes, classes, objects, rows or settings are not as described.
+        AcqplanError: If a feature of a subset is not finite, or a head does not converge.
+    """
+    ordered = tuple(sorted(map(float, strengths), reverse=True))
+    if not ordered or not all(0.0 < strength < float("inf") for strength in ordered):
+        raise UsageError(f"strengths {ordered}", "give at least one, all of them positive")
+    if folds < 2:
+        raise UsageError(f"{folds} folds", "leaving objects out takes at least 2")
+    rows = [as_rows(subset) for subset in subsets]
+    targets, groups = np.asarray(targets, dtype=np.int64), np.asarray(groups)
+    check_subsets(features, targets, groups, rows, n_classes)
+    used = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *rows]))
+    if len(np.unique(groups[used])) != len(np.unique(np.stack([groups[used], targets[used]]), axis=1).T):
+        raise UsageError("an object has rows of two classes", "give each object one class")
+    held = torch.from_numpy(np.ascontiguousarray(features, dtype=np.float32)).to(device)
+    pool = Pool(features=held, targets=targets, groups=groups, n_classes=n_classes, components=components)
+    heads: dict[int, Head] = {}
+    with progress.task("training heads", len(rows)) as advance:
+        train = partial(_train_batch, pool, rows, ordered, folds)
+        batches = list(_batches(pool, rows, folds))
+        for batch, trained in side_by_side(train, batches, device=held.device.type, cores=cores):
+            heads.update(zip(batch, trained, strict=True))
+            advance(len(batch))
+    return [heads[number] for number in range(len(rows))]
+
+
 @contextmanager
 def one_core_each() -> Iterator[None]:
-    """Threads share nothing and meet never; one that used all cores would wait for the others at every product."""
+    """One core for each thread that works alone; on all cores it would wait for the others at every product."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -68,138 +156,13 @@ def side_by_side(
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-STRENGTHS = (1e-2, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5)
-"""L2 strengths to choose from. On ETH-80 (MobileNetV2 and gradient histograms, 80 to 820 images) the chosen ones
-lie between 1e-5 and 1e-3; weaker ones take longer and gain nothing."""
-
-COMPONENTS = 128
-"""Principal components kept: on ETH-80 64 cost 0.1 to 0.3 points at 320 images, and 256 gain 0.2 at most."""
-
-FOLDS = 5
-
-ROUGH = 1e-4
-"""Tolerance of the heads that choose a strength: their probabilities are good to about .005, whatever the
-batch; ten times more saves a fifth of the time and chose the same strengths, but beliefs then depend on the batch
-by .04."""
-
-FINE = 1e-7
-"""Tolerance of the heads that are returned, in double precision: probabilities good to 1e-5."""
-
-BATCH_BYTES = {"cpu": 16 << 20, "mps": 1 << 30, "cuda": 4 << 30}
-"""Prepared features that are trained on at once; on a processor, by each core."""
-
-
-def train_heads(
-    features: Float32[np.ndarray, "pool features"],
-    targets: Int[np.ndarray, " pool"],
-    groups: Int[np.ndarray, " pool"],
-    subsets: Sequence[Int[np.ndarray, " rows"]],
-    *,
-    n_classes: int,
-    strengths: Sequence[float] = STRENGTHS,
-    components: int = COMPONENTS,
-    folds: int = FOLDS,
-    device: str = "cpu",
-    cores: int | None = None,
-    progress: Progress = SILENT,
-) -> list[Head]:
-    """Train one head on each of many subsets of a pool.
-
-    For each subset: features are standardised and projected on principal components fitted on its rows
-    only; every strength is tried by leaving out one object per class at a time (all of it anew on the
-    rest: standardisation, components, head); the strength of the least log-loss on left-out objects wins;
-    the head is trained on all rows with it. The loss is the mean log-loss plus
-    ``strength * (sum of squared weights) / 2`` with a free bias: scikit-learn's
-    ``LogisticRegression(C=1 / (rows * strength))`` on the same components.
-
-    Args:
-        features: Features, shape ``[pool, features]``; rows in no subset are never looked at.
-        targets: Class of each row, ``0 .. n_classes - 1``, shape ``[pool]``.
-        groups: Object of each row, shape ``[pool]``; an object has one class.
-        subsets: Rows to train each head on, of any lengths, each at least one.
-        n_classes: Classes there are; those absent from a subset get probability 0 from its head.
-        strengths: Strengths to choose from, positive. If no class of a subset has two objects, there is
-            nothing to choose by, and the middle one is taken (of an even number the stronger of the two).
-        components: Principal components kept at most.
-        folds: Folds at most; with more objects a class, several are left out at once.
-        device: Where to train, as torch names it.
-        cores: Processor cores to use; by default all that this process may.
-        progress: Hears of each head trained.
-
-    Returns:
-        Heads in the order of ``subsets``.
-
-    Raises:
-        UsageError: If shapes, classes, objects, rows or settings are not as described.
-        AcqplanError: If a feature of a subset is not finite, or a head does not converge.
-    """
-    settings = _Settings(strengths=tuple(sorted(map(float, strengths), reverse=True)), folds=folds)
-    rows = [np.ascontiguousarray(subset, dtype=np.int64) for subset in subsets]
-    targets, groups = np.asarray(targets, dtype=np.int64), np.asarray(groups)
-    _check(features, targets, groups, rows, n_classes)
-    held = torch.from_numpy(np.ascontiguousarray(features, dtype=np.float32)).to(device)
-    pool = Pool(features=held, targets=targets, groups=groups, n_classes=n_classes, components=components)
-    heads: dict[int, Head] = {}
-    with progress.task("training heads", len(rows)) as advance:
-        train = partial(_train_batch, pool, rows, settings)
-        for batch, trained in side_by_side(
-            train, list(_batches(pool, rows, folds)), device=held.device.type, cores=cores
-        ):
-            heads.update(zip(batch, trained, strict=True))
-            advance(len(batch))
-    return [heads[number] for number in range(len(rows))]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Settings:
-    """Strengths from strong to weak, and the most folds."""
-
-    strengths: tuple[float, ...]
-    folds: int
-
-    def __post_init__(self) -> None:
-        if not self.strengths or not all(0.0 < strength < float("inf") for strength in self.strengths):
-            raise UsageError(f"strengths {self.strengths}", "give at least one, all of them positive")
-        if self.folds < 2:
-            raise UsageError(f"{self.folds} folds", "leaving objects out takes at least 2")
-
-    @property
-    def unguided(self) -> float:
-        """The strength taken when nothing can be left out."""
-        return self.strengths[(len(self.strengths) - 1) // 2]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Fold:
-    """One fold of one subset: the rows that teach, and the components of those left out."""
-
-    subset: int
-    left: Int[np.ndarray, " left"]
-    part: Part
-    outside: Float[Tensor, "left components"]
-
-
-def _check(
-    features: np.ndarray, targets: np.ndarray, groups: np.ndarray, subsets: list[np.ndarray], n_classes: int
-) -> None:
-    if len(groups) != len(targets):
-        raise UsageError(f"{len(targets)} targets and {len(groups)} groups", "give a target and a group for each row")
-    for number, rows in enumerate(subsets):
-        if len(rows) == 0:
-            raise UsageError(f"subset {number} is empty", "give it rows")
-    check_pool(features, targets, subsets, n_classes)
-    used = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *subsets]))
-    if len(np.unique(groups[used])) != len(np.unique(np.stack([groups[used], targets[used]]), axis=1).T):
-        raise UsageError("an object has rows of two classes", "give each object one class")
-
-
-def _batches(pool: Pool, subsets: list[Int[np.ndarray, " rows"]], folds: int) -> Iterator[list[int]]:
+def _batches(pool: Pool, subsets: list[Rows], folds: int) -> Iterator[list[int]]:
     """Numbers of subsets of similar length that fit in memory together, the longest first."""
-    room, width = BATCH_BYTES[pool.features.device.type], min(pool.components, pool.features.shape[1]) + 1
+    limit, width = BATCH_BYTES[pool.features.device.type], min(pool.components, pool.features.shape[1]) + 1
     batch: list[int] = []
     for number in sorted(range(len(subsets)), key=lambda number: -len(subsets[number])):
         longest = len(subsets[batch[0]]) if batch else 0
-        full = (len(batch) + 1) * longest * width * folds * pool.features.element_size() > room
+        full = (len(batch) + 1) * longest * width * folds * pool.features.element_size() > limit
         if batch and (full or 2 * len(subsets[number]) < longest):
             yield batch
             batch = []
@@ -209,63 +172,56 @@ def _batches(pool: Pool, subsets: list[Int[np.ndarray, " rows"]], folds: int) ->
 
 
 def _train_batch(
-    pool: Pool, every: list[Int[np.ndarray, " rows"]], settings: _Settings, batch: list[int]
+    pool: Pool, every: list[Rows], strengths: tuple[float, ...], n_folds: int, batch: list[int]
 ) -> list[Head]:
+    # 1. Folds, each without one object per class; all rows, and the rows of each fold, are prepared.
     subsets = [every[number] for number in batch]
-    numbers = [object_folds(pool.targets[rows], pool.groups[rows], settings.folds) for rows in subsets]
+    numbers = [object_folds(pool.targets[rows], pool.groups[rows], n_folds) for rows in subsets]
     prepared = [prepare_folds(pool, rows, fold) for rows, fold in zip(subsets, numbers, strict=True)]
-    folds = [
-        _Fold(subset=subset, left=np.flatnonzero(numbers[subset] == number), part=part, outside=outside)
-        for subset, (_, parts) in enumerate(prepared)
-        for number, (part, outside) in enumerate(parts)
-    ]
-    tables = [[_no_belief(pool, rows) for rows in subsets] for _ in settings.strengths]
-    if folds:
-        _fill_beliefs(pool, folds, settings, tables)
-    picks = [
-        _pick(pool, rows, numbers[subset], [table[subset] for table in tables], settings)
-        for subset, rows in enumerate(subsets)
-    ]
+    # 2. Beliefs of the left-out rows at each strength, by heads that never saw their objects.
+    tables = _beliefs(pool, subsets, numbers, [folds for _, folds in prepared], strengths)
+    # 3. The strength of the least loss on left-out objects, the strongest of equals; the middle one without any.
+    picks = []
+    for subset, (rows, fold) in enumerate(zip(subsets, numbers, strict=True)):
+        out, best = fold != NEVER, (len(strengths) - 1) // 2
+        if out.any():
+            kept = rows[out]
+            losses = [out_of_object_loss(table[subset][out], pool.targets[kept], pool.groups[kept]) for table in tables]
+            best = int(np.argmin(losses))
+        picks.append((strengths[best], tables[best][subset]))
+    # 4. Heads of all rows with these strengths.
     return _train_on_all(pool, [whole for whole, _ in prepared], picks)
 
 
-def _no_belief(pool: Pool, rows: Int[np.ndarray, " rows"]) -> Float32[np.ndarray, "rows classes"]:
-    present = pool.present(rows)
-    return np.tile((present / present.sum()).astype(np.float32), (len(rows), 1))
-
-
-def _fill_beliefs(
-    pool: Pool, folds: list[_Fold], settings: _Settings, tables: list[list[Float32[np.ndarray, "rows classes"]]]
-) -> None:
-    """Write probabilities of left-out rows at each strength, warm-started from the strongest on."""
-    problems = stack(pool, [fold.part for fold in folds])
-    found = problems.inputs.new_zeros(len(problems), pool.n_classes, problems.inputs.shape[2])
-    for strength, table in zip(settings.strengths, tables, strict=True):
-        found = solve(problems, torch.full_like(problems.weights[:, 0], strength), found, tolerance=ROUGH)
-        for fold, coefficients in zip(folds, found, strict=True):
-            chances = torch.softmax(fold.part.logits(coefficients, fold.outside), dim=1)
-            table[fold.subset][fold.left] = chances.cpu().numpy()
-
-
-def _pick(
+def _beliefs(
     pool: Pool,
-    rows: Int[np.ndarray, " rows"],
-    numbers: Int[np.ndarray, " rows"],
-    tables: list[Float32[np.ndarray, "rows classes"]],
-    settings: _Settings,
-) -> tuple[float, Float32[np.ndarray, "rows classes"]]:
-    """The strength of the least out-of-object loss, the strongest of equals, and the beliefs at it."""
-    out = numbers != NEVER
-    if not out.any():
-        return settings.unguided, tables[0]
-    losses = [out_of_object_loss(table[out], pool.targets[rows[out]], pool.groups[rows[out]]) for table in tables]
-    best = int(np.argmin(losses))
-    return settings.strengths[best], tables[best]
+    subsets: list[Rows],
+    numbers: list[Rows],
+    folds: list[list[tuple[PreparedRows, Tensor]]],
+    strengths: tuple[float, ...],
+) -> list[list[Beliefs]]:
+    """For each strength and subset the probabilities of its rows; equal for rows that are never left out."""
+    present = [pool.present(rows) for rows in subsets]
+    equal = [(some / some.sum()).astype(np.float32) for some in present]
+    tables = [[np.tile(chance, (len(rows), 1)) for chance, rows in zip(equal, subsets, strict=True)] for _ in strengths]
+    every = [
+        (subset, np.flatnonzero(numbers[subset] == number), part, outside)
+        for subset, parts in enumerate(folds)
+        for number, (part, outside) in enumerate(parts)
+    ]
+    if not every:
+        return tables
+    problems = stack(pool, [part for _, _, part, _ in every])
+    found = problems.inputs.new_zeros(len(problems), pool.n_classes, problems.inputs.shape[2])
+    # From the strongest on: each solution is a good start for the next weaker strength.
+    for strength, table in zip(strengths, tables, strict=True):
+        found = solve(problems, torch.full_like(problems.weights[:, 0], strength), found, tolerance=ROUGH)
+        for (subset, left, part, outside), coefficients in zip(every, found, strict=True):
+            table[subset][left] = torch.softmax(part.logits(coefficients, outside), dim=1).cpu().numpy()
+    return tables
 
 
-def _train_on_all(
-    pool: Pool, parts: list[Part], picks: list[tuple[float, Float32[np.ndarray, "rows classes"]]]
-) -> list[Head]:
+def _train_on_all(pool: Pool, parts: list[PreparedRows], picks: list[tuple[float, Beliefs]]) -> list[Head]:
     every = stack(pool, parts)
     # Without classes that none has: a head must be the same to the last bit, however many classes it is not about.
     seen = every.present.any(dim=0)
@@ -275,10 +231,138 @@ def _train_on_all(
     found = solve(problems, strengths, start, tolerance=ROUGH)
     # MPS has no double precision; its heads are good to about .01.
     if pool.features.device.type != "mps":
-        found = polish(problems, strengths.double(), found.double(), tolerance=FINE)
+        found = solve(problems.to(torch.float64), strengths.double(), found.double(), tolerance=FINE)
     coefficients = found.new_zeros(len(parts), pool.n_classes, found.shape[2])
     coefficients[:, seen] = found
     return [
         part.head(solved, strength=strength, beliefs=beliefs)
         for part, solved, (strength, beliefs) in zip(parts, coefficients, picks, strict=True)
     ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Pool:
+    """What subsets are drawn from.
+
+    Attributes:
+        features: Shape ``[pool, features]``, on the device where training happens.
+        targets: Class of each row, shape ``[pool]``.
+        groups: Object of each row, shape ``[pool]``.
+        n_classes: Classes there are, whether or not a subset has them.
+        components: Principal components to keep at most.
+    """
+
+    features: Float[Tensor, "pool features"]
+    targets: Int[np.ndarray, " pool"]
+    groups: Int[np.ndarray, " pool"]
+    n_classes: int
+    components: int
+
+    def present(self, rows: Rows) -> Bool[np.ndarray, " classes"]:
+        """Which classes occur among some rows, shape ``[classes]``."""
+        return np.bincount(self.targets[rows], minlength=self.n_classes) > 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PreparedRows:
+    """Rows that one head is trained on, prepared by what these rows alone say.
+
+    Attributes:
+        rows: Rows of the pool, shape ``[rows]``.
+        preparation: Fitted on these rows.
+        inputs: Their components, shape ``[rows, components]``.
+        present: Classes among them, shape ``[classes]``.
+    """
+
+    rows: Rows
+    preparation: Preparation
+    inputs: Float[Tensor, "rows components"]
+    present: Bool[np.ndarray, " classes"]
+
+    def logits(
+        self, coefficients: Float[Tensor, "classes variables"], inputs: Float[Tensor, "rows components"]
+    ) -> Float[Tensor, "rows classes"]:
+        """Logits of prepared rows; minus infinity for absent classes."""
+        weights, bias = self._weights_and_bias(coefficients)
+        return inputs @ weights.mT + bias
+
+    def head(self, coefficients: Float[Tensor, "classes variables"], *, strength: float, beliefs: Beliefs) -> Head:
+        """The solved head in the space of the original features."""
+        weights, bias = self._weights_and_bias(coefficients)
+        weight = self.preparation.projection.to(weights.dtype) @ weights.mT
+        shifted = bias - self.preparation.mean.to(weight.dtype) @ weight
+        return Head(
+            weight=weight.float().cpu().numpy(), bias=shifted.float().cpu().numpy(), strength=strength, beliefs=beliefs
+        )
+
+    def _weights_and_bias(
+        self, coefficients: Float[Tensor, "classes variables"]
+    ) -> tuple[Float[Tensor, "classes components"], Float[Tensor, " classes"]]:
+        absent = torch.from_numpy(~self.present).to(coefficients.device)
+        return coefficients[:, : self.inputs.shape[1]], coefficients[:, -1].masked_fill(absent, -torch.inf)
+
+
+def prepare_folds(
+    pool: Pool, rows: Rows, numbers: Rows
+) -> tuple[PreparedRows, list[tuple[PreparedRows, Float[Tensor, "left components"]]]]:
+    """Prepare all rows, and for each fold the rows that stay; moments are shared where that pays.
+
+    Args:
+        pool: What the rows are of.
+        rows: Rows of the pool, shape ``[rows]``.
+        numbers: Fold that leaves each row out, `NEVER` for rows that always stay, shape ``[rows]``.
+
+    Returns:
+        All rows, and for each fold the rows that stay and the components of the rows it leaves out.
+    """
+    taken, n_folds = pool.features[torch.from_numpy(rows).to(pool.features.device)], int(numbers.max()) + 1
+    masks = [torch.from_numpy(numbers == number).to(taken.device) for number in range(NEVER, n_folds)]
+    shared = moments_pay(*taken.shape)
+    groups = [moments(taken[mask]) if bool(mask.any()) else None for mask in masks] if shared else []
+
+    def fitted(without: int | None) -> Preparation:
+        stay = [group for place, group in enumerate(groups) if group is not None and place - 1 != without]
+        if groups and moments_pay(sum(group.count for group in stay), taken.shape[1]):
+            return preparation_of(pooled(stay), pool.components)
+        return fit_preparation(taken if without is None else taken[~masks[without + 1]], pool.components)
+
+    def prepared(preparation: Preparation, kept: Rows, inputs: Tensor) -> PreparedRows:
+        return PreparedRows(rows=kept, preparation=preparation, inputs=inputs, present=pool.present(kept))
+
+    whole = fitted(None)
+    folds = []
+    for number in range(n_folds):
+        preparation, left = fitted(number), masks[number + 1]
+        components = preparation.apply(taken)
+        folds.append((prepared(preparation, rows[numbers != number], components[~left]), components[left]))
+    return prepared(whole, rows, whole.apply(taken)), folds
+
+
+def stack(pool: Pool, parts: Sequence[PreparedRows]) -> Problems:
+    """Pad prepared rows to the same number of rows and components; padding changes no solution."""
+    longest = max(len(part.rows) for part in parts)
+    widest = max(part.inputs.shape[1] for part in parts)
+    inputs = pool.features.new_zeros(len(parts), longest, widest + 1)
+    squares = pool.features.new_zeros(len(parts), widest + 1)
+    weights = np.zeros((len(parts), longest), dtype=np.float32)
+    targets = np.zeros((len(parts), longest), dtype=np.int64)
+    for number, part in enumerate(parts):
+        n_rows, n_components = part.inputs.shape
+        inputs[number, :n_rows, :n_components] = part.inputs
+        inputs[number, :n_rows, -1] = 1.0
+        squares[number, :n_components] = part.preparation.variances
+        weights[number, :n_rows] = 1.0 / n_rows
+        targets[number, :n_rows] = pool.targets[part.rows]
+    squares[:, -1] = 1.0
+    # A padded row counts nothing, but its logit of an absent class would be minus infinity, and 0 * infinity is
+    # not a number: it gets a class that is present.
+    present = np.stack([part.present for part in parts])
+    targets = np.where(weights > 0, targets, present.argmax(axis=1)[:, None])
+    device = inputs.device
+    return Problems(
+        inputs=inputs,
+        targets=torch.from_numpy(targets).to(device),
+        weights=torch.from_numpy(weights).to(device),
+        squares=squares,
+        present=torch.from_numpy(present).to(device),
+    )

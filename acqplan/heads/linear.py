@@ -13,6 +13,11 @@ from acqplan.errors import AcqplanError, UsageError
 ROWS_AT_ONCE = 16_384
 """Rows of features whose logits under many heads are held in memory at once."""
 
+CHECKED_AT_ONCE = 4096
+"""Rows that are checked together, so that a large pool is not copied."""
+
+Rows = Int[np.ndarray, " rows"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Head:
@@ -24,7 +29,7 @@ class Head:
         strength: The L2 strength it was trained with.
         beliefs: Class probabilities of its training rows, each from a head that never saw the row's
             object, shape ``[rows, classes]``; equal over the present classes for an object that is the
-            only one of its class (nothing honest can be said about it).
+            only one of its class (no head that never saw it knows its class).
     """
 
     weight: Float32[np.ndarray, "features classes"]
@@ -61,21 +66,12 @@ def predict_all(heads: Sequence[Head], features: Float32[np.ndarray, "rows featu
         raise UsageError("heads of different numbers of classes", "predict with each kind on its own")
     weights = np.concatenate([head.weight for head in heads], axis=1)
     biases = np.concatenate([head.bias for head in heads])
-    blocks = [
-        _block(features[start : start + ROWS_AT_ONCE], weights, biases, len(heads))
-        for start in range(0, max(len(features), 1), ROWS_AT_ONCE)
-    ]
-    return np.concatenate(blocks, axis=1)
-
-
-def _block(
-    features: Float32[np.ndarray, "rows features"],
-    weights: Float32[np.ndarray, "features columns"],
-    biases: Float32[np.ndarray, " columns"],
-    n_heads: int,
-) -> Int[np.ndarray, "heads rows"]:
-    logits = (features @ weights + biases).reshape(len(features), n_heads, len(biases) // n_heads)
-    return np.ascontiguousarray(logits.argmax(axis=2).T.astype(np.int64))
+    found = np.empty((len(heads), len(features)), dtype=np.int64)
+    for start in range(0, len(features), ROWS_AT_ONCE):
+        some = features[start : start + ROWS_AT_ONCE]
+        logits = (some @ weights + biases).reshape(len(some), len(heads), -1)
+        found[:, start : start + ROWS_AT_ONCE] = logits.argmax(axis=2).T
+    return found
 
 
 def _check_width(features: Float32[np.ndarray, "rows features"], head: Head) -> None:
@@ -86,15 +82,37 @@ def _check_width(features: Float32[np.ndarray, "rows features"], head: Head) -> 
         )
 
 
-ROWS_AT_ONCE_CHECK = 4096
-"""Rows looked at together, so that a large pool is not copied."""
-
-Rows = Int[np.ndarray, " rows"]
-
-
 def as_rows(rows: Rows) -> Rows:
     """Row numbers as every trainer takes them: int64, contiguous."""
     return np.ascontiguousarray(rows, dtype=np.int64)
+
+
+def check_subsets(
+    features: Float32[np.ndarray, "pool features"],
+    targets: Int[np.ndarray, " pool"],
+    groups: Int[np.ndarray, " pool"],
+    subsets: Sequence[Rows],
+    n_classes: int,
+) -> None:
+    """Refuse subsets that no head can be trained on, with an object for each row of the pool.
+
+    Args:
+        features: Shape ``[pool, features]``.
+        targets: Class of each row, shape ``[pool]``.
+        groups: Object of each row, shape ``[pool]``.
+        subsets: Rows that each head is trained on.
+        n_classes: Classes there are.
+
+    Raises:
+        UsageError: If shapes differ, a subset is empty, or a row or class does not exist.
+        AcqplanError: If a feature of a used row is not finite.
+    """
+    if len(groups) != len(targets):
+        raise UsageError(f"{len(targets)} targets and {len(groups)} groups", "give a target and a group for each row")
+    for number, rows in enumerate(subsets):
+        if len(rows) == 0:
+            raise UsageError(f"subset {number} is empty", "give it rows")
+    check_pool(features, targets, subsets, n_classes)
 
 
 def check_pool(
@@ -105,7 +123,7 @@ def check_pool(
 ) -> None:
     """Refuse rows that no head can be trained on.
 
-    Only rows that are named are looked at: features of shots that were not captured may be anything.
+    Only the rows that are used are checked: features of shots that were not captured may be anything.
 
     Args:
         features: Shape ``[pool, features]``.
@@ -130,12 +148,8 @@ def check_pool(
         raise UsageError(f"row {row} is outside the pool", f"rows: 0..{len(features) - 1}")
     if not 0 <= targets[used].min() <= targets[used].max() < n_classes:
         raise UsageError(f"targets are not all in 0..{n_classes - 1}", "number the classes from 0")
-    _check_finite(features, used)
-
-
-def _check_finite(features: Float32[np.ndarray, "pool features"], used: Rows) -> None:
-    for start in range(0, len(used), ROWS_AT_ONCE_CHECK):
-        some = used[start : start + ROWS_AT_ONCE_CHECK]
+    for start in range(0, len(used), CHECKED_AT_ONCE):
+        some = used[start : start + CHECKED_AT_ONCE]
         broken = some[~np.isfinite(features[some]).all(axis=1)]
         if len(broken):
             raise AcqplanError(f"features of row {broken[0]} are not finite", "look for a broken image or backbone")

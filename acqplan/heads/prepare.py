@@ -21,7 +21,7 @@ components then hold 99.8 % of the variance that the exact ones hold."""
 
 SCATTER_SIDE = 1024
 """Up to this many features, and no more than rows, components come from the scatter of the rows: the scatters of
-folds are sums of a few, and cost one product for all folds. It takes the square of this many numbers a fold."""
+folds are sums of a few, and cost one product for all folds. It takes the square of this many numbers per fold."""
 
 SOFTENING = 1.0
 """A feature is divided by its standard deviation plus this many times the mean one. Plain standardisation (0)
@@ -53,7 +53,7 @@ class Preparation:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Moments:
-    """Number, mean and scatter of rows: all that preparation asks of them, and what adds up over groups of rows.
+    """Number, mean and scatter of rows: all that preparation needs, and what adds up over groups of rows.
 
     Attributes:
         count: How many rows.
@@ -123,7 +123,12 @@ def preparation_of(rows: Moments, components: int) -> Preparation:
     covariance *= scale[:, None] * scale
     kept = _kept(components, rows.count, len(scale))
     if len(scale) > max(EXACT_SIDE, 2 * kept):
-        directions, variances = _subspace_of(covariance, kept)
+        # The iteration of `_leading_directions`: equal in exact arithmetic, and rows are read no more.
+        basis = _random_basis(covariance, kept)
+        for _ in range(ITERATIONS + 1):
+            basis = torch.linalg.qr(covariance @ basis).Q
+        within, variances = _leading_pairs(basis.mT @ (covariance @ basis), kept)
+        directions = basis @ within
     else:
         directions, variances = _leading_pairs(covariance, kept)
     return Preparation(mean=rows.mean, projection=scale[:, None] * directions, variances=variances)
@@ -143,10 +148,19 @@ def _scale(deviation: Float[Tensor, " features"], size: Float[Tensor, " features
 
 
 def _leading_directions(rows: Float[Tensor, "rows features"], kept: int) -> Float[Tensor, "features kept"]:
-    """Orthonormal directions of the largest variance, the largest first."""
-    side = min(rows.shape)
-    if side > max(EXACT_SIDE, 2 * kept):
-        return _subspace_iteration(rows, kept)
+    """Orthonormal directions of the largest variance, the largest first; of many rows and features, nearly these.
+
+    Source:
+        N. Halko, P. G. Martinsson, J. A. Tropp, SIAM Review 53 (2011) 217-288, algorithm 4.4. The random
+        start is the same for all rows and devices.
+    """
+    if min(rows.shape) > max(EXACT_SIDE, 2 * kept):
+        basis = _random_basis(rows, kept)
+        for _ in range(ITERATIONS + 1):
+            basis = torch.linalg.qr(rows.mT @ (rows @ basis)).Q
+        # Rayleigh-Ritz, so that the components are exactly uncorrelated
+        components = rows @ basis
+        return basis @ _leading_pairs(components.mT @ components, kept)[0]
     if len(rows) >= rows.shape[1]:
         return _leading_pairs(rows.mT @ rows, kept)[0]
     spanned = rows.mT @ _leading_pairs(rows @ rows.mT, kept)[0]
@@ -158,31 +172,6 @@ def _leading_pairs(
 ) -> tuple[Float[Tensor, "side kept"], Float[Tensor, " kept"]]:
     values, vectors = torch.linalg.eigh(gram)
     return vectors[:, len(gram) - kept :].flip(1), values[len(gram) - kept :].flip(0).clamp_min(0.0)
-
-
-def _subspace_iteration(rows: Float[Tensor, "rows features"], kept: int) -> Float[Tensor, "features kept"]:
-    """Nearly the leading directions; the components are exactly uncorrelated (the last step is Rayleigh-Ritz).
-
-    Source:
-        N. Halko, P. G. Martinsson, J. A. Tropp, SIAM Review 53 (2011) 217-288, algorithm 4.4. The random
-        start is the same for all rows and devices.
-    """
-    basis = _random_basis(rows, kept)
-    for _ in range(ITERATIONS + 1):
-        basis = torch.linalg.qr(rows.mT @ (rows @ basis)).Q
-    spanned = rows @ basis
-    return basis @ _leading_pairs(spanned.mT @ spanned, kept)[0]
-
-
-def _subspace_of(
-    covariance: Float[Tensor, "features features"], kept: int
-) -> tuple[Float[Tensor, "features kept"], Float[Tensor, " kept"]]:
-    """The same iteration on the covariance: equal in exact arithmetic, and rows are read no more."""
-    basis = _random_basis(covariance, kept)
-    for _ in range(ITERATIONS + 1):
-        basis = torch.linalg.qr(covariance @ basis).Q
-    directions, variances = _leading_pairs(basis.mT @ (covariance @ basis), kept)
-    return basis @ directions, variances
 
 
 def _random_basis(like: Float[Tensor, "rows features"], kept: int) -> Float[Tensor, "features basis"]:

@@ -15,17 +15,14 @@ from sklearn.svm import LinearSVC
 
 from acqplan.errors import AcqplanError, UsageError
 from acqplan.heads.folds import NEVER, object_folds
-from acqplan.heads.linear import Head, as_rows, check_pool
+from acqplan.heads.linear import Head, Rows, as_rows, check_subsets
 from acqplan.progress import SILENT, Progress
 from acqplan.rng import stream
 
 Kind = Literal["svm", "logistic"]
 
 CEILING = 10_000
-"""Iterations of scikit-learn after which a head counts as not converged (its own 1,000 are too few at times)."""
-
-Rows = Int[np.ndarray, " rows"]
-Chances = Float32[np.ndarray, "rows classes"]
+"""Iterations after which a head counts as not converged (1,000, the default of scikit-learn, are sometimes too few)."""
 
 
 def train_classical(
@@ -45,17 +42,17 @@ def train_classical(
     Rows are divided by their length; then scikit-learn does the rest, without intercept. So the class of a row
     does not depend on its length, and a head predicts for features as they are what scikit-learn predicts for
     normalised ones. Its probabilities are scikit-learn's for rows as long as the training rows are on average;
-    those of an SVM are the softmax of its margins, and not calibrated.
+    the probabilities of an SVM are the softmax of its margins, and not calibrated.
 
     Args:
         features: Features, shape ``[pool, features]``; rows in no subset are never looked at.
         targets: Class of each row, ``0 .. n_classes - 1``, shape ``[pool]``.
         groups: Object of each row, shape ``[pool]``.
         subsets: Rows to train each head on, of any lengths, each at least one.
-        n_classes: Classes there are; those absent from a subset get probability 0 from its head.
+        n_classes: Classes there are; classes absent from a subset get probability 0 from its head.
         kind: ``"svm"`` (squared hinge, one class against the rest) or ``"logistic"`` (multinomial).
         cost: scikit-learn's ``C``.
-        folds: Folds for beliefs at most; with more objects a class, several are left out at once.
+        folds: Folds for beliefs at most; with more objects per class, several are left out at once.
         progress: Hears of each head trained.
 
     Returns:
@@ -69,18 +66,30 @@ def train_classical(
         A. S. Razavian et al., CVPR workshops 2014 (features off the shelf: length 1, linear SVM); no intercept is
         the default of LIBLINEAR itself.
     """
-    recipe = _Recipe(kind=kind, cost=cost, folds=folds, n_classes=n_classes)
+    if kind not in ("svm", "logistic"):
+        raise UsageError(f"no head is of kind '{kind}'", "give svm or logistic")
+    if not 0.0 < cost < float("inf"):
+        raise UsageError(f"cost {cost}", "give scikit-learn's C, above 0")
+    if folds < 2:
+        raise UsageError(f"{folds} folds", "leaving objects out takes at least 2")
+    recipe = _Recipe(kind=kind, cost=cost, n_classes=n_classes)
     rows, targets, groups = [as_rows(subset) for subset in subsets], np.asarray(targets), np.asarray(groups)
-    for number, subset in enumerate(rows):
-        if len(subset) == 0:
-            raise UsageError(f"subset {number} is empty", "give at least one row")
-    if len(groups) != len(targets):
-        raise UsageError(f"{len(groups)} groups for {len(targets)} targets", "give a group for each row")
-    check_pool(features, targets, rows, n_classes)
+    check_subsets(features, targets, groups, rows, n_classes)
     heads = []
     with progress.task("training heads", len(rows)) as advance:
         for subset in rows:
-            heads.append(_head(recipe, features[subset], targets[subset], groups[subset]))
+            lengths = np.linalg.norm(features[subset], axis=1)
+            inputs = features[subset] / np.maximum(lengths, np.finfo(np.float32).tiny)[:, None]
+            weight, bias = _fit(recipe, inputs, targets[subset])
+            left_out = object_folds(targets[subset], groups[subset], folds)
+            heads.append(
+                Head(
+                    weight=(weight / (float(lengths.mean()) or 1.0)).astype(np.float32),
+                    bias=bias,
+                    strength=1.0 / (len(subset) * cost),
+                    beliefs=_beliefs(recipe, inputs, targets[subset], left_out),
+                )
+            )
             advance(1)
     return heads
 
@@ -91,29 +100,7 @@ class _Recipe:
 
     kind: Kind
     cost: float
-    folds: int
     n_classes: int
-
-    def __post_init__(self) -> None:
-        if self.kind not in ("svm", "logistic"):
-            raise UsageError(f"no head is of kind '{self.kind}'", "give svm or logistic")
-        if not 0.0 < self.cost < float("inf"):
-            raise UsageError(f"cost {self.cost}", "give scikit-learn's C, above 0")
-        if self.folds < 2:
-            raise UsageError(f"{self.folds} folds", "leaving objects out takes at least 2")
-
-
-def _head(recipe: _Recipe, features: Float32[np.ndarray, "rows features"], targets: Rows, groups: Rows) -> Head:
-    lengths = np.linalg.norm(features, axis=1)
-    inputs = features / np.maximum(lengths, np.finfo(np.float32).tiny)[:, None]
-    weight, bias = _fit(recipe, inputs, targets)
-    typical = float(lengths.mean()) or 1.0
-    return Head(
-        weight=(weight / typical).astype(np.float32),
-        bias=bias,
-        strength=1.0 / (len(targets) * recipe.cost),
-        beliefs=_beliefs(recipe, inputs, targets, object_folds(targets, groups, recipe.folds)),
-    )
 
 
 def _fit(
@@ -125,34 +112,34 @@ def _fit(
     bias = np.full(recipe.n_classes, -np.inf, dtype=np.float32)
     bias[present] = 0.0
     if len(present) > 1:
-        found = _coefficients(recipe, inputs, targets)
+        method = (
+            LinearSVC(
+                C=recipe.cost,
+                fit_intercept=False,
+                dual="auto",
+                max_iter=CEILING,
+                random_state=stream(0, "liblinear") % 2**32,
+            )
+            if recipe.kind == "svm"
+            else LogisticRegression(C=recipe.cost, fit_intercept=False, max_iter=CEILING)
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", ConvergenceWarning)
+            try:
+                found: np.ndarray = method.fit(inputs, targets).coef_
+            except ConvergenceWarning as warning:
+                raise AcqplanError(
+                    f"{recipe.kind} of cost {recipe.cost:g} has not converged after {CEILING:,} iterations",
+                    "give a smaller cost",
+                ) from warning
         # of two classes scikit-learn gives one direction, that of the second: half of it for each
         weight[:, present] = (np.concatenate([-found, found]) / 2 if len(found) == 1 else found).T
     return weight, bias
 
 
-def _coefficients(
-    recipe: _Recipe, inputs: Float32[np.ndarray, "rows features"], targets: Rows
-) -> Float[np.ndarray, "directions features"]:
-    chance = stream(0, "liblinear") % 2**32
-    method = (
-        LinearSVC(C=recipe.cost, fit_intercept=False, dual="auto", max_iter=CEILING, random_state=chance)
-        if recipe.kind == "svm"
-        else LogisticRegression(C=recipe.cost, fit_intercept=False, max_iter=CEILING)
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", ConvergenceWarning)
-        try:
-            coefficients: np.ndarray = method.fit(inputs, targets).coef_
-        except ConvergenceWarning as warning:
-            raise AcqplanError(
-                f"{recipe.kind} of cost {recipe.cost:g} has not converged after {CEILING:,} iterations",
-                "give a smaller cost",
-            ) from warning
-    return coefficients
-
-
-def _beliefs(recipe: _Recipe, inputs: Float32[np.ndarray, "rows features"], targets: Rows, numbers: Rows) -> Chances:
+def _beliefs(
+    recipe: _Recipe, inputs: Float32[np.ndarray, "rows features"], targets: Rows, numbers: Rows
+) -> Float32[np.ndarray, "rows classes"]:
     """Probabilities of each row by a head that never saw its object; equal where there is none."""
     present = np.bincount(targets, minlength=recipe.n_classes) > 0
     beliefs = np.tile((present / present.sum()).astype(np.float32), (len(targets), 1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 import torch
@@ -14,10 +15,13 @@ from acqplan.errors import UsageError
 from acqplan.heads.linear import Head
 from acqplan.heads.prepare import Preparation
 
+COPIES = 5
+"""Numbers kept for each weight: the weight, its gradient, two moments, and the weight at the best epoch."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DataSet:
-    """Rows of a pool: those that teach, and those that choose the epoch.
+    """Rows of a pool: some to train on, and others to choose the epoch by.
 
     Attributes:
         train: Rows to train on, shape ``[train]``, at least one.
@@ -36,7 +40,7 @@ class SoftmaxSetting:
         dropout: Share of the inputs that are set to zero at an update.
         rate: Learning rate of Adam.
         variance: Share of variance that principal components keep; ``None`` for the features themselves.
-        seed: Of start, order of images and dropout. Heads of one seed share these draws, so that their
+        seed: Seed of start, order of images and dropout. Heads of one seed share these draws, so that their
             settings are compared on equal terms.
     """
 
@@ -89,18 +93,14 @@ class SoftmaxFit:
         return Head(weight=self.weight, bias=self.bias, strength=0.0, beliefs=beliefs)
 
 
-COPIES = 5
-"""Numbers kept for each weight: the weight, its gradient, two moments, and the weight at the best epoch."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Family:
+class HeadFamily:
     """Heads of one data set, share of variance and seed: at every update they look at the same images.
 
     Attributes:
-        number: Of the data set.
-        rows: Its rows.
-        seed: Seed of all their draws.
+        number: Number of the data set.
+        rows: Rows of the data set.
+        seed: Seed of all draws.
         variance: Share of variance kept; ``None`` for the features themselves.
         preparation: Principal components of the training rows, if any are asked for.
         width: Inputs of these heads.
@@ -113,17 +113,12 @@ class Family:
     preparation: Preparation | None
     width: int
 
-    @property
-    def taken(self) -> Int[np.ndarray, " rows"]:
-        """Training rows, then validation rows, shape ``[rows]``."""
-        return np.concatenate([self.rows.train, self.rows.validation])
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class BlockPlan:
     """Heads to train together: every family with every dropout at every rate, the widest family first."""
 
-    families: tuple[Family, ...]
+    families: tuple[HeadFamily, ...]
     dropouts: tuple[float, ...]
     rates: tuple[float, ...]
 
@@ -138,7 +133,7 @@ class BlockPlan:
         )
 
     def halves(self) -> tuple[BlockPlan, BlockPlan] | None:
-        """The same heads in two blocks; ``None`` of a single head."""
+        """The same heads in two blocks; ``None`` for a single head."""
         for name in ("families", "dropouts", "rates"):
             things = getattr(self, name)
             if len(things) > 1:
@@ -176,29 +171,32 @@ def plan_blocks(
         limit: Bytes of a block; a single head may need more.
         at_least: Blocks there should be, if that many can be made, to keep as many workers busy.
     """
-    whole = [
-        plan
-        for share in dict.fromkeys(setting.variance for setting in settings)
-        for plan in _grids([setting for setting in settings if setting.variance == share])
-    ]
     parts: list[BlockPlan] = []
-    for dropouts, rates, share, seeds in whole:
-        families = [
-            _family(number, rows, seed, share, preparations, n_features)
-            for seed in seeds
-            for number, rows in enumerate(data_sets)
-        ]
-        families.sort(key=lambda family: -family.width)
-        parts += [BlockPlan(families=alike, dropouts=dropouts, rates=rates) for alike in _alike(families)]
+    for share in dict.fromkeys(setting.variance for setting in settings):
+        for dropouts, rates, seeds in _grids([setting for setting in settings if setting.variance == share]):
+            families = []
+            for seed, (number, rows) in product(seeds, enumerate(data_sets)):
+                preparation = None if share is None else preparations[number, share]
+                width = n_features if preparation is None else preparation.projection.shape[1]
+                families.append(
+                    HeadFamily(
+                        number=number, rows=rows, seed=seed, variance=share, preparation=preparation, width=width
+                    )
+                )
+            families.sort(key=lambda family: -family.width)
+            # Widths of a block differ by at most a factor of two: all are padded to the widest.
+            while families:
+                n_alike = sum(2 * family.width >= families[0].width for family in families)
+                parts.append(BlockPlan(families=tuple(families[:n_alike]), dropouts=dropouts, rates=rates))
+                del families[:n_alike]
     fair = sum(plan.n_bytes(n_classes, batch) for plan in parts) // max(at_least, 1)
     small = [part for plan in parts for part in _split(plan, n_classes, batch, min(limit, fair))]
     return sorted(small, key=lambda plan: -plan.n_bytes(n_classes, batch))
 
 
-Grid = tuple[tuple[float, ...], tuple[float, ...], float | None, tuple[int, ...]]
-
-
-def _grids(settings: Sequence[SoftmaxSetting]) -> Iterator[Grid]:
+def _grids(
+    settings: Sequence[SoftmaxSetting],
+) -> Iterator[tuple[tuple[float, ...], tuple[float, ...], tuple[int, ...]]]:
     """Full grids of dropouts and rates, with the seeds they are asked for; together all the settings."""
     rates: dict[tuple[int, float], set[float]] = {}
     for setting in settings:
@@ -210,32 +208,7 @@ def _grids(settings: Sequence[SoftmaxSetting]) -> Iterator[Grid]:
     for (seed, ordered), found_dropouts in dropouts.items():
         seeds.setdefault((tuple(found_dropouts), ordered), []).append(seed)
     for (grid_dropouts, grid_rates), grid_seeds in seeds.items():
-        yield grid_dropouts, grid_rates, settings[0].variance, tuple(grid_seeds)
-
-
-def _family(
-    number: int,
-    rows: DataSet,
-    seed: int,
-    share: float | None,
-    preparations: Mapping[tuple[int, float], Preparation],
-    n_features: int,
-) -> Family:
-    preparation = None if share is None else preparations[number, share]
-    width = n_features if preparation is None else preparation.projection.shape[1]
-    return Family(number=number, rows=rows, seed=seed, variance=share, preparation=preparation, width=width)
-
-
-def _alike(families: Sequence[Family]) -> Iterator[tuple[Family, ...]]:
-    """Runs of families whose widths differ by at most a factor of two: they are padded to the widest."""
-    run: list[Family] = []
-    for family in families:
-        if run and 2 * family.width < run[0].width:
-            yield tuple(run)
-            run = []
-        run.append(family)
-    if run:
-        yield tuple(run)
+        yield grid_dropouts, grid_rates, tuple(grid_seeds)
 
 
 def _split(plan: BlockPlan, n_classes: int, batch: int, limit: int) -> Iterator[BlockPlan]:
@@ -263,25 +236,16 @@ def fit_share(rows: Float[Tensor, "rows features"], share: float) -> Preparation
     """
     mean = rows.mean(dim=0)
     centred = rows - mean
-    variances, vectors = _spectrum(centred)
-    kept = _count(variances, share)
-    directions = vectors[:, :kept] if len(rows) > rows.shape[1] else centred.mT @ vectors[:, :kept]
+    # 1. Eigenvalues from the largest on, and vectors, of the smaller of the two Gram matrices.
+    tall = len(rows) > rows.shape[1]
+    values, vectors = torch.linalg.eigh(centred.mT @ centred if tall else centred @ centred.mT)
+    variances, vectors = values.flip(0).clamp_min(0.0), vectors.flip(1)
+    # 2. How many keep the share: a rounding below the whole, so that share 1 asks for no components of rounding errors.
+    total, kept = variances.double().cumsum(0), 1
+    if total[-1] > 0.0:
+        kept += int((total >= min(share, 1.0 - 1e-6) * total[-1]).int().argmax())
+    # 3. Directions of length 1.
+    directions = vectors[:, :kept] if tall else centred.mT @ vectors[:, :kept]
     directions = directions / directions.norm(dim=0).clamp_min(torch.finfo(rows.dtype).tiny)
     signs = directions.gather(0, directions.abs().argmax(dim=0, keepdim=True)).sign()
     return Preparation(mean=mean, projection=directions * signs, variances=variances[:kept] / len(rows))
-
-
-def _spectrum(centred: Float[Tensor, "rows features"]) -> tuple[Float[Tensor, " side"], Float[Tensor, "side side"]]:
-    """Eigenvalues from the largest on, and vectors, of the smaller of the two Gram matrices."""
-    tall = len(centred) > centred.shape[1]
-    values, vectors = torch.linalg.eigh(centred.mT @ centred if tall else centred @ centred.mT)
-    return values.flip(0).clamp_min(0.0), vectors.flip(1)
-
-
-def _count(variances: Float[Tensor, " side"], share: float) -> int:
-    total = variances.double().cumsum(0)
-    if not total[-1] > 0.0:
-        return 1
-    # a rounding below the whole, so that share 1 does not ask for components of rounding errors
-    enough = total >= min(share, 1.0 - 1e-6) * total[-1]
-    return int(enough.int().argmax()) + 1

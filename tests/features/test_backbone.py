@@ -11,7 +11,7 @@ from PIL import Image as Pillow
 
 from acqplan.errors import BackboneError, MissingError, WeightsError
 from acqplan.features.backbone import Backbone, load_backbone
-from acqplan.features.networks import build, cut, fold_normalisation
+from acqplan.features.networks import cut
 from acqplan.features.pixels import parse_input
 from acqplan.features.registry import NETWORKS, find_layers
 from acqplan.features.toynet import MEAN, N_FEATURES, STD, ToyNet, folded, untrained
@@ -228,8 +228,7 @@ def test_weights_of_another_architecture_name_tensor_shape_and_what_they_are() -
 
 @needs_shared
 def test_grey_is_seen_as_expanded_colour_by_a_real_network() -> None:
-    net, preprocessing = build("mobilenet_v2", "pool", weights=shared("mobilenet_v2.safetensors"))
-    folded_net = fold_normalisation(net, preprocessing)
+    net = load_backbone("mobilenet_v2", weights=shared("mobilenet_v2.safetensors"), runtime=RUNTIME).module
     x = torch.rand(2, 1, 224, 224) * 255
     with torch.inference_mode():
-        torch.testing.assert_close(folded_net(x), folded_net(x.expand(-1, 3, -1, -1)), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(net(x), net(x.expand(-1, 3, -1, -1)), rtol=1e-4, atol=1e-4)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from acqplan.errors import AcqplanError, MissingError, UsageError
 from acqplan.features.backbone import Backbone, load_backbone
 from acqplan.features.cache import FeatureCache
-from acqplan.features.devices import Here, crew_for
+from acqplan.features.devices import networks_for
 from acqplan.features.extract import extract
 from acqplan.progress import SILENT, Progress
 from acqplan.rig.source import Image
@@ -194,6 +194,7 @@ def test_a_cluster_whose_last_worker_dies_is_said_and_what_was_computed_is_kept(
     assert len(rig.taken()) - before < 40
 
 
-def test_the_runtime_names_who_computes(tiny: Tiny) -> None:
+def test_one_device_needs_no_process(tiny: Tiny) -> None:
     one = replace(tiny(), runtime=Runtime(devices=("cpu",)))
-    assert isinstance(crew_for(one, 1)[0], Here)
+    with networks_for(one, 1) as networks:
+        assert networks.count == 1

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from acqplan.errors import BackboneError
-from acqplan.features.backbone import Tapped, load_backbone
+from acqplan.features.backbone import Backbone, load_backbone
 from acqplan.features.cache import FeatureCache
-from acqplan.features.extract import extract, extract_layers
-from acqplan.features.networks import cut
+from acqplan.features.extract import extract
+from acqplan.features.networks import SeveralLayers, cut
 from acqplan.features.registry import NETWORKS
 from acqplan.runtime import Runtime
 
@@ -31,6 +31,12 @@ def made(name: str, layer: str) -> torch.nn.Module:
     return net
 
 
+def by_layer(backbone: Backbone, features: np.ndarray) -> dict[str, np.ndarray]:
+    """The columns of each layer."""
+    columns = zip(backbone.layers, backbone.columns(), strict=True)
+    return {layer.name: features[:, where] for layer, where in columns}
+
+
 def filled(net: torch.nn.Module) -> torch.nn.Module:
     """Values that depend on the name of the tensor alone."""
     net = net.to_empty(device="cpu")
@@ -44,10 +50,10 @@ def filled(net: torch.nn.Module) -> torch.nn.Module:
 def test_every_layer_is_that_of_a_network_that_ends_there(name: str) -> None:
     layers = NETWORKS[name].layers
     *shallow, deepest = layers
-    tapped = Tapped(filled(made(name, deepest)), tuple(layers), {layer: layers[layer] for layer in shallow})
+    several = SeveralLayers(filled(made(name, deepest)), tuple(layers), {layer: layers[layer] for layer in shallow})
     x = torch.randn(2, 1 if "toynet" in name else 3, 96, 96)
     with torch.inference_mode():
-        together = tapped(x).split(tapped.widths, dim=1)
+        together = several(x).split(several.widths, dim=1)
         for layer, found in zip(layers, together, strict=True):
             torch.testing.assert_close(found, filled(made(name, layer))(x), rtol=1e-5, atol=1e-6)
 
@@ -58,9 +64,9 @@ def test_all_layers_of_every_network_pass_together(name: str) -> None:
     *shallow, deepest = layers
     channels, size = (1, 96) if "toynet" in name else (3, 224)
     with torch.device("meta"):
-        tapped = Tapped(made(name, deepest), tuple(layers), {layer: layers[layer] for layer in shallow})
-        assert tapped(torch.empty(2, channels, size, size)).shape == (2, sum(tapped.widths))
-        assert tapped.widths == tuple(
+        several = SeveralLayers(made(name, deepest), tuple(layers), {layer: layers[layer] for layer in shallow})
+        assert several(torch.empty(2, channels, size, size)).shape == (2, sum(several.widths))
+        assert several.widths == tuple(
             made(name, layer)(torch.empty(2, channels, size, size)).shape[1] for layer in layers
         )
 
@@ -71,14 +77,14 @@ def test_fingerprints_and_features_are_those_of_each_layer_alone(rig: "FileSourc
     assert both.spec == BOTH
     assert [layer.fingerprint for layer in both.layers] == [backbone.fingerprint for backbone in alone.values()]
     assert both.fingerprint not in {backbone.fingerprint for backbone in alone.values()}
-    found = extract_layers(rig, rig.shots(), both, runtime=RUNTIME, cache=None)
+    found = by_layer(both, extract(rig, rig.shots(), both, runtime=RUNTIME, cache=None))
     assert list(found) == ["stage2", "pool"]
     for layer, backbone in alone.items():
         one = extract(rig, rig.shots(), backbone, runtime=RUNTIME, cache=None)
         np.testing.assert_allclose(found[layer], one, rtol=1e-5, atol=1e-6)
 
 
-def test_layers_stand_in_the_order_asked(rig: "FileSource") -> None:
+def test_layers_come_in_the_order_asked(rig: "FileSource") -> None:
     images = torch.randint(0, 256, (2, 1, 96, 96), dtype=torch.uint8)
     here, there = (
         load_backbone(f"toynet-untrained:{layers}", runtime=RUNTIME) for layers in ("stage2+pool", "pool+stage2")
@@ -92,7 +98,7 @@ def test_the_cache_is_shared_with_the_layers_alone(rig: "FileSource", cache: Fea
     alone = [load_backbone(f"toynet-untrained:{layer}", runtime=RUNTIME) for layer in ("stage2", "pool")]
     first = extract(rig, rig.shots().take(range(10)), alone[0], runtime=RUNTIME, cache=cache)
     size = cache.size()
-    together = extract_layers(rig, rig.shots().take(range(10)), both, runtime=RUNTIME, cache=cache)
+    together = by_layer(both, extract(rig, rig.shots().take(range(10)), both, runtime=RUNTIME, cache=cache))
     assert len(rig.taken()) == 20, "the other layer was missing"
     np.testing.assert_allclose(together["stage2"], first, rtol=1e-5, atol=1e-6)
     assert cache.size() - size < 10 * 4 * 300 + 1000, "the first layer is not kept twice"

@@ -53,9 +53,9 @@ def test_the_first_precision_that_will_do_is_taken_and_the_error_told(
     share: float, chosen: str, quarters: nn.Module, tiny: Tiny
 ) -> None:
     backbone = tiny(Off(quarters, share))
-    settled = settle([in_("bfloat16", backbone), in_("float32", backbone)], IMAGES)
-    assert settled.backbone.runtime.precision == chosen
-    assert settled.finding == f"bfloat16 is off by {share:.2g}"
+    settled, finding = settle([in_("bfloat16", backbone), in_("float32", backbone)], IMAGES)
+    assert settled.runtime.precision == chosen
+    assert finding == f"bfloat16 is off by {share:.2g}"
 
 
 def test_half_precision_that_gives_other_features_is_refused_and_nothing_kept(

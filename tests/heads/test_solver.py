@@ -10,11 +10,16 @@ from sklearn.linear_model import LogisticRegression
 
 from acqplan.errors import AcqplanError
 from acqplan.heads import solver
-from acqplan.heads.parts import Pool, prepare_part, stack
+from acqplan.heads.exact import Pool, PreparedRows, prepare_folds, stack
+from acqplan.heads.folds import NEVER
 from acqplan.heads.solver import Problems, solve
 
 if TYPE_CHECKING:
     from tests.heads.conftest import Pool as MadePool
+
+
+def prepared(pool: Pool, rows: np.ndarray) -> PreparedRows:
+    return prepare_folds(pool, rows, np.full(len(rows), NEVER))[0]
 
 
 @pytest.fixture
@@ -27,7 +32,7 @@ def held(pool: MadePool) -> Pool:
 def problems(held: Pool) -> Callable[..., Problems]:
     def stacked(*sizes: int) -> Problems:
         random = np.random.default_rng(1)
-        return stack(held, [prepare_part(held, random.choice(360, size, False)) for size in sizes])
+        return stack(held, [prepared(held, random.choice(360, size, False)) for size in sizes])
 
     return stacked
 
@@ -78,7 +83,7 @@ def test_each_problem_has_its_own_strength(problems: Callable[..., Problems]) ->
 
 def test_padding_whose_class_is_absent_does_no_harm(held: Pool) -> None:
     without_first = np.flatnonzero(held.targets > 0)[::3]
-    padded = stack(held, [prepare_part(held, np.arange(0, 360, 4)), prepare_part(held, without_first)])
+    padded = stack(held, [prepared(held, np.arange(0, 360, 4)), prepared(held, without_first)])
     assert (padded.weights == 0).any()
     start = padded.inputs.new_zeros(2, 3, padded.inputs.shape[2])
     found = solve(padded, torch.full((2,), 1e-3), start, tolerance=1e-4)

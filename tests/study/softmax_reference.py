@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from acqplan.study.softmax import DataSet, SoftmaxFit, SoftmaxSetting, train_softmax
-from acqplan.study.softmax_training import NOBODY, bar, batches, chances, dropout_keys, dropout_positions, start_weight
+from acqplan.study.softmax_block import NOBODY, bar, batches, chances, dropout_keys, dropout_positions, start_weight
 
 if TYPE_CHECKING:
     from tests.heads.conftest import Pool

@@ -12,8 +12,7 @@ import torch
 
 from acqplan.heads.linear import predict_all
 from acqplan.study import softmax
-from acqplan.study.softmax import SoftmaxSetting, thesis_settings, train_softmax
-from acqplan.study.softmax_training import Replay
+from acqplan.study.softmax import GraphedStep, SoftmaxSetting, thesis_settings, train_softmax
 from tests.study.softmax_reference import GRID, UPDATES, assert_same, data_set, one_by_one, train
 
 if TYPE_CHECKING:
@@ -101,7 +100,7 @@ def test_nothing_to_train_is_no_head(pool: Pool) -> None:
 
 def test_step_is_only_called_where_there_are_no_graphs() -> None:
     calls: list[int] = []
-    replay = Replay(lambda: calls.append(1), torch.device("cpu"))
+    replay = GraphedStep(lambda: calls.append(1), torch.device("cpu"))
     for _ in range(9):
         replay()
     assert len(calls) == 9

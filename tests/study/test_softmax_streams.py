@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from acqplan.study.softmax_block import LEVELS, NOBODY, batches, chances, dropout_positions
 from acqplan.study.softmax_plan import fit_share
-from acqplan.study.softmax_training import LEVELS, NOBODY, batches, chances, dropout_positions
 from tests.study.softmax_reference import components, kept_inputs
 
 if TYPE_CHECKING:

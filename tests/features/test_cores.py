@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from acqplan.features.backbone import load_backbone
-from acqplan.features.devices import MANY_BATCHES, MOST_LANES, Lanes, crew_for
+from acqplan.features.devices import MANY_BATCHES, MOST_CORES, in_threads, networks_for, one_core_threads
 from acqplan.runtime import Runtime
 
 
@@ -24,22 +24,22 @@ def two_threads() -> Iterator[None]:
 def test_features_are_those_of_one_network_on_all_cores() -> None:
     backbone = load_backbone("toynet", runtime=Runtime(batch=16))
     images = torch.randint(0, 256, (5, 16, 1, 96, 96), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    with Lanes(backbone, 2) as lanes:
-        found = [promise.result() for promise in [lanes.begin(batch) for batch in images]]
+    with in_threads(backbone, 2) as networks:
+        found = [wait() for wait in [networks.submit(batch) for batch in images]]
     np.testing.assert_allclose(np.stack(found), np.stack([backbone.features(batch) for batch in images]), rtol=1e-5)
 
 
 @pytest.mark.usefixtures("two_threads")
 def test_other_threads_keep_all_cores() -> None:
-    with Lanes(load_backbone("histogram", runtime=Runtime()), 2) as lanes, ThreadPoolExecutor(1) as other:
-        assert [lane.result() for lane in [lanes.lanes.submit(torch.get_num_threads) for _ in range(4)]] == [1] * 4
+    with one_core_threads(2) as pool, ThreadPoolExecutor(1) as other:
+        assert [future.result() for future in [pool.submit(torch.get_num_threads) for _ in range(4)]] == [1] * 4
         assert torch.get_num_threads() == 2
         assert other.submit(torch.get_num_threads).result() == 2
     with ThreadPoolExecutor(1) as other:
         assert other.submit(torch.get_num_threads).result() == 2
 
 
-def test_lanes_are_for_few_cores_many_images_and_a_processor_alone() -> None:
+def test_a_network_in_threads_is_for_few_cores_many_images_and_a_processor_alone() -> None:
     before = torch.get_num_threads()
     backbone = load_backbone("histogram", runtime=Runtime())
     both = load_backbone("histogram", runtime=Runtime(devices=("cpu", "cpu")))
@@ -50,9 +50,10 @@ def test_lanes_are_for_few_cores_many_images_and_a_processor_alone() -> None:
             (2, backbone, 2 * many - 1, False),
             (2, both, 2 * many, False),
             (1, backbone, 2 * many, False),
-            (MOST_LANES + 1, backbone, 99 * many, False),
+            (MOST_CORES + 1, backbone, 99 * many, False),
         ):
             torch.set_num_threads(n_threads)
-            assert isinstance(crew_for(chosen, n_images)[0], Lanes) == expected
+            with networks_for(chosen, n_images) as networks:
+                assert (networks.batch < chosen.limit) == expected, "cores share a batch"
     finally:
         torch.set_num_threads(before)
