@@ -66,11 +66,11 @@ def command(
             "progress": progress,
         }
         if store is None:
-            from acqplan.evaluate.advise_rig import advise_rig
+            from acqplan.evaluate.recommend import advise
             from acqplan.rig.spec import open_rig
 
             setup = open_rig(rig, progress=progress)
-            advice = advise_rig(setup, captured=captured, budget=budget, seed=seed or 0, **how)
+            advice = advise(setup, captured, budget=budget, seed=seed or 0, **how)
         else:
             for given in (rig, captured, budget, seed):
                 if given is not None:

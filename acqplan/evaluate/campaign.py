@@ -164,7 +164,7 @@ def advise_campaign(
     Raises:
         UsageError: If nothing is captured, or an accuracy cannot be. Other errors as of `open_eye`.
     """
-    from acqplan.advice.advise import advise
+    from acqplan.advice.advise import advise_history
     from acqplan.advice.answers import advice_sentences, check_accuracies, worded
     from acqplan.plan.base import History
 
@@ -175,7 +175,7 @@ def advise_campaign(
     seen = eye or open_eye(campaign, backbone=backbone, weights=weights, runtime=runtime, progress=progress)
     known = History(shots=told.taken, features=_looked_at(told, seen, progress))
     device = seen.runtime.device
-    advice = advise(known, accuracies=accuracies, seed=campaign.settings.seed, device=device, progress=progress)
+    advice = advise_history(known, accuracies=accuracies, seed=campaign.settings.seed, device=device, progress=progress)
     saturated = advice_sentences(advice)[0] if advice.end.answer == "stop" else ""
     body: dict[str, Any] = {**worded(advice), "saturated": saturated}
     with campaign.store.writing() as ledger:
@@ -268,7 +268,7 @@ def _history(told: CampaignSource, rule: Strategy, look: Callable[[], Extractor]
 
     if len(told.taken) == 0 or not learns(rule):
         return History(shots=told.taken)
-    from acqplan.evaluate.validate import with_beliefs
+    from acqplan.evaluate.experiment import with_beliefs
 
     eye = look()
     seen = History(shots=told.taken, features=_looked_at(told, eye, progress))

@@ -1,151 +1,25 @@
-"""Two files of predictions, compared image by image and object by object (`acqplan compare`)."""
+"""Two files of predictions, compared image by image and object by object."""
 
 from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
 
 from acqplan.errors import ManifestError, nearest
 from acqplan.evaluate.verdict import Answer, answer, sentence
-from acqplan.statistics.clustered import ChiSquare, durkalski, interval, obuchowski, sign_flip
+from acqplan.statistics.clustered import ChiSquare, durkalski, equivalence, interval, obuchowski, sign_flip
 from acqplan.statistics.mcnemar import McNemar, mcnemar
-from acqplan.statistics.power import equivalence
 
 COLUMNS = ("image", "object", "label", "predicted")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prediction:
-    """One row of a file of predictions.
-
-    Attributes:
-        line: Line of the file, the header being line 1.
-        image: Name of the image; rows of two files are paired by it.
-        object: Object that the image shows.
-        label: True class.
-        predicted: Class that the classifier chose.
-    """
-
-    line: int
-    image: str
-    object: str
-    label: str
-    predicted: str
-
-    @property
-    def correct(self) -> bool:
-        """Whether the classifier was right."""
-        return self.predicted == self.label
-
-
-def read_predictions(path: Path) -> dict[str, Prediction]:
-    """Read one file of predictions.
-
-    Args:
-        path: CSV in UTF-8 with a header; further columns are ignored.
-
-    Returns:
-        The predictions by image, in the order of the file; at least one.
-
-    Raises:
-        ManifestError: If the file cannot be read, lacks a column, is empty, repeats an image, has an
-            incomplete row, or gives one object two labels; names file, line and remedy.
-    """
-    table: dict[str, Prediction] = {}
-    label_of: dict[str, Prediction] = {}
-    for row in _rows(path):
-        if row.image in table:
-            raise ManifestError(
-                f"{path}: line {row.line}: image '{row.image}' stands already in line {table[row.image].line}",
-                "keep one prediction an image",
-            )
-        first = label_of.setdefault(row.object, row)
-        if first.label != row.label:
-            raise ManifestError(
-                f"{path}: line {row.line}: object '{row.object}' has label '{row.label}', but '{first.label}' in "
-                f"line {first.line}",
-                "give each object one label",
-            )
-        table[row.image] = row
-    if not table:
-        raise ManifestError(f"{path}: no predictions below the header", "write one row an image")
-    return table
-
-
-def check_pairs(path_a: Path, a: dict[str, Prediction], path_b: Path, b: dict[str, Prediction]) -> None:
-    """Hold two files to the same images, objects and labels.
-
-    Raises:
-        ManifestError: If an image is missing from one file, or has another object or label there.
-    """
-    for path, here, other, there in ((path_b, b, path_a, a), (path_a, a, path_b, b)):
-        missing = [row for image, row in there.items() if image not in here]
-        if missing:
-            raise ManifestError(
-                f"{path}: {len(missing):,} of the {len(there):,} images of {other} are missing, the first is "
-                f"'{missing[0].image}' ({other}: line {missing[0].line})",
-                "compare predictions on the same images",
-            )
-    for image, row in a.items():
-        _check_same(path_a, row, path_b, b[image])
-
-
-def _check_same(path_a: Path, row: Prediction, path_b: Path, other: Prediction) -> None:
-    for column in ("object", "label"):
-        here, there = getattr(row, column), getattr(other, column)
-        if here != there:
-            raise ManifestError(
-                f"{path_b}: line {other.line}: image '{row.image}' has {column} '{there}', but '{here}' in "
-                f"{path_a}, line {row.line}",
-                f"make the {column}s of both files the same",
-            )
-
-
-def _rows(path: Path) -> Iterator[Prediction]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as handle:
-            reader = csv.DictReader(handle, restkey="more", strict=True)
-            _check_header(path, reader.fieldnames)
-            for row in reader:
-                yield _prediction(path, reader.line_num, row)
-    except OSError as error:
-        raise ManifestError(f"{path}: cannot be read ({error.strerror})", "give a file of predictions") from error
-    except UnicodeDecodeError as error:
-        raise ManifestError(f"{path}: is not text in UTF-8", "save it as CSV in UTF-8") from error
-    except csv.Error as error:
-        raise ManifestError(f"{path}: is not valid CSV ({error})", "check quotes and line ends") from error
-
-
-def _check_header(path: Path, found: object) -> None:
-    columns = [str(name) for name in found] if isinstance(found, (list, tuple)) else []
-    if not columns:
-        raise ManifestError(f"{path}: is empty", f"the first line must be {','.join(COLUMNS)}")
-    for column in COLUMNS:
-        if column not in columns:
-            raise ManifestError(f"{path}: line 1: no column '{column}'", nearest(column, columns))
-        if columns.count(column) > 1:
-            raise ManifestError(f"{path}: line 1: column '{column}' stands twice", "remove one")
-
-
-def _prediction(path: Path, line: int, row: dict[str, str | None]) -> Prediction:
-    if "more" in row:
-        raise ManifestError(f"{path}: line {line}: more values than columns", "quote values that contain commas")
-    values = {column: (row[column] or "").strip() for column in COLUMNS}
-    empty = [column for column, value in values.items() if not value]
-    if empty:
-        raise ManifestError(f"{path}: line {line}: '{empty[0]}' is empty", "fill it in, or remove the line")
-    return Prediction(line=line, **values)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """How two classifiers compare on the same images; a `Finding` that `sentence` can put in words.
+    """How two classifiers compare on the same images; `sentence` puts it in words.
 
     Attributes:
         a: Path of the first file, as given.
@@ -155,7 +29,7 @@ class Comparison:
         n11: Images both classified correctly.
         n00: Images neither did.
         accuracy_a: Share of correct images of ``a``, mean over objects.
-        accuracy_b: The same of ``b``.
+        accuracy_b: Share of correct images of ``b``, mean over objects.
         difference: ``accuracy_a - accuracy_b``.
         ci95: 95 % interval of the difference, over objects.
         p_object: Two-sided p of the sign-flip test on objects.
@@ -244,12 +118,12 @@ class Comparison:
         }
 
 
-def compare(path_a: Path, path_b: Path) -> Comparison:
-    """Compare two files of predictions on the same images.
+def compare(a: Path | str, b: Path | str) -> Comparison:
+    """Compare two files of predictions on the same images: ``acqplan compare``.
 
     Args:
-        path_a: CSV with the columns ``image,object,label,predicted``.
-        path_b: The same images, in any order.
+        a: CSV with the columns ``image,object,label,predicted``.
+        b: The same images, in any order.
 
     Returns:
         All tests, the interval and the verdict.
@@ -257,49 +131,136 @@ def compare(path_a: Path, path_b: Path) -> Comparison:
     Raises:
         ManifestError: If a file is not valid, or the files do not show the same images, objects and labels.
     """
-    a, b = read_predictions(path_a), read_predictions(path_b)
-    check_pairs(path_a, a, path_b, b)
-    images = sorted(a)
-    _, places = np.unique([a[image].object for image in images], return_inverse=True)
-    return _comparison(str(path_a), str(path_b), _correct(a, images), _correct(b, images), places)
+    tables = _read_predictions(Path(a)), _read_predictions(Path(b))
+    _check_pairs(Path(a), tables[0], Path(b), tables[1])
+    images = sorted(tables[0])
+    names, places = np.unique([tables[0][image].object for image in images], return_inverse=True)
+    right_a, right_b = (np.array([table[image].correct for image in images]) for table in tables)
 
+    def per_object(which: np.ndarray) -> np.ndarray:
+        """How many of these images each object has."""
+        return np.bincount(places, weights=which)
 
-def _correct(table: Mapping[str, Prediction], images: list[str]) -> Bool[np.ndarray, " images"]:
-    return np.array([table[image].correct for image in images])
-
-
-def _comparison(
-    a: str,
-    b: str,
-    right_a: Bool[np.ndarray, " images"],
-    right_b: Bool[np.ndarray, " images"],
-    places: Int[np.ndarray, " images"],
-) -> Comparison:
-    n = np.bincount(places)
-    per_a, per_b = _counts(right_a, places) / n, _counts(right_b, places) / n
-    n01, n10 = _counts(~right_a & right_b, places), _counts(right_a & ~right_b, places)
+    n, n01, n10 = np.bincount(places), per_object(~right_a & right_b), per_object(right_a & ~right_b)
     differences = (n10 - n01) / n
     difference, p_object = float(differences.mean()), sign_flip(differences)
     return Comparison(
-        a=a,
-        b=b,
-        n_images=len(places),
-        n_objects=len(n),
+        a=str(a),
+        b=str(b),
+        n_images=len(images),
+        n_objects=len(names),
         n11=int((right_a & right_b).sum()),
         n00=int((~right_a & ~right_b).sum()),
-        accuracy_a=float(per_a.mean()),
-        accuracy_b=float(per_b.mean()),
+        accuracy_a=float((per_object(right_a) / n).mean()),
+        accuracy_b=float((per_object(right_b) / n).mean()),
         difference=difference,
         ci95=interval(differences),
         p_object=p_object,
         p_equivalent=equivalence(differences).p,
         mcnemar=mcnemar(right_a, right_b),
-        obuchowski=obuchowski(n01.astype(np.int64), n10.astype(np.int64)),
-        durkalski=durkalski(n01.astype(np.int64), n10.astype(np.int64), n),
+        obuchowski=obuchowski(n01, n10),
+        durkalski=durkalski(n01, n10, n),
         verdict=answer(difference, p_object),
     )
 
 
-def _counts(which: Bool[np.ndarray, " images"], places: Int[np.ndarray, " images"]) -> Float[np.ndarray, " objects"]:
-    """How many images of each object are meant."""
-    return np.bincount(places, weights=which)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Prediction:
+    """One row of a file of predictions, with its line, the header being line 1."""
+
+    line: int
+    image: str
+    object: str
+    label: str
+    predicted: str
+
+    @property
+    def correct(self) -> bool:
+        return self.predicted == self.label
+
+
+def _read_predictions(path: Path) -> dict[str, _Prediction]:
+    """The predictions of a file by image, in its order; at least one.
+
+    Raises:
+        ManifestError: If the file cannot be read, lacks a column, is empty, repeats an image, has an
+            incomplete row, or gives one object two labels; names file, line and remedy.
+    """
+    table: dict[str, _Prediction] = {}
+    label_of: dict[str, _Prediction] = {}
+    for row in _rows(path):
+        where = f"{path}: line {row.line}"
+        if row.image in table:
+            raise ManifestError(
+                f"{where}: image '{row.image}' appears already in line {table[row.image].line}",
+                "keep one prediction per image",
+            )
+        first = label_of.setdefault(row.object, row)
+        if first.label != row.label:
+            raise ManifestError(
+                f"{where}: object '{row.object}' has label '{row.label}', but '{first.label}' in line {first.line}",
+                "give each object one label",
+            )
+        table[row.image] = row
+    if not table:
+        raise ManifestError(f"{path}: no predictions below the header", "write one row per image")
+    return table
+
+
+def _rows(path: Path) -> list[_Prediction]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as handle:
+            reader = csv.DictReader(handle, restkey="more", strict=True)
+            _check_header(path, list(reader.fieldnames or ()))
+            return [_prediction(path, reader.line_num, row) for row in reader]
+    except OSError as error:
+        raise ManifestError(f"{path}: cannot be read ({error.strerror})", "give a file of predictions") from error
+    except UnicodeDecodeError as error:
+        raise ManifestError(f"{path}: is not text in UTF-8", "save it as CSV in UTF-8") from error
+    except csv.Error as error:
+        raise ManifestError(f"{path}: is not valid CSV ({error})", "check quotes and line ends") from error
+
+
+def _check_header(path: Path, columns: list[str]) -> None:
+    if not columns:
+        raise ManifestError(f"{path}: is empty", f"the first line must be {','.join(COLUMNS)}")
+    for column in COLUMNS:
+        if column not in columns:
+            raise ManifestError(f"{path}: line 1: no column '{column}'", nearest(column, columns))
+        if columns.count(column) > 1:
+            raise ManifestError(f"{path}: line 1: column '{column}' appears twice", "remove one")
+
+
+def _prediction(path: Path, line: int, row: dict[str, str]) -> _Prediction:
+    if "more" in row:
+        raise ManifestError(f"{path}: line {line}: more values than columns", "quote values that contain commas")
+    values = {column: (row[column] or "").strip() for column in COLUMNS}
+    empty = [column for column, value in values.items() if not value]
+    if empty:
+        raise ManifestError(f"{path}: line {line}: '{empty[0]}' is empty", "fill it in, or remove the line")
+    return _Prediction(line=line, **values)
+
+
+def _check_pairs(path_a: Path, a: dict[str, _Prediction], path_b: Path, b: dict[str, _Prediction]) -> None:
+    """Hold two files to the same images, objects and labels.
+
+    Raises:
+        ManifestError: If an image is missing from one file, or has another object or label there.
+    """
+    for path, here, other, there in ((path_b, b, path_a, a), (path_a, a, path_b, b)):
+        missing = [row for image, row in there.items() if image not in here]
+        if missing:
+            raise ManifestError(
+                f"{path}: {len(missing):,} of the {len(there):,} images of {other} are missing, the first is "
+                f"'{missing[0].image}' ({other}: line {missing[0].line})",
+                "compare predictions on the same images",
+            )
+    for image, row in a.items():
+        for column in ("object", "label"):
+            mine, theirs = getattr(row, column), getattr(b[image], column)
+            if mine != theirs:
+                raise ManifestError(
+                    f"{path_b}: line {b[image].line}: image '{image}' has {column} '{theirs}', but '{mine}' in "
+                    f"{path_a}, line {row.line}",
+                    f"make the {column}s of both files the same",
+                )

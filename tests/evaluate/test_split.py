@@ -54,7 +54,7 @@ def test_test_objects_can_be_chosen_by_hand() -> None:
     [
         ((3, 1), {}, "label 'b' has one object only \\('b-0'\\)"),
         ((3, 2), {"test": ("a-0", "b-9")}, "test object 'b-9' is unknown; did you mean 'b-"),
-        ((3, 2), {"test": ("a-0", "a-0", "b-0")}, "'a-0' stands twice"),
+        ((3, 2), {"test": ("a-0", "a-0", "b-0")}, "'a-0' appears twice"),
         ((3, 2), {"test": ("a-0",)}, "no object of label 'b' is in test"),
         ((3, 2), {"test": ("a-0", "b-0", "b-1")}, "no object of label 'b' is in train"),
         ((3, 2), {"test_fraction": 0.0}, "test_fraction is 0"),
