@@ -211,7 +211,14 @@ def _rows(path: Path) -> list[_Prediction]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as handle:
             reader = csv.DictReader(handle, restkey="more", strict=True)
-            _check_header(path, list(reader.fieldnames or ()))
+            columns = list(reader.fieldnames or ())
+            if not columns:
+                raise ManifestError(f"{path}: is empty", f"the first line must be {','.join(COLUMNS)}")
+            for column in COLUMNS:
+                if column not in columns:
+                    raise ManifestError(f"{path}: line 1: no column '{column}'", nearest(column, columns))
+                if columns.count(column) > 1:
+                    raise ManifestError(f"{path}: line 1: column '{column}' appears twice", "remove one")
             return [_prediction(path, reader.line_num, row) for row in reader]
     except OSError as error:
         raise ManifestError(f"{path}: cannot be read ({error.strerror})", "give a file of predictions") from error
@@ -219,16 +226,6 @@ def _rows(path: Path) -> list[_Prediction]:
         raise ManifestError(f"{path}: is not text in UTF-8", "save it as CSV in UTF-8") from error
     except csv.Error as error:
         raise ManifestError(f"{path}: is not valid CSV ({error})", "check quotes and line ends") from error
-
-
-def _check_header(path: Path, columns: list[str]) -> None:
-    if not columns:
-        raise ManifestError(f"{path}: is empty", f"the first line must be {','.join(COLUMNS)}")
-    for column in COLUMNS:
-        if column not in columns:
-            raise ManifestError(f"{path}: line 1: no column '{column}'", nearest(column, columns))
-        if columns.count(column) > 1:
-            raise ManifestError(f"{path}: line 1: column '{column}' appears twice", "remove one")
 
 
 def _prediction(path: Path, line: int, row: dict[str, str]) -> _Prediction:

@@ -253,7 +253,11 @@ def _carried_out(
         BudgetError: If even the fewest images take too long.
     """
     most = len(task.start) + len(task.candidates) if budget is None else budget
-    learn = _beliefs(extractor)
+    learn: Learn | None = None
+    if extractor is not None:
+        from acqplan.evaluate.experiment import with_beliefs
+
+        learn = partial(with_beliefs, device=extractor.runtime.device)
 
     def seconds_of(images: int) -> float:
         """Seconds of the routed plan of so many images if the strategy sees no image on the way."""
@@ -292,14 +296,6 @@ def _carried_out(
             said = f"a time budget of {duration(limit)}, but {images:,} images take longer"
             raise BudgetError(said, "give more time")
         images = fewer
-
-
-def _beliefs(extractor: Extractor | None) -> Learn | None:
-    if extractor is None:
-        return None
-    from acqplan.evaluate.experiment import with_beliefs
-
-    return partial(with_beliefs, device=extractor.runtime.device)
 
 
 def _advice(

@@ -150,8 +150,13 @@ def attempt(
 
     Further arguments are those of `replay`; ``fail`` makes what is returned for an arm whose strategy raised.
     """
-    empty = Choice(rows=np.empty(0, dtype=np.int64), gain=np.empty(0), reason=())
-    ended: list[Run | Failure] = [_nothing_yet(arm, candidates, start) for arm in arms]
+    none = np.empty(0, dtype=np.int64)
+    empty = Choice(rows=none, gain=np.empty(0), reason=())
+    blank = np.empty((0, 0 if start.features is None else start.features.shape[1]), dtype=np.float32)
+    ended: list[Run | Failure] = [
+        Run(arm=arm, shots=candidates.take([]), rounds=none, gain=np.empty(0), reason=(), features=blank)
+        for arm in arms
+    ]
     last = max((len(arm.stops) for arm in arms), default=0)
     for number in range(1 + last):
         # 1. Each arm of this round chooses from what it knows: its own captures, and what heads learned from them.
@@ -191,18 +196,6 @@ def joined_history(start: History, run: Run) -> History:
     blind = start.features is None or (len(run.shots) > 0 and run.features.shape[1] == 0)
     features = None if blind else np.concatenate([start.features, run.features])
     return History(shots=start.shots.join(run.shots), features=features)
-
-
-def _nothing_yet(arm: Arm, candidates: Shots, start: History) -> Run:
-    width = 0 if start.features is None else start.features.shape[1]
-    return Run(
-        arm=arm,
-        shots=candidates.take([]),
-        rounds=np.empty(0, dtype=np.int64),
-        gain=np.empty(0),
-        reason=(),
-        features=np.empty((0, width), dtype=np.float32),
-    )
 
 
 def _known(ended: Sequence[Run | Failure], start: History, number: int, learn: Learn | None) -> list[History | None]:

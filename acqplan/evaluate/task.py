@@ -85,7 +85,19 @@ def split_objects(
                 f"label '{label}' has one object only ('{names[0]}'): it cannot be in both train and test",
                 "add another object of this label, or leave the label out",
             )
-    chosen = _drawn(members, test_fraction, seed) if test is None else _named(objects, test)
+    chosen = set(test or ())
+    for name in test or ():
+        if name not in objects.names:
+            raise SplitError(f"test object '{name}' is unknown", nearest(name, objects.names))
+        if test is not None and test.count(name) > 1:
+            raise SplitError(f"test object '{name}' appears twice", "name it once")
+    if test is None:
+        if not 0.0 < test_fraction < 1.0:
+            raise SplitError(f"test_fraction is {test_fraction:g}", "give a number between 0 and 1, e.g. 0.5")
+        for label, names in members.items():
+            n_test = min(max(math.ceil(len(names) * test_fraction - 0.5), 1), len(names) - 1)
+            order = generator(seed, "split", label).permutation(len(names))
+            chosen.update(sorted(names)[place] for place in order[:n_test])
     for side, missing in (("train", chosen.issuperset), ("test", chosen.isdisjoint)):
         for label, names in members.items():
             if missing(names):
@@ -94,26 +106,6 @@ def split_objects(
         train=tuple(name for name in objects.names if name not in chosen),
         test=tuple(name for name in objects.names if name in chosen),
     )
-
-
-def _drawn(members: dict[str, list[str]], fraction: float, seed: int) -> set[str]:
-    if not 0.0 < fraction < 1.0:
-        raise SplitError(f"test_fraction is {fraction:g}", "give a number between 0 and 1, e.g. 0.5")
-    chosen: set[str] = set()
-    for label, names in members.items():
-        n_test = min(max(math.ceil(len(names) * fraction - 0.5), 1), len(names) - 1)
-        order = generator(seed, "split", label).permutation(len(names))
-        chosen.update(sorted(names)[place] for place in order[:n_test])
-    return chosen
-
-
-def _named(objects: Objects, test: tuple[str, ...]) -> set[str]:
-    for name in test:
-        if name not in objects.names:
-            raise SplitError(f"test object '{name}' is unknown", nearest(name, objects.names))
-        if test.count(name) > 1:
-            raise SplitError(f"test object '{name}' appears twice", "name it once")
-    return set(test)
 
 
 def check_disjoint(train: Shots, test: Shots) -> None:
@@ -191,7 +183,15 @@ def task_of(rig: Rig, seed: int, seen: FolderSource | None) -> Task:
     """
     everything, is_live = rig.source.shots(), rig.source.name == "live"
     start = everything.take([]) if seen is None else seen.shots()
-    is_test = np.isin(np.array(rig.source.objects.names), () if is_live else _test_objects(rig, seed))
+    tested: tuple[str, ...] = ()
+    if not is_live and (rig.test or rig.test_fraction > 0):
+        rig.check_splittable()
+        try:
+            split = split_objects(rig.source.objects, test_fraction=rig.test_fraction, test=rig.test or None, seed=seed)
+            tested = split.test
+        except SplitError as error:
+            raise SplitError(f"{rig.path or rig.source.name}: {error.message}", error.hint) from error
+    is_test = np.isin(np.array(rig.source.objects.names), tested)
     if seen is not None and is_test[start.object_rows].any():
         row = int(np.argmax(is_test[start.object_rows]))
         said = f"object '{start.names[row]}' is captured already, but the test needs objects that are not"
@@ -199,27 +199,16 @@ def task_of(rig: Rig, seed: int, seen: FolderSource | None) -> Task:
     # An image may have been taken beside the grid: it stands for the nearest view, which is not taken again.
     taken = replace(start, coordinates=nearest_views(start.space, start.coordinates))
     free = ~is_test[everything.object_rows] & ~is_among(everything, taken)
-    tested = is_test[everything.object_rows]
+    shown = is_test[everything.object_rows]
     if rig.view_weights is not None:
-        tested &= rig.view_weights[view_rows(everything)] > 0
+        shown &= rig.view_weights[view_rows(everything)] > 0
     return Task(
         candidates=everything.take(np.flatnonzero(free)),
         start=History(shots=start),
-        test=everything.take(np.flatnonzero(tested)),
+        test=everything.take(np.flatnonzero(shown)),
         is_live=is_live,
         times=Times(per_shot=rig.seconds_per_shot, per_object=rig.seconds_per_object),
     )
-
-
-def _test_objects(rig: Rig, seed: int) -> tuple[str, ...]:
-    if rig.test_fraction == 0 and not rig.test:
-        return ()
-    rig.check_splittable()
-    try:
-        split = split_objects(rig.source.objects, test_fraction=rig.test_fraction, test=rig.test or None, seed=seed)
-    except SplitError as error:
-        raise SplitError(f"{rig.path or rig.source.name}: {error.message}", error.hint) from error
-    return split.test
 
 
 def check_budgets(task: Task, budget: int | None, time_budget: float | None) -> None:
