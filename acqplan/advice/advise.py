@@ -68,7 +68,7 @@ def advise_history(
         progress: Hears of each head.
 
     Returns:
-        The advice. Where nothing can be told it says so and why: one class, one object per class, too few judged
+        The advice. Where nothing can be said it says so and why: one class, one object per class, too few judged
         objects or images, features that do not differ, heads that only guess.
 
     Raises:
@@ -90,9 +90,11 @@ def advise_history(
         test_objects=test_objects or 0,
         smallest_difference=None,
     )
+    # 1. Without two objects of a class nothing can be left out and judged.
     reason = _nothing_to_compare(history)
     if reason:
         return _without_answer(silent, reason)
+    # 2. Accuracies on left-out objects, by size of sub-sample.
     heard = Titled(progress=progress, title="learning curve")
     samples = measure_samples(history, seed=seed, device=device, progress=heard)
     tested = len(samples.objects) if test_objects is None else test_objects
@@ -111,6 +113,7 @@ def advise_history(
     reason = _too_little(measured)
     if reason:
         return _without_answer(measured, reason)
+    # 3. A power law through them, with its resamples, answers everything else.
     resampled = Resampled.of(samples, shots, seed=seed)
     return replace(
         measured,

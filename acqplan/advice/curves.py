@@ -146,8 +146,10 @@ class Resampled:
             shots: The captured shots.
             seed: Seed of the resamples.
         """
+        # All sizes are resampled together, so that a resampled curve is one that other objects would have given.
         values = np.concatenate([samples.accuracy, samples.few[None], samples.many[None]])
         means = np.concatenate([two_way_mean(values)[None], two_way_draws(values, draws=DRAWS, seed=seed)])
+        # The gain by objects at equal images falls as 1 / objects: carried to one more object by its slope there.
         extra = None
         if samples.contrast > 0.0:
             extra = (means[:, -1] - means[:, -2]) / samples.contrast * _step(shots)
@@ -287,6 +289,7 @@ def _step(shots: Shots) -> float:
     rows, counts = np.unique(shots.object_rows, return_counts=True)
     classes = shots.objects.class_rows[rows]
     n_new = NEXT_SHARE * len(shots) / len(np.unique(classes))
+    # Fall of the effective 1 / objects of each class.
     falls = []
     for target in np.unique(classes):
         seen = counts[classes == target].astype(np.float64)

@@ -94,11 +94,14 @@ def measure_samples(
         device: Where to train.
         progress: Hears of each head trained.
     """
+    # 1. Sizes of sub-samples, and the strength of regularisation that suits each.
     captured = _in_order(history, seed, repeats)
     folds = [int(fold) for fold in np.unique(captured.folds) if fold != NEVER]
     sizes = _sizes(captured)
     strengths = _strengths(captured, sizes, seed, device, progress)
+    # 2. One head for each fold of left-out objects, size and repeat.
     heads = _train(captured, _subsets(captured, folds, sizes, seed), strengths, device=device, progress=progress)
+    # 3. Each head is judged on the objects of its fold.
     judged = np.unique(captured.objects[captured.folds != NEVER])
     accuracy = np.full((len(sizes) + 2, len(judged), repeats), np.nan)
     for (fold, part, repeat), head in heads.items():

@@ -133,6 +133,7 @@ def compare(a: Path | str, b: Path | str) -> Comparison:
     """
     tables = _read_predictions(Path(a)), _read_predictions(Path(b))
     _check_pairs(Path(a), tables[0], Path(b), tables[1])
+    # Images are paired by name; every object counts the same, however many images show it.
     images = sorted(tables[0])
     names, places = np.unique([tables[0][image].object for image in images], return_inverse=True)
     right_a, right_b = (np.array([table[image].correct for image in images]) for table in tables)

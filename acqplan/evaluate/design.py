@@ -184,6 +184,7 @@ def draw_up(
         raise BudgetError("no budgets", "give at least one, e.g. 90,270,810")
     check_not_live(rig)
     rig.check_splittable()
+    # Splits are drawn by their numbers, so that more seeds leave the first splits as they are.
     fixed = rig.test or None
     splits = [
         split_objects(rig.source.objects, test_fraction=rig.test_fraction or 0.5, test=fixed, seed=number)

@@ -149,6 +149,7 @@ def run_block(
     Returns:
         The block's result; an arm that failed is recorded in it, and the others go on.
     """
+    # 1. Every arm takes its shots of the train objects.
     began = time.perf_counter()
     train, test = design.sides(block)
     candidates, test_rows = material.shots.take(material.rows_of(train)), material.tested(test)
@@ -156,9 +157,11 @@ def run_block(
     learn = partial(with_beliefs, device=device, cores=cores)
     arms = arms_of(design, block, n_objects=len(train), view_weights=material.view_weights)
     ended = attempt(arms, candidates, start, material, learn=learn)
+    # 2. Heads are trained on them, all in one batch, and examined on the test objects.
     planned = time.perf_counter()
     trials = examine(ended, start, material.take(test_rows), device=device, cores=cores)
     done = time.perf_counter()
+    # 3. A report shows which shots were taken under the primary budget, and one block's advice after each budget.
     finished = {cell: run for cell, run in zip(design.cells, ended, strict=True) if isinstance(run, Run)}
     primary = {budget: run for (name, budget), run in finished.items() if name == design.primary}
     advice = {
@@ -255,6 +258,7 @@ def validate_run(
         backbone=extractor.backbone.fingerprint,
         strategies=tuple(rules),
         parameters={},
+        # Every object can be shown at each budget of the curve.
         budgets=tuple(n for n in budgets if n - len(start) >= n_objects) or (own.budget,),
         seeds=tuple(range(own.seed, own.seed + SEEDS)),
         splits=(Split(train=tuple(sorted(set(candidates.names))), test=tuple(sorted(set(test.names)))),),
@@ -313,7 +317,7 @@ def train_on(
     subsets = np.split(inverse, np.cumsum([len(history) for history in histories])[:-1])
     keys = [subset.tobytes() for subset in subsets]
     unique = dict(zip(keys, subsets, strict=True))
-    pool = joined.take(first)
+    pool = joined.take(first)  # each image once, however many histories have it
     heads = train_heads(
         np.concatenate(features)[first],
         pool.class_rows,

@@ -42,8 +42,8 @@ class Standing:
 
     Attributes:
         strategy: Name of the strategy.
-        area: Mean accuracy over the logarithm of images; NaN with one budget.
-        area_gain: The same minus that of the baseline, with its uncertainty; ``None`` for the baseline.
+        area: Mean accuracy over the logarithm of images; with one budget its accuracy.
+        area_gain: Area minus that of the baseline, with its uncertainty; ``None`` for the baseline.
         reach: Images to reach what the baseline reaches at the primary budget.
         speed_up: Images of the baseline over its own for that.
         ranks: Mean rank at each budget, 1 the best.
@@ -108,9 +108,9 @@ class Evidence:
         bca: Interval over objects alone (BCa bootstrap): too short with few objects, and conditional on these seeds.
         cochran: Cochran's Q over all strategies on the images of the first seed, conditional on these objects; ``None``
             if fewer than two strategies were judged on the same images.
-        smallest_difference: Smallest true difference found with 80 % power; NaN if it cannot be told.
+        smallest_difference: Smallest true difference found with 80 % power; NaN if it is unknown.
         objects_for_margin: Objects needed to find a difference as large as the margin of equivalence with 80 % power,
-            at this spread of objects; ``None`` if it cannot be told.
+            at this spread of objects; ``None`` if it is unknown.
     """
 
     bootstrap: Estimate
@@ -122,12 +122,12 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Findings:
-    """All that a report of a benchmark tells.
+    """All that a report of a benchmark shows.
 
     Attributes:
         results: Where it comes from.
         verdicts: The primary strategy against every other at the primary budget: the claim, one family.
-        others: The same at the other budgets, a family each: exploratory.
+        others: Its verdicts at the other budgets, one family per budget: exploratory.
         pairs: All pairs at the primary budget, one family: exploratory.
         points: Accuracy of every strategy at every budget.
         target: Accuracy that images are counted for: what the baseline reaches at the primary budget.
@@ -151,7 +151,7 @@ class Findings:
 
     @property
     def smallest_difference(self) -> float:
-        """Smallest difference that the primary contrast could find with 80 % power; NaN if it cannot be told."""
+        """Smallest difference that the primary contrast could find with 80 % power; NaN if it is unknown."""
         return self.evidence.smallest_difference
 
     @property
@@ -209,6 +209,7 @@ def find(results: Results) -> Findings:
             f"every cell of {primary} or {design.baseline} failed at {budget:,} images ({'; '.join(reasons)})",
             "mend the strategy, and choose another --out",
         )
+    # The claim is one family of comparisons; whatever else is compared makes families of its own.
     claim = [(primary, name) for name in design.strategies if name != primary]
     return Findings(
         results=results,
@@ -295,6 +296,7 @@ def _evidence(results: Results, accuracy: Accuracies) -> Evidence:
     design = results.design
     mine, theirs = (_at_primary_budget(results, accuracy, name) for name in (design.primary, design.baseline))
     differences = (mine - theirs)[np.isfinite(mine - theirs).any(axis=1)]
+    # Spread between objects, each averaged over its seeds: what more objects would average out.
     means, contrast = np.nanmean(differences, axis=1), two_way(differences)
     spread = float(means.std(ddof=1)) if len(means) > 1 else 0.0
     # The standard error over objects and seeds, as if its degrees of freedom were those of objects.

@@ -112,6 +112,7 @@ def recommend(
         SplitError: If objects cannot be split into train and test.
         BackboneError: If there is no such backbone or layer.
     """
+    # 1. What may be taken, what has been captured, and what is kept for the test.
     began = time.perf_counter()
     rig = opened(rig, progress)
     rule = deployed(find_strategy(strategy) if isinstance(strategy, str) else strategy, rig.view_weights)
@@ -124,8 +125,10 @@ def recommend(
         extractor = _open_extractor(rig, backbone, weights, runtime, progress)
     if extractor and seen:
         task = replace(task, start=_looked_at(seen, extractor, progress))
+    # 2. The plan; on a virtual rig its shots are taken on the way.
     run, plan = _carried_out(task, rule, budget, time_budget, seed, extractor, progress)
     known = task.start if task.is_live else joined_history(task.start, run)
+    # 3. What the captured images say: accuracy, sensitivity, stop or go on.
     plan, advice = replace(plan, seconds=time.perf_counter() - began), None
     if extractor and known.features is not None and known.features.size > 0:
         advice = _advice(known, rig, accuracies, seed, extractor.runtime.device, progress)
@@ -136,6 +139,7 @@ def recommend(
     result = Recommendation(plan=plan, candidates=task.candidates, validation=None, sentences=(), advice=advice)
     if extractor is None or task.is_live or not validate or len(task.test) == 0:
         return result
+    # 4. What the plan is worth on new objects, beside other strategies.
     from acqplan.evaluate.experiment import validate_run
 
     validation = validate_run(
@@ -311,7 +315,7 @@ def _advice(
 
 
 def _sensitivity(known: History, seed: int, progress: Progress) -> str:
-    """How far an image speaks along each axis, in words; empty if the captured images do not tell."""
+    """How far an image speaks along each axis, in words; empty if the captured images do not show it."""
     from acqplan.plan.surrogate import fit_surrogate
     from acqplan.space.kernel import describe
 

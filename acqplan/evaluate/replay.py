@@ -167,7 +167,7 @@ def attempt(
                 try:
                     if history is not None and arm.ends[number] > len(history):
                         choices[place] = _choose(arm, candidates, history, arm.ends[number] - len(history))
-                except Exception as error:  # whatever somebody else's strategy raises
+                except Exception as error:  # strategies of others may raise anything
                     ended[place] = fail(arm, error)
                 advance(1)
         # 2. The chosen shots of all arms are taken, each distinct one once.

@@ -219,6 +219,7 @@ class Results:
         objects, seeds = (np.flatnonzero(np.isfinite(differences).any(axis=axis)) for axis in (1, 0))
         if not len(objects):
             return None
+        # Tests on images compare one pair of heads, those of the first seed that both have.
         first = design.seeds[int(seeds[0])]
         (right_a, owners_a), (right_b, owners_b) = (self.correct(name, budget, first) for name in (a, b))
         both_a, both_b = np.isin(owners_a, owners_b), np.isin(owners_b, owners_a)
@@ -261,6 +262,7 @@ class Ledger:
     """
 
     def __init__(self, out: Path, design: Design) -> None:
+        # Another design's results must not be mixed in: its digest is compared before anything is written.
         self.out, self.design = folder(out), design
         file = out / "design.json"
         if file.exists() and (found := read_digest(file)) != design.digest:

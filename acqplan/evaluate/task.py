@@ -196,7 +196,7 @@ def task_of(rig: Rig, seed: int, seen: FolderSource | None) -> Task:
         row = int(np.argmax(is_test[start.object_rows]))
         said = f"object '{start.names[row]}' is captured already, but the test needs objects that are not"
         raise SplitError(f"{seen.manifest.where(row)}: {said}", 'name others in rig.toml: [objects] test = ["…"]')
-    # An image may have been taken beside the grid: it stands for the nearest view, which is not taken again.
+    # An image may have been taken beside the grid: it counts as the nearest view, which is not taken again.
     taken = replace(start, coordinates=nearest_views(start.space, start.coordinates))
     free = ~is_test[everything.object_rows] & ~is_among(everything, taken)
     shown = is_test[everything.object_rows]
@@ -230,6 +230,7 @@ def check_budgets(task: Task, budget: int | None, time_budget: float | None) -> 
                 f"a time budget of {duration(time_budget)}, but rig.toml does not say how long anything takes",
                 "give seconds_per_unit or seconds_per_change of [[axis]], or seconds of [shot]",
             )
+    # Captured images are charged: the budget must exceed them, and reach every object.
     known, free, n_objects = len(task.start), len(task.candidates), task.n_objects
     if budget is None:
         if free == 0:

@@ -270,6 +270,7 @@ def judge_pairs(pairs: Sequence[Pair], *, margin: float = MARGIN) -> list[Verdic
         pairs: The family.
         margin: Differences of accuracy up to this count as equal.
     """
+    # Holm corrects within the family: once for p over objects and seeds, once for p over objects alone.
     means = [two_way(pair.differences) for pair in pairs]
     flips = [sign_flip(pair.object_means) for pair in pairs]
     raw = [

@@ -45,7 +45,7 @@ def sign_flip(differences: Float[np.ndarray, " objects"], *, seed: int = 0) -> f
     benchmarks/README.md its level holds without such luck, and with it is .06 for 20 seeds, .10 for one (25 objects).
 
     Args:
-        differences: One number an object, e.g. difference of accuracies, shape ``[objects]``.
+        differences: One number per object, e.g. difference of accuracies, shape ``[objects]``.
         seed: Seed of the draws; used only beyond `EXACT_OBJECTS` objects that differ.
 
     Returns:
@@ -82,7 +82,7 @@ def mean_interval(
     """Mean over objects with Student's t interval, cut to what is possible.
 
     Args:
-        values: One number an object, e.g. its accuracy, shape ``[objects]``.
+        values: One number per object, e.g. its accuracy, shape ``[objects]``.
         lowest: What the mean cannot fall below.
         highest: What it cannot exceed.
         level: Confidence.
@@ -193,8 +193,8 @@ def equivalence(differences: Float[np.ndarray, " objects"], *, margin: float = M
     zero, from .05 (benchmarks/README.md: .03 and .00 for one point, 25 objects and deviations of 3 and 9 points).
 
     Args:
-        differences: One number an object, e.g. difference of accuracies, shape ``[objects]``.
-        margin: Differences below it count as none; one point of accuracy unless told.
+        differences: One number per object, e.g. difference of accuracies, shape ``[objects]``.
+        margin: Differences below it count as none; by default one point of accuracy.
 
     Returns:
         Both tests. If all objects agree p is 0 within the margin and 1 elsewhere; one object says nothing: p is 1.
@@ -249,6 +249,7 @@ def smallest_difference(deviation: float, n_objects: int, *, alpha: float = 0.05
         UsageError: If an argument cannot be.
     """
     _check_design(alpha, power, deviation, n_objects)
+    # In units of the standard deviation: double until the power is reached, then solve.
     highest = 1.0
     while _power(highest, n_objects, alpha) < power:
         highest *= 2.0
@@ -270,6 +271,7 @@ def objects_needed(difference: float, deviation: float, *, alpha: float = 0.05, 
     _check_design(alpha, power, deviation)
     if difference == 0.0 or not math.isfinite(difference):
         raise UsageError(f"a difference of {difference:g}", "give one to be found: finite and not zero")
+    # Double until there are enough, then halve the interval between too few and enough.
     size, too_few, enough = abs(difference) / deviation, 1, 2
     while _power(size, enough, alpha) < power:
         too_few, enough = enough, 2 * enough

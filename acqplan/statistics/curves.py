@@ -200,6 +200,7 @@ def images_to_match(
         UsageError: If shapes differ, budgets do not increase, no run has all budgets in both arms, ``at`` is no
             budget, or another argument cannot be.
     """
+    # Only runs that both arms finished at all budgets, and only objects that have one.
     check_curves(accuracy, budgets)
     if accuracy.shape != baseline.shape:
         raise UsageError(f"curves of shapes {accuracy.shape} and {baseline.shape}", "give the same runs of both")

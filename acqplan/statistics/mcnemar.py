@@ -56,7 +56,7 @@ def mcnemar(correct_a: Bool[np.ndarray, " images"], correct_b: Bool[np.ndarray, 
 
     Args:
         correct_a: Whether the first classified each image correctly, shape ``[images]``.
-        correct_b: The same of the second, in the same order.
+        correct_b: Whether the second did, in the same order.
 
     Raises:
         UsageError: If the shapes differ.
@@ -67,7 +67,7 @@ def mcnemar(correct_a: Bool[np.ndarray, " images"], correct_b: Bool[np.ndarray, 
 
 
 def mcnemar_counts(*, n01: int, n10: int) -> McNemar:
-    """The same from the two discordant counts; without discordant images every p is 1.
+    """McNemar's test from the two discordant counts; without discordant images every p is 1.
 
     Source:
         Q. McNemar, Psychometrika 12 (1947) 153-157; continuity correction A. L. Edwards, ibid. 13 (1948)

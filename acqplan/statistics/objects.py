@@ -58,7 +58,7 @@ def bca_interval(
     (`clustered.interval`) holds it in 94 to 97 %: prefer that for 25 objects or fewer.
 
     Args:
-        values: One number an object, e.g. its difference of accuracies, shape ``[objects]``.
+        values: One number per object, e.g. its difference of accuracies, shape ``[objects]``.
         lowest: What the mean cannot fall below.
         highest: What it cannot exceed.
         level: Confidence.
@@ -174,6 +174,7 @@ def two_way_draws(
     mask = there.reshape(-1, n_seeds).T.astype(np.float64)
     complete = bool(there.all())
     random = generator(seed, "two-way")
+    # Resampling is drawing how often each object and seed counts: matrix products instead of copies.
     most = max(1, BLOCK // max(flat.shape[1], 1))
     means = []
     for start in range(0, draws, most):

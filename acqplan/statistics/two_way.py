@@ -67,6 +67,7 @@ def two_way(differences: Float[np.ndarray, "objects seeds"], *, level: float = 0
     n_objects, n_seeds = table.shape
     weights = there / there.sum(axis=1, keepdims=True) / n_objects
     mean = float((weights * np.where(there, table, 0.0)).sum())
+    # Deviations summed by object and by seed; their variances add up, less what single pairs add to both.
     parts = weights * np.where(there, table - mean, 0.0)
     objects = _variance(parts.sum(axis=1))
     seeds = _variance(parts.sum(axis=0))
@@ -80,6 +81,7 @@ def two_way(differences: Float[np.ndarray, "objects seeds"], *, level: float = 0
     variance = max(objects + seeds - single, objects, seeds)
     if variance <= 1e-24:
         return TwoWay(mean=mean, error=0.0, freedom=np.inf, p=float(mean == 0.0), low=mean, high=mean)
+    # Satterthwaite: degrees of freedom of a sum of variances.
     spread = objects**2 / max(n_objects - 1, 1) + seeds**2 / max(n_seeds - 1, 1)
     error, freedom = variance**0.5, variance**2 / spread
     reach = float(stats.t.ppf(0.5 + level / 2.0, freedom)) * error
