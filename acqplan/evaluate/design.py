@@ -11,7 +11,7 @@ import numpy as np
 
 from acqplan import __version__
 from acqplan.errors import BudgetError, InputError, SplitError, UsageError, nearest
-from acqplan.evaluate.task import Split, settings_of, split_objects
+from acqplan.evaluate.task import Split, check_budget, settings_of, split_objects
 from acqplan.files import digest_bytes, replacing
 from acqplan.plan import find_strategy
 from acqplan.plan.base import Strategy
@@ -203,7 +203,13 @@ def draw_up(
         baseline=baseline or usual,
         primary_budget=primary_budget or ascending[-1],
     )
-    _check_budgets(design, rig)
+    # A budget that a side of a split cannot spend is refused before anything is captured.
+    n_shots = np.bincount(rig.source.shots().object_rows, minlength=len(rig.source.objects))
+    for block in design.blocks():
+        train, _ = design.sides(block)
+        most = int(n_shots[np.isin(np.array(rig.source.objects.names), train)].sum())
+        for budget in (ascending[0], ascending[-1]):
+            check_budget(budget, len(train), most)
     return design
 
 
@@ -245,21 +251,3 @@ def read_digest(path: Path) -> str:
         return str(json.loads(path.read_text(encoding="utf-8"))["digest"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: is no design of a benchmark", "choose another folder, or remove the file") from error
-
-
-def _check_budgets(design: Design, rig: Rig) -> None:
-    """Refuse a budget that a side of a split cannot spend, before anything is captured."""
-    shots, names = rig.source.shots(), np.array(rig.source.objects.names)
-    n_shots = np.bincount(shots.object_rows, minlength=len(names))
-    for block in design.blocks():
-        train, _ = design.sides(block)
-        least, most = len(train), int(n_shots[np.isin(names, train)].sum())
-        if design.budgets[0] < least:
-            raise BudgetError(
-                f"a budget of {design.budgets[0]:,} images for {least:,} objects", f"give at least {least:,}"
-            )
-        if design.budgets[-1] > most:
-            raise BudgetError(
-                f"a budget of {design.budgets[-1]:,} images, where {least:,} objects can be shot {most:,} times",
-                f"give at most {most:,}",
-            )

@@ -238,12 +238,21 @@ def check_budgets(task: Task, budget: int | None, time_budget: float | None) -> 
         return
     if 0 < budget <= known:
         raise BudgetSpent(f"{known:,} of {budget:,} images have been captured already; a larger budget takes more")
+    check_budget(budget, n_objects, known + free)
+
+
+def check_budget(budget: int, n_objects: int, most: int) -> None:
+    """Refuse a number of images that does not reach every object, or that cannot be had.
+
+    Raises:
+        BudgetError: If there are fewer images than objects, or more than ``most``.
+    """
     if budget < n_objects:
         raise BudgetError(f"a budget of {budget:,} images for {n_objects:,} objects", f"give at least {n_objects:,}")
-    if budget > known + free:
+    if budget > most:
         raise BudgetError(
-            f"a budget of {budget:,} images, where {n_objects:,} objects can be shot {known + free:,} times",
-            f"give at most {known + free:,}",
+            f"a budget of {budget:,} images, where {n_objects:,} objects can be shot {most:,} times",
+            f"give at most {most:,}",
         )
 
 
