@@ -12,6 +12,7 @@ import numpy as np
 from acqplan import __version__
 from acqplan.errors import BudgetError, InputError, SplitError, UsageError, nearest
 from acqplan.evaluate.task import Split, check_budget, settings_of, split_objects
+from acqplan.evaluate.verdict import ALPHA
 from acqplan.files import digest_bytes, replacing
 from acqplan.plan import find_strategy
 from acqplan.plan.base import Strategy
@@ -19,10 +20,7 @@ from acqplan.plan.plan import Setting
 from acqplan.plan.rounds import LEARNING_SHARES
 from acqplan.rig.spec import Rig
 from acqplan.rng import stream
-
-ALPHA = 0.05
-MARGIN = 0.01
-"""Differences within one point count as equal (METHODS.md section 3)."""
+from acqplan.statistics.clustered import MARGIN
 
 TESTS = (
     "primary: mean difference of accuracies per object and seed; two-way t test on objects and seeds, Holm over the "
