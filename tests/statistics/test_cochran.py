@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.contingency_tables import cochrans_q
 from statsmodels.stats.contingency_tables import mcnemar as outside_mcnemar
@@ -27,6 +27,7 @@ def test_published_example() -> None:
 
 
 @given(st.integers(2, 5), st.integers(1, 40), st.integers(0, 10**6))
+@settings(deadline=None)
 def test_agrees_with_statsmodels(n_classifiers: int, n_images: int, seed: int) -> None:
     correct = np.random.default_rng(seed).random((n_classifiers, n_images)) < 0.6
     found = cochran_q(correct)
