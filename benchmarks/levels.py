@@ -25,10 +25,9 @@ from joblib import Parallel, delayed
 
 from acqplan.rng import generator
 from acqplan.runtime import available_cores
-from acqplan.statistics.clustered import durkalski, holm, mean_interval, obuchowski, sign_flip
-from acqplan.statistics.mcnemar import mcnemar_counts
-from acqplan.statistics.objects import bca_interval, cochran_q, two_way_interval
-from acqplan.statistics.power import MARGIN, equivalence
+from acqplan.statistics.clustered import MARGIN, durkalski, equivalence, holm, mean_interval, obuchowski, sign_flip
+from acqplan.statistics.mcnemar import cochran_q, mcnemar_counts
+from acqplan.statistics.objects import bca_interval, two_way_interval
 from acqplan.statistics.two_way import two_way
 
 ARMS, SEEDS, STUDIES, DRAWS = 4, 20, 2_000, 999

@@ -18,9 +18,7 @@ from common import machine, options, quick_rig, say, write
 
 from acqplan.cli.console import ProgressBars
 from acqplan.evaluate.benchmark import Workplace, prepare, run_benchmark
-from acqplan.evaluate.block import Material
-from acqplan.evaluate.findings import compare_all
-from acqplan.evaluate.ledger import Results
+from acqplan.evaluate.results import Results
 from acqplan.evaluate.verdict import Verdict
 from acqplan.rig.spec import open_rig
 from acqplan.runtime import Runtime, available_cores
@@ -69,8 +67,7 @@ def _results(asked: argparse.Namespace, repeats: int, n_seeds: int, folder: Path
         weights=asked.weights,
         runtime=Runtime.detect(asked.device),
     )
-    shots = benchmark.eye.source.shots()
-    material = Material(shots=shots, features=benchmark.eye(shots, progress=ProgressBars()))
+    material = benchmark.material(progress=ProgressBars())
     workplace = Workplace(device=asked.device, workers=available_cores() if asked.device == "cpu" else 1)
     return run_benchmark(material, benchmark.design, folder, workplace=workplace, progress=ProgressBars())
 
@@ -80,7 +77,7 @@ def _verdict(everything: Results, repeats: int, repeat: int, n_seeds: int) -> Ve
     mine = [result for result in everything.blocks if result.block.number == repeat and result.block.seed in seeds]
     results = replace(everything, design=replace(everything.design, seeds=seeds), blocks=mine)
     names = everything.design.strategies
-    return compare_all(results, results.accuracy(), [(names[0], names[1])], everything.design.primary_budget)[0]
+    return results.verdicts([(names[0], names[1])], everything.design.primary_budget)[0]
 
 
 def _shares(verdicts: Sequence[Verdict]) -> dict[str, float]:

@@ -23,13 +23,11 @@ from common import machine, options, quick_rig, say, write
 
 from acqplan.cli.console import ProgressBars
 from acqplan.evaluate.benchmark import Workplace, prepare, run_benchmark
-from acqplan.evaluate.block import Material
-from acqplan.evaluate.findings import compare_all
-from acqplan.evaluate.ledger import Results
+from acqplan.evaluate.results import Results
 from acqplan.evaluate.verdict import Verdict
 from acqplan.rig.spec import Rig, open_rig
 from acqplan.runtime import Runtime, available_cores
-from acqplan.statistics.curves import images_to_reach
+from acqplan.statistics.curves import images_to_match
 from acqplan.statistics.two_way import two_way
 
 LEARNED, DIFFICULTY, ALLOCATE, CHOOSE_OBJECTS = (
@@ -157,8 +155,7 @@ def _run(
         weights=case.weights,
         runtime=Runtime.detect(device),
     )
-    shots = benchmark.eye.source.shots()
-    material = Material(shots=shots, features=benchmark.eye(shots, progress=ProgressBars()))
+    material = benchmark.material(progress=ProgressBars())
     workplace = Workplace(device=device, workers=available_cores() if device == "cpu" else 1)
     return run_benchmark(material, benchmark.design, folder, workplace=workplace, progress=ProgressBars())
 
@@ -167,7 +164,7 @@ def _found(results: Results) -> dict[str, object]:
     accuracy, design = results.accuracy(), results.design
     others = [name for name in design.strategies if name != "auto"]
     verdicts = {
-        budget: [_short(verdict) for verdict in compare_all(results, accuracy, [("auto", b) for b in others], budget)]
+        budget: [_short(verdict) for verdict in results.verdicts([("auto", b) for b in others], budget)]
         for budget in design.budgets
     }
     return {
@@ -204,8 +201,9 @@ def _reach(results: Results) -> dict[str, object]:
     """Images to reach 99 % of what all images of the train objects reach."""
     accuracy, design = results.accuracy(), results.design
     whole = two_way(accuracy[design.strategies.index("random-shots"), -1]).mean
+    flat = np.full(accuracy.shape[1:], REACHED * whole)
     found = {
-        name: images_to_reach(accuracy[row], design.budgets, target=REACHED * whole)
+        name: images_to_match(accuracy[row], flat, design.budgets, at=design.budgets[-1])[0]
         for row, name in enumerate(design.strategies)
     }
     return {

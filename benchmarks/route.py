@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 from common import QUICK_TOYS, machine, options, say, write
 
+from acqplan.evaluate.experiment import train_on
 from acqplan.evaluate.task import images_in_time, split_objects
-from acqplan.evaluate.validate import train_on
 from acqplan.features.extractor import Extractor
 from acqplan.heads.linear import predict_all
 from acqplan.plan import find_strategy

@@ -20,10 +20,9 @@ from common import machine, options, say, write
 from jaxtyping import Int
 from scipy import stats
 
-from acqplan.advice.advise import advise
-from acqplan.evaluate.block import Material
+from acqplan.advice.advise import advise_history
+from acqplan.evaluate.experiment import Material, train_on
 from acqplan.evaluate.replay import Arm, joined_history, replay
-from acqplan.evaluate.validate import train_on
 from acqplan.features.extractor import Extractor
 from acqplan.plan import find_strategy
 from acqplan.plan.base import History
@@ -117,7 +116,7 @@ def _split(material: Material, number: int, sizes: Sequence[int], device: str) -
     steps: list[dict[str, object]] = []
     for size in (size for size in sizes if size * n_objects < len(pool)):
         captured = _capture(material, sides.captured, size * n_objects, number)
-        advice = advise(captured, device=device)
+        advice = advise_history(captured, device=device)
         steps.append(
             {
                 "images": len(captured),

@@ -23,10 +23,9 @@ from jaxtyping import Bool, Int
 from threadpoolctl import threadpool_limits
 
 from acqplan.evaluate.benchmark import STRATEGIES, Benchmark, prepare
-from acqplan.evaluate.block import Material, arms_of
 from acqplan.evaluate.design import Block
+from acqplan.evaluate.experiment import Material, arms_of, train_on
 from acqplan.evaluate.replay import joined_history, replay
-from acqplan.evaluate.validate import train_on
 from acqplan.heads.linear import predict_all
 from acqplan.plan.base import History
 from acqplan.rig.spec import open_rig
@@ -96,8 +95,7 @@ def _slice(cache: Path, rig: Path | None, n_cells: int, rounds: int) -> dict[str
     """Some cells of the first block, all budgets alike: trained as the benchmark does, and one by one."""
     os.environ["ACQPLAN_CACHE"] = str(cache)
     benchmark = prepare(open_rig(rig), strategies=STRATEGIES)
-    shots = benchmark.eye.source.shots()
-    material = Material(shots=shots, features=benchmark.eye(shots))
+    material = benchmark.material()
     block = benchmark.design.blocks()[0]
     histories = _histories(benchmark, material, block, n_cells)
     test = material.rows_of(benchmark.design.sides(block)[1])
@@ -105,7 +103,7 @@ def _slice(cache: Path, rig: Path | None, n_cells: int, rounds: int) -> dict[str
 
     def ours() -> None:
         heads = train_on(histories)
-        right["ours"] = predict_all(heads, material.features[test]) == shots.class_rows[test]
+        right["ours"] = predict_all(heads, material.features[test]) == material.shots.class_rows[test]
 
     def theirs(name: str) -> None:
         threads, tolerance = ONE_BY_ONE[name]

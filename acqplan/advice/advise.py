@@ -23,9 +23,8 @@ from acqplan.advice.samples import Samples, measure_samples
 from acqplan.errors import UsageError
 from acqplan.plan.base import History
 from acqplan.progress import SILENT, Progress, Titled
-from acqplan.statistics.clustered import mean_interval
+from acqplan.statistics.clustered import mean_interval, smallest_difference
 from acqplan.statistics.objects import Estimate
-from acqplan.statistics.power import smallest_difference
 
 MARGIN = 0.005
 """A gain of accuracy that is not worth going on for."""
@@ -36,7 +35,7 @@ FEWEST_OBJECTS = 4
 """Judged objects below which nothing is said: a bootstrap of three objects has ten different resamples."""
 
 
-def advise(
+def advise_history(
     history: History,
     *,
     accuracies: Sequence[float] = (),
@@ -51,12 +50,12 @@ def advise(
 
     Sub-samples of what is captured teach heads that are judged on left-out objects (`measure_samples`). A power law is
     fitted to their errors and continued up to all views of these objects. What another object brings is the difference
-    between half of the objects and all of them at equal images, carried to one more object a class as ``1 / objects``:
-    what the mean of a class owes to the luck of its objects, with the new object counted by its few images.
-    Uncertainty is that of a bootstrap over judged objects and repeats; that of the objects which taught is not in it.
-    Heads that leave objects out know one object a class less than the final one, and random sub-samples are worse
-    plans than those of a strategy: both make further images look better than they are, on view-sensitive features
-    several times (benchmarks/stopping.py), so that the advice to stop comes late rather than early.
+    between half of the objects and all of them at equal images, carried to one more object per class as
+    ``1 / objects``: what the mean of a class owes to the luck of its objects, with the new object counted by its few
+    images. Uncertainty is that of a bootstrap over judged objects and repeats; that of the objects which taught is not
+    in it. Heads that leave objects out know one object per class less than the final one, and random sub-samples are
+    worse plans than those of a strategy: both make further images look better than they are, on view-sensitive
+    features several times (benchmarks/stopping.py), so that the advice to stop comes late rather than early.
 
     Args:
         history: Captured shots with features; labels and objects are those of its shots.
@@ -69,31 +68,53 @@ def advise(
         progress: Hears of each head.
 
     Returns:
-        The advice. Where nothing can be told it says so and why: one class, one object a class, too few judged objects
-        or images, features that do not differ, heads that only guess.
+        The advice. Where nothing can be said it says so and why: one class, one object per class, too few judged
+        objects or images, features that do not differ, heads that only guess.
 
     Raises:
         UsageError: If nothing is captured, features are missing or not finite, or an argument cannot be.
     """
     _check(history, [*accuracies, *shares], margin, test_objects)
+    shots, objects = history.shots, np.unique(history.shots.object_rows)
+    silent = Advice(
+        images=len(history),
+        objects=len(objects),
+        classes=len(np.unique(shots.objects.class_rows[objects])),
+        judged=0,
+        capacity=capacity_of(shots),
+        points=(),
+        curve=None,
+        reach=(),
+        next=Next(answer="cannot tell", reason="", images=max(round(NEXT_SHARE * len(history)), 1)),
+        end=End(answer="cannot tell", reason="", margin=margin),
+        test_objects=test_objects or 0,
+        smallest_difference=None,
+    )
+    # 1. Without two objects of a class nothing can be left out and judged.
     reason = _nothing_to_compare(history)
-    silent = _cannot_tell(history, reason, margin, test_objects)
     if reason:
-        return silent
+        return _without_answer(silent, reason)
+    # 2. Accuracies on left-out objects, by size of sub-sample.
     heard = Titled(progress=progress, title="learning curve")
     samples = measure_samples(history, seed=seed, device=device, progress=heard)
     tested = len(samples.objects) if test_objects is None else test_objects
+    points = []
+    for images, accuracy in zip(samples.images, samples.accuracy, strict=True):
+        mean, low, high = mean_interval(accuracy.mean(axis=1))
+        estimate = Estimate(estimate=mean, low=low, high=high, level=0.95)
+        points.append(CurvePoint(images=round(float(images)), accuracy=estimate))
     measured = replace(
         silent,
         judged=len(samples.objects),
-        points=_points(samples),
+        points=tuple(points),
         test_objects=tested,
         smallest_difference=_detectable(samples, tested),
     )
     reason = _too_little(measured)
     if reason:
-        return replace(measured, next=replace(silent.next, reason=reason), end=replace(silent.end, reason=reason))
-    resampled = Resampled.of(samples, history.shots, seed=seed)
+        return _without_answer(measured, reason)
+    # 3. A power law through them, with its resamples, answers everything else.
+    resampled = Resampled.of(samples, shots, seed=seed)
     return replace(
         measured,
         curve=curve_of(resampled),
@@ -101,6 +122,10 @@ def advise(
         next=next_images(resampled, margin),
         end=end_of(resampled, margin),
     )
+
+
+def _without_answer(advice: Advice, reason: str) -> Advice:
+    return replace(advice, next=replace(advice.next, reason=reason), end=replace(advice.end, reason=reason))
 
 
 def _check(history: History, targets: Sequence[float], margin: float, test_objects: int | None) -> None:
@@ -141,39 +166,10 @@ def _too_little(measured: Advice) -> str:
     return ""
 
 
-def _cannot_tell(history: History, reason: str, margin: float, test_objects: int | None) -> Advice:
-    objects = np.unique(history.shots.object_rows)
-    n_next = max(round(NEXT_SHARE * len(history)), 1)
-    return Advice(
-        images=len(history),
-        objects=len(objects),
-        classes=len(np.unique(history.shots.objects.class_rows[objects])),
-        judged=0,
-        capacity=capacity_of(history.shots),
-        points=(),
-        curve=None,
-        reach=(),
-        next=Next(answer="cannot tell", reason=reason, images=n_next),
-        end=End(answer="cannot tell", reason=reason, margin=margin),
-        test_objects=test_objects or 0,
-        smallest_difference=None,
-    )
-
-
-def _points(samples: Samples) -> tuple[CurvePoint, ...]:
-    found = []
-    for images, accuracy in zip(samples.images, samples.accuracy, strict=True):
-        mean, low, high = mean_interval(accuracy.mean(axis=1))
-        found.append(
-            CurvePoint(images=round(float(images)), accuracy=Estimate(estimate=mean, low=low, high=high, level=0.95))
-        )
-    return tuple(found)
-
-
 def _detectable(samples: Samples, n_objects: int) -> float | None:
     """Smallest difference that a test finds, at the spread of objects between heads of two sub-samples of one size.
 
-    The size is the largest that leaves a choice.
+    The size is the largest below all images, whose sub-samples differ.
     """
     accuracy = samples.accuracy[max(len(samples.accuracy) - 2, 0)]
     apart = accuracy[:, 1:] - accuracy[:, :-1]

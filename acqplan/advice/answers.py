@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeVar
 
 from acqplan.errors import UsageError
-from acqplan.numbers import finite, points
+from acqplan.numbers import count_noun, finite, points
 from acqplan.statistics.objects import Estimate
 
 Which = Literal["more views", "more objects", "cannot tell"]
@@ -71,14 +71,14 @@ class Reach:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Next:
-    """More views or more objects: what the next images bring, spent in two ways.
+    """More views or more objects: what the next images bring if they are spent in either way.
 
     Attributes:
         answer: Which is better.
         reason: Why, in a few words.
         images: How many images are spent.
         views: Gain of accuracy by more images of these objects; ``None`` where nothing can be said.
-        objects: Gain by the same number of images of one more object a class.
+        objects: Gain by the same number of images of one more object per class.
         extra: The second less the first.
     """
 
@@ -182,13 +182,17 @@ def check_accuracies(accuracies: Sequence[float]) -> None:
 def advice_sentences(advice: Advice) -> tuple[str, ...]:
     """Advice in plain words, the most important first: end, next images, images to reach, smallest difference.
 
-    Args:
-        advice: What `advise` found.
-
     Returns:
         A sentence each, without full stop; intervals are 95 % over objects.
     """
-    return (*advice_in_short(advice), *map(_reach, advice.reach), _detectable(advice))
+    detectable = "the smallest difference that a test could find cannot be told from these images"
+    if advice.smallest_difference is not None:
+        detectable = (
+            f"a test over {count_noun(advice.test_objects, 'object')} finds differences of classifiers from "
+            f"{100 * advice.smallest_difference:.1f} points on (in 80 of 100 cases, at p < .05); smaller ones need "
+            "more objects, not more images"
+        )
+    return (*advice_in_short(advice), *map(_reach, advice.reach), detectable)
 
 
 def advice_in_short(advice: Advice) -> tuple[str, ...]:
@@ -220,10 +224,9 @@ def _end(end: End) -> str:
 
 def _next(after: Next) -> str:
     start = "cannot tell whether more views or more objects" if after.answer == "cannot tell" else after.answer
-    images = f"the next {after.images:,} image{'s' * (after.images != 1)}"
     if after.views is None:
         return f"{start}: {after.reason}"
-    views = f"{images} of these objects gain {_points(after.views)}"
+    views = f"the next {count_noun(after.images, 'image')} of these objects gain {_points(after.views)}"
     if after.objects is None or after.extra is None:
         return f"{start}: {after.reason}; {views}"
     return (
@@ -244,16 +247,6 @@ def _reach(reach: Reach) -> str:
     high = "never" if math.isinf(reach.high) else _count(reach.high)
     low = f"at most {_count(reach.low)}" if reach.low <= reach.smallest else _count(reach.low)
     return f"{what}: reached with {_count(reach.images)} images of these objects (95 % interval {low} to {high})"
-
-
-def _detectable(advice: Advice) -> str:
-    objects = f"{advice.test_objects:,} object{'s' * (advice.test_objects != 1)}"
-    if advice.smallest_difference is None:
-        return "the smallest difference that a test could find cannot be told from these images"
-    return (
-        f"a test over {objects} finds differences of classifiers from {100 * advice.smallest_difference:.1f} points "
-        "on (in 80 of 100 cases, at p < .05); smaller ones need more objects, not more images"
-    )
 
 
 def _count(images: float) -> str:

@@ -25,6 +25,15 @@ STEPS, PASSES = 41, 3
 FEWEST_SIZES = 3
 """As many as a curve has numbers to fit."""
 
+CONFIDENCE = 0.95
+"""One-sided, of the advice to stop; intervals are two-sided 95 %."""
+
+NEXT_SHARE = 0.1
+"""Images that views and objects are compared by, as a share of those captured."""
+
+DRAWS = 1_999
+"""Resamples of objects and repeats."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PowerLaw:
@@ -79,24 +88,15 @@ def fit_power_law(images: Float[np.ndarray, " sizes"], errors: Float[np.ndarray,
     weights = shares / shares.sum()
     exponent, reach = np.full(len(errors), (STEEPEST * FLATTEST) ** 0.5), (STEEPEST / FLATTEST) ** 0.5
     for _ in range(PASSES):
-        exponent = _best(np.geomspace(reach, 1 / reach, STEPS), exponent, shares, errors, weights)
+        # The exponent of least loss near that of each curve; the steepest of equals, which promises least.
+        factors = np.geomspace(reach, 1 / reach, STEPS)
+        tried = [np.clip(exponent * factor, FLATTEST, STEEPEST) for factor in factors]
+        losses = [_at_exponent(shares ** -one[:, None], errors, weights)[2] for one in tried]
+        best = np.argmin(np.round(losses, 15), axis=0)
+        exponent = np.stack(tried)[best, np.arange(len(errors))]
         reach **= 2 / (STEPS - 1)
-    scale, floor, _loss = _at_exponent(shares ** -exponent[:, None], errors, weights)
+    scale, floor, _ = _at_exponent(shares ** -exponent[:, None], errors, weights)
     return PowerLaw(unit=float(images[-1]), scale=scale, exponent=exponent, floor=floor)
-
-
-def _best(
-    factors: Float[np.ndarray, " steps"],
-    around: Float[np.ndarray, " curves"],
-    shares: Float[np.ndarray, " sizes"],
-    errors: Float[np.ndarray, "curves sizes"],
-    weights: Float[np.ndarray, " sizes"],
-) -> Float[np.ndarray, " curves"]:
-    """The exponent of least loss near that of each curve; the steepest of equals, which promises least."""
-    tried = [np.clip(around * factor, FLATTEST, STEEPEST) for factor in factors]
-    losses = [_at_exponent(shares ** -one[:, None], errors, weights)[2] for one in tried]
-    best = np.argmin(np.round(losses, 15), axis=0)
-    return np.stack(tried)[best, np.arange(len(around))]
 
 
 def _at_exponent(
@@ -116,22 +116,13 @@ def _at_exponent(
     return scale, floor, residual**2 @ weights
 
 
-CONFIDENCE = 0.95
-"""One-sided, of the advice to stop; intervals are two-sided 95 %."""
-
-NEXT_SHARE = 0.1
-"""Images that views and objects are compared by, as a share of those captured."""
-
-DRAWS = 1_999
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Resampled:
     """The fitted curve first, then those of resampled objects and repeats.
 
     Attributes:
         law: The curves, ``1 + draws`` of them.
-        extra: What one more object a class adds to as many images of the old ones, shape ``[1 + draws]``; ``None``
+        extra: What one more object per class adds to as many images of the old ones, shape ``[1 + draws]``; ``None``
             where classes have too few objects to leave some out.
         captured: Images captured.
         capacity: Images of these objects that the space has views for, at least ``captured``.
@@ -155,8 +146,10 @@ class Resampled:
             shots: The captured shots.
             seed: Seed of the resamples.
         """
+        # All sizes are resampled together, so that a resampled curve is one that other objects would have given.
         values = np.concatenate([samples.accuracy, samples.few[None], samples.many[None]])
         means = np.concatenate([two_way_mean(values)[None], two_way_draws(values, draws=DRAWS, seed=seed)])
+        # The gain by objects at equal images falls as 1 / objects: carried to one more object by its slope there.
         extra = None
         if samples.contrast > 0.0:
             extra = (means[:, -1] - means[:, -2]) / samples.contrast * _step(shots)
@@ -281,7 +274,7 @@ def _reach(resampled: Resampled, target: Float[np.ndarray, " curves"], share: fl
 
 
 def _step(shots: Shots) -> float:
-    """Fall of ``1 / objects a class`` by one object a class that gets its share of the next images, mean of classes.
+    """Fall of ``1 / objects`` of a class by one more object with its share of the next images, mean of classes.
 
     An object seen less than the others counts for less: as many objects as would leave the mean of a class, weighted by
     images, as uncertain (Kish's effective number).
@@ -289,16 +282,17 @@ def _step(shots: Shots) -> float:
     Source:
         L. Kish, Survey Sampling (1965), section 11.7.
     """
+
+    def unevenness(images: Float[np.ndarray, " objects"]) -> float:
+        return float((images**2).sum() / images.sum() ** 2)
+
     rows, counts = np.unique(shots.object_rows, return_counts=True)
     classes = shots.objects.class_rows[rows]
     n_new = NEXT_SHARE * len(shots) / len(np.unique(classes))
+    # Fall of the effective 1 / objects of each class.
     falls = []
     for target in np.unique(classes):
         seen = counts[classes == target].astype(np.float64)
         new = np.append(seen, min(n_new, float(shots.space.n_views)))
-        falls.append(_unevenness(seen) - _unevenness(new))
+        falls.append(unevenness(seen) - unevenness(new))
     return max(float(np.mean(falls)), 0.0)
-
-
-def _unevenness(images: Float[np.ndarray, " objects"]) -> float:
-    return float((images**2).sum() / images.sum() ** 2)

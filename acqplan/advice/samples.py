@@ -39,9 +39,9 @@ class Samples:
         images: Images of all objects at each size of sub-sample, ascending, the last all there are, shape ``[sizes]``.
         accuracy: Share of the images of each left-out object that heads of each size and repeat get right, shape
             ``[sizes, objects, repeats]``; the last size has no choice, and its repeats agree.
-        few: The same of heads that saw all images of half of the other objects, shape ``[objects, repeats]``.
-        many: The same of heads that saw as many images of each class, evenly of all other objects.
-        contrast: Mean of ``1 / objects a class`` of the few, less that of the many; 0 where there were no fewer.
+        few: Share by heads that saw all images of half of the other objects, shape ``[objects, repeats]``.
+        many: Share by heads that saw as many images of each class, evenly of all other objects.
+        contrast: Mean of ``1 / objects`` of a class of the few, less that of the many; 0 where there were no fewer.
         objects: Rows of the left-out objects, shape ``[objects]``.
     """
 
@@ -94,23 +94,28 @@ def measure_samples(
         device: Where to train.
         progress: Hears of each head trained.
     """
+    # 1. Sizes of sub-samples, and the strength of regularisation that suits each.
     captured = _in_order(history, seed, repeats)
     folds = [int(fold) for fold in np.unique(captured.folds) if fold != NEVER]
     sizes = _sizes(captured)
     strengths = _strengths(captured, sizes, seed, device, progress)
+    # 2. One head for each fold of left-out objects, size and repeat.
     heads = _train(captured, _subsets(captured, folds, sizes, seed), strengths, device=device, progress=progress)
+    # 3. Each head is judged on the objects of its fold.
     judged = np.unique(captured.objects[captured.folds != NEVER])
     accuracy = np.full((len(sizes) + 2, len(judged), repeats), np.nan)
     for (fold, part, repeat), head in heads.items():
-        names, shares = _judged(captured, fold, head)
-        accuracy[part, np.searchsorted(judged, names), repeat] = shares
-    counts = [np.mean([len(captured.of_depth(repeat, share)) for repeat in range(repeats)]) for share in sizes]
+        rows = np.flatnonzero(captured.folds == fold)
+        right = head.predict(captured.features[rows]) == captured.targets[rows]
+        names, places, counts = np.unique(captured.objects[rows], return_inverse=True, return_counts=True)
+        accuracy[part, np.searchsorted(judged, names), repeat] = np.bincount(places, weights=right) / counts
+    n_teachers = [len(objects) for fold in folds for _, objects in _teachers(captured, captured.folds != fold)]
     return Samples(
-        images=np.array(counts),
+        images=np.array([np.mean([len(captured.of_depth(one, share)) for one in range(repeats)]) for share in sizes]),
         accuracy=accuracy[:-2],
         few=accuracy[-2],
         many=accuracy[-1],
-        contrast=_contrast(captured, folds),
+        contrast=float(np.mean([1 / _half(n) - 1 / n for n in n_teachers])),
         objects=judged,
     )
 
@@ -173,23 +178,20 @@ def _in_order(history: History, seed: int, repeats: int) -> _Captured:
     shots = history.shots
     order = np.lexsort([*shots.coordinates.T[::-1], shots.object_rows])
     objects, targets = shots.object_rows[order], shots.class_rows[order]
+    depth = np.empty((repeats, len(objects)))
+    for repeat in range(repeats):
+        lots = generator(seed, "advise", "images", repeat).random(len(objects))
+        for one in np.unique(objects):
+            rows = np.flatnonzero(objects == one)
+            depth[repeat, rows] = np.argsort(np.argsort(lots[rows])) / len(rows)
     return _Captured(
         features=np.ascontiguousarray(history.features[order]),
         targets=targets,
         objects=objects,
         n_classes=len(shots.objects.classes),
         folds=object_folds(targets, objects, FOLDS),
-        depth=np.stack([_depths(objects, seed, repeat) for repeat in range(repeats)]),
+        depth=depth,
     )
-
-
-def _depths(objects: Int[np.ndarray, " images"], seed: int, repeat: int) -> Float[np.ndarray, " images"]:
-    lots = generator(seed, "advise", "images", repeat).random(len(objects))
-    depth = np.empty(len(objects))
-    for one in np.unique(objects):
-        rows = np.flatnonzero(objects == one)
-        depth[rows] = np.argsort(np.argsort(lots[rows])) / len(rows)
-    return depth
 
 
 def _sizes(captured: _Captured) -> list[float]:
@@ -245,18 +247,3 @@ def _teachers(
 
 def _half(n_objects: int) -> int:
     return max(n_objects // 2, 1)
-
-
-def _contrast(captured: _Captured, folds: list[int]) -> float:
-    counts = [len(objects) for fold in folds for _, objects in _teachers(captured, captured.folds != fold)]
-    return float(np.mean([1 / _half(count) - 1 / count for count in counts]))
-
-
-def _judged(
-    captured: _Captured, fold: int, head: Head
-) -> tuple[Int[np.ndarray, " objects"], Float[np.ndarray, " objects"]]:
-    """Objects of a fold, and the share of each that a head gets right."""
-    rows = np.flatnonzero(captured.folds == fold)
-    right = head.predict(captured.features[rows]) == captured.targets[rows]
-    objects, places, counts = np.unique(captured.objects[rows], return_inverse=True, return_counts=True)
-    return objects, np.bincount(places, weights=right) / counts

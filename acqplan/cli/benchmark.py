@@ -90,7 +90,7 @@ def benchmark(
                 print_note(f"written to {out / 'design.json'}; the same options without --plan-only measure it")
             return
         findings = prepared.run(out, workers=workers, cluster=dask or "", progress=progress)
-        facts = {"rig": prepared.eye.source.name, "rig.toml": str(rig or "embedded toys")}
+        facts = {"rig": prepared.extractor.source.name, "rig.toml": str(rig or "embedded toys")}
         files = write_benchmark(findings, out, facts=facts, progress=progress)
         if as_json:
             print_json({**findings.to_dict(), "files": [str(path) for path in files]})

@@ -114,11 +114,11 @@ def advise(
             "progress": ProgressBars(),
         }
         if store is None:
-            from acqplan.evaluate.advise_rig import advise_rig
+            from acqplan.evaluate.recommend import advise
             from acqplan.rig.spec import open_rig
 
             opened = open_rig(rig, progress=shared["progress"])
-            advice = advise_rig(opened, captured=captured, budget=budget, seed=seed or 0, **shared)
+            advice = advise(opened, captured, budget=budget, seed=seed or 0, **shared)
         else:
             if any(given is not None for given in (rig, captured, budget, seed)):
                 raise UsageError("--store beside --rig, --captured, --budget or --seed", "the campaign knows them")

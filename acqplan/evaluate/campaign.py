@@ -93,7 +93,7 @@ def plan_next(
     history = History(shots=source.taken)
     # a rule that learns sees, beside the poses that the rig reached, features and beliefs of the images
     if len(source.taken) and learns(rule):
-        from acqplan.evaluate.validate import with_beliefs
+        from acqplan.evaluate.experiment import with_beliefs
 
         seen = extractor or open_extractor(
             campaign, backbone=backbone, weights=weights, runtime=runtime, progress=progress
@@ -164,7 +164,7 @@ def advise_campaign(
     Raises:
         UsageError: If nothing is captured, or an accuracy cannot be. Other errors as in `open_extractor`.
     """
-    from acqplan.advice.advise import advise
+    from acqplan.advice.advise import advise_history
     from acqplan.advice.answers import advice_sentences, check_accuracies, worded
     from acqplan.plan.base import History
 
@@ -175,7 +175,7 @@ def advise_campaign(
     seen = extractor or open_extractor(campaign, backbone=backbone, weights=weights, runtime=runtime, progress=progress)
     known = History(shots=source.taken, features=_features(source, seen, progress))
     device = seen.runtime.device
-    advice = advise(known, accuracies=accuracies, seed=campaign.settings.seed, device=device, progress=progress)
+    advice = advise_history(known, accuracies=accuracies, seed=campaign.settings.seed, device=device, progress=progress)
     saturated = advice_sentences(advice)[0] if advice.end.answer == "stop" else ""
     body: dict[str, Any] = {**worded(advice), "saturated": saturated}
     with campaign.store.writing() as transaction:

@@ -1,113 +1,25 @@
-"""Two files of predictions, compared image by image and object by object (`acqplan compare`)."""
+"""Two files of predictions, compared image by image and object by object."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
 
 from acqplan.errors import ManifestError
 from acqplan.evaluate.verdict import Answer, answer, sentence
-from acqplan.statistics.clustered import ChiSquare, durkalski, interval, obuchowski, sign_flip
+from acqplan.statistics.clustered import ChiSquare, durkalski, equivalence, interval, obuchowski, sign_flip
 from acqplan.statistics.mcnemar import McNemar, mcnemar
-from acqplan.statistics.power import equivalence
 from acqplan.table import read_table
 
 COLUMNS = ("image", "object", "label", "predicted")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prediction:
-    """One row of a file of predictions.
-
-    Attributes:
-        line: Line of the file, the header being line 1.
-        image: Name of the image; rows of two files are paired by it.
-        object: Object that the image shows.
-        label: True class.
-        predicted: Class that the classifier chose.
-    """
-
-    line: int
-    image: str
-    object: str
-    label: str
-    predicted: str
-
-    @property
-    def correct(self) -> bool:
-        """Whether the classifier was right."""
-        return self.predicted == self.label
-
-
-def read_predictions(path: Path) -> dict[str, Prediction]:
-    """Read one file of predictions.
-
-    Args:
-        path: CSV in UTF-8 with a header; further columns are ignored.
-
-    Returns:
-        The predictions by image, in the order of the file; at least one.
-
-    Raises:
-        ManifestError: If the file is no proper table (see `acqplan.table.read_table`), is empty, repeats an image,
-            or gives one object two labels; names file, line and remedy.
-    """
-    table = read_table(path, required=COLUMNS)
-    columns = [table.columns[name] for name in COLUMNS]
-    found: dict[str, Prediction] = {}
-    label_of: dict[str, Prediction] = {}
-    for row, (line, image, name, label, predicted) in enumerate(zip(table.lines, *columns, strict=True)):
-        one = Prediction(line=line, image=image, object=name, label=label, predicted=predicted)
-        if image in found:
-            said = f"image '{image}' stands already in line {found[image].line}"
-            raise table.error(row, said, "keep one prediction an image", asked=image)
-        first = label_of.setdefault(name, one)
-        if first.label != label:
-            said = f"object '{name}' has label '{label}', but '{first.label}' in line {first.line}"
-            raise table.error(row, said, "give each object one label", asked=label)
-        found[image] = one
-    if not found:
-        raise ManifestError(f"{path}: no predictions below the header", "write one row an image", path=path)
-    return found
-
-
-def check_pairs(path_a: Path, a: dict[str, Prediction], path_b: Path, b: dict[str, Prediction]) -> None:
-    """Hold two files to the same images, objects and labels.
-
-    Raises:
-        ManifestError: If an image is missing from one file, or has another object or label there.
-    """
-    for path, here, other, there in ((path_b, b, path_a, a), (path_a, a, path_b, b)):
-        missing = [row for image, row in there.items() if image not in here]
-        if missing:
-            raise ManifestError(
-                f"{path}: {len(missing):,} of the {len(there):,} images of {other} are missing, the first is "
-                f"'{missing[0].image}' ({other}: line {missing[0].line})",
-                "compare predictions on the same images",
-            )
-    for image, row in a.items():
-        _check_same(path_a, row, path_b, b[image])
-
-
-def _check_same(path_a: Path, row: Prediction, path_b: Path, other: Prediction) -> None:
-    for column in ("object", "label"):
-        here, there = getattr(row, column), getattr(other, column)
-        if here != there:
-            raise ManifestError(
-                f"{path_b}: line {other.line}: image '{row.image}' has {column} '{there}', but '{here}' in "
-                f"{path_a}, line {row.line}",
-                f"make the {column}s of both files the same",
-            )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """How two classifiers compare on the same images; a `Finding` that `sentence` can put in words.
+    """How two classifiers compare on the same images; `sentence` puts it in words.
 
     Attributes:
         a: Path of the first file, as given.
@@ -117,7 +29,7 @@ class Comparison:
         n11: Images both classified correctly.
         n00: Images neither did.
         accuracy_a: Share of correct images of ``a``, mean over objects.
-        accuracy_b: The same of ``b``.
+        accuracy_b: Share of correct images of ``b``, mean over objects.
         difference: ``accuracy_a - accuracy_b``.
         ci95: 95 % interval of the difference, over objects.
         p_object: Two-sided p of the sign-flip test on objects.
@@ -206,12 +118,12 @@ class Comparison:
         }
 
 
-def compare(path_a: Path, path_b: Path) -> Comparison:
-    """Compare two files of predictions on the same images.
+def compare(a: Path | str, b: Path | str) -> Comparison:
+    """Compare two files of predictions on the same images: ``acqplan compare``.
 
     Args:
-        path_a: CSV with the columns ``image,object,label,predicted``.
-        path_b: The same images, in any order.
+        a: CSV with the columns ``image,object,label,predicted``.
+        b: The same images, in any order.
 
     Returns:
         All tests, the interval and the verdict.
@@ -219,49 +131,100 @@ def compare(path_a: Path, path_b: Path) -> Comparison:
     Raises:
         ManifestError: If a file is not valid, or the files do not show the same images, objects and labels.
     """
-    a, b = read_predictions(path_a), read_predictions(path_b)
-    check_pairs(path_a, a, path_b, b)
-    images = sorted(a)
-    _, places = np.unique([a[image].object for image in images], return_inverse=True)
-    return _comparison(str(path_a), str(path_b), _correct(a, images), _correct(b, images), places)
+    tables = _read_predictions(Path(a)), _read_predictions(Path(b))
+    _check_pairs(Path(a), tables[0], Path(b), tables[1])
+    # Images are paired by name; every object counts the same, however many images show it.
+    images = sorted(tables[0])
+    names, places = np.unique([tables[0][image].object for image in images], return_inverse=True)
+    right_a, right_b = (np.array([table[image].correct for image in images]) for table in tables)
 
+    def per_object(which: np.ndarray) -> np.ndarray:
+        """How many of these images each object has."""
+        return np.bincount(places, weights=which)
 
-def _correct(table: Mapping[str, Prediction], images: list[str]) -> Bool[np.ndarray, " images"]:
-    return np.array([table[image].correct for image in images])
-
-
-def _comparison(
-    a: str,
-    b: str,
-    right_a: Bool[np.ndarray, " images"],
-    right_b: Bool[np.ndarray, " images"],
-    places: Int[np.ndarray, " images"],
-) -> Comparison:
-    n = np.bincount(places)
-    per_a, per_b = _counts(right_a, places) / n, _counts(right_b, places) / n
-    n01, n10 = _counts(~right_a & right_b, places), _counts(right_a & ~right_b, places)
+    n, n01, n10 = np.bincount(places), per_object(~right_a & right_b), per_object(right_a & ~right_b)
     differences = (n10 - n01) / n
     difference, p_object = float(differences.mean()), sign_flip(differences)
     return Comparison(
-        a=a,
-        b=b,
-        n_images=len(places),
-        n_objects=len(n),
+        a=str(a),
+        b=str(b),
+        n_images=len(images),
+        n_objects=len(names),
         n11=int((right_a & right_b).sum()),
         n00=int((~right_a & ~right_b).sum()),
-        accuracy_a=float(per_a.mean()),
-        accuracy_b=float(per_b.mean()),
+        accuracy_a=float((per_object(right_a) / n).mean()),
+        accuracy_b=float((per_object(right_b) / n).mean()),
         difference=difference,
         ci95=interval(differences),
         p_object=p_object,
         p_equivalent=equivalence(differences).p,
         mcnemar=mcnemar(right_a, right_b),
-        obuchowski=obuchowski(n01.astype(np.int64), n10.astype(np.int64)),
-        durkalski=durkalski(n01.astype(np.int64), n10.astype(np.int64), n),
+        obuchowski=obuchowski(n01, n10),
+        durkalski=durkalski(n01, n10, n),
         verdict=answer(difference, p_object),
     )
 
 
-def _counts(which: Bool[np.ndarray, " images"], places: Int[np.ndarray, " images"]) -> Float[np.ndarray, " objects"]:
-    """How many images of each object are meant."""
-    return np.bincount(places, weights=which)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Prediction:
+    """One row of a file of predictions, with its line, the header being line 1."""
+
+    line: int
+    image: str
+    object: str
+    label: str
+    predicted: str
+
+    @property
+    def correct(self) -> bool:
+        return self.predicted == self.label
+
+
+def _read_predictions(path: Path) -> dict[str, _Prediction]:
+    """The predictions of a file by image, in its order; at least one.
+
+    Raises:
+        ManifestError: If the file is no proper table (see `read_table`), is empty, repeats an image, or gives one
+            object two labels; names file, line and remedy.
+    """
+    table = read_table(path, required=COLUMNS)
+    found: dict[str, _Prediction] = {}
+    label_of: dict[str, _Prediction] = {}
+    for row, (line, *values) in enumerate(zip(table.lines, *map(table.column, COLUMNS), strict=True)):
+        one = _Prediction(line=line, **dict(zip(COLUMNS, values, strict=True)))
+        if one.image in found:
+            said = f"image '{one.image}' appears already in line {found[one.image].line}"
+            raise table.error(row, said, "keep one prediction per image", asked=one.image)
+        first = label_of.setdefault(one.object, one)
+        if first.label != one.label:
+            said = f"object '{one.object}' has label '{one.label}', but '{first.label}' in line {first.line}"
+            raise table.error(row, said, "give each object one label", asked=one.label)
+        found[one.image] = one
+    if not found:
+        raise ManifestError(f"{path}: no predictions below the header", "write one row per image")
+    return found
+
+
+def _check_pairs(path_a: Path, a: dict[str, _Prediction], path_b: Path, b: dict[str, _Prediction]) -> None:
+    """Hold two files to the same images, objects and labels.
+
+    Raises:
+        ManifestError: If an image is missing from one file, or has another object or label there.
+    """
+    for path, here, other, there in ((path_b, b, path_a, a), (path_a, a, path_b, b)):
+        missing = [row for image, row in there.items() if image not in here]
+        if missing:
+            raise ManifestError(
+                f"{path}: {len(missing):,} of the {len(there):,} images of {other} are missing, the first is "
+                f"'{missing[0].image}' ({other}: line {missing[0].line})",
+                "compare predictions on the same images",
+            )
+    for image, row in a.items():
+        for column in ("object", "label"):
+            mine, theirs = getattr(row, column), getattr(b[image], column)
+            if mine != theirs:
+                raise ManifestError(
+                    f"{path_b}: line {b[image].line}: image '{image}' has {column} '{theirs}', but '{mine}' in "
+                    f"{path_a}, line {row.line}",
+                    f"make the {column}s of both files the same",
+                )

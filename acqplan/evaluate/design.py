@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from acqplan import __version__
 from acqplan.errors import BudgetError, InputError, SplitError, UsageError, nearest
-from acqplan.evaluate.task import Split, split_objects
+from acqplan.evaluate.task import Split, check_budget, settings_of, split_objects
+from acqplan.evaluate.verdict import ALPHA
 from acqplan.files import digest_bytes, replacing
 from acqplan.plan import find_strategy
 from acqplan.plan.base import Strategy
@@ -19,10 +20,7 @@ from acqplan.plan.plan import Setting
 from acqplan.plan.rounds import LEARNING_SHARES
 from acqplan.rig.spec import Rig
 from acqplan.rng import stream
-
-ALPHA = 0.05
-MARGIN = 0.01
-"""Differences within one point count as equal (METHODS.md section 3)."""
+from acqplan.statistics.clustered import MARGIN
 
 TESTS = (
     "primary: mean difference of accuracies per object and seed; two-way t test on objects and seeds, Holm over the "
@@ -65,14 +63,14 @@ class Design:
         seeds: Seeds; strategies are paired by them.
         splits: Splits of the objects; seed number ``i`` uses split ``i`` modulo their number.
         swap: Whether each split is also used with train and test objects in each other's place.
-        primary: The strategy the claim is about.
+        primary: The strategy that the claim is about.
         baseline: The strategy of the primary contrast.
         primary_budget: The budget of the claim.
         learning_shares: Shares of the budget after which strategies that learn look at what they have.
         alpha: Level of the tests.
         margin: Differences of accuracy up to this count as equal.
         tests: The tests, in words.
-        version: Of acqplan.
+        version: Version of acqplan.
     """
 
     rig: str
@@ -109,17 +107,12 @@ class Design:
     @property
     def digest(self) -> str:
         """SHA-256 of everything above; carried by every result."""
-        return digest_bytes(json.dumps(self._fields(), sort_keys=True, ensure_ascii=False).encode())
+        return digest_bytes(json.dumps(asdict(self), sort_keys=True, ensure_ascii=False).encode())
 
-    def to_dict(self) -> dict[str, object]:
-        """design.json as a dictionary."""
-        return {"digest": self.digest, **self._fields()}
-
-    def write_json(self, path: Path) -> None:
-        """Write design.json."""
-        with replacing(path) as handle:
-            json.dump(self.to_dict(), handle, indent=1, ensure_ascii=False)
-            handle.write("\n")
+    @property
+    def cells(self) -> list[tuple[str, int]]:
+        """Strategy and budget of each cell of a block, in order."""
+        return [(strategy, budget) for strategy in self.strategies for budget in self.budgets]
 
     def blocks(self) -> list[Block]:
         """Every block, in the order of seeds."""
@@ -135,17 +128,19 @@ class Design:
         split = self.splits[block.number]
         return (split.test, split.train) if block.swapped else (split.train, split.test)
 
-    @property
-    def cells(self) -> list[tuple[str, int]]:
-        """Strategy and budget of each cell of a block, in order."""
-        return [(strategy, budget) for strategy in self.strategies for budget in self.budgets]
+    def to_dict(self) -> dict[str, object]:
+        """design.json as a dictionary."""
+        return {"digest": self.digest, **json.loads(json.dumps(asdict(self)))}
 
-    def _fields(self) -> dict[str, object]:
-        return json.loads(json.dumps(asdict(self)))
+    def write_json(self, path: Path) -> None:
+        """Write design.json."""
+        with replacing(path) as handle:
+            json.dump(self.to_dict(), handle, indent=1, ensure_ascii=False)
+            handle.write("\n")
 
 
 def draw_up(
-    setup: Rig,
+    rig: Rig,
     *,
     backbone: str,
     strategies: Sequence[str],
@@ -160,15 +155,15 @@ def draw_up(
     """Settle a design: draw the splits, look the strategies up, and refuse what cannot be run.
 
     Args:
-        setup: The rig.
+        rig: The rig.
         backbone: Fingerprint of the backbone.
         strategies: Names; a name with ``#2``, ``#3``, … is another independent copy.
         budgets: Images each may take.
         seeds: Seeds.
-        n_splits: Splits of the objects, drawn by their numbers; by default one a seed. A rig whose test objects
+        n_splits: Splits of the objects, drawn by their numbers; by default one per seed. A rig whose test objects
             are named has one split.
         swap: Whether to swap train and test objects as well.
-        primary: The strategy the claim is about; by default the first.
+        primary: The strategy that the claim is about; by default the first.
         baseline: The strategy of the primary contrast; `random-shots` if it takes part, else the next strategy.
         primary_budget: The budget of the claim; by default the largest.
 
@@ -182,35 +177,66 @@ def draw_up(
     first = primary or strategies[0]
     others = [name for name in strategies if name != first]
     usual = "random-shots" if "random-shots" in others else next(iter(others), first)
-    sorted_budgets = tuple(sorted(set(budgets)))
-    if not sorted_budgets:
+    ascending = tuple(sorted(set(budgets)))
+    if not ascending:
         raise BudgetError("no budgets", "give at least one, e.g. 90,270,810")
+    check_not_live(rig)
+    rig.check_splittable()
+    # Splits are drawn by their numbers, so that more seeds leave the first splits as they are.
+    fixed = rig.test or None
+    splits = [
+        split_objects(rig.source.objects, test_fraction=rig.test_fraction or 0.5, test=fixed, seed=number)
+        for number in range(1 if fixed else n_splits or len(seeds))
+    ]
     design = Design(
-        rig=setup.digest,
+        rig=rig.digest,
         backbone=backbone,
         strategies=tuple(strategies),
-        parameters={name: _settings(rule) for name, rule in rules.items()},
-        budgets=sorted_budgets,
+        parameters={name: settings_of(rule) for name, rule in rules.items()},
+        budgets=ascending,
         seeds=tuple(seeds),
-        splits=_splits(setup, n_splits or len(seeds), swap),
+        splits=tuple(splits),
         swap=swap,
         primary=first,
         baseline=baseline or usual,
-        primary_budget=primary_budget or sorted_budgets[-1],
+        primary_budget=primary_budget or ascending[-1],
     )
-    _check_budgets(design, setup)
+    # A budget that a side of a split cannot spend is refused before anything is captured.
+    n_shots = np.bincount(rig.source.shots().object_rows, minlength=len(rig.source.objects))
+    for block in design.blocks():
+        train, _ = design.sides(block)
+        most = int(n_shots[np.isin(np.array(rig.source.objects.names), train)].sum())
+        for budget in (ascending[0], ascending[-1]):
+            check_budget(budget, len(train), most)
     return design
+
+
+def check_not_live(rig: Rig) -> None:
+    """Refuse a rig whose images do not exist yet.
+
+    Raises:
+        SplitError: If it is a live rig.
+    """
+    if rig.source.name == "live":
+        raise SplitError("a live rig cannot be benchmarked: its images do not exist", "use a folder, toys or meshes")
 
 
 def strategy_of(name: str) -> Strategy:
     """The strategy of a name that may say which copy it is (``random-shots#2``)."""
-    return find_strategy(_parts(name)[0])
+    return find_strategy(_rule_and_copy(name)[0])
 
 
 def seed_of(name: str, seed: int) -> int:
     """The seed that a strategy is given: copies draw from streams of their own."""
-    copy = _parts(name)[1]
+    copy = _rule_and_copy(name)[1]
     return seed if copy == 1 else stream(seed, "copy", copy)
+
+
+def _rule_and_copy(name: str) -> tuple[str, int]:
+    rule, mark, copy = name.partition("#")
+    if mark and not (copy.isdecimal() and int(copy) >= 1):
+        raise UsageError(f"'{name}' names no copy of '{rule}'", f"write {rule}#2 for the second")
+    return rule, int(copy) if mark else 1
 
 
 def read_digest(path: Path) -> str:
@@ -223,44 +249,3 @@ def read_digest(path: Path) -> str:
         return str(json.loads(path.read_text(encoding="utf-8"))["digest"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: is no design of a benchmark", "choose another folder, or remove the file") from error
-
-
-def _parts(name: str) -> tuple[str, int]:
-    rule, mark, copy = name.partition("#")
-    if mark and not (copy.isdecimal() and int(copy) >= 1):
-        raise UsageError(f"'{name}' names no copy of '{rule}'", f"write {rule}#2 for the second")
-    return rule, int(copy) if mark else 1
-
-
-def _settings(rule: Strategy) -> dict[str, Setting]:
-    return asdict(rule) if is_dataclass(rule) and not isinstance(rule, type) else {}
-
-
-def _splits(setup: Rig, n_splits: int, swap: bool) -> tuple[Split, ...]:
-    if setup.source.name == "live":
-        raise SplitError("a live rig cannot be benchmarked: its images do not exist", "use a folder, toys or meshes")
-    setup.check_splittable()
-    fixed = setup.test or None
-    splits = [
-        split_objects(setup.source.objects, test_fraction=setup.test_fraction or 0.5, test=fixed, seed=number)
-        for number in range(1 if fixed else n_splits)
-    ]
-    return tuple(splits)
-
-
-def _check_budgets(design: Design, setup: Rig) -> None:
-    """Refuse a budget that a side of a split cannot spend, before anything is captured."""
-    shots, names = setup.source.shots(), np.array(setup.source.objects.names)
-    n_shots = np.bincount(shots.object_rows, minlength=len(names))
-    for block in design.blocks():
-        train, _ = design.sides(block)
-        least, most = len(train), int(n_shots[np.isin(names, train)].sum())
-        if design.budgets[0] < least:
-            raise BudgetError(
-                f"a budget of {design.budgets[0]:,} images for {least:,} objects", f"give at least {least:,}"
-            )
-        if design.budgets[-1] > most:
-            raise BudgetError(
-                f"a budget of {design.budgets[-1]:,} images, where {least:,} objects can be shot {most:,} times",
-                f"give at most {most:,}",
-            )

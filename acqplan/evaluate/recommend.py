@@ -1,36 +1,37 @@
-"""The main job: recommend which views of which objects to photograph, and say what that is worth."""
+"""The main jobs: recommend which views of which objects to photograph, and advise on capturing more."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, is_dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from acqplan.errors import BudgetError
+from acqplan.errors import BudgetError, UsageError
 from acqplan.evaluate.replay import Learn, Run, joined_history, replay
-from acqplan.evaluate.task import Task, check_budgets, images_in_time, planned_seconds, task_of
-from acqplan.evaluate.verdict import Validation
+from acqplan.evaluate.task import Task, check_budgets, images_in_time, opened, settings_of, task_of
+from acqplan.evaluate.verdict import Validation, sentence
 from acqplan.features.extractor import Extractor
 from acqplan.features.registry import find_layers
 from acqplan.numbers import duration
 from acqplan.plan import find_strategy
 from acqplan.plan.base import History, Strategy
-from acqplan.plan.deployed import Deployed, deployed
-from acqplan.plan.plan import Plan, Setting
-from acqplan.plan.route import routed
+from acqplan.plan.deployed import deployed
+from acqplan.plan.plan import Plan
+from acqplan.plan.route import cheap_order, route_seconds, routed
 from acqplan.progress import SILENT, Progress, Titled
-from acqplan.rig.folder import read_captured
+from acqplan.rig.folder import FolderSource, read_captured
 from acqplan.rig.spec import Rig
 from acqplan.runtime import Runtime
 from acqplan.space import Shots
 
 if TYPE_CHECKING:
     from acqplan.advice.answers import Advice
+    from acqplan.features.extractor import Extractor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -65,7 +66,7 @@ class Recommendation:
 
 
 def recommend(
-    setup: Rig,
+    rig: Rig | Path | str,
     budget: int | None = None,
     *,
     time_budget: float | None = None,
@@ -79,15 +80,15 @@ def recommend(
     runtime: Runtime | None = None,
     progress: Progress = SILENT,
 ) -> Recommendation:
-    """Recommend which shots to take under a budget of images, of time, or of both.
+    """Recommend which shots to take under a budget of images, of time, or of both: ``acqplan recommend``.
 
     On a virtual rig (every shot can be had) the plan is carried out, by a strategy that learns round by round, and
     compared with its opponents on objects that were kept aside. On a live rig it is planned in one round. The plan
-    does not depend on whether it is validated. Where the rig says how long moves take, the shots of each round stand
-    in an order that is quick to drive; it gives up that the first few are spread well.
+    does not depend on whether it is validated. Where the rig says how long moves take, the shots of each round are
+    put in an order that is quick to drive, at the cost that the first few are not spread well.
 
     Args:
-        setup: The rig, from `open_rig`.
+        rig: The rig, from `open_rig`, or the path of its rig.toml.
         budget: Images that may be taken, captured ones included; ``None`` for as many as the time allows.
         time_budget: Seconds of taking the images still to be taken; the plan is the strategy's largest that fits.
         strategy: Name of a strategy, or a strategy.
@@ -112,143 +113,204 @@ def recommend(
         SplitError: If objects cannot be split into train and test.
         BackboneError: If there is no such backbone or layer.
     """
+    # 1. What may be taken, what has been captured, and what is kept for the test.
     began = time.perf_counter()
-    rule = deployed(find_strategy(strategy) if isinstance(strategy, str) else strategy, setup.view_weights)
-    seen = None if captured is None else read_captured(captured, setup.source, progress=progress)
-    task = task_of(setup, seed, seen)
+    rig = opened(rig, progress)
+    rule = deployed(find_strategy(strategy) if isinstance(strategy, str) else strategy, rig.view_weights)
+    seen = None if captured is None else read_captured(captured, rig.source, progress=progress)
+    task = task_of(rig, seed, seen)
     check_budgets(task, budget, time_budget)
-    if backbone and not backbone.startswith("timm/"):
-        find_layers(backbone)  # a live rig may not need it yet, but a wrong name is told now
-    eye = None
-    if seen is not None or not task.is_live:
-        eye = Extractor.open(setup.source, backbone=backbone, weights=weights, runtime=runtime, progress=progress)
-    if eye and seen:
-        task = replace(task, start=_looked_at(task.start, eye.on(seen), Titled(progress=progress, title="captured")))
-    images = _images(task, rule, budget, time_budget, seed, learn=_learn(eye), progress=progress)
-    run, plan = _carried_out(task, rule, images, time_budget, seed, eye, progress)
+    _check_backbone(backbone)  # a live rig may not need it yet, but a wrong name is reported now
+    extractor = None
+    if not task.is_live or seen is not None:
+        extractor = Extractor.open(rig.source, backbone=backbone, weights=weights, runtime=runtime, progress=progress)
+    if extractor and seen:
+        task = replace(task, start=_looked_at(seen, extractor, progress))
+    # 2. The plan; on a virtual rig its shots are taken on the way.
+    run, plan = _carried_out(task, rule, budget, time_budget, seed, extractor, progress)
     known = task.start if task.is_live else joined_history(task.start, run)
-    plan = replace(plan, seconds=time.perf_counter() - began)
-    advice = _advice(known, len(setup.source.objects), accuracies, seed, eye, progress)
-    plan = replace(plan, predicted=_predicted(advice), sensitivity=_sensitivity(known, seed, progress))
+    # 3. What the captured images say: accuracy, sensitivity, stop or go on.
+    plan, advice = replace(plan, seconds=time.perf_counter() - began), None
+    if extractor and known.features is not None and known.features.size > 0:
+        advice = _advice(known, rig, accuracies, seed, extractor.runtime.device, progress)
+        # The end of the advice's curve: accuracy on objects left out, by heads that saw all images of the others.
+        last = advice.points[-1].accuracy if advice.points else None
+        predicted = None if last is None else (last.estimate, last.low, last.high)
+        plan = replace(plan, predicted=predicted, sensitivity=_sensitivity(known, seed, progress))
     result = Recommendation(plan=plan, candidates=task.candidates, validation=None, sentences=(), advice=advice)
-    if eye is None or task.is_live or not validate or len(task.test) == 0:
+    if extractor is None or task.is_live or not validate or len(task.test) == 0:
         return result
-    from acqplan.evaluate.validate import validate_run
-    from acqplan.evaluate.verdict import sentence
+    # 4. What the plan is worth on new objects, beside other strategies.
+    from acqplan.evaluate.experiment import validate_run
 
     validation = validate_run(
-        run, task.candidates, task.start, task.test, eye, view_weights=setup.view_weights, progress=progress
+        run, task.candidates, task.start, task.test, extractor, view_weights=rig.view_weights, progress=progress
     )
     return replace(result, validation=validation, sentences=tuple(map(sentence, validation.verdicts)))
 
 
-def _images(
+def advise(
+    rig: Rig | Path | str,
+    captured: Path | None = None,
+    *,
+    budget: int | None = None,
+    strategy: str | Strategy = "auto",
+    accuracies: Sequence[float] = (0.95,),
+    backbone: str | None = None,
+    weights: Path | None = None,
+    seed: int = 0,
+    runtime: Runtime | None = None,
+    progress: Progress = SILENT,
+) -> Advice:
+    """Advise on capturing more on a rig: ``acqplan advise``.
+
+    Args:
+        rig: The rig, from `open_rig`, or the path of its rig.toml.
+        captured: Manifest of the images captured.
+        budget: Instead of ``captured``, on a virtual rig: how many images a strategy captures of the train objects
+            first.
+        strategy: That strategy.
+        accuracies: Accuracies to be reached, above 0 and at most 1; beside them, 99 % of the saturation.
+        backbone: ``name`` or ``name:layer``; toynet for toys, otherwise mobilenet_v2.
+        weights: File of the backbone's weights; downloaded if ``None``.
+        seed: Seed of the plan, of sub-samples and of resamples.
+        runtime: Where the backbone and the heads run; the fastest device by default.
+        progress: Hears about long work.
+
+    Returns:
+        The advice; the smallest difference is that of a test over the objects of the rig that are not captured, if
+        there are such.
+
+    Raises:
+        UsageError: If neither or both of ``captured`` and ``budget`` are given, a live rig has a budget only, or an
+            accuracy cannot be. Other errors are those of `recommend` and `read_captured`.
+    """
+    from acqplan.advice.answers import check_accuracies
+
+    rig = opened(rig, progress)
+    check_accuracies(accuracies)
+    if captured is not None and budget is not None:
+        raise UsageError("captured images and a budget", "give one of them: the budget is for trying without images")
+    if captured is None and rig.source.name == "live":
+        raise UsageError("no captured images of a live rig", "give their manifest: --captured MANIFEST")
+    if captured is None and budget is None:
+        raise UsageError(
+            "no captured images to advise from",
+            "give their manifest (--captured MANIFEST), or on a virtual rig --budget IMAGES to capture some first",
+        )
+    _check_backbone(backbone)
+    if captured is None:
+        planned = recommend(
+            rig,
+            budget,
+            strategy=strategy,
+            backbone=backbone,
+            weights=weights,
+            accuracies=accuracies,
+            seed=seed,
+            validate=False,
+            runtime=runtime,
+            progress=progress,
+        )
+        assert planned.advice is not None, "a virtual rig shows what it takes"
+        return planned.advice
+    seen = read_captured(captured, rig.source, progress=progress)
+    extractor = Extractor.open(rig.source, backbone=backbone, weights=weights, runtime=runtime, progress=progress)
+    known = _looked_at(seen, extractor, progress)
+    return _advice(known, rig, accuracies, seed, extractor.runtime.device, progress)
+
+
+def _check_backbone(backbone: str | None) -> None:
+    if backbone and not backbone.startswith("timm/"):
+        find_layers(backbone)
+
+
+def _looked_at(seen: FolderSource, extractor: Extractor, progress: Progress) -> History:
+    """Captured images with their features."""
+    shots = seen.shots()
+    return History(
+        shots=shots, features=extractor.on(seen)(shots, progress=Titled(progress=progress, title="captured"))
+    )
+
+
+def _carried_out(
     task: Task,
     rule: Strategy,
     budget: int | None,
     limit: float | None,
     seed: int,
-    *,
-    learn: Learn | None,
+    extractor: Extractor | None,
     progress: Progress,
-) -> int:
-    """Images of the plan, captured ones included: the budget, or as many as fit into the time."""
-    known = len(task.start)
-    most = known + len(task.candidates) if budget is None else budget
-    if limit is None:
-        return most
-
-    def seconds_of(images: int) -> float:
-        arm = task.arm(rule, images, seed)
-        return planned_seconds(arm, task.candidates, task.start, task.times, learn=learn)
-
-    least = min(max(task.n_objects, known + 1), most)
-    with progress.task("images in time", 1) as advance:
-        found = images_in_time(seconds_of, limit, least=least, most=most, step=len(task.objects))
-        advance(1)
-    return found
-
-
-def _carried_out(
-    task: Task, rule: Strategy, images: int, limit: float | None, seed: int, eye: Extractor | None, progress: Progress
 ) -> tuple[Run, Plan]:
-    """Run the strategy and route its shots; with fewer images where what it saw led it to a longer way than foreseen.
+    """Run the strategy and route its shots, with as many images as the budget and the time limit allow.
 
     Raises:
         BudgetError: If even the fewest images take too long.
     """
-    arm = task.arm(rule, images, seed)
-    sight = None if task.is_live else eye
-    run = replay([arm], task.candidates, task.start, sight, learn=_learn(eye), progress=progress)[0]
-    plan = Plan(
-        shots=run.shots.narrow(task.objects),
-        rounds=run.rounds,
-        gain=run.gain,
-        reason=run.reason,
-        strategy=rule.name,
-        parameters=_settings(rule),
-        seed=seed,
-        budget=images,
-        captured=len(task.start),
-        backbone=None if eye is None else eye.backbone.fingerprint,
-        time_budget=limit,
-    )
-    plan = routed(plan, task.times)
-    if limit is None or plan.route_seconds is None or plan.route_seconds <= limit:
-        return run, plan
-    fewer = min(images - 1, int(images * limit / plan.route_seconds))
-    if fewer < max(task.n_objects, len(task.start) + 1):
-        raise BudgetError(f"a time budget of {duration(limit)}, but {images:,} images take longer", "give more time")
-    return _carried_out(task, rule, fewer, limit, seed, eye, progress)
+    most = len(task.start) + len(task.candidates) if budget is None else budget
+    learn: Learn | None = None
+    if extractor is not None:
+        from acqplan.evaluate.experiment import with_beliefs
 
+        learn = partial(with_beliefs, device=extractor.runtime.device)
 
-def _sensitivity(known: History, seed: int, progress: Progress) -> str:
-    """How far an image speaks along each axis, in words; empty if captured images do not tell."""
-    if known.features is None or known.features.size == 0:
-        return ""
-    from acqplan.plan.surrogate import describe, fit_surrogate
+    def seconds_of(images: int) -> float:
+        """Seconds of the routed plan of so many images if the strategy sees no image on the way."""
+        run = replay([task.arm(rule, images, seed)], task.candidates, task.start, None, learn=learn)[0]
+        return route_seconds(run.shots.take(cheap_order(run.shots, task.times, rounds=run.rounds)), task.times)
 
-    with progress.task("length scales", 1) as advance:
-        found = fit_surrogate(known.shots, known.features, seed=seed)
-        advance(1)
-    return describe(known.shots.space, found.kernel) if found.learned else ""
-
-
-def _learn(eye: Extractor | None) -> Learn | None:
-    if eye is None:
-        return None
-    from acqplan.evaluate.validate import with_beliefs
-
-    return partial(with_beliefs, device=eye.runtime.device)
-
-
-def _looked_at(start: History, eye: Extractor, progress: Progress) -> History:
-    return History(shots=start.shots, features=eye(start.shots, progress=progress))
+    images = most
+    if limit is not None:
+        with progress.task("images in time", 1) as advance:
+            least = min(task.fewest, most)
+            images = images_in_time(seconds_of, limit, least=least, most=most, step=len(task.objects))
+            advance(1)
+    while True:
+        capture = None if task.is_live else extractor
+        arm = task.arm(rule, images, seed)
+        run = replay([arm], task.candidates, task.start, capture, learn=learn, progress=progress)[0]
+        plan = Plan(
+            shots=run.shots.narrow(task.objects),
+            rounds=run.rounds,
+            gain=run.gain,
+            reason=run.reason,
+            strategy=rule.name,
+            parameters=settings_of(rule),
+            seed=seed,
+            budget=images,
+            captured=len(task.start),
+            backbone=None if extractor is None else extractor.backbone.fingerprint,
+            time_budget=limit,
+        )
+        plan = routed(plan, task.times)
+        if limit is None or plan.route_seconds is None or plan.route_seconds <= limit:
+            return run, plan
+        # What the strategy saw led it to a longer way than foreseen: try with fewer images.
+        fewer = min(images - 1, int(images * limit / plan.route_seconds))
+        if fewer < task.fewest:
+            said = f"a time budget of {duration(limit)}, but {images:,} images take longer"
+            raise BudgetError(said, "give more time")
+        images = fewer
 
 
 def _advice(
-    known: History, n_objects: int, accuracies: Sequence[float], seed: int, eye: Extractor | None, progress: Progress
-) -> Advice | None:
-    if eye is None or known.features is None or known.features.size == 0:
-        return None
-    from acqplan.advice.advise import advise
+    known: History, rig: Rig, accuracies: Sequence[float], seed: int, device: str, progress: Progress
+) -> Advice:
+    """Advice from captured images, for a test over the objects that are not captured, if there are such."""
+    from acqplan.advice.advise import advise_history
 
-    others = n_objects - len(np.unique(known.shots.object_rows))
-    device = eye.runtime.device
-    return advise(
+    others = len(rig.source.objects) - len(np.unique(known.shots.object_rows))
+    return advise_history(
         known, accuracies=accuracies, test_objects=others or None, seed=seed, device=device, progress=progress
     )
 
 
-def _predicted(advice: Advice | None) -> tuple[float, float, float] | None:
-    """Accuracy on objects left out, by heads that saw all images of the others: the end of the advice's curve."""
-    if advice is None or not advice.points:
-        return None
-    found = advice.points[-1].accuracy
-    return found.estimate, found.low, found.high
+def _sensitivity(known: History, seed: int, progress: Progress) -> str:
+    """How far an image speaks along each axis, in words; empty if the captured images do not show it."""
+    from acqplan.plan.surrogate import describe, fit_surrogate
 
-
-def _settings(rule: Strategy) -> dict[str, Setting]:
-    if isinstance(rule, Deployed):
-        return {**_settings(rule.rule), "deployment_views": sum(weight > 0 for weight in rule.view_weights)}
-    return asdict(rule) if is_dataclass(rule) and not isinstance(rule, type) else {}
+    assert known.features is not None, "only captured images tell"
+    with progress.task("length scales", 1) as advance:
+        found = fit_surrogate(known.shots, known.features, seed=seed)
+        advance(1)
+    return describe(known.shots.space, found.kernel) if found.learned else ""

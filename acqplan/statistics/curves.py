@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,9 @@ from scipy import stats
 
 from acqplan.errors import UsageError
 from acqplan.statistics.objects import check_resampling, outward, two_way_draws, two_way_mean
+
+DRAWS = 4_999
+"""Resamples of an interval of images."""
 
 
 def common_runs(
@@ -32,7 +35,7 @@ def area_under_curve(
     """Mean accuracy over the logarithm of images, from the smallest to the largest budget (trapezoids).
 
     The area is linear in the accuracies, so that each object and seed has its own: subtract those of two arms and
-    give the difference to `intervals.two_way_interval` or, averaged over seeds, to `clustered.sign_flip`.
+    give the difference to `objects.two_way_interval` or, averaged over seeds, to `clustered.sign_flip`.
 
     Args:
         accuracy: Accuracy at each budget of each object and seed, NaN where a run failed.
@@ -107,7 +110,7 @@ class Bounds:
         return self.low == self.high
 
     def to_dict(self) -> dict[str, float | None]:
-        """Both ends, ready for JSON: an end of which nothing is known is null."""
+        """Both ends, ready for JSON: null where nothing is known."""
         return {"low": self.low or None, "high": self.high if math.isfinite(self.high) else None}
 
 
@@ -118,18 +121,16 @@ class ImagesToReach:
     Attributes:
         target: The accuracy.
         images: The number, in ``[largest, inf]`` if no budget reached the target, in ``[0, smallest]`` if all did.
-        interval: Its interval over objects and seeds, censored in the same way: the low end 0 means "at most the
+        interval: Its 95 % interval over objects and seeds, censored in the same way: the low end 0 means "at most the
             smallest budget", the high end infinite "more than the largest".
-        level: Confidence of the interval.
         smallest: Smallest budget measured.
         largest: Largest budget measured.
-        n_runs: Pairs of object and seed that had all budgets.
+        n_runs: Pairs of object and seed that had all budgets in both arms.
     """
 
     target: float
     images: Bounds
     interval: Bounds
-    level: float
     smallest: int
     largest: int
     n_runs: int
@@ -147,19 +148,13 @@ class SpeedUp:
     """How many times fewer images an arm needs than a baseline for the same accuracy.
 
     Attributes:
-        target: The accuracy.
         ratio: Images of the baseline over images of the arm; one-sided if one of both is censored, and
             ``[0, inf]`` if nothing can be said.
-        interval: Its interval over objects and seeds.
-        level: Confidence of the interval.
-        n_runs: Pairs of object and seed that had all budgets in both arms.
+        interval: Its 95 % interval over objects and seeds.
     """
 
-    target: float
     ratio: Bounds
     interval: Bounds
-    level: float
-    n_runs: int
 
     @property
     def text(self) -> str:
@@ -171,41 +166,6 @@ class SpeedUp:
         return f"{self.ratio.low:.1f} to {self.ratio.high:.1f}" if self.ratio.low else f"≤ {self.ratio.high:.1f}"
 
 
-DRAWS = 4_999
-
-
-def images_to_reach(
-    accuracy: Float[np.ndarray, "budgets objects seeds"],
-    budgets: Sequence[int],
-    *,
-    target: float,
-    level: float = 0.95,
-    draws: int = DRAWS,
-    seed: int = 0,
-) -> ImagesToReach:
-    """Images at which the mean curve first reaches an accuracy, linear in the logarithm of images between budgets.
-
-    The first crossing is taken as it is: later dips do not count, and the running maximum of the curve would give the
-    same. No curve is fitted, so a curve that wavers by more than it rises is crossed a little early.
-
-    Args:
-        accuracy: Accuracy at each budget of each object and seed, NaN where a run failed (see `curve.common_runs`).
-        budgets: Images, increasing.
-        target: The accuracy.
-        level: Confidence of the interval, by resampling objects and seeds (`intervals.two_way_draws`).
-        draws: Resamples.
-        seed: Their seed.
-
-    Raises:
-        UsageError: If shapes differ, budgets do not increase, no run has all budgets, or an argument cannot be.
-    """
-    check_curves(accuracy, budgets)
-    _check_target(target)
-    runs = _runs(accuracy[None])
-    means, resampled = _curves(runs, draws, level, seed)
-    return _images(means[None], resampled, budgets, _fixed(target), runs=runs, level=level)
-
-
 def images_to_match(
     accuracy: Float[np.ndarray, "budgets objects seeds"],
     baseline: Float[np.ndarray, "budgets objects seeds"],
@@ -215,165 +175,63 @@ def images_to_match(
     level: float = 0.95,
     draws: int = DRAWS,
     seed: int = 0,
-) -> ImagesToReach:
-    """Images at which an arm first reaches what a baseline reaches with ``at`` images.
+) -> tuple[ImagesToReach, SpeedUp]:
+    """Images at which an arm first reaches what a baseline reaches with ``at`` images, and how much faster that is.
 
-    Unlike a number chosen beforehand, this target moves with the objects and seeds: with easier objects both curves
-    rise. It is drawn anew with each resample, so that the interval is that of the comparison.
+    The mean curve is read linearly in the logarithm of images between budgets. The first crossing is taken as it is:
+    later dips do not count, and the running maximum of the curve would give the same. No curve is fitted, so a curve
+    that wavers by more than it rises is crossed a little early.
+
+    Unlike a number chosen beforehand, the target moves with the objects and seeds: with easier objects both curves
+    rise. It is drawn anew with each resample of both arms (the same objects and seeds), so that the intervals are
+    those of the comparison. A flat baseline makes a fixed target.
 
     Args:
-        accuracy: Accuracy of the arm at each budget of each object and seed, NaN where a run failed.
-        baseline: The same of the baseline; the same place is the same object and seed.
+        accuracy: Accuracy of the arm at each budget of each object and seed, NaN where a run failed (see
+            `common_runs`).
+        baseline: Accuracy of the baseline; the same place is the same object and seed.
         budgets: Images of both, increasing.
         at: One of the budgets.
-        level: Confidence of the interval.
+        level: Confidence of the intervals, by resampling objects and seeds (`objects.two_way_draws`).
         draws: Resamples.
         seed: Their seed.
 
     Raises:
-        UsageError: As `speed_up`, and if ``at`` is no budget.
+        UsageError: If shapes differ, budgets do not increase, no run has all budgets in both arms, ``at`` is no
+            budget, or another argument cannot be.
     """
-    runs, means, resampled = _both(accuracy, baseline, budgets, draws, level, seed)
-    return _images(means[None], resampled, budgets, _reached_at(budgets, at), runs=runs, level=level)
-
-
-def speed_up_at(
-    accuracy: Float[np.ndarray, "budgets objects seeds"],
-    baseline: Float[np.ndarray, "budgets objects seeds"],
-    budgets: Sequence[int],
-    *,
-    at: int,
-    level: float = 0.95,
-    draws: int = DRAWS,
-    seed: int = 0,
-) -> SpeedUp:
-    """The same as a ratio: images of the baseline over those of the arm, for what the baseline reaches at a budget.
-
-    Arguments and errors are those of `images_to_match`.
-    """
-    runs, means, resampled = _both(accuracy, baseline, budgets, draws, level, seed)
-    return _speed_up(means[None], resampled, budgets, _reached_at(budgets, at), runs=runs, level=level)
-
-
-Target = Callable[[Float[np.ndarray, "curves arms budgets"]], Float[np.ndarray, " curves"]]
-"""The target of each set of curves: of the measured ones, or of a resample."""
-
-
-def _fixed(target: float) -> Target:
-    return lambda curves: np.full(len(curves), target)
-
-
-def _reached_at(budgets: Sequence[int], at: int) -> Target:
-    """What the second arm, the baseline, reaches with so many images."""
+    # Only runs that both arms finished at all budgets, and only objects that have one.
+    check_curves(accuracy, budgets)
+    if accuracy.shape != baseline.shape:
+        raise UsageError(f"curves of shapes {accuracy.shape} and {baseline.shape}", "give the same runs of both")
     if at not in budgets:
         raise UsageError(f"{at} images are not among the budgets", f"known: {', '.join(map(str, budgets))}")
-    return lambda curves: curves[:, 1, list(budgets).index(at)]
-
-
-def _images(
-    means: Float[np.ndarray, "one arms budgets"],
-    resampled: Float[np.ndarray, "met arms budgets"],
-    budgets: Sequence[int],
-    target: Target,
-    *,
-    runs: np.ndarray,
-    level: float,
-) -> ImagesToReach:
-    low, high = _crossings(means[:, 0], budgets, target(means))
-    return ImagesToReach(
-        target=float(target(means)[0]),
-        images=Bounds(low=float(low[0]), high=float(high[0])),
-        interval=_interval(*_crossings(resampled[:, 0], budgets, target(resampled)), runs, level),
-        level=level,
+    check_resampling(level, draws)
+    runs = common_runs(np.stack([accuracy, baseline]))
+    kept = np.isfinite(runs[0, 0]).any(axis=1)
+    if not kept.any():
+        raise UsageError("no run has all budgets in all arms", "leave out the budget or the arm that failed")
+    runs = runs[:, :, kept]
+    # The measured curves first, then those of the resamples that met any run.
+    resampled = two_way_draws(runs, draws=draws, seed=seed)
+    curves = np.concatenate([two_way_mean(runs)[None], resampled[np.isfinite(resampled).all(axis=(1, 2))]])
+    targets = curves[:, 1, list(budgets).index(at)]
+    mine, theirs = (_crossings(curves[:, arm], budgets, targets) for arm in (0, 1))
+    with np.errstate(divide="ignore"):  # nothing is known below the smallest budget: a ratio without bound
+        ratio = theirs[0] / mine[1], theirs[1] / mine[0]
+    n_objects = int(kept.sum())
+    reach = ImagesToReach(
+        target=float(targets[0]),
+        images=Bounds(low=float(mine[0][0]), high=float(mine[1][0])),
+        interval=_interval(*mine, n_objects, level),
         smallest=int(budgets[0]),
         largest=int(budgets[-1]),
         n_runs=int(np.isfinite(runs[0, 0]).sum()),
     )
-
-
-def speed_up(
-    accuracy: Float[np.ndarray, "budgets objects seeds"],
-    baseline: Float[np.ndarray, "budgets objects seeds"],
-    budgets: Sequence[int],
-    *,
-    target: float,
-    level: float = 0.95,
-    draws: int = DRAWS,
-    seed: int = 0,
-) -> SpeedUp:
-    """Ratio of the images that a baseline and an arm need for the same accuracy; above 1 the arm needs fewer.
-
-    Both arms are resampled together: the same objects and the same seeds.
-
-    Args:
-        accuracy: Accuracy of the arm at each budget of each object and seed, NaN where a run failed.
-        baseline: The same of the baseline; the same place is the same object and seed.
-        budgets: Images of both, increasing.
-        target: The accuracy; choose it before looking, not where the curves lie farthest apart.
-        level: Confidence of the interval.
-        draws: Resamples.
-        seed: Their seed.
-
-    Raises:
-        UsageError: If shapes differ, budgets do not increase, no run has all budgets in both, or an argument
-            cannot be.
-    """
-    _check_target(target)
-    runs, means, resampled = _both(accuracy, baseline, budgets, draws, level, seed)
-    return _speed_up(means[None], resampled, budgets, _fixed(target), runs=runs, level=level)
-
-
-def _speed_up(
-    means: Float[np.ndarray, "one arms budgets"],
-    resampled: Float[np.ndarray, "met arms budgets"],
-    budgets: Sequence[int],
-    target: Target,
-    *,
-    runs: np.ndarray,
-    level: float,
-) -> SpeedUp:
-    low, high = _ratio(means, budgets, target(means))
-    return SpeedUp(
-        target=float(target(means)[0]),
-        ratio=Bounds(low=float(low[0]), high=float(high[0])),
-        interval=_interval(*_ratio(resampled, budgets, target(resampled)), runs, level),
-        level=level,
-        n_runs=int(np.isfinite(runs[0, 0]).sum()),
+    faster = SpeedUp(
+        ratio=Bounds(low=float(ratio[0][0]), high=float(ratio[1][0])), interval=_interval(*ratio, n_objects, level)
     )
-
-
-def _both(
-    accuracy: Float[np.ndarray, "budgets objects seeds"],
-    baseline: Float[np.ndarray, "budgets objects seeds"],
-    budgets: Sequence[int],
-    draws: int,
-    level: float,
-    seed: int,
-) -> tuple[np.ndarray, Float[np.ndarray, "arms budgets"], Float[np.ndarray, "met arms budgets"]]:
-    """Complete runs of an arm and its baseline, their mean curves, and those of the resamples."""
-    check_curves(accuracy, budgets)
-    if accuracy.shape != baseline.shape:
-        raise UsageError(f"curves of shapes {accuracy.shape} and {baseline.shape}", "give the same runs of both")
-    runs = _runs(np.stack([accuracy, baseline]))
-    return (runs, *_curves(runs, draws, level, seed))
-
-
-def _runs(accuracy: Float[np.ndarray, "arms budgets objects seeds"]) -> Float[np.ndarray, "arms budgets kept seeds"]:
-    """Complete runs, and only the objects that have one."""
-    runs = common_runs(accuracy)
-    kept = np.isfinite(runs[0, 0]).any(axis=1)
-    if not kept.any():
-        raise UsageError("no run has all budgets in all arms", "leave out the budget or the arm that failed")
-    return runs[:, :, kept]
-
-
-def _curves(
-    runs: Float[np.ndarray, "arms budgets objects seeds"], draws: int, level: float, seed: int
-) -> tuple[Float[np.ndarray, "arms budgets"], Float[np.ndarray, "met arms budgets"]]:
-    """Mean curves, and those of the resamples that met any run."""
-    check_resampling(level, draws)
-    resampled = two_way_draws(runs, draws=draws, seed=seed)
-    return two_way_mean(runs), resampled[np.isfinite(resampled).all(axis=(1, 2))]
+    return reach, faster
 
 
 def _crossings(
@@ -395,28 +253,14 @@ def _crossings(
     return low, high
 
 
-def _ratio(
-    curves: Float[np.ndarray, "curves both budgets"], budgets: Sequence[int], targets: Float[np.ndarray, " curves"]
-) -> tuple[Float[np.ndarray, " curves"], Float[np.ndarray, " curves"]]:
-    mine, theirs = (_crossings(curves[:, arm], budgets, targets) for arm in (0, 1))
-    with np.errstate(divide="ignore"):  # nothing is known below the smallest budget: a ratio without bound
-        return theirs[0] / mine[1], theirs[1] / mine[0]
-
-
 def _interval(
-    low: Float[np.ndarray, " draws"], high: Float[np.ndarray, " draws"], runs: np.ndarray, level: float
+    low: Float[np.ndarray, " curves"], high: Float[np.ndarray, " curves"], n_objects: int, level: float
 ) -> Bounds:
     """Percentiles of censored numbers: the low end of low ends, the high end of high ends, never interpolated."""
-    n_objects = runs.shape[2]
     if n_objects == 1:
         return Bounds(low=0.0, high=math.inf)
     below = outward(level, n_objects)
     return Bounds(
-        low=float(np.quantile(low, below, method="lower")),
-        high=float(np.quantile(high, 1.0 - below, method="higher")),
+        low=float(np.quantile(low[1:], below, method="lower")),
+        high=float(np.quantile(high[1:], 1.0 - below, method="higher")),
     )
-
-
-def _check_target(target: float) -> None:
-    if not math.isfinite(target):
-        raise UsageError(f"a target of {target}", "give an accuracy, e.g. 0.9")

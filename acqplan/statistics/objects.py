@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from scipy import stats
 
 from acqplan.errors import UsageError
@@ -59,7 +58,7 @@ def bca_interval(
     (`clustered.interval`) holds it in 94 to 97 %: prefer that for 25 objects or fewer.
 
     Args:
-        values: One number an object, e.g. its difference of accuracies, shape ``[objects]``.
+        values: One number per object, e.g. its difference of accuracies, shape ``[objects]``.
         lowest: What the mean cannot fall below.
         highest: What it cannot exceed.
         level: Confidence.
@@ -131,7 +130,11 @@ def two_way_interval(
     Source:
         A. B. Owen, The pigeonhole bootstrap, Ann. Appl. Stat. 1 (2007) 386-411.
     """
-    _check_matrix(values)
+    if values.ndim != 2 or np.isinf(values).any() or not np.isfinite(values).any():
+        raise UsageError(
+            f"numbers of shape {values.shape}, {int(np.isfinite(values).sum())} of them finite",
+            "give a matrix of objects x seeds, NaN where there is no number",
+        )
     check_resampling(level, draws)
     kept = values[np.isfinite(values).any(axis=1)]
     mean = float(two_way_mean(kept))
@@ -163,7 +166,7 @@ def two_way_draws(
         seed: Their seed.
 
     Returns:
-        Means as of `two_way_mean`, shape ``[draws, *curves]``; NaN where a resample met no number.
+        Means as `two_way_mean` gives them, shape ``[draws, *curves]``; NaN where a resample met no number.
     """
     *curves, n_objects, n_seeds = values.shape
     there = np.isfinite(values)
@@ -171,8 +174,11 @@ def two_way_draws(
     mask = there.reshape(-1, n_seeds).T.astype(np.float64)
     complete = bool(there.all())
     random = generator(seed, "two-way")
+    # Resampling is drawing how often each object and seed counts: matrix products instead of copies.
+    most = max(1, BLOCK // max(flat.shape[1], 1))
     means = []
-    for size in _blocks(draws, flat.shape[1]):
+    for start in range(0, draws, most):
+        size = min(most, draws - start)
         objects = random.multinomial(n_objects, np.full(n_objects, 1.0 / n_objects), size=size).astype(np.float64)
         seeds = random.multinomial(n_seeds, np.full(n_seeds, 1.0 / n_seeds), size=size).astype(np.float64)
         shape = (size, -1, n_objects)
@@ -205,68 +211,3 @@ def check_resampling(level: float, draws: int) -> None:
         raise UsageError(f"a confidence of {level:g}", "give a number between 0 and 1, e.g. 0.95")
     if draws < FEWEST:
         raise UsageError(f"{draws} resamples", f"give at least {FEWEST}; intervals want some thousand")
-
-
-def _check_matrix(values: Float[np.ndarray, "objects seeds"]) -> None:
-    if values.ndim != 2 or np.isinf(values).any() or not np.isfinite(values).any():
-        raise UsageError(
-            f"numbers of shape {values.shape}, {int(np.isfinite(values).sum())} of them finite",
-            "give a matrix of objects x seeds, NaN where there is no number",
-        )
-
-
-def _blocks(draws: int, width: int) -> Iterator[int]:
-    """Sizes of blocks of resamples that fit in memory."""
-    size = max(1, BLOCK // max(width, 1))
-    for start in range(0, draws, size):
-        yield min(size, draws - start)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CochranQ:
-    """Result of Cochran's Q test.
-
-    Attributes:
-        statistic: Q, 0 if all classifiers agree on every image.
-        degrees_of_freedom: Classifiers less one.
-        p: p of chi-square with as many degrees of freedom.
-    """
-
-    statistic: float
-    degrees_of_freedom: int
-    p: float
-
-
-def cochran_q(correct: Bool[np.ndarray, "classifiers images"]) -> CochranQ:
-    """Compare several classifiers on the same images; with two it is McNemar's test without continuity correction.
-
-    Conditional on these objects and these heads: it takes images as independent, which images of one object are not.
-    Over new objects it rejects far too often, more so than McNemar's test: in benchmarks/README.md in 24 to 98 % of
-    the studies of three equal arms, at .05, as soon as images of an object are correlated. For a claim about new
-    objects compare arms in pairs by `clustered.sign_flip`, corrected by `clustered.holm`.
-
-    Args:
-        correct: Whether each classifier was right on each image, shape ``[classifiers, images]``.
-
-    Raises:
-        UsageError: If there are fewer than two classifiers, no image, or the array is not one of booleans.
-
-    Source:
-        W. G. Cochran, Biometrika 37 (1950) 256-266.
-    """
-    if correct.ndim != 2 or correct.shape[0] < 2 or correct.shape[1] == 0 or correct.dtype != np.bool_:
-        raise UsageError(
-            f"{correct.dtype} numbers of shape {correct.shape}",
-            "give booleans of at least two classifiers on the same images, shape [classifiers, images]",
-        )
-    n_classifiers = len(correct)
-    per_classifier = correct.sum(axis=1).astype(np.float64)
-    per_image = correct.sum(axis=0).astype(np.float64)
-    spread = float((per_image * (n_classifiers - per_image)).sum())
-    unequal = float(((per_classifier - per_classifier.mean()) ** 2).sum())
-    statistic = n_classifiers * (n_classifiers - 1) * unequal / spread if spread else 0.0
-    return CochranQ(
-        statistic=statistic,
-        degrees_of_freedom=n_classifiers - 1,
-        p=float(stats.chi2.sf(statistic, n_classifiers - 1)),
-    )

@@ -59,39 +59,34 @@ def two_way(differences: Float[np.ndarray, "objects seeds"], *, level: float = 0
         allowed. Never less than the variance of objects or of seeds alone. F. E. Satterthwaite, Biometrics Bull. 2
         (1946) 110-114.
     """
-    table = _known(differences)
+    there = np.isfinite(differences)
+    if differences.ndim != 2 or np.isinf(differences).any() or not there.any():
+        raise UsageError(f"differences of shape {differences.shape}", "give objects x seeds, one number at least")
+    table = differences[there.any(axis=1)][:, there.any(axis=0)]
     there = np.isfinite(table)
     n_objects, n_seeds = table.shape
     weights = there / there.sum(axis=1, keepdims=True) / n_objects
     mean = float((weights * np.where(there, table, 0.0)).sum())
+    # Deviations summed by object and by seed; their variances add up, less what single pairs add to both.
     parts = weights * np.where(there, table - mean, 0.0)
     objects = _variance(parts.sum(axis=1))
     seeds = _variance(parts.sum(axis=0))
-    variance = max(objects + seeds - _cells(np.where(there, table, np.nan), weights), objects, seeds)
+    single = 0.0
+    if min(n_objects, n_seeds) > 1:
+        # What single pairs of object and seed add to the variance is in that of objects and in that of seeds.
+        known = np.where(there, table, np.nan)
+        rest = known - np.nanmean(known, axis=1, keepdims=True) - np.nanmean(known, axis=0, keepdims=True)
+        squares = (weights * np.nan_to_num(rest + np.nanmean(known))) ** 2
+        single = float(squares.sum()) * n_objects * n_seeds / ((n_objects - 1) * (n_seeds - 1))
+    variance = max(objects + seeds - single, objects, seeds)
     if variance <= 1e-24:
         return TwoWay(mean=mean, error=0.0, freedom=np.inf, p=float(mean == 0.0), low=mean, high=mean)
+    # Satterthwaite: degrees of freedom of a sum of variances.
     spread = objects**2 / max(n_objects - 1, 1) + seeds**2 / max(n_seeds - 1, 1)
     error, freedom = variance**0.5, variance**2 / spread
     reach = float(stats.t.ppf(0.5 + level / 2.0, freedom)) * error
     p = 2.0 * float(stats.t.sf(abs(mean) / error, freedom))
     return TwoWay(mean=mean, error=error, freedom=freedom, p=p, low=mean - reach, high=mean + reach)
-
-
-def _known(differences: Float[np.ndarray, "objects seeds"]) -> Float[np.ndarray, "objects seeds"]:
-    if differences.ndim != 2 or np.isinf(differences).any() or not np.isfinite(differences).any():
-        raise UsageError(f"differences of shape {differences.shape}", "give objects x seeds, one number at least")
-    there = np.isfinite(differences)
-    return differences[there.any(axis=1)][:, there.any(axis=0)]
-
-
-def _cells(table: Float[np.ndarray, "objects seeds"], weights: Float[np.ndarray, "objects seeds"]) -> float:
-    """What single cells add to the variance: it stands in that of the objects and in that of the seeds."""
-    n_objects, n_seeds = table.shape
-    if min(n_objects, n_seeds) == 1:
-        return 0.0
-    rest = table - np.nanmean(table, axis=1, keepdims=True) - np.nanmean(table, axis=0, keepdims=True)
-    squares = (weights * np.nan_to_num(rest + np.nanmean(table))) ** 2
-    return float(squares.sum()) * n_objects * n_seeds / ((n_objects - 1) * (n_seeds - 1))
 
 
 def _variance(sums: Float[np.ndarray, " groups"]) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jaxtyping import Int
 
-from acqplan.advice.advise import advise
+from acqplan.advice.advise import advise_history
 from acqplan.advice.answers import Advice, advice_in_short, advice_sentences, worded
 from acqplan.errors import UsageError
 from acqplan.plan.base import History
@@ -50,7 +50,7 @@ def captured(
 @pytest.fixture(scope="module")
 def flat() -> Advice:
     """Objects that differ, all of whose views look the same: some are mistaken whatever is captured of them."""
-    return advise(captured(12, n_objects=8, signal=0.5, between=1.0, noise=0.1), accuracies=(1.0, 0.3))
+    return advise_history(captured(12, n_objects=8, signal=0.5, between=1.0, noise=0.1), accuracies=(1.0, 0.3))
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def history() -> History:
 
 @pytest.fixture(scope="module")
 def ordinary(history: History) -> Advice:
-    return advise(history)
+    return advise_history(history)
 
 
 def numbers(value: object) -> list[float]:
@@ -88,7 +88,7 @@ def test_a_flat_curve_says_stop(flat: Advice) -> None:
 
 
 def test_a_steep_curve_says_go_on() -> None:
-    advice = advise(captured(12, signal=0.35, noise=2.0))
+    advice = advise_history(captured(12, signal=0.35, noise=2.0))
     assert advice.end.answer == "go on"
     assert advice.end.gain is not None
     assert advice.end.gain.estimate > 0.02
@@ -98,14 +98,14 @@ def test_a_steep_curve_says_go_on() -> None:
 
 
 def test_objects_that_differ_more_than_their_views_say_more_objects() -> None:
-    advice = advise(captured(6, n_classes=10, signal=0.4, between=1.0, noise=0.1, seed=2))
+    advice = advise_history(captured(6, n_classes=10, signal=0.4, between=1.0, noise=0.1, seed=2))
     assert advice.next.answer == "more objects"
     assert advice.next.extra is not None
     assert advice.next.extra.low > 0.0
 
 
 def test_objects_of_a_class_that_are_alike_say_more_views() -> None:
-    advice = advise(captured(12, n_objects=8, signal=0.35, noise=2.0))
+    advice = advise_history(captured(12, n_objects=8, signal=0.35, noise=2.0))
     assert advice.next.answer == "more views"
     assert advice.next.views is not None
     assert advice.next.views.low > 0.0
@@ -113,19 +113,19 @@ def test_objects_of_a_class_that_are_alike_say_more_views() -> None:
 
 def test_the_order_of_rows_changes_nothing(history: History, ordinary: Advice) -> None:
     order = generator(0, "order").permutation(len(history))
-    assert advise(chosen(history, order)) == ordinary
+    assert advise_history(chosen(history, order)) == ordinary
 
 
 def test_names_of_objects_change_nothing(history: History, ordinary: Advice) -> None:
     objects = history.shots.objects
     renamed = Objects(names=tuple(f"{99 - row}" for row in range(len(objects))), labels=objects.labels)
-    assert advise(replace(history, shots=replace(history.shots, objects=renamed))) == ordinary
+    assert advise_history(replace(history, shots=replace(history.shots, objects=renamed))) == ordinary
 
 
 def test_objects_without_an_image_change_no_measured_point(history: History, ordinary: Advice) -> None:
     objects = history.shots.objects
     more = Objects(names=(*objects.names, "later"), labels=(*objects.labels, "unseen"))
-    assert advise(replace(history, shots=replace(history.shots, objects=more))).points == ordinary.points
+    assert advise_history(replace(history, shots=replace(history.shots, objects=more))).points == ordinary.points
 
 
 SILENT = {
@@ -138,7 +138,7 @@ SILENT = {
 
 def test_three_judged_objects_are_too_few() -> None:
     history = captured(8, n_objects=3, n_classes=2)
-    advice = advise(chosen(history, np.flatnonzero(~np.isin(history.shots.object_rows, [1, 3]))))
+    advice = advise_history(chosen(history, np.flatnonzero(~np.isin(history.shots.object_rows, [1, 3]))))
     assert advice.judged == 3
     assert "at least 4" in advice.end.reason
     assert is_whole(advice)
@@ -152,7 +152,7 @@ def chosen(history: History, rows: Int[np.ndarray, " rows"]) -> History:
 @pytest.mark.parametrize("case", SILENT)
 def test_what_cannot_be_told_is_not_told(case: str) -> None:
     history, reason = SILENT[case]
-    advice = advise(history, accuracies=(0.9,))
+    advice = advise_history(history, accuracies=(0.9,))
     assert advice.end.answer == advice.next.answer == "cannot tell"
     assert reason in advice.end.reason
     assert reason in advice_sentences(advice)[0]
@@ -162,14 +162,14 @@ def test_what_cannot_be_told_is_not_told(case: str) -> None:
 
 def test_equal_features_are_told() -> None:
     history = captured(8)
-    advice = advise(replace(history, features=np.ones((len(history), 3), dtype=np.float32)))
+    advice = advise_history(replace(history, features=np.ones((len(history), 3), dtype=np.float32)))
     assert advice.end.answer == "cannot tell"
     assert "no difference" in advice.end.reason
     assert is_whole(advice)
 
 
 def test_what_is_perfect_stops_and_leaves_nothing_to_choose() -> None:
-    advice = advise(captured(6, signal=5.0, noise=0.1), accuracies=(0.95,))
+    advice = advise_history(captured(6, signal=5.0, noise=0.1), accuracies=(0.95,))
     assert (advice.end.answer, advice.next.answer) == ("stop", "cannot tell")
     assert "neither" in advice.next.reason
     assert all(reach.images == reach.smallest for reach in advice.reach)
@@ -178,7 +178,7 @@ def test_what_is_perfect_stops_and_leaves_nothing_to_choose() -> None:
 
 
 def test_two_objects_a_class_cannot_show_what_an_object_adds() -> None:
-    advice = advise(captured(8, n_objects=2, noise=1.5))
+    advice = advise_history(captured(8, n_objects=2, noise=1.5))
     assert advice.next.answer == "cannot tell"
     assert "three objects" in advice.next.reason
     assert advice.next.objects is None
@@ -198,14 +198,14 @@ def test_all_views_captured_leave_nothing_to_go_on_for() -> None:
     history = captured(4, noise=1.5)
     coordinates = np.tile(few.views(), (len(history) // 4, 1))
     shots = replace(history.shots, space=few, coordinates=coordinates)
-    advice = advise(replace(history, shots=shots))
+    advice = advise_history(replace(history, shots=shots))
     assert advice.capacity == advice.images
     assert (advice.end.answer, advice.end.confidence) == ("stop", 1.0)
     assert is_whole(advice)
 
 
 def test_fewer_test_objects_find_larger_differences_only(history: History) -> None:
-    few, many = (advise(history, test_objects=number).smallest_difference for number in (5, 50))
+    few, many = (advise_history(history, test_objects=number).smallest_difference for number in (5, 50))
     assert few is not None
     assert many is not None
     assert few > many
@@ -217,17 +217,17 @@ BAD = [{"accuracies": (1.5,)}, {"accuracies": (math.nan,)}, {"shares": (0.0,)}, 
 @pytest.mark.parametrize("wrong", BAD)
 def test_arguments_that_cannot_be_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(UsageError):
-        advise(captured(2), **wrong)  # type: ignore[arg-type]
+        advise_history(captured(2), **wrong)  # type: ignore[arg-type]
 
 
 def test_shots_without_features_are_refused() -> None:
     with pytest.raises(UsageError, match="without features"):
-        advise(replace(captured(2), features=None))
+        advise_history(replace(captured(2), features=None))
 
 
 def test_advice_is_told_and_read_again_with_what_never_happens(flat: Advice) -> None:
     assert any(math.isinf(reach.images) for reach in flat.reach)
-    silent = advise(captured(3, n_objects=1))
+    silent = advise_history(captured(3, n_objects=1))
     for advice in (flat, silent):
         assert Advice.of(json.loads(json.dumps(asdict(advice)))) == advice
         json.dumps(worded(advice), allow_nan=False)
@@ -235,7 +235,7 @@ def test_advice_is_told_and_read_again_with_what_never_happens(flat: Advice) -> 
 
 @pytest.mark.parametrize(("n_objects", "known"), [(1, False), (2, True)])
 def test_accuracy_on_new_objects_is_known_where_a_class_has_two(n_objects: int, known: bool) -> None:
-    advice = advise(captured(6, n_objects=n_objects))
+    advice = advise_history(captured(6, n_objects=n_objects))
     assert (len(advice.points) > 0) is known
     assert advice_sentences(advice)[: len(advice_in_short(advice))] == advice_in_short(advice)
     assert len(advice_in_short(advice)) == (2 if known else 1)

@@ -108,7 +108,7 @@ def test_two_files_of_predictions_are_compared(acqplan: Acqplan, tmp_path: Path)
 
 BAD = {
     "column": ("label", "lable", "line 1: no column 'label'"),
-    "image twice": ("car-0-1,", "car-0-0,", "line 3: image 'car-0-0' stands already in line 2"),
+    "image twice": ("car-0-1,", "car-0-0,", "line 3: image 'car-0-0' appears already in line 2"),
     "empty cell": ("car-0-1,car-0", "car-0-1,", "line 3: 'object' is empty"),
     "other image": ("car-0-1,", "car-0-9,", "1 of the 20 images"),
     "label changes": ("car-0-1,car-0,car", "car-0-1,car-0,cat", "line 3: object 'car-0' has label 'cat'"),

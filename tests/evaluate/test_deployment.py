@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from acqplan.errors import UsageError
-from acqplan.evaluate.validate import weighted_shares
+from acqplan.evaluate.results import weighted_shares
 from acqplan.space import Circle, Interval, Objects, Shots, Space
 
 SPACE = Space(

@@ -9,9 +9,8 @@ import pytest
 
 from acqplan.errors import ManifestError
 from acqplan.evaluate.compare import compare
-from acqplan.statistics.clustered import durkalski, obuchowski, sign_flip
+from acqplan.statistics.clustered import durkalski, equivalence, obuchowski, sign_flip
 from acqplan.statistics.mcnemar import mcnemar
-from acqplan.statistics.power import equivalence
 
 HEADER = "image,object,label,predicted"
 
@@ -94,9 +93,9 @@ GOOD = ["1,o,x,x", "2,o,x,y", "3,p,y,y"]
     ("rows", "header", "message"),
     [
         (GOOD, "image,object,label,prediction", "b.csv: line 1: no column 'predicted'; did you mean 'prediction'"),
-        (GOOD, "image,object,label,label", "line 1: column 'label' stands twice"),
+        (GOOD, "image,object,label,label", "line 1: column 'label' appears twice"),
         ([], HEADER, "b.csv: no predictions below the header"),
-        ([*GOOD, "2,o,x,x"], HEADER, "b.csv: line 5: image '2' stands already in line 3"),
+        ([*GOOD, "2,o,x,x"], HEADER, "b.csv: line 5: image '2' appears already in line 3"),
         (GOOD[:2], HEADER, "b.csv: 1 of the 3 images of .*a.csv are missing, the first is '3' .*line 4"),
         ([*GOOD, "4,p,y,y"], HEADER, "a.csv: 1 of the 4 images of .*b.csv are missing, the first is '4'"),
         (["1,q,x,x", *GOOD[1:]], HEADER, "b.csv: line 2: image '1' has object 'q', but 'o' in .*a.csv, line 2"),

@@ -11,11 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from acqplan.advice.advise import advise
+from acqplan.advice.advise import advise_history
 from acqplan.advice.answers import advice_sentences
 from acqplan.errors import BackboneError, BudgetError, BudgetSpent, SpaceExhausted, SplitError
-from acqplan.evaluate.advise_rig import advise_rig
-from acqplan.evaluate.recommend import recommend
+from acqplan.evaluate.recommend import advise, recommend
 from acqplan.evaluate.task import Task, check_budgets, split_objects
 from acqplan.features.extractor import Extractor
 from acqplan.plan import find_strategy
@@ -108,12 +107,12 @@ def test_the_advice_is_that_of_the_captured_images_and_predicts_the_accuracy(toy
     assert result.advice is not None
     eye = Extractor.open(toys, backbone="histogram", weights=None, runtime=Runtime.detect("cpu"))
     captured = History(shots=result.plan.shots, features=eye(result.plan.shots))
-    assert result.advice == advise(captured, accuracies=(0.9,))
+    assert result.advice == advise_history(captured, accuracies=(0.9,))
     last = result.advice.points[-1]
     assert (last.images, result.plan.predicted) == (60, (last.accuracy.estimate, last.accuracy.low, last.accuracy.high))
     told = json.loads(json.dumps(result.to_dict()))["advice"]
     assert told["sentences"] == list(advice_sentences(result.advice))
-    assert result.advice == advise_rig(setup, budget=60, accuracies=(0.9,), backbone="histogram")
+    assert result.advice == advise(setup, budget=60, accuracies=(0.9,), backbone="histogram")
 
 
 def test_the_advice_does_not_depend_on_the_validation(toys: RenderedSource) -> None:

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from acqplan.errors import BudgetError, StrategyError
@@ -112,6 +112,7 @@ def test_a_strategy_that_breaks_its_contract_is_named(rule: Broken, said: str) -
 
 
 @given(st.integers(0, 10**6))
+@settings(deadline=None)
 def test_distinct_shots_are_those_of_whole_rows(seed: int) -> None:
     random = np.random.default_rng(seed)
     shots = CANDIDATES.take(random.integers(0, len(CANDIDATES), size=random.integers(0, 40)))

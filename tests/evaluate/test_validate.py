@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from acqplan.evaluate.experiment import OPPONENTS, SEEDS, Material, examine, train_on
 from acqplan.evaluate.recommend import Recommendation, recommend
 from acqplan.evaluate.replay import Arm, replay
 from acqplan.evaluate.task import split_objects
-from acqplan.evaluate.validate import OPPONENTS, SEEDS, Bench, examine, train_on
 from acqplan.evaluate.verdict import Record
 from acqplan.plan import find_strategy
 from acqplan.plan.base import History
@@ -104,13 +104,15 @@ def only(*names: str) -> Shots:
 
 def test_an_arm_is_as_good_beside_others_as_alone() -> None:
     train, start = only("a-0", "b-0"), History.empty(SHOTS)
-    bench = Bench(shots=only("a-1", "b-1"), features=see(only("a-1", "b-1")))
+    test = Material(shots=only("a-1", "b-1"), features=see(only("a-1", "b-1")))
     arms = [Arm(strategy=find_strategy(name), budget=12, seed=0) for name in ("lattice", "random-shots")]
     runs = replay(arms, train, start, see)
-    together = examine(runs, start, bench).records
-    alone = [examine([run], start, bench).records[0] for run in runs]
-    assert together == alone
-    assert together[0].accuracy == 1.0
+    together = examine(runs, start, test)
+    alone = [examine([run], start, test)[0] for run in runs]
+    for one, other in zip(together, alone, strict=True):
+        assert (one.images, one.failure) == (other.images, other.failure) == (12, "")
+        np.testing.assert_array_equal(one.correct, other.correct)
+    assert together[0].correct.all()
 
 
 def test_histories_with_the_same_shots_share_a_head() -> None:

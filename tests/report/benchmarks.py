@@ -4,10 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from acqplan.evaluate.block import BlockResult
 from acqplan.evaluate.design import Block, Design
 from acqplan.evaluate.findings import Findings, find
-from acqplan.evaluate.ledger import Results
+from acqplan.evaluate.results import BlockResult, Results
 from acqplan.evaluate.task import Split
 from acqplan.space import Objects, Shots, Space
 from tests.report.conftest import some_advice

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.contingency_tables import cochrans_q
 from statsmodels.stats.contingency_tables import mcnemar as outside_mcnemar
 
 from acqplan.errors import UsageError
-from acqplan.statistics.objects import cochran_q
+from acqplan.statistics.mcnemar import cochran_q
 
 # The example of W. J. Conover, Practical Nonparametric Statistics, p. 253, three forecasters of 12 games, for which the
 # manual of NIST's Dataplot (and after it the tests of statsmodels) give Q = 2.8 and p = .246597.
@@ -27,6 +27,7 @@ def test_published_example() -> None:
 
 
 @given(st.integers(2, 5), st.integers(1, 40), st.integers(0, 10**6))
+@settings(deadline=None)
 def test_agrees_with_statsmodels(n_classifiers: int, n_images: int, seed: int) -> None:
     correct = np.random.default_rng(seed).random((n_classifiers, n_images)) < 0.6
     found = cochran_q(correct)

@@ -9,15 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from acqplan.errors import UsageError
-from acqplan.statistics.curves import (
-    Bounds,
-    ImagesToReach,
-    SpeedUp,
-    images_to_match,
-    images_to_reach,
-    speed_up,
-    speed_up_at,
-)
+from acqplan.statistics.curves import Bounds, ImagesToReach, SpeedUp, images_to_match
 from acqplan.statistics.objects import outward
 
 BUDGETS = [100, 1_000, 10_000]
@@ -31,12 +23,20 @@ def runs(*means: float, spread: float = 0.0, seed: int = 0) -> np.ndarray:
     return np.array(means)[:, None, None] + (objects - objects.mean()) + (seeds - seeds.mean())
 
 
+def images_to_reach(
+    accuracy: np.ndarray, budgets: list[int], *, target: float, draws: int = 300, level: float = 0.95
+) -> ImagesToReach:
+    """What a flat baseline at the target has at any budget."""
+    flat = np.full_like(accuracy, target)
+    return images_to_match(accuracy, flat, budgets, at=budgets[0], draws=draws, level=level)[0]
+
+
 def reach(accuracy: np.ndarray, target: float, draws: int = 300) -> ImagesToReach:
     return images_to_reach(accuracy, BUDGETS, target=target, draws=draws)
 
 
-def faster(accuracy: np.ndarray, baseline: np.ndarray, target: float = 0.75) -> SpeedUp:
-    return speed_up(accuracy, baseline, BUDGETS, target=target, draws=300)
+def faster(accuracy: np.ndarray, baseline: np.ndarray, at: int) -> SpeedUp:
+    return images_to_match(accuracy, baseline, BUDGETS, at=at, draws=300)[1]
 
 
 def exactly(number: float) -> Bounds:
@@ -113,47 +113,43 @@ def test_images_scale_with_budgets(factor: int) -> None:
 
 
 def test_speed_up_is_the_ratio_of_images() -> None:
-    found = faster(runs(0.7, 0.8, 0.9), runs(0.6, 0.7, 0.8))
+    found = faster(runs(0.7, 0.8, 0.9), runs(0.6, 0.7, 0.8), 10_000)
     assert found.ratio.known
     assert found.ratio.low == pytest.approx(10)
     assert found.text == "10.0"
-
-
-def test_swapping_arm_and_baseline_inverts_the_speed_up() -> None:
-    fast, slow = runs(0.7, 0.8, 0.9, spread=0.03), runs(0.6, 0.7, 0.8, spread=0.05, seed=1)
-    one, other = faster(fast, slow), faster(slow, fast)
-    assert one.ratio.low == pytest.approx(1 / other.ratio.high)
-    assert one.interval.low == pytest.approx(1 / other.interval.high)
-    assert one.interval.high == pytest.approx(1 / other.interval.low)
+    slower = faster(runs(0.6, 0.7, 0.8), runs(0.7, 0.8, 0.9), 1_000)
+    assert slower.ratio.low == slower.ratio.high == pytest.approx(0.1)
 
 
 def test_an_arm_against_itself_is_as_fast_without_doubt() -> None:
     arm = runs(0.6, 0.7, 0.8, spread=0.02)
-    found = faster(arm, arm, 0.7)
+    found = faster(arm, arm, 1_000)
     assert (found.ratio, found.interval) == (exactly(1.0), exactly(1.0))
 
 
-def test_speed_up_over_what_never_got_there_is_a_bound() -> None:
-    fast, slow, slower = runs(0.7, 0.8, 0.9), runs(0.5, 0.6, 0.7), runs(0.4, 0.5, 0.6)
-    found = faster(fast, slow, 0.8)
-    assert found.ratio.high == math.inf
-    assert found.ratio.low == pytest.approx(10)
-    assert found.text == "≥ 10.0"
-    assert faster(slow, fast, 0.8).text == "≤ 0.1"
-    assert faster(slow, slower, 0.8).text == "unknown"
-    assert faster(slow, slower, 0.8).ratio.to_dict() == {"low": None, "high": None}
-    at_most = faster(fast, slow, 0.7).ratio  # 10,000 images against at most 100
-    assert at_most.low == pytest.approx(100)
-    assert at_most.high == math.inf
+def test_speed_up_over_what_was_crossed_outside_the_budgets_is_a_bound() -> None:
+    fast, slow = runs(0.7, 0.8, 0.9), runs(0.5, 0.6, 0.7)
+    at_least = faster(fast, slow, 10_000)  # 10,000 images against at most 100
+    assert at_least.ratio.low == pytest.approx(100)
+    assert at_least.ratio.high == math.inf
+    assert at_least.text == "≥ 100.0"
+    at_most = faster(slow, fast, 1_000)  # 1,000 images against more than 10,000
+    assert (at_most.ratio.low, at_most.text) == (0.0, "≤ 0.1")
+    assert at_most.ratio.high == pytest.approx(0.1)
+    unknown = faster(fast, slow, 100)
+    assert unknown.text == "unknown"
+    assert unknown.ratio.to_dict() == {"low": None, "high": None}
 
 
 def test_failed_runs_are_left_out_in_both_arms() -> None:
     fast, slow = runs(0.7, 0.8, 0.9, spread=0.03), runs(0.6, 0.7, 0.8, spread=0.05, seed=1)
     failed = fast.copy()
     failed[1, :, 2] = np.nan
-    found = faster(failed, slow)
-    assert found.ratio == faster(np.delete(fast, 2, axis=2), np.delete(slow, 2, axis=2)).ratio
-    assert found.n_runs == 40
+    reached, found = images_to_match(failed, slow, BUDGETS, at=10_000, draws=300)
+    without = np.delete(fast, 2, axis=2), np.delete(slow, 2, axis=2)
+    assert found.ratio == faster(*without, 10_000).ratio
+    assert found.ratio.known
+    assert reached.n_runs == 40
 
 
 def test_one_object_says_nothing_of_others() -> None:
@@ -166,10 +162,8 @@ def test_what_cannot_be_is_refused() -> None:
     accuracy = runs(0.5, 0.7, 0.9)
     with pytest.raises(UsageError, match="no run has all budgets"):
         reach(np.where(np.arange(3)[:, None, None] == 1, np.nan, accuracy), 0.7)
-    with pytest.raises(UsageError, match="target"):
-        reach(accuracy, math.nan)
     with pytest.raises(UsageError, match="same runs"):
-        faster(accuracy, accuracy[:, :3])
+        faster(accuracy, accuracy[:, :3], 100)
     with pytest.raises(UsageError, match="budgets"):
         images_to_reach(accuracy, [100, 1_000], target=0.7)
     with pytest.raises(UsageError, match="resamples"):
@@ -181,22 +175,21 @@ def test_a_target_that_is_what_the_baseline_reaches_moves_with_the_objects() -> 
     objects = random.normal(0.0, 0.1, size=(1, 12, 1))  # far more than the curves rise
     noise = random.normal(0.0, 0.002, size=(3, 12, 6))
     mine, theirs = (np.array(means)[:, None, None] + objects for means in ((0.62, 0.68, 0.70), (0.56, 0.62, 0.68)))
-    found = images_to_match(mine + noise, theirs - noise, BUDGETS, at=10_000, draws=500)
+    found, ratio = images_to_match(mine + noise, theirs - noise, BUDGETS, at=10_000, draws=500)
     assert found.images.low == pytest.approx(1_000, rel=0.2)
     assert 500 < found.interval.low < found.interval.high < 2_000
     fixed = images_to_reach(mine + noise, BUDGETS, target=found.target, draws=500)
     assert fixed.images.low == pytest.approx(found.images.low)
     assert fixed.interval.low < found.interval.low
     assert fixed.interval.high == math.inf
-    ratio = speed_up_at(mine + noise, theirs - noise, BUDGETS, at=10_000, draws=500)
     assert ratio.ratio.low == pytest.approx(10_000 / found.images.low)
-    assert ratio.target == found.target
     assert 5 < ratio.interval.low < 10 < ratio.interval.high < 20
 
 
 def test_a_baseline_matches_itself_with_as_many_images() -> None:
     curve = runs(0.5, 0.7, 0.9, spread=0.05)
-    assert images_to_match(curve, curve, BUDGETS, at=1_000, draws=200).images.low == pytest.approx(1_000)
-    assert speed_up_at(curve, curve, BUDGETS, at=1_000, draws=200).ratio.low == pytest.approx(1.0)
+    reached, ratio = images_to_match(curve, curve, BUDGETS, at=1_000, draws=200)
+    assert reached.images.low == pytest.approx(1_000)
+    assert ratio.ratio.low == pytest.approx(1.0)
     with pytest.raises(UsageError, match="known: 100, 1000, 10000"):
         images_to_match(curve, curve, BUDGETS, at=500)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -66,6 +66,7 @@ def test_numbers_that_are_missing_are_left_out() -> None:
 
 
 @given(st.integers(0, 99), st.floats(-1, 1))
+@settings(deadline=None)
 def test_swapping_the_sides_negates_and_order_does_not_matter(seed: int, shift: float) -> None:
     values = table(0.5, 0.5, 0.5, n=(5, 4), seed=seed) + shift
     found, swapped = two_way(values), two_way(-values)

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from acqplan.evaluate.block import Material
 from acqplan.evaluate.design import Design, draw_up
+from acqplan.evaluate.experiment import Material
 from acqplan.plan.base import Choice, History
 from acqplan.plan.designs import RandomShots
 from acqplan.rig.spec import Rig

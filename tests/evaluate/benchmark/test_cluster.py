@@ -12,10 +12,10 @@ import pytest
 
 from acqplan.errors import AcqplanError, MissingError
 from acqplan.evaluate.benchmark import Benchmark, Workplace, prepare, run_benchmark
-from acqplan.evaluate.block import Material
 from acqplan.evaluate.design import Design
+from acqplan.evaluate.experiment import Material
 from acqplan.evaluate.findings import find
-from acqplan.evaluate.ledger import Results
+from acqplan.evaluate.results import Results
 from acqplan.plan.base import Choice, History
 from acqplan.plan.designs import RandomShots
 from acqplan.rig.spec import open_rig

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from acqplan.advice.advise import advise
+from acqplan.advice.advise import advise_history
 from acqplan.errors import AcqplanError, InputError
 from acqplan.evaluate.benchmark import Workplace, run_benchmark
-from acqplan.evaluate.block import Material, run_block
 from acqplan.evaluate.design import Design
+from acqplan.evaluate.experiment import Material, run_block
 from acqplan.evaluate.findings import find
-from acqplan.evaluate.ledger import COLUMNS, Results
+from acqplan.evaluate.results import COLUMNS, Results
 from acqplan.plan.base import History
 from tests.evaluate.benchmark.conftest import BROKEN, OBJECTS, contents, make_design
 
@@ -81,7 +81,7 @@ def test_the_first_block_alone_advises_and_its_advice_is_kept(material: Material
     captured = History(
         shots=material.shots.take(first.taken["lattice"]), features=material.features[first.taken["lattice"]]
     )
-    assert first.advice[48] == advise(captured, test_objects=6)
+    assert first.advice[48] == advise_history(captured, test_objects=6)
     for path in (tmp_path / "out" / "cells").iterdir():
         if first.block.name not in path.name:
             path.unlink()

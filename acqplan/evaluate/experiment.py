@@ -1,0 +1,344 @@
+"""One experiment: arms take their shots, heads are trained on what each took, and all are examined on new objects.
+
+A benchmark runs it block by block (`run_block`), a recommendation once for all its seeds (`validate_run`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial, reduce
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Int
+
+from acqplan.advice.advise import advise_history
+from acqplan.evaluate.design import Block, Design, seed_of, strategy_of
+from acqplan.evaluate.replay import Arm, Failure, Run, attempt, joined_history, replay
+from acqplan.evaluate.results import BlockResult, Results
+from acqplan.evaluate.task import Split, check_disjoint
+from acqplan.evaluate.verdict import Validation
+from acqplan.features.extractor import Extractor
+from acqplan.files import digest_bytes
+from acqplan.heads.exact import train_heads
+from acqplan.heads.linear import Head, predict_all
+from acqplan.plan import find_strategy
+from acqplan.plan.base import History, Strategy
+from acqplan.plan.deployed import deployed, view_rows
+from acqplan.plan.rounds import stops_of
+from acqplan.progress import SILENT, Progress, Titled
+from acqplan.space import Shots
+from acqplan.space.shots import distinct
+
+OPPONENTS = ("even", "even-staggered", "random", "random-shots")
+"""Every recommendation is compared with the thesis' arms and a staggered one (DESIGN.md section 1, fact 2)."""
+
+SEEDS = 5
+"""Seeds of every arm of a recommendation: enough for a first look; a claim needs 20 (`acqplan benchmark`)."""
+
+SHARES = (1 / 27, 1 / 9, 1 / 3, 1.0)
+"""Budgets of a recommendation's accuracy curve, as shares of the whole."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Material:
+    """Shots and what the backbone sees in them: all shots of a rig, or those of the test.
+
+    Attributes:
+        shots: The shots.
+        features: Features of their images, shape ``[shots, features]``.
+        view_weights: How often the classifier will meet each view, in the order of ``space.views()``; all alike.
+    """
+
+    shots: Shots
+    features: Float32[np.ndarray, "shots features"]
+    view_weights: Float[np.ndarray, " views"] | None = None
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the features: results of other images or another machine's features do not mix."""
+        return digest_bytes(np.ascontiguousarray(self.features).tobytes())
+
+    def rows_of(self, names: tuple[str, ...]) -> Int[np.ndarray, " some"]:
+        """Rows of the shots of some objects."""
+        wanted = np.isin(np.array(self.shots.objects.names), names)
+        return np.flatnonzero(wanted[self.shots.object_rows])
+
+    def tested(self, names: tuple[str, ...]) -> Int[np.ndarray, " some"]:
+        """Rows of the shots of some objects from views that the classifier will meet."""
+        rows = self.rows_of(names)
+        return rows if self.view_weights is None else rows[self.view_weights[view_rows(self.shots)][rows] > 0]
+
+    def take(self, rows: Int[np.ndarray, " some"]) -> Material:
+        """Some of the shots, in the order of ``rows``."""
+        return replace(self, shots=self.shots.take(rows), features=self.features[rows])
+
+    def places(self, shots: Shots) -> Int[np.ndarray, " some"]:
+        """Row of each of these shots, which must be among ours."""
+        _, inverse = distinct(self.shots.join(shots))
+        place = np.empty(inverse.max() + 1, dtype=np.int64)
+        place[inverse[: len(self.shots)]] = np.arange(len(self.shots))
+        return place[inverse[len(self.shots) :]]
+
+    def __call__(self, shots: Shots, *, progress: Progress = SILENT) -> Float32[np.ndarray, "some features"]:
+        """Show what was chosen: the `Capture` of a replay."""
+        return self.features[self.places(shots)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Trial:
+    """An arm after the examination of its head.
+
+    Attributes:
+        images: Images it paid for, those of the starting history included; 0 if it failed.
+        failure: Why it failed; empty if it did not.
+        correct: Whether its head classified each test shot correctly, shape ``[tests]``; nowhere if it failed.
+    """
+
+    images: int
+    failure: str
+    correct: Bool[np.ndarray, " tests"]
+
+
+def examine(
+    ended: Sequence[Run | Failure],
+    start: History,
+    test: Material,
+    *,
+    device: str = "cpu",
+    cores: int | None = None,
+    progress: Progress = SILENT,
+) -> list[Trial]:
+    """Train a head on what each arm has seen, and let it classify the test shots.
+
+    Args:
+        ended: What became of the arms.
+        start: What had been captured before.
+        test: Shots of the test objects.
+        device: Where to train.
+        cores: Processor cores to use; by default all.
+        progress: Hears about the training.
+
+    Returns:
+        One trial per arm, in order.
+    """
+    histories = [joined_history(start, run) for run in ended if isinstance(run, Run)]
+    heads = train_on(histories, device=device, cores=cores, progress=progress) if histories else []
+    correct = iter(predict_all(heads, test.features) == test.shots.class_rows)
+    return [
+        Trial(images=len(start) + len(run.shots), failure="", correct=next(correct))
+        if isinstance(run, Run)
+        else Trial(images=0, failure=run.reason, correct=np.zeros(len(test.shots), dtype=np.bool_))
+        for run in ended
+    ]
+
+
+def run_block(
+    material: Material, design: Design, block: Block, *, device: str = "cpu", cores: int | None = None
+) -> BlockResult:
+    """Replay, train and examine every cell of a block: a pure function, times excepted.
+
+    Args:
+        material: All shots of the rig with their features. A strategy is shown those of its own captures only.
+        design: The design.
+        block: Which of its blocks.
+        device: Where heads are trained.
+        cores: Processor cores for them; by default all.
+
+    Returns:
+        The block's result; an arm that failed is recorded in it, and the others go on.
+    """
+    # 1. Every arm takes its shots of the train objects.
+    began = time.perf_counter()
+    train, test = design.sides(block)
+    candidates, test_rows = material.shots.take(material.rows_of(train)), material.tested(test)
+    start = History.empty(candidates)
+    learn = partial(with_beliefs, device=device, cores=cores)
+    arms = arms_of(design, block, n_objects=len(train), view_weights=material.view_weights)
+    ended = attempt(arms, candidates, start, material, learn=learn)
+    # 2. Heads are trained on them, all in one batch, and examined on the test objects.
+    planned = time.perf_counter()
+    trials = examine(ended, start, material.take(test_rows), device=device, cores=cores)
+    done = time.perf_counter()
+    # 3. A report shows which shots were taken under the primary budget, and one block's advice after each budget.
+    finished = {cell: run for cell, run in zip(design.cells, ended, strict=True) if isinstance(run, Run)}
+    primary = {budget: run for (name, budget), run in finished.items() if name == design.primary}
+    advice = {
+        budget: advise_history(joined_history(start, run), test_objects=len(test), device=device)
+        for budget, run in primary.items()
+        if block == design.blocks()[0]
+    }
+    last = {name: run.shots for (name, budget), run in finished.items() if budget == design.primary_budget}
+    rows = material.places(reduce(Shots.join, last.values())) if last else np.empty(0, dtype=np.int64)
+    ends = np.cumsum([len(shots) for shots in last.values()])[:-1]
+    return replace(
+        _block_result(block, trials, test_rows),
+        taken=dict(zip(last, np.split(rows, ends), strict=False)),
+        seconds={"planning": planned - began, "heads": done - planned, "altogether": done - began},
+        advice=advice,
+    )
+
+
+def arms_of(
+    design: Design,
+    block: Block,
+    *,
+    n_objects: int,
+    known: int = 0,
+    rules: Mapping[str, Strategy] | None = None,
+    view_weights: Float[np.ndarray, " views"] | None = None,
+) -> list[Arm]:
+    """The arms of a block, in the order of `Design.cells`.
+
+    Args:
+        design: The design.
+        block: Which of its blocks.
+        n_objects: Objects that may be photographed.
+        known: Images captured before.
+        rules: Strategies by name; looked up by default.
+        view_weights: How often the classifier will meet each view, for strategies that are looked up.
+    """
+    rules = rules or {name: deployed(strategy_of(name), view_weights) for name in design.strategies}
+    return [
+        Arm(
+            strategy=rules[name],
+            budget=budget,
+            seed=seed_of(name, block.seed),
+            stops=stops_of(rules[name], budget, n_objects, known=known),
+        )
+        for name, budget in design.cells
+    ]
+
+
+def _block_result(block: Block, trials: Sequence[Trial], test_rows: Int[np.ndarray, " tests"]) -> BlockResult:
+    return BlockResult(
+        block=block,
+        images=np.array([trial.images for trial in trials], dtype=np.int64),
+        failures=tuple(trial.failure for trial in trials),
+        correct=np.stack([trial.correct for trial in trials]),
+        test_rows=test_rows,
+    )
+
+
+def validate_run(
+    main: Run,
+    candidates: Shots,
+    start: History,
+    test: Shots,
+    extractor: Extractor,
+    *,
+    view_weights: Float[np.ndarray, " views"] | None = None,
+    progress: Progress = SILENT,
+) -> Validation:
+    """Compare a run's strategy with its opponents at growing budgets, on objects kept aside.
+
+    Args:
+        main: What the strategy took under the full budget; not taken again.
+        candidates: What every arm may take.
+        start: What had been captured before, charged to every arm.
+        test: Shots of the test objects.
+        extractor: Takes shots and says what the backbone sees in them.
+        view_weights: How often the classifier will meet each view, in the order of ``space.views()``; all alike.
+        progress: Hears about long work.
+
+    Returns:
+        A record of every arm, and a verdict against each opponent at the full budget.
+
+    Raises:
+        SplitError: If an object of the test may be taken or was captured. What a strategy raises is not caught.
+    """
+    check_disjoint(candidates.join(start.shots), test)
+    own, n_objects = main.arm, len(np.unique(candidates.object_rows))
+    others = {name: deployed(find_strategy(name), view_weights) for name in OPPONENTS if name != own.strategy.name}
+    rules = {own.strategy.name: own.strategy, **others}
+    budgets = sorted({round(own.budget * share) for share in SHARES})
+    design = Design(
+        rig=test.space.digest(),
+        backbone=extractor.backbone.fingerprint,
+        strategies=tuple(rules),
+        parameters={},
+        # Every object can be shown at each budget of the curve.
+        budgets=tuple(n for n in budgets if n - len(start) >= n_objects) or (own.budget,),
+        seeds=tuple(range(own.seed, own.seed + SEEDS)),
+        splits=(Split(train=tuple(sorted(set(candidates.names))), test=tuple(sorted(set(test.names)))),),
+        swap=False,
+        primary=own.strategy.name,
+        baseline=next(iter(others)),
+        primary_budget=own.budget,
+    )
+    # 1. All arms of all seeds take their shots together; the main one has its shots already.
+    blocks, device = design.blocks(), extractor.runtime.device
+    arms = [arm for one in blocks for arm in arms_of(design, one, n_objects=n_objects, known=len(start), rules=rules)]
+    key = (own.strategy.name, own.budget, own.seed)
+    is_main = [(arm.strategy.name, arm.budget, arm.seed) == key for arm in arms]
+    runs = iter(
+        replay(
+            [arm for arm, known in zip(arms, is_main, strict=True) if not known],
+            candidates,
+            start,
+            extractor,
+            learn=partial(with_beliefs, device=device),
+            progress=Titled(progress=progress, title="other strategies"),
+        )
+    )
+    ended = [main if known else next(runs) for known in is_main]
+    # 2. One head per arm, all in one batch, examined on the same test shots.
+    features = extractor(test, progress=Titled(progress=progress, title="test views"))
+    material = Material(shots=test, features=features, view_weights=view_weights)
+    trials = examine(ended, start, material, device=device, progress=progress)
+    # 3. A block per seed makes them results as a benchmark has them.
+    n_cells, rows = len(design.cells), np.arange(len(test))
+    found = [_block_result(block, trials[place * n_cells :][:n_cells], rows) for place, block in enumerate(blocks)]
+    results = Results(design=design, shots=test, blocks=found, view_weights=view_weights)
+    return Validation(
+        records=sorted(results.records(), key=lambda one: (one.strategy, one.budget, one.seed) != key),
+        verdicts=results.verdicts([(design.primary, name) for name in others], own.budget),
+    )
+
+
+def train_on(
+    histories: Sequence[History], *, device: str = "cpu", cores: int | None = None, progress: Progress = SILENT
+) -> list[Head]:
+    """Train one exact head on each history, all in one batch; equal histories share one.
+
+    Args:
+        histories: Captured shots with features.
+        device: Where to train.
+        cores: Processor cores to use; by default all.
+        progress: Hears about the training.
+
+    Returns:
+        One head per history, in order; beliefs follow the order of its shots.
+    """
+    joined = reduce(Shots.join, (history.shots for history in histories))
+    features = [history.features for history in histories if history.features is not None]
+    first, inverse = distinct(joined)
+    subsets = np.split(inverse, np.cumsum([len(history) for history in histories])[:-1])
+    keys = [subset.tobytes() for subset in subsets]
+    unique = dict(zip(keys, subsets, strict=True))
+    pool = joined.take(first)  # each image once, however many histories have it
+    heads = train_heads(
+        np.concatenate(features)[first],
+        pool.class_rows,
+        pool.object_rows,
+        list(unique.values()),
+        n_classes=len(pool.objects.classes),
+        device=device,
+        cores=cores,
+        progress=progress,
+    )
+    trained = dict(zip(unique, heads, strict=True))
+    return [trained[key] for key in keys]
+
+
+def with_beliefs(histories: Sequence[History], *, device: str = "cpu", cores: int | None = None) -> list[History]:
+    """The histories with class probabilities of their shots, by heads that never saw the shot's object.
+
+    Args:
+        histories: Captured shots with features.
+        device: Where to train.
+        cores: Processor cores to use; by default all.
+    """
+    heads = train_on(histories, device=device, cores=cores)
+    return [replace(history, beliefs=head.beliefs) for history, head in zip(histories, heads, strict=True)]

@@ -1,0 +1,347 @@
+"""What an experiment found: finished blocks, in memory and on disk, and the records, tables and pairs made of them."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import itertools
+import json
+import shutil
+import time
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from acqplan.advice.answers import Advice
+from acqplan.errors import InputError, UsageError
+from acqplan.evaluate.design import Block, Design, read_digest
+from acqplan.evaluate.verdict import Pair, Record, Verdict, judge_pairs
+from acqplan.files import folder, replacing
+from acqplan.plan.deployed import view_rows
+from acqplan.space import Shots
+
+Accuracies = Float[np.ndarray, "strategies budgets objects seeds"]
+"""Share of each object's shots classified correctly; NaN where it was not tested or the cell failed."""
+
+COLUMNS = (
+    "strategy", "budget", "seed", "split", "swapped", "images", "object", "label", "tested", "correct", "accuracy",
+    "failure",
+)  # fmt: skip
+"""results.csv: one row for each cell and test object; ``correct`` of ``tested`` shots were classified correctly."""
+
+ABANDONED_SECONDS = 600
+"""What is being written changes within seconds: a temporary file so old was left by a run that was killed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class BlockResult:
+    """What came out of a block; cells in the order of `Design.cells`.
+
+    Attributes:
+        block: Which it was.
+        images: Images each cell took, 0 if it failed, shape ``[cells]``.
+        failures: Why each cell failed; empty for one that did not.
+        correct: Whether each test shot was classified correctly, shape ``[cells, tests]``.
+        test_rows: Rows of the test shots among all shots of the results, shape ``[tests]``.
+        taken: Rows of the shots that each strategy took under the primary budget, in order.
+        seconds: Time spent on planning, on heads, and altogether.
+        advice: What the captures of the primary strategy say about capturing more, by budget; of the first block only.
+    """
+
+    block: Block
+    images: Int[np.ndarray, " cells"]
+    failures: tuple[str, ...]
+    correct: Bool[np.ndarray, "cells tests"]
+    test_rows: Int[np.ndarray, " tests"]
+    taken: Mapping[str, Int[np.ndarray, " images"]] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    advice: Mapping[int, Advice] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedCell:
+    """A cell whose strategy failed.
+
+    Attributes:
+        strategy: Name of the strategy.
+        budget: Its budget.
+        seed: Its seed.
+        split: Number of the split.
+        swapped: Whether train and test objects had changed places.
+        reason: What was wrong.
+    """
+
+    strategy: str
+    budget: int
+    seed: int
+    split: int
+    swapped: bool
+    reason: str
+
+
+def weighted_shares(
+    correct: Bool[np.ndarray, "*heads shots"], shots: Shots, view_weights: Float[np.ndarray, " views"] | None
+) -> Float[np.ndarray, "*heads objects"]:
+    """Accuracy on each object over the views that will be met, as often as they will be.
+
+    Args:
+        correct: Whether heads were right on each shot, shape ``[*heads, shots]``.
+        shots: The shots.
+        view_weights: How often each view of their space will be met, from 0 on, in the order of ``space.views()``,
+            shape ``[views]``; ``None`` for all alike.
+
+    Returns:
+        Shares in ``[0, 1]`` of the objects that have shots, in the order of their rows, shape ``[*heads, objects]``;
+        NaN where no shot of an object is from a view that will be met.
+
+    Raises:
+        UsageError: If there is not one weight for each view, or one mark for each shot.
+    """
+    if correct.shape[-1] != len(shots):
+        raise UsageError(f"{correct.shape[-1]:,} marks for {len(shots):,} shots", "give one for each shot")
+    if view_weights is not None and len(view_weights) != shots.space.n_views:
+        said = f"{len(view_weights):,} weights of views, the space has {shots.space.n_views:,}"
+        raise UsageError(said, "give one for each view")
+    _, objects = np.unique(shots.object_rows, return_inverse=True)
+    weights = np.ones(len(shots)) if view_weights is None else view_weights[view_rows(shots)]
+    met = np.bincount(objects, weights=weights)
+    right = np.zeros((*correct.shape[:-1], len(met)))
+    for head in np.ndindex(correct.shape[:-1]):
+        right[head] = np.bincount(objects, weights=weights * correct[head])
+    return np.divide(right, met, out=np.full(right.shape, np.nan), where=met > 0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Results:
+    """What an experiment found: a benchmark, or the validation of a recommendation.
+
+    Attributes:
+        design: Its design.
+        shots: The shots that rows of blocks refer to.
+        blocks: What each block found, in the order of `Design.blocks`.
+        view_weights: How often the classifier will meet each view, in the order of ``space.views()``; all alike.
+    """
+
+    design: Design
+    shots: Shots
+    blocks: Sequence[BlockResult]
+    view_weights: Float[np.ndarray, " views"] | None = None
+
+    def accuracy(self) -> Accuracies:
+        """Share of each object's shots classified correctly; NaN where it was not tested or the cell failed."""
+        design = self.design
+        grid = (len(design.strategies), len(design.budgets))
+        found = np.full((*grid, len(self.shots.objects), len(design.seeds)), np.nan)
+        for result in self.blocks:
+            seed = design.seeds.index(result.block.seed)
+            objects = np.unique(self.shots.object_rows[result.test_rows])
+            found[:, :, objects, seed] = self._shares(result).reshape(*grid, -1)
+        return found
+
+    def correct(
+        self, strategy: str, budget: int, seed: int
+    ) -> tuple[Bool[np.ndarray, " images"], Int[np.ndarray, " images"]]:
+        """Whether each test image of a seed was classified correctly, and its object's row; both sides of a swap."""
+        cell = self.design.cells.index((strategy, budget))
+        mine = [result for result in self.blocks if result.block.seed == seed and not result.failures[cell]]
+        rows = np.concatenate([np.empty(0, dtype=np.int64), *(result.test_rows for result in mine)])
+        right = np.concatenate([np.empty(0, dtype=np.bool_), *(result.correct[cell] for result in mine)])
+        return right, self.shots.object_rows[rows]
+
+    def records(self) -> list[Record]:
+        """One record for each strategy, budget and seed that did not fail, both sides of a swap together."""
+        design, names = self.design, self.shots.objects.names
+        accuracy = self.accuracy().reshape(len(design.cells), len(names), len(design.seeds))
+        found = []
+        for (cell, (strategy, budget)), (place, seed) in itertools.product(
+            enumerate(design.cells), enumerate(design.seeds)
+        ):
+            shares = accuracy[cell, :, place]
+            known = np.flatnonzero(np.isfinite(shares))
+            images = [one.images[cell] for one in self.blocks if one.block.seed == seed and not one.failures[cell]]
+            if len(known):
+                record = Record(
+                    strategy=strategy,
+                    budget=budget,
+                    images=float(np.mean(images)),
+                    seed=seed,
+                    accuracy=float(shares[known].mean()),
+                    per_object={names[number]: float(shares[number]) for number in known},
+                )
+                found.append(record)
+        return found
+
+    def verdicts(self, names: Sequence[tuple[str, str]], budget: int) -> list[Verdict]:
+        """Compare pairs of strategies at one budget: one family; pairs without a common run are left out."""
+        accuracy = self.accuracy()
+        pairs = [pair for a, b in names if (pair := self._pair(accuracy, a, b, budget)) is not None]
+        return judge_pairs(pairs, margin=self.design.margin)
+
+    def failed(self) -> list[FailedCell]:
+        """Every cell that failed, in order."""
+        return [
+            FailedCell(
+                strategy=strategy,
+                budget=budget,
+                seed=result.block.seed,
+                split=result.block.number,
+                swapped=result.block.swapped,
+                reason=reason,
+            )
+            for result in self.blocks
+            for (strategy, budget), reason in zip(self.design.cells, result.failures, strict=True)
+            if reason
+        ]
+
+    def write_csv(self, path: Path) -> None:
+        """Write results.csv; the same results give the same bytes."""
+        with replacing(path) as handle:
+            writer = csv.writer(handle, lineterminator="\n")
+            writer.writerow(COLUMNS)
+            for result in self.blocks:
+                writer.writerows(self._rows(result))
+
+    def _shares(self, result: BlockResult) -> Float[np.ndarray, "cells tested"]:
+        """For each cell the share of the shots of each tested object that it got right; NaN if it failed."""
+        shares = weighted_shares(result.correct, self.shots.take(result.test_rows), self.view_weights)
+        shares[[bool(reason) for reason in result.failures]] = np.nan
+        return shares
+
+    def _pair(self, accuracy: Accuracies, a: str, b: str, budget: int) -> Pair | None:
+        """Both strategies at a budget, over the objects and seeds that both have; ``None`` if there are none."""
+        design, column = self.design, self.design.budgets.index(budget)
+        mine, theirs = (accuracy[design.strategies.index(name), column] for name in (a, b))
+        differences = mine - theirs
+        objects, seeds = (np.flatnonzero(np.isfinite(differences).any(axis=axis)) for axis in (1, 0))
+        if not len(objects):
+            return None
+        # Tests on images compare one pair of heads, those of the first seed that both have.
+        first = design.seeds[int(seeds[0])]
+        (right_a, owners_a), (right_b, owners_b) = (self.correct(name, budget, first) for name in (a, b))
+        both_a, both_b = np.isin(owners_a, owners_b), np.isin(owners_b, owners_a)
+        return Pair(
+            a=a,
+            b=b,
+            budget=budget,
+            differences=differences[np.ix_(objects, seeds)],
+            objects=tuple(self.shots.objects.names[row] for row in objects),
+            correct_a=right_a[both_a],
+            correct_b=right_b[both_b],
+            image_objects=owners_a[both_a],
+        )
+
+    def _rows(self, result: BlockResult) -> Iterator[tuple[object, ...]]:
+        block, table = result.block, self.shots.objects
+        tests, shares = self.shots.take(result.test_rows), self._shares(result)
+        objects, counts = np.unique(tests.object_rows, return_counts=True)
+        hits = np.rint(weighted_shares(result.correct, tests, None) * counts).astype(np.int64)
+        for cell, (strategy, budget) in enumerate(self.design.cells):
+            about = (strategy, budget, block.seed, block.number, int(block.swapped), int(result.images[cell]))
+            for place, row in enumerate(objects.tolist()):
+                failure = result.failures[cell]
+                scored = ("", "") if failure else (int(hits[cell, place]), f"{shares[cell, place]:.6f}")
+                yield (*about, table.names[row], table.labels[row], int(counts[place]), *scored, failure)
+
+
+class Ledger:
+    """The finished blocks of a design in the folder ``cells`` beside its design.json, so that a killed run goes on.
+
+    Each block is a file that is whole or absent.
+
+    Args:
+        out: Folder of the results; made if it is not there.
+        design: The design whose results they are.
+
+    Raises:
+        InputError: If the folder holds results of another design; names both digests.
+        OutputError: If the folder cannot be written.
+    """
+
+    def __init__(self, out: Path, design: Design) -> None:
+        # Another design's results must not be mixed in: its digest is compared before anything is written.
+        self.out, self.design = folder(out), design
+        file = out / "design.json"
+        if file.exists() and (found := read_digest(file)) != design.digest:
+            raise InputError(
+                f"{out}: holds results of the design {found[:16]}…, not of {design.digest[:16]}…",
+                "choose another --out, or repeat the options that made it",
+            )
+        design.write_json(file)
+        self.cells = folder(out / "cells")
+        self._remove_abandoned()
+
+    def load(self, block: Block, material: str) -> BlockResult | None:
+        """What a block found, ``None`` if it has not been finished.
+
+        Args:
+            block: The block.
+            material: Digest of the features that are at hand.
+
+        Raises:
+            InputError: If it was computed from other features, or the file is damaged.
+        """
+        path = self.cells / f"{block.name}.npz"
+        if not path.exists():
+            return None
+        try:
+            with path.open("rb") as handle, np.load(handle, allow_pickle=False) as kept:
+                about = json.loads(str(kept["about"]))
+                if about["material"] != material:
+                    raise InputError(
+                        f"{path}: was computed from other images or features ({about['material'][:16]}…, now "
+                        f"{material[:16]}…)",
+                        "choose another --out, or remove the folder",
+                    )
+                return BlockResult(
+                    block=block,
+                    images=kept["images"],
+                    failures=tuple(about["failures"]),
+                    correct=np.unpackbits(kept["correct"], axis=1, count=about["tests"]).astype(np.bool_),
+                    test_rows=kept["test_rows"],
+                    taken={name.removeprefix("taken "): kept[name] for name in kept.files if name.startswith("taken ")},
+                    seconds=about["seconds"],
+                    advice={int(budget): Advice.of(found) for budget, found in about.get("advice", {}).items()},
+                )
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise InputError(f"{path}: is damaged ({error})", "remove it: its cells will be computed again") from error
+
+    def save(self, result: BlockResult, material: str) -> None:
+        """Keep what a block found."""
+        about = {
+            "material": material,
+            "failures": result.failures,
+            "tests": result.correct.shape[1],
+            "seconds": dict(result.seconds),
+            "advice": {budget: asdict(advice) for budget, advice in result.advice.items()},
+        }
+        with replacing(self.cells / f"{result.block.name}.npz", "wb") as handle:
+            np.savez_compressed(
+                handle,
+                allow_pickle=False,
+                about=np.array(json.dumps(about)),
+                images=result.images,
+                correct=np.packbits(result.correct, axis=1),
+                test_rows=result.test_rows,
+                **{f"taken {name}": rows for name, rows in result.taken.items()},
+            )
+
+    def _remove_abandoned(self) -> None:
+        """Remove what killed runs left half written; nothing that another run may still be writing."""
+        latest = time.time() - ABANDONED_SECONDS
+        patterns = (
+            (self.out, ".acqplan-????????"),
+            (self.out, ".design.json.*.part"),
+            (self.cells, ".seed-*.npz.*.part"),
+        )
+        for path in (path for place, pattern in patterns for path in place.glob(pattern)):
+            with contextlib.suppress(OSError):  # another run may have cleared it away
+                if path.stat().st_mtime > latest:
+                    continue
+                if path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
