@@ -91,6 +91,6 @@ def _advise_campaign(store: str, how: dict[str, Any]) -> Advice:
 
 
 def _show(advice: Advice, sentences: tuple[str, ...]) -> None:
-    from acqplan.report.table import advice_table
+    from acqplan.report.terminal import advice_report
 
-    print_result(advice_table(advice, sentences))
+    print_result(advice_report(advice, sentences))

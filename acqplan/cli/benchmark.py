@@ -140,9 +140,9 @@ def _check_counts(**counts: int | None) -> None:
 
 
 def _show(findings: Findings) -> None:
-    from acqplan.report.table import benchmark_table
+    from acqplan.report.terminal import benchmark_summary
 
-    print_result(benchmark_table(findings, width=terminal_width()))
+    print_result(benchmark_summary(findings, width=terminal_width()))
 
 
 def _check_failures(findings: Findings) -> None:

@@ -25,6 +25,6 @@ def command(
         if as_json:
             print_json(comparison.to_dict())
             return
-        from acqplan.report.table import predictions_table
+        from acqplan.report.terminal import predictions_summary
 
-        print_result(predictions_table(comparison), "", comparison.sentence)
+        print_result(predictions_summary(comparison), "", comparison.sentence)

@@ -40,7 +40,7 @@ def command(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON
         if as_json:
             print_json(findings)
         else:
-            from acqplan.report.table import facts_table
+            from acqplan.report.terminal import facts_table
 
             print_result(facts_table(findings))
         if missing:

@@ -114,10 +114,10 @@ def command(
 
 
 def _show(result: Recommendation) -> None:
-    from acqplan.report.table import advice_summary, comparison_table, plan_table
+    from acqplan.report.terminal import advice_summary, plan_table, validation_summary
 
     print_result(plan_table(result.plan, width=terminal_width()))
     if result.validation is not None:
-        print_result("", comparison_table(result.validation, result.sentences, emphasised=result.plan.strategy))
+        print_result("", validation_summary(result.validation, result.sentences, emphasised=result.plan.strategy))
     if result.advice is not None:
         print_result("", advice_summary(result.advice))
