@@ -33,7 +33,7 @@ BLIND = {"plan", "campaign", "statistics"}
 PIXELS = {"rig", "features", "heads"}
 HOMES = {
     "typer": ("cli/",),
-    "rich": ("cli/", "report/table/", "report/terminal.py"),
+    "rich": ("cli/", "report/terminal.py"),
     "matplotlib": ("report/plot",),
     "jinja2": ("report/page.py",),
     "botorch": ("plan/bayes.py", "plan/surrogate.py"),
