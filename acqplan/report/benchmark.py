@@ -37,6 +37,8 @@ def benchmark_page_text(findings: Findings, *, facts: Mapping[str, str] | None =
     there, least = compared.at(compared.budget), findings.smallest_difference
     reached = [standing.reach for standing in findings.standings if standing.strategy == design.primary]
     reach = {"text": reached[0].text, "interval": reach_interval(reached[0])} if reached else None
+    # Comparisons in which a test on images alone would have concluded something else.
+    differ = [verdict for verdict in compared.verdicts if image_answer(verdict) != verdict.verdict]
     content: Content = {
         "headline": headline(findings),
         "findings": findings,
@@ -56,9 +58,15 @@ def benchmark_page_text(findings: Findings, *, facts: Mapping[str, str] | None =
         "ranks_table": ranks_table(findings),
         "images": images_table(compared),
         "facts": facts or {},
-        **_disagreement(compared),
-        **_advice(findings),
+        "n_differ": len(differ),
+        "differ": ", ".join(verdict.b for verdict in differ),
+        "missed": ", ".join(verdict.b for verdict in differ if image_answer(verdict) == "no difference found"),
+        "advice": None,
     }
+    if findings.advice:
+        largest = max(findings.advice)
+        content |= {"advice": advice_content(findings.advice[largest]), "advice_budget": largest}
+        content["advice_table"] = advice_table(findings.advice)
     for part in (_curves, _differences, _dials, _ideas_and_ranks):
         content |= part(findings, compared)
     return render("benchmark.html", content)
@@ -165,22 +173,3 @@ def _ideas_and_ranks(findings: Findings, compared: Compared) -> Content:
         alt = "Mean ranks: " + ", ".join(f"{standing.strategy} {standing.rank:.1f}" for standing in order) + "."
         ranks = svg_element(curves.rank_curves(findings), name="ranks", alt=alt)
     return {"ideas": ideas, "ranks": ranks}
-
-
-def _disagreement(compared: Compared) -> Content:
-    """Where tests on images and tests on objects say different things, and against which strategies."""
-    differ = [verdict for verdict in compared.verdicts if image_answer(verdict) != verdict.verdict]
-    return {
-        "n_differ": len(differ),
-        "differ": ", ".join(verdict.b for verdict in differ),
-        "missed": ", ".join(verdict.b for verdict in differ if image_answer(verdict) == "no difference found"),
-    }
-
-
-def _advice(findings: Findings) -> Content:
-    """What was said at every budget, and all that was said at the largest."""
-    if not findings.advice:
-        return {"advice": None}
-    largest = max(findings.advice)
-    table = advice_table(findings.advice)
-    return {"advice": advice_content(findings.advice[largest]), "advice_table": table, "advice_budget": largest}

@@ -123,6 +123,7 @@ def positions(shots: Shots) -> Positions:
     """Count shots at every allowed place of the picture, untouched places included."""
     columns = [column for column in picture_axes(shots.space) if column is not None]
     allowed, taken = shots.space.views()[:, columns], shots.coordinates[:, columns]
+    # Allowed views first, then shots: what both have in common is one place.
     flat = np.zeros((len(allowed) + len(taken), 2))
     flat[:, : len(columns)] = np.concatenate([allowed, taken])
     places, where = np.unique(np.round(flat, 6), axis=0, return_inverse=True)

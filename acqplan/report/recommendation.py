@@ -52,8 +52,7 @@ def page_text(
         "route": {"words": route_words(plan), "saved": saved_words(plan)},
         "dial": svg_element(views.dial(plan.shots), name="dial", alt=dial),
         "dial_words": dial,
-        "class_dials": _class_dials(plan),
-        "object_dials": _object_dials(plan),
+        **_dials(plan),
         "compared": None,
         "advice": None if advice is None else advice_content(advice),
         "coverage": svg_element(views.coverage(plan), name="coverage", alt=levels),
@@ -81,21 +80,20 @@ def headline(plan: Plan) -> str:
     return f"{sentence}, beside the {plan.captured:,} captured before." if plan.captured else f"{sentence}."
 
 
-def _class_dials(plan: Plan) -> Content | None:
-    shots, classes = plan.shots, plan.shots.objects.classes
-    if len(classes) == len(shots.objects) or len(classes) < 2:
-        return None
-    parts = {label: views.of_class(shots, label) for label in classes[:MOST_CLASSES]}
-    more = f" The first {MOST_CLASSES} of {len(classes)}." if len(classes) > MOST_CLASSES else ""
-    return small_dials("class", parts, f"All objects of a class together.{more}")
-
-
-def _object_dials(plan: Plan) -> Content | None:
+def _dials(plan: Plan) -> Content:
+    """Small dials of classes, and of single objects of the first class; ``None`` where there is nothing to compare."""
     shots, objects = plan.shots, plan.shots.objects
-    mine = np.flatnonzero(objects.class_rows == 0)[:MOST_OBJECTS]
-    parts = {objects.names[row]: shots.take(shots.object_rows == row) for row in mine}
-    taken = {name: part for name, part in parts.items() if len(part)}
-    return small_dials("object", taken, "Single objects: one of them is on the turntable at a time.") if taken else None
+    classes, by_class, by_object = objects.classes, None, None
+    if 2 <= len(classes) < len(objects):
+        parts = {label: views.of_class(shots, label) for label in classes[:MOST_CLASSES]}
+        more = f" The first {MOST_CLASSES} of {len(classes)}." if len(classes) > MOST_CLASSES else ""
+        by_class = small_dials("class", parts, f"All objects of a class together.{more}")
+    rows = np.flatnonzero(objects.class_rows == 0)[:MOST_OBJECTS]
+    parts = {objects.names[row]: shots.take(shots.object_rows == row) for row in rows}
+    parts = {name: part for name, part in parts.items() if len(part)}
+    if parts:
+        by_object = small_dials("object", parts, "Single objects: one of them is on the turntable at a time.")
+    return {"class_dials": by_class, "object_dials": by_object}
 
 
 def _gains(compared: Compared) -> Content:

@@ -37,20 +37,6 @@ Writers = dict[str, Callable[[Path], None]]
 """What writes each file, by its name."""
 
 
-def write_result(
-    result: Recommendation, out: Path, *, facts: Mapping[str, str] | None = None, progress: Progress = SILENT
-) -> list[Path]:
-    """Write plan.csv, plan.json, validation.json, report.html and the plots as PNG, as `save` does."""
-    return save(result, out, facts=facts, progress=progress)
-
-
-def write_benchmark(
-    findings: Findings, out: Path, *, facts: Mapping[str, str] | None = None, progress: Progress = SILENT
-) -> list[Path]:
-    """Write results.csv, validation.json, report.html and the plots as PNG, as `save` does."""
-    return save(findings, out, facts=facts, progress=progress)
-
-
 def save(
     result: Recommendation | Findings,
     out: Path,
@@ -79,6 +65,7 @@ def save(
     """
     names: tuple[str, ...] = FILES if isinstance(result, Recommendation) else BENCHMARK_FILES
     writers = _plan_writers(result, facts) if isinstance(result, Recommendation) else _findings_writers(result, facts)
+    # Seen before anything is made: a folder cannot be replaced by a file.
     taken = [name for name in names if (folder(out) / name).is_dir()]
     if taken:
         raise OutputError(f"{out / taken[0]}: a folder is where a file shall be written", "choose another folder")
@@ -99,6 +86,10 @@ def save(
     return written
 
 
+write_result = write_benchmark = save
+"""`save` by the names of what it saves."""
+
+
 def _plan_writers(result: Recommendation, facts: Mapping[str, str] | None) -> Writers:
     plan, validation, advice = result.plan, result.validation, result.advice
     compared = None
@@ -114,9 +105,12 @@ def _plan_writers(result: Recommendation, facts: Mapping[str, str] | None) -> Wr
 
 
 def _findings_writers(findings: Findings, facts: Mapping[str, str] | None) -> Writers:
-    writers: Writers = {"results.csv": findings.results.write_csv, "validation.json": findings.write_json}
-    writers["report.html"] = lambda path: write_page(path, benchmark_page_text(findings, facts=facts))
-    return writers | _png_writers(benchmark_drawings(findings))
+    return {
+        "results.csv": findings.results.write_csv,
+        "validation.json": findings.write_json,
+        "report.html": lambda path: write_page(path, benchmark_page_text(findings, facts=facts)),
+        **_png_writers(benchmark_drawings(findings)),
+    }
 
 
 def _png_writers(drawings: Drawings) -> Writers:

@@ -25,9 +25,6 @@ NONE = "–"
 
 FIRST_SHOTS = 12
 
-Kind = str
-"""A row is ``better``, ``worse``, ``no`` (difference found), ``own``, ``base``, ``differs``, ``failed`` or ``end``."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
@@ -55,7 +52,8 @@ class Table:
     Attributes:
         columns: Its columns.
         rows: Cells of each row, one per column.
-        kinds: What each row is; empty if all are alike.
+        kinds: What each row is: ``better``, ``worse``, ``no`` (difference found), ``own``, ``base``, ``differs``,
+            ``failed``, ``end``, or nothing; empty if all are alike.
         label: What a page calls the region that scrolls.
         caption: A line above the table, on a page.
         footnote: How to read the table, below it.
@@ -64,7 +62,7 @@ class Table:
 
     columns: Sequence[Column]
     rows: Sequence[Sequence[str]]
-    kinds: Sequence[Kind] = ()
+    kinds: Sequence[str] = ()
     label: str = ""
     caption: str = ""
     footnote: str = ""
@@ -91,7 +89,14 @@ def comparison_table(compared: Compared) -> Table:
     for name in sorted(compared.by_accuracy(list(there)), key=lambda name: name != compared.primary):
         point, verdict = there[name], verdicts.get(name)
         accuracy = f"{percent(point.accuracy)} ± {percent((point.high - point.low) / 2)}"
-        tested = [NONE, "", *[NONE] * 5, ""] if verdict is None else _tested(verdict)
+        tested = [NONE, "", *[NONE] * 5, ""]  # the primary strategy is not compared with itself
+        if verdict is not None:
+            low, high = map(points, verdict.ci95)
+            p_values = map(p_text, (verdict.p, verdict.p_equivalent, verdict.p_object, verdict.p_mcnemar))
+            differs = verdict.verdict != "no difference found"
+            found = f"{shortened(verdict.a, 12)} is {verdict.verdict}" if differs else verdict.verdict
+            images = f"{verdict.n10:,} / {verdict.n01:,}"
+            tested = [points(verdict.difference), f"{low} to {high}", *p_values, images, found]
         rows.append([name, f"{point.images:,.0f}", accuracy, *tested])
         kinds.append("own" if name == compared.primary else _kind(verdict))
     footnote = (
@@ -104,15 +109,7 @@ def comparison_table(compared: Compared) -> Table:
     return Table(columns=columns, rows=rows, kinds=kinds, caption=caption, footnote=footnote, cards=True)
 
 
-def _tested(verdict: Verdict) -> list[str]:
-    low, high = map(points, verdict.ci95)
-    found = verdict.verdict
-    words = found if found == "no difference found" else f"{shortened(verdict.a, 12)} is {found}"
-    p_values = map(p_text, (verdict.p, verdict.p_equivalent, verdict.p_object, verdict.p_mcnemar))
-    return [points(verdict.difference), f"{low} to {high}", *p_values, f"{verdict.n10:,} / {verdict.n01:,}", words]
-
-
-def _kind(verdict: Verdict | None) -> Kind:
+def _kind(verdict: Verdict | None) -> str:
     return "" if verdict is None else verdict.verdict.split()[0]
 
 

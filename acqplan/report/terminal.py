@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Int
 from rich import table as rich_table
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -18,7 +17,7 @@ from acqplan.numbers import count_noun, count_range, p_text, percent, points, pr
 from acqplan.plan.plan import Plan
 from acqplan.plan.route import route_words
 from acqplan.report.compared import Compared
-from acqplan.report.counts import Bins, axis_title, cut, object_counts, picture_axes
+from acqplan.report.counts import axis_title, cut, object_counts, picture_axes
 from acqplan.report.plot.style import heat_step
 from acqplan.report.tables import Table, accuracy_table, comparison_table, learning_table
 from acqplan.space import Category, Shots
@@ -63,6 +62,7 @@ def drawn_table(table: Table) -> RenderableType:
     for number, cells in enumerate(table.rows):
         kind = table.kinds[number] if table.kinds else ""
         parts: list[Text] = []
+        # Cells are Text, so that brackets in names are not read as markup.
         for row in shown:
             if not table.columns[row].below:
                 parts.append(Text(printable(cells[row])))
@@ -117,7 +117,15 @@ def benchmark_summary(findings: Findings, *, width: int = 80) -> RenderableType:
     design, compared = findings.results.design, Compared.of_findings(findings)
     title = Text(f"{shortened(design.primary, 30)} against {len(design.strategies) - 1} others", style="bold")
     title.append(f"; {count_noun(len(design.seeds), 'seed')}; design {design.digest[:12]}", style="not bold")
-    table = drawn_table(accuracy_table(compared, _budgets_that_fit(compared, width)))
+    # Budgets that fit, the primary one first.
+    longest = max(len(shortened(name, 16)) for name in compared.strategies)
+    left = width - max(longest, len("strategy")) - 1 - VERDICT_WIDTH
+    kept: list[int] = []
+    for budget in dict.fromkeys([compared.budget, *budget_ranks(compared.budgets)]):
+        left -= max(len(f"{budget:,}"), len("100.0")) + 1
+        if left >= 0 or not kept:
+            kept.append(budget)
+    table = drawn_table(accuracy_table(compared, sorted(kept)))
     sentences = compared.sentences
     parts: list[RenderableType] = [title, Text(), table, Text(), bullets(sentences[:MOST_SENTENCES])]
     if len(sentences) > MOST_SENTENCES:
@@ -128,17 +136,6 @@ def benchmark_summary(findings: Findings, *, width: int = 80) -> RenderableType:
         failures = f"{count_noun(len(findings.failed), 'cell')} failed: {some}; report.html names them all"
         parts += [Text(), Text(failures, style="bold red")]
     return Group(*parts)
-
-
-def _budgets_that_fit(compared: Compared, width: int) -> list[int]:
-    names = max(len(shortened(name, 16)) for name in compared.strategies)
-    left = width - max(names, len("strategy")) - 1 - VERDICT_WIDTH
-    kept: list[int] = []
-    for budget in dict.fromkeys([compared.budget, *budget_ranks(compared.budgets)]):
-        left -= max(len(f"{budget:,}"), len("100.0")) + 1
-        if left >= 0 or not kept:
-            kept.append(budget)
-    return sorted(kept)
 
 
 def budget_ranks(budgets: Sequence[int]) -> list[int]:
@@ -207,94 +204,57 @@ def plan_table(plan: Plan, *, width: int = 80) -> RenderableType:
         parts.append(Text(f"Learned from the images: {plan.sensitivity}"))
     if plan.route_seconds:
         parts.append(Text(f"Taking them lasts {route_words(plan)}"))
-    parts += [Text(), *_grid_lines(_grid(shots, width)), Text()]
+    parts += [Text(), *_grid_lines(shots, width), Text()]
     others = [column for column in range(len(shots.space.axes)) if column not in picture_axes(shots.space)]
     if others:
         parts += [_other_axes(shots, others), Text()]
     return Group(*parts, _classes(plan))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Grid:
-    """Shots per view, binned so that it fits a terminal.
-
-    Attributes:
-        counts: Shots in each bin, shape ``[rows, columns]``.
-        allowed: Whether a bin holds an allowed view, shape ``[rows, columns]``.
-        across: Bins of the axis across.
-        down: Bins of the axis down; ``None`` if there is one axis only.
-        margin: Letters of the labels on the left.
-        total: Letters of the sums on the right.
-        cell: Letters of a cell.
-    """
-
-    counts: Int[np.ndarray, "rows columns"]
-    allowed: Bool[np.ndarray, "rows columns"]
-    across: Bins
-    down: Bins | None
-    margin: int
-    total: int
-    cell: int
-
-
-def _grid(shots: Shots, width: int) -> _Grid:
-    """Shots and allowed views in as many columns as fit without touching digits."""
+def _grid_lines(shots: Shots, width: int) -> Iterator[Text]:
+    """The picture: a caption, labels of columns, one line per row, and sums; a dot where no shot is taken."""
     space = shots.space
     across, down = picture_axes(space)
     both = np.concatenate([space.views(), shots.coordinates])
     rows = None if down is None else cut(space.axes[down], both[:, down], most=MOST_ROWS)
+    labels = ("shots",) if rows is None else rows.labels
+    margin, total = max(2, *map(len, labels)) + 1, len(f"{len(shots)}") + 1
+    left = width - margin - total
+    # As many columns as fit without touching digits; levels of a category cannot be put together.
     for most in range(MOST_COLUMNS, 0, -1):
         columns = cut(space.axes[across], both[:, across], most=most)
         bins = columns.rows + (0 if rows is None else rows.rows * len(columns))
-        shape = (1 if rows is None else len(rows), len(columns))
+        shape = (len(labels), len(columns))
         counts, allowed = (
             np.bincount(bins[part], minlength=shape[0] * shape[1]).reshape(shape)
             for part in (slice(space.n_views, None), slice(space.n_views))
         )
-        margin = max(2, *map(len, _row_labels(rows))) + 1
-        total = len(f"{counts.sum()}") + 1
-        left = width - margin - total
         cell = max(len(f"{counts.max()}") + 1, min(6, left // len(columns)))
         longest = max(len(f"{counts.sum(axis=0).max()}"), *map(len, columns.starts))
-        is_category = isinstance(columns.axis, Category)  # its levels cannot be put together
-        if is_category or (cell * len(columns) <= left and longest < 2 * cell):
+        if isinstance(columns.axis, Category) or (cell * len(columns) <= left and longest < 2 * cell):
             break
-    return _Grid(
-        counts=counts, allowed=allowed > 0, across=columns, down=rows, margin=margin, total=total, cell=cell
-    )  # fmt: skip
-
-
-def _row_labels(down: Bins | None) -> tuple[str, ...]:
-    return ("shots",) if down is None else down.labels
-
-
-def _grid_lines(grid: _Grid) -> Iterator[Text]:
-    """Caption, labels of columns, one line per row, and sums."""
-    counts, down = grid.counts, grid.down
-    across = f"{axis_title(grid.across.axis)} across"
-    if grid.across.width:
-        across += f", each column {grid.across.width:.3g} wide from its number on"
-    yield Text(f"Shots per view: {f'{axis_title(down.axis)} down, ' if down else ''}{across}", style="italic")
-    yield from _margin_lines(grid, grid.across.starts, ("", "Σ"), "bold")
-    labels = _row_labels(down)
-    upwards = down is not None and not isinstance(down.axis, Category)  # large numbers at the top, as in a plot
+    wide = f", each column {columns.width:.3g} wide from its number on" if columns.width else ""
+    caption = f"{axis_title(rows.axis)} down, " if rows else ""
+    yield Text(f"Shots per view: {caption}{axis_title(columns.axis)} across{wide}", style="italic")
+    yield from _margin_lines(columns.starts, cell, ("".rjust(margin), "Σ".rjust(total)), "bold")
+    # Large numbers at the top, as in a plot.
+    upwards = rows is not None and not isinstance(rows.axis, Category)
     for row in reversed(range(len(labels))) if upwards else range(len(labels)):
-        line = Text(labels[row].rjust(grid.margin - 1) + " ", style="bold")
-        for count, allowed in zip(counts[row], grid.allowed[row], strict=True):
+        line = Text(labels[row].rjust(margin - 1) + " ", style="bold")
+        for count, is_allowed in zip(counts[row], allowed[row], strict=True):
             if count:
                 heat = HEAT_STYLES[heat_step(int(count), int(counts.max()))]
-                line.append(f"{count}".rjust(grid.cell - 1) + " ", style=f"not bold {heat}")
+                line.append(f"{count}".rjust(cell - 1) + " ", style=f"not bold {heat}")
             else:
-                line.append(("·" if allowed else " ").rjust(grid.cell), style="not bold dim")
-        yield line.append(f"{counts[row].sum()}".rjust(grid.total), style="not bold")
-    if down:
+                line.append(("·" if is_allowed else " ").rjust(cell), style="not bold dim")
+        yield line.append(f"{counts[row].sum()}".rjust(total), style="not bold")
+    if rows:
         sums = [str(count) for count in counts.sum(axis=0)]
-        yield from _margin_lines(grid, sums, ("Σ ", f"{counts.sum()}"), "not bold")
+        yield from _margin_lines(sums, cell, ("Σ ".rjust(margin), f"{counts.sum()}".rjust(total)), "not bold")
 
 
-def _margin_lines(grid: _Grid, labels: Sequence[str], ends: tuple[str, str], style: str) -> Iterator[Text]:
+def _margin_lines(labels: Sequence[str], cell: int, ends: tuple[str, str], style: str) -> Iterator[Text]:
     """Labels over columns; where they would touch, every other one goes to a second line."""
-    cell = grid.cell
     fit = [shortened(label, 2 * cell - 1) for label in labels]
     n_lines = 1 if max(map(len, fit)) < cell else 2
     for number in range(n_lines):
@@ -304,9 +264,8 @@ def _margin_lines(grid: _Grid, labels: Sequence[str], ends: tuple[str, str], sty
             if column % n_lines == number:
                 stop = max((column + 1) * cell - 1, len(label))
                 line = line[: stop - len(label)] + label + line[stop:]
-        left, right = (end if number == 0 else "" for end in ends)
-        text = Text(left.rjust(grid.margin), style="bold").append(line, style=style)
-        yield text.append(right.rjust(grid.total) if right else "", style="bold")
+        left, right = ends if number == 0 else (" " * len(ends[0]), "")
+        yield Text(left, style="bold").append(line, style=style).append(right, style="bold")
 
 
 def _other_axes(shots: Shots, columns: Sequence[int]) -> RenderableType:
@@ -322,6 +281,7 @@ def _other_axes(shots: Shots, columns: Sequence[int]) -> RenderableType:
             f"{shortened(label, 14)}: {100 * count / max(len(shots), 1):.0f} %".replace(" ", "\N{NO-BREAK SPACE}")
             for label, count in zip(bins.labels, counts, strict=True)
         )
+        # A pose: an object with all other axes.
         rest = np.delete(shots.coordinates, column, axis=1).round(6)
         n_poses = len(np.unique(np.column_stack([shots.object_rows, rest]), axis=0))
         levels = f"{len(shots) / max(n_poses, 1):.1f} of {len(axis.values)} levels"

@@ -1,21 +1,12 @@
 import numpy as np
 import pytest
 
-from acqplan.evaluate.verdict import Validation
 from acqplan.numbers import printable
 from acqplan.plan.plan import Plan
-from acqplan.report.compared import Compared
 from acqplan.report.counts import cut, object_counts, picture_axes, positions
 from acqplan.report.plot.curves import spread
 from acqplan.report.plot.style import DARK, LIGHT, heat_step, strategy_colours
 from acqplan.space import Category, Circle, Interval, Space
-
-
-def test_strategies_are_compared_at_the_largest_budget(validation: Validation) -> None:
-    compared = Compared.of_validation(validation, "auto")
-    assert compared.budget == 2430
-    assert len(compared.at(compared.budget)) == len(compared.drawn) == 5
-    assert (compared.n_objects, compared.n_seeds) == (25, 5)
 
 
 def test_every_shot_is_counted_once(any_plan: Plan) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from acqplan.evaluate.verdict import Verdict
 from acqplan.numbers import count_noun, percent, points, shortened
 from acqplan.report.compared import Compared
 from acqplan.report.plot.style import (
@@ -49,16 +47,14 @@ def accuracy_curve(compared: Compared, *, width: float = 5.6) -> Figure:
     if len(compared.budgets) < 2:
         return accuracy_bars(compared, width=width)
     height = max(3.6 if compared.contrast else 4.4, LABEL * len(compared.drawn) / 0.8)
+    heights = [height, 1.3] if compared.contrast else [height]
     with drawing():
-        if not compared.contrast:
-            figure = new_figure(width, height)
-            draw_accuracy(figure.add_subplot(), compared, height=height)
-            return figure
-        figure = new_figure(width, height + 1.8)
-        above, under = figure.subplots(2, 1, sharex=True, height_ratios=(height, 1.3))
-        draw_accuracy(above, compared, height=height)
-        above.set_xlabel("")
-        _draw_contrast(under, compared)
+        figure = new_figure(width, height + 1.8 * (len(heights) - 1))
+        panels = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights, squeeze=False)[:, 0]
+        draw_accuracy(panels[0], compared, height=height)
+        if compared.contrast:
+            panels[0].set_xlabel("")
+            _draw_contrast(panels[1], compared)
     return figure
 
 
@@ -67,22 +63,21 @@ def draw_accuracy(axes: Axes, compared: Compared, *, height: float) -> None:
     if len(compared.budgets) < 2:
         _draw_bars(axes, compared)
         return
-    styles, colours, labels = _line_styles(compared), name_colours(compared), []
+    styles, ends = _line_styles(compared), {}
     for name in compared.drawn:
         curve = compared.curve(name)
         images = [point.images for point in curve]
-        # The bands of all would lie on each other: objects differ more than strategies. A benchmark has `small_curves`.
+        # The bands of all would lie on each other: objects differ more than strategies.
+        # A benchmark shows them in `small_curves`, and the paired difference below.
         if name == compared.primary and compared.baseline is None:
             _band(axes, compared, name)
         axes.plot(images, [100 * point.accuracy for point in curve], **styles[name])
-        text, strong = f"{shortened(name, 18)} {percent(curve[-1].accuracy)}", compared.is_named_first(name)
-        end = (images[-1], 100 * curve[-1].accuracy)
-        labels.append(EndLabel(text=text, x=end[0], y=end[1], colour=colours[name], strong=strong))
-    _image_axis(axes, compared)
+        ends[name] = (images[-1], 100 * curve[-1].accuracy)
+    _log_axis(axes, compared.budgets, [point.images for point in compared.points])
     over = f"{count_noun(compared.n_objects, 'object')} and {count_noun(compared.n_seeds, 'seed')}"
     axes.set_xlabel(f"images taken (log scale); band: 95 % over {over}", fontsize=9)
     axes.set_title("Accuracy on new objects, %")
-    label_ends(axes, labels, gap=LABEL / (0.8 * height))
+    _label_ends(axes, compared, ends, gap=LABEL / (0.8 * height))
 
 
 def _line_styles(compared: Compared) -> dict[str, dict[str, Any]]:
@@ -120,14 +115,15 @@ def _band(axes: Axes, compared: Compared, name: str) -> None:
     axes.fill_between([point.images for point in curve], low, high, color=colour, alpha=0.16, linewidth=0)
 
 
-def _image_axis(axes: Axes, compared: Compared) -> None:
-    """Images on a log scale across, a quiet grid upwards."""
-    taken = [point.images for point in compared.points]
-    log_axis(axes, compared.budgets, low=min(taken, default=1), high=max(*compared.budgets, *taken))
+def _log_axis(axes: Axes, ticks: Sequence[int], more: Sequence[float] = ()) -> None:
+    """Numbers of images on a log scale across, a quiet grid upwards; ticks that would touch are left out.
 
-
-def log_axis(axes: Axes, ticks: Sequence[int], *, low: float, high: float) -> None:
-    """Numbers of images on a log scale across, a quiet grid upwards; ticks that would touch are left out."""
+    Args:
+        axes: The axes.
+        ticks: Where ticks may be.
+        more: Other numbers of images that are drawn.
+    """
+    # From the largest on: the full budget always has its number.
     kept: list[int] = []
     for tick in sorted(ticks, reverse=True):
         if not kept or np.log(kept[-1] / tick) > 0.09 * np.log(max(ticks) / min(ticks)):
@@ -135,7 +131,7 @@ def log_axis(axes: Axes, ticks: Sequence[int], *, low: float, high: float) -> No
     axes.set_xscale("log")
     axes.minorticks_off()
     axes.set_xticks(kept[::-1], [thousands(tick) for tick in kept[::-1]])
-    axes.set_xlim(low * 0.93, high * 1.07)
+    axes.set_xlim(min([*ticks, *more]) * 0.93, max([*ticks, *more]) * 1.07)
     axes.grid(axis="y")
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
@@ -145,7 +141,17 @@ def _draw_contrast(axes: Axes, compared: Compared) -> None:
     """The paired difference at every budget: far narrower than the bands of the curves, since objects cancel."""
     axes.axhline(0, color=LIGHT["ink"], linewidth=1)
     for verdict in compared.contrast:
-        _difference(axes, verdict, is_claim=verdict.budget == compared.budget)
+        is_claim = verdict.budget == compared.budget
+        colour = LIGHT[ANSWER_COLOURS[verdict.verdict] if is_claim else "slate"]
+        low, high = (100 * end for end in verdict.ci95)
+        place = (verdict.budget, 100 * verdict.difference)
+        axes.vlines(verdict.budget, low, high, color=colour, linewidth=5 if is_claim else 2.5, alpha=0.4)
+        axes.plot(*place, "o", color=colour, markerfacecolor=colour if is_claim else LIGHT["ground"], markersize=7)
+        if is_claim:
+            axes.annotate(
+                points(verdict.difference), place, (9, 0), textcoords="offset points", color=colour, weight="bold",
+                va="center", fontsize=9.5, annotation_clip=False,
+            )  # fmt: skip
     axes.grid(axis="y")
     axes.margins(y=0.15)
     axes.tick_params(axis="y", length=0)
@@ -153,19 +159,6 @@ def _draw_contrast(axes: Axes, compared: Compared) -> None:
     axes.set_title(f"{shortened(compared.primary, 18)} minus {shortened(compared.baseline or '', 18)}, points")
     note = "images (log scale), taken above and allowed here\nbars: 95 %, paired; filled: the claim"
     axes.set_xlabel(note, fontsize=9)
-
-
-def _difference(axes: Axes, verdict: Verdict, *, is_claim: bool) -> None:
-    colour = LIGHT[ANSWER_COLOURS[verdict.verdict] if is_claim else "slate"]
-    low, high = (100 * end for end in verdict.ci95)
-    place = (verdict.budget, 100 * verdict.difference)
-    axes.vlines(verdict.budget, low, high, color=colour, linewidth=5 if is_claim else 2.5, alpha=0.4)
-    axes.plot(*place, "o", color=colour, markerfacecolor=colour if is_claim else LIGHT["ground"], markersize=7)
-    if is_claim:
-        axes.annotate(
-            points(verdict.difference), place, (9, 0), textcoords="offset points", color=colour, weight="bold",
-            va="center", fontsize=9.5, annotation_clip=False,
-        )  # fmt: skip
 
 
 def accuracy_bars(compared: Compared, *, width: float = 4.8) -> Figure:
@@ -186,7 +179,7 @@ def _draw_bars(axes: Axes, compared: Compared) -> None:
         write_beside(axes, row, percent(point.accuracy), colours[name], strong=name == compared.primary)
     label_rows(axes, order, compared.primary)
     axes.set_title("Accuracy on new objects, %")
-    below(axes, f"{compared.budget:,} images allowed; bars: 95 % over objects and seeds")
+    axes.set_xlabel(f"{compared.budget:,} images allowed; bars: 95 % over objects and seeds", loc="right", fontsize=9)
 
 
 def write_beside(axes: Axes, row: float, text: str, colour: str, *, strong: bool) -> None:
@@ -195,11 +188,6 @@ def write_beside(axes: Axes, row: float, text: str, colour: str, *, strong: bool
         text, (1.02, row), xycoords=("axes fraction", "data"), va="center", color=colour, fontsize=9.5,
         weight="bold" if strong else "normal", annotation_clip=False,
     )  # fmt: skip
-
-
-def below(axes: Axes, text: str) -> None:
-    """A note that may reach to the left under the names."""
-    axes.set_xlabel(text, loc="right", fontsize=9)
 
 
 def label_rows(axes: Axes, names: Sequence[str], strong: str | None) -> None:
@@ -213,41 +201,24 @@ def label_rows(axes: Axes, names: Sequence[str], strong: str | None) -> None:
         tick.set_fontweight("bold" if name == strong else "normal")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndLabel:
-    """What is written beside the end of a line.
-
-    Attributes:
-        text: The label.
-        x: Where the line ends, across.
-        y: Where the line ends, upwards.
-        colour: Colour of label and leader.
-        strong: Whether it is bold.
-    """
-
-    text: str
-    x: float
-    y: float
-    colour: str
-    strong: bool
-
-
-def label_ends(axes: Axes, labels: Sequence[EndLabel], *, gap: float) -> None:
-    """Write labels to the right of the axes, none over another, each tied to the end of its line.
+def _label_ends(axes: Axes, compared: Compared, ends: Mapping[str, tuple[float, float]], *, gap: float) -> None:
+    """Write names and last values to the right of the axes, none over another, each tied to the end of its line.
 
     Args:
         axes: Axes whose limits are settled.
-        labels: The labels.
+        compared: The strategies.
+        ends: Where each strategy's line ends, across and upwards.
         gap: Least distance of two labels, as a share of the height of the axes.
     """
-    bottom, top = axes.get_ylim()
-    places = spread([(label.y - bottom) / (top - bottom) for label in labels], gap=gap)
-    for label, place in zip(labels, places, strict=True):
-        leader = {"arrowstyle": "-", "color": label.colour, "linewidth": 0.6, "alpha": 0.6, "shrinkA": 1, "shrinkB": 4}
+    # In shares of the height, so that the gap is the same whatever the accuracies are.
+    (bottom, top), colours = axes.get_ylim(), name_colours(compared)
+    places = spread([(y - bottom) / (top - bottom) for _, y in ends.values()], gap=gap)
+    for (name, end), place in zip(ends.items(), places, strict=True):
+        leader = {"arrowstyle": "-", "color": colours[name], "linewidth": 0.6, "alpha": 0.6, "shrinkA": 1, "shrinkB": 4}
         axes.annotate(
-            label.text, xy=(label.x, label.y), xytext=(1.05, place), textcoords="axes fraction", color=label.colour,
-            weight="bold" if label.strong else "normal", va="center", fontsize=9.5, annotation_clip=False,
-            arrowprops=leader,
+            f"{shortened(name, 18)} {end[1]:.1f}", xy=end, xytext=(1.05, place), textcoords="axes fraction",
+            color=colours[name], weight="bold" if compared.is_named_first(name) else "normal", va="center",
+            fontsize=9.5, annotation_clip=False, arrowprops=leader,
         )  # fmt: skip
 
 
@@ -285,9 +256,10 @@ def small_curves(compared: Compared, *, width: float = 5.6) -> Figure:
         panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
         for axes in panels[len(names) :]:
             axes.set_visible(False)
+        # In each panel the baseline's line lies behind the strategy's own.
         for number, (axes, name) in enumerate(zip(panels, names, strict=False)):
             curve = compared.curve(name)
-            _image_axis(axes, compared)
+            _log_axis(axes, compared.budgets, [point.images for point in compared.points])
             if name != baseline:
                 accuracies = [100 * point.accuracy for point in theirs]
                 axes.plot([point.images for point in theirs], accuracies, color=LIGHT["rust"], linewidth=1)
@@ -309,20 +281,18 @@ def rank_curves(findings: Findings, *, width: float = 5.6) -> Figure:
     """Mean rank over objects at every budget, the best at the top, names at the ends of the lines."""
     compared = Compared.of_findings(findings)
     standings = [standing for standing in findings.standings if standing.strategy in compared.drawn]
-    styles, colours, labels = _line_styles(compared), name_colours(compared), []
+    styles, ends = _line_styles(compared), {}
     height = max(3.0, LABEL * len(standings) / 0.8)
     budgets = findings.results.design.budgets
     with drawing():
         figure = new_figure(width, height)
         axes = figure.add_subplot()
         for standing in standings:
-            name, last = standing.strategy, standing.ranks[-1]
-            axes.plot(budgets, standing.ranks, **styles[name])
-            text, strong = f"{shortened(name, 18)} {last:.1f}", compared.is_named_first(name)
-            labels.append(EndLabel(text=text, x=budgets[-1], y=last, colour=colours[name], strong=strong))
-        log_axis(axes, budgets, low=min(budgets), high=max(budgets))
+            axes.plot(budgets, standing.ranks, **styles[standing.strategy])
+            ends[standing.strategy] = (budgets[-1], standing.ranks[-1])
+        _log_axis(axes, budgets)
         axes.invert_yaxis()
-        label_ends(axes, labels, gap=LABEL / (height * 0.75))
+        _label_ends(axes, compared, ends, gap=LABEL / (height * 0.75))
         axes.set_title("Mean rank over objects (1 the best)")
         axes.set_xlabel("images allowed (log scale)", fontsize=9, color=LIGHT["soft"])
     return figure
@@ -340,28 +310,24 @@ def learning_curve(advice: Advice, *, width: float = 5.2) -> Figure:
     with drawing():
         figure = new_figure(width, 0.7 * width)
         axes = figure.add_subplot()
-        _measured(axes, advice)
+        images = [point.images for point in advice.points]
+        middle, low, high = (
+            [100 * getattr(point.accuracy, end) for point in advice.points] for end in ("estimate", "low", "high")
+        )
+        axes.fill_between(images, low, high, color=LIGHT["accent"], alpha=0.15, linewidth=0)
+        if len(images) == 1:  # a band needs two sizes
+            axes.vlines(images, low, high, color=LIGHT["accent"], linewidth=2.8, alpha=0.4)
+        axes.plot(images, middle, "o", color=LIGHT["accent"], markersize=5.5, zorder=4)
         if curve is not None:
             for start, stop, style in ((first, advice.images, "-"), (advice.images, last, "--")):
-                images = np.geomspace(start, stop, STEPS)
-                errors = curve.floor + curve.scale * (images / curve.unit) ** -curve.exponent
-                axes.plot(images, 100 * (1.0 - errors), style, color=LIGHT["accent"], linewidth=1.6)
+                fine = np.geomspace(start, stop, STEPS)
+                errors = curve.floor + curve.scale * (fine / curve.unit) ** -curve.exponent
+                axes.plot(fine, 100 * (1.0 - errors), style, color=LIGHT["accent"], linewidth=1.6)
         if curve is not None and last > advice.images:
             end = curve.saturation
             axes.vlines(last, 100 * end.low, 100 * end.high, color=LIGHT["rust"], linewidth=5, alpha=0.35)
             axes.plot([last], [100 * end.estimate], "o", color=LIGHT["rust"], markersize=5.5, zorder=4)
-        log_axis(axes, sorted({first, advice.images, last}), low=first, high=last)
+        _log_axis(axes, sorted({first, advice.images, last}))
         axes.set_xlabel(f"images captured (log scale); band: 95 % over {advice.judged} objects", fontsize=9)
         axes.set_title("Accuracy on objects left out, %")
     return figure
-
-
-def _measured(axes: Axes, advice: Advice) -> None:
-    images = [point.images for point in advice.points]
-    middle, low, high = (
-        [100 * getattr(point.accuracy, end) for point in advice.points] for end in ("estimate", "low", "high")
-    )
-    axes.fill_between(images, low, high, color=LIGHT["accent"], alpha=0.15, linewidth=0)
-    if len(images) == 1:  # a band needs two sizes
-        axes.vlines(images, low, high, color=LIGHT["accent"], linewidth=2.8, alpha=0.4)
-    axes.plot(images, middle, "o", color=LIGHT["accent"], markersize=5.5, zorder=4)

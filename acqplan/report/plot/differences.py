@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
@@ -13,14 +13,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from acqplan.evaluate.verdict import Answer, Verdict
+from acqplan.evaluate.verdict import Verdict
 from acqplan.numbers import points, printable, shortened
 from acqplan.report.compared import Compared
-from acqplan.report.plot.curves import below, label_rows, name_colours, write_beside
+from acqplan.report.plot.curves import label_rows, name_colours, write_beside
 from acqplan.report.plot.style import ANSWER_COLOURS, LIGHT, bare, drawing, new_figure
 
 if TYPE_CHECKING:
-    from acqplan.evaluate.findings import Findings, Idea
+    from acqplan.evaluate.findings import Findings
     from acqplan.statistics.two_way import TwoWay
 
 N_BINS = 64
@@ -54,12 +54,6 @@ MATRIX_NOTE = (
     "Row minus column, points of accuracy.\n▲ full: row better.  ▼ hollow: row worse.  No square: no difference found."
 )
 
-OPPOSITE: Mapping[Answer, Answer] = {
-    "better": "worse",
-    "worse": "better",
-    "no difference found": "no difference found",
-}
-
 
 def object_differences(compared: Compared, *, width: float = 5.6) -> Figure:
     """The primary strategy against each other one: a dot for each object, mean and interval below them."""
@@ -76,6 +70,7 @@ def object_differences(compared: Compared, *, width: float = 5.6) -> Figure:
         for row, verdict in enumerate(shown):
             _draw_objects(axes, row, verdict)
             colour = LIGHT[ANSWER_COLOURS[verdict.verdict]]
+            # Mean and interval below the dots.
             low, high = (100 * end for end in verdict.ci95)
             axes.hlines(row - 0.14, low, high, color=colour, linewidth=4, alpha=0.5, zorder=4)
             axes.plot([100 * verdict.difference], [row - 0.14], marker="D", markersize=6, color=colour, zorder=5)
@@ -83,7 +78,7 @@ def object_differences(compared: Compared, *, width: float = 5.6) -> Figure:
             text = points(verdict.difference) + (f" {verdict.verdict}" if found else "")
             write_beside(axes, row, text, colour, strong=found)
         _set_title(figure, f"{shortened(compared.primary, 24)} minus each other, points")
-        below(axes, OBJECT_NOTE)
+        axes.set_xlabel(OBJECT_NOTE, loc="right", fontsize=9)
     return figure
 
 
@@ -144,6 +139,7 @@ def verdict_matrix(findings: Findings, *, width: float = 5.6) -> Figure:
     compared = Compared.of_findings(findings)
     order = compared.by_accuracy(compared.drawn)
     names = [shortened(name, 18) for name in order]
+    # Names take their width at the left and, slanted, above and to the right; squares get what is left.
     longest = BOLD_LETTER * max(map(len, names))
     side = min(SQUARE, (width - longest - SLANT[0] * longest - 0.2) / len(names))
     square, above = side * len(names), SLANT[1] * longest + 0.2
@@ -169,34 +165,30 @@ def verdict_matrix(findings: Findings, *, width: float = 5.6) -> Figure:
 
 def _draw_pairs(axes: Axes, findings: Findings, order: Sequence[str], *, fontsize: float) -> None:
     """A square for each pair, with its difference; a dash for a pair without a common run."""
-    found: dict[tuple[str, str], tuple[float, Answer]] = {}
+    # Each pair was judged once; the matrix shows it from both sides.
+    gains: dict[tuple[str, str], float] = {}
     for verdict in findings.pairs:
-        found[verdict.a, verdict.b] = (verdict.difference, verdict.verdict)
-        found[verdict.b, verdict.a] = (-verdict.difference, OPPOSITE[verdict.verdict])
+        gains[verdict.a, verdict.b], gains[verdict.b, verdict.a] = verdict.difference, -verdict.difference
+    found = {(verdict.a, verdict.b) for verdict in findings.pairs if verdict.verdict != "no difference found"}
     for row, mine in enumerate(order):
         for column, theirs in enumerate(order):
-            middle = (column + 0.5, row + 0.5)
+            gain, is_found = gains.get((mine, theirs)), (mine, theirs) in found or (theirs, mine) in found
+            colour, weight, sign = LIGHT["soft"], "normal", ""
+            square: dict[str, Any] = {"facecolor": "none", "linewidth": 0}
             if mine == theirs:
-                axes.add_patch(_square(row, column, facecolor=LIGHT["panel"], linewidth=0))
-            elif (mine, theirs) not in found:
-                axes.text(*middle, "–", ha="center", va="center", color=LIGHT["soft"])
-            else:
-                difference, answer = found[mine, theirs]
-                colour, weight, sign = LIGHT["soft"], "normal", ""
-                if answer == "better":
-                    axes.add_patch(_square(row, column, facecolor=LIGHT["green"], linewidth=0))
-                    colour, weight, sign = LIGHT["ground"], "bold", "▲\n"
-                elif answer == "worse":
-                    axes.add_patch(_square(row, column, facecolor="none", edgecolor=LIGHT["rust"], linewidth=1.2))
-                    colour, weight, sign = LIGHT["rust"], "bold", "▼\n"
-                axes.text(
-                    *middle, sign + points(difference), ha="center", va="center", color=colour, weight=weight,
-                    fontsize=fontsize, linespacing=0.95,
-                )  # fmt: skip
-
-
-def _square(row: int, column: int, **style: object) -> Rectangle:
-    return Rectangle((column + 0.05, row + 0.05), 0.9, 0.9, **style)  # type: ignore[arg-type]
+                square["facecolor"] = LIGHT["panel"]
+            elif gain is not None and is_found and gain > 0:
+                square["facecolor"] = LIGHT["green"]
+                colour, weight, sign = LIGHT["ground"], "bold", "▲\n"
+            elif gain is not None and is_found:
+                square |= {"edgecolor": LIGHT["rust"], "linewidth": 1.2}
+                colour, weight, sign = LIGHT["rust"], "bold", "▼\n"
+            axes.add_patch(Rectangle((column + 0.05, row + 0.05), 0.9, 0.9, **square))
+            text = "" if mine == theirs else "–" if gain is None else sign + points(gain)
+            axes.text(
+                column + 0.5, row + 0.5, text, ha="center", va="center", color=colour, weight=weight,
+                fontsize=fontsize, linespacing=0.95,
+            )  # fmt: skip
 
 
 def idea_gains(findings: Findings, *, width: float = 5.6) -> Figure:
@@ -209,7 +201,11 @@ def idea_gains(findings: Findings, *, width: float = 5.6) -> Figure:
         bare(axes)
         axes.grid(axis="x")
         axes.axvline(0, color=LIGHT["ink"], linewidth=1)
-        axes.set_yticks(range(len(ideas)), [_idea_text(idea) for idea in ideas])
+        # Each idea in words, with the pair of strategies that shows it below.
+        pairs = [f"{shortened(idea.with_it, 16)} – {shortened(idea.without, 16)}" for idea in ideas]
+        names = [textwrap.wrap(printable(idea.idea), 30) for idea in ideas]
+        words = ["\n".join(name + textwrap.wrap(pair, 32)) for name, pair in zip(names, pairs, strict=True)]
+        axes.set_yticks(range(len(ideas)), words)
         axes.set_ylim(-0.6, len(ideas) - 0.4)
         axes.tick_params(axis="y", labelcolor=LIGHT["ink"], labelsize=9)
         for row, idea in enumerate(ideas):
@@ -227,11 +223,6 @@ def idea_gains(findings: Findings, *, width: float = 5.6) -> Figure:
             handletextpad=0.2, columnspacing=1.4, title="hollow: the 95 % interval holds 0", title_fontsize=9,
         )  # fmt: skip
     return figure
-
-
-def _idea_text(idea: Idea) -> str:
-    pair = f"{shortened(idea.with_it, 16)} – {shortened(idea.without, 16)}"
-    return "\n".join([*textwrap.wrap(printable(idea.idea), 30), *textwrap.wrap(pair, 32)])
 
 
 def _draw_gain(axes: Axes, row: float, gain: TwoWay, colour: str, marker: str) -> None:

@@ -18,45 +18,32 @@ from matplotlib.figure import Figure
 from acqplan.files import replacing
 from acqplan.numbers import printable
 
-LIGHT: Mapping[str, str] = {
-    "ground": "#ffffff",
-    "panel": "#f5f7f9",
-    "ink": "#1b2126",
-    "soft": "#56616b",
-    "faint": "#c3cbd2",
-    "accent": "#0b62a8",
-    "rust": "#c4520f",
-    "green": "#14795a",
-    "plum": "#96478a",
-    "gold": "#8f6b00",
-    "slate": "#6a7680",
-    "heat1": "#cbe0f1",
-    "heat2": "#95c1e2",
-    "heat3": "#559ccd",
-    "heat4": "#2373b3",
-    "heat5": "#0a4a82",
+COLOURS = {
+    "ground": ("#ffffff", "#12171c"),
+    "panel": ("#f5f7f9", "#1a2128"),
+    "ink": ("#1b2126", "#e6ebf0"),
+    "soft": ("#56616b", "#a3afba"),
+    "faint": ("#c3cbd2", "#404b55"),
+    "accent": ("#0b62a8", "#62b5f5"),
+    "rust": ("#c4520f", "#f08c52"),
+    "green": ("#14795a", "#4fc79d"),
+    "plum": ("#96478a", "#d78fcb"),
+    "gold": ("#8f6b00", "#d9b548"),
+    "slate": ("#6a7680", "#8f9ba6"),
+    "heat1": ("#cbe0f1", "#21405a"),
+    "heat2": ("#95c1e2", "#2c638f"),
+    "heat3": ("#559ccd", "#4490cb"),
+    "heat4": ("#2373b3", "#7abaea"),
+    "heat5": ("#0a4a82", "#c9e5fd"),
 }
-"""Colours on white, by the name of the page's variable; no two are equal, so that a page can swap those of a plot."""
+"""Colours on white and on near-black, by the name of the page's variable.
 
-DARK: Mapping[str, str] = {
-    "ground": "#12171c",
-    "panel": "#1a2128",
-    "ink": "#e6ebf0",
-    "soft": "#a3afba",
-    "faint": "#404b55",
-    "accent": "#62b5f5",
-    "rust": "#f08c52",
-    "green": "#4fc79d",
-    "plum": "#d78fcb",
-    "gold": "#d9b548",
-    "slate": "#8f9ba6",
-    "heat1": "#21405a",
-    "heat2": "#2c638f",
-    "heat3": "#4490cb",
-    "heat4": "#7abaea",
-    "heat5": "#c9e5fd",
-}
-"""Colours on near-black; the ramp of heat is reversed, so that many shots stand out from the ground."""
+No two of a palette are equal, so that a page can swap those of a plot. The ramp of heat is reversed on near-black, so
+that many shots stand out from the ground.
+"""
+
+LIGHT: Mapping[str, str] = {name: light for name, (light, _) in COLOURS.items()}
+DARK: Mapping[str, str] = {name: dark for name, (_, dark) in COLOURS.items()}
 
 HEAT = ("heat1", "heat2", "heat3", "heat4", "heat5")
 """Few shots to many."""
@@ -152,8 +139,10 @@ def svg_element(figure: Figure, *, name: str, alt: str) -> Markup:
     # Numbers of tags to a hundredth of a point: half the size of the page, and the same picture.
     drawn = re.sub(r"<[^>]+>", lambda tag: re.sub(r"(\.\d\d)\d+", r"\1", tag.group()), text.getvalue())
     body = re.sub(r"<metadata>.*?</metadata>", "", drawn, flags=re.DOTALL)
+    # Identifiers of several pictures on one page must differ.
     body = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', body)
     body = re.sub(r'(url\(#|href="#)', rf"\g<1>{name}-", body)
+    # The page's variables in place of our colours: dark mode then needs no second drawing.
     for variable, colour in LIGHT.items():
         body = body.replace(colour, f"var(--{variable})")
     body = body[body.index("<svg") :]

@@ -38,7 +38,7 @@ MOST_DIALS = 12
 """More small dials than this say nothing."""
 
 HEADING = 0.3
-"""Inches above a row of dials."""
+"""Inches of the title above a group of dials."""
 
 MOST_OBJECTS = 40
 """More objects than this are drawn as one bar per class."""
@@ -61,17 +61,9 @@ def dial(shots: Shots, *, title: str = "", most: int | None = None, size: float 
     return figure
 
 
-def class_dials(shots: Shots, *, width: float = 10.0) -> Figure:
+def class_dials(shots: Shots) -> Figure:
     """Small dials side by side, one for each of the first dozen classes, drawn to one scale."""
-    parts = {label: of_class(shots, label) for label in shots.objects.classes[:MOST_DIALS]}
-    columns = min(len(parts), 6)
-    rows = -(-len(parts) // columns)
-    size = width / max(columns, 3)
-    with drawing():
-        height = _height(shots.space, min(size, SMALL - 0.1)) * rows
-        figure = new_figure(size * columns, height, laid_out=False)
-        _draw_side_by_side(figure.subfigures(rows, columns, squeeze=False), parts)
-    return figure
+    return _dial_rows({"": {label: of_class(shots, label) for label in shots.objects.classes[:MOST_DIALS]}})
 
 
 def of_class(shots: Shots, label: str) -> Shots:
@@ -84,10 +76,24 @@ def most_shots(parts: Mapping[str, Shots]) -> int:
     return max((int(positions(part).n_shots.max()) for part in parts.values()), default=1)
 
 
-def _draw_side_by_side(places: np.ndarray, parts: Mapping[str, Shots]) -> None:
-    most = most_shots(parts)
-    for place, (title, part) in zip(places.ravel(), parts.items(), strict=False):
-        draw_dial(place, part, small=True, title=shortened(title, 18), most=most)
+def _dial_rows(groups: Mapping[str, Mapping[str, Shots]], *, width: float = 10.0) -> Figure:
+    """Groups of small dials below each other, those of a group side by side and drawn to one scale."""
+    n_dials = max(map(len, groups.values()))
+    columns = min(6, n_dials)
+    rows, size = -(-n_dials // columns), width / max(columns, 3)
+    space = next(part.space for parts in groups.values() for part in parts.values())
+    tall = rows * _height(space, min(size, SMALL - 0.1))
+    # A strip for the title of each group, and one for its dials.
+    heights = [height for title in groups for height in (HEADING * bool(title) or 0.01, tall)]
+    with drawing():
+        figure = new_figure(size * columns, sum(heights), laid_out=False)
+        strips = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
+        for number, (title, parts) in enumerate(groups.items()):
+            strips[2 * number].text(0.02, 0.1, title, fontsize=11, fontweight="bold")
+            places = strips[2 * number + 1].subfigures(rows, columns, squeeze=False).ravel()
+            for place, (name, part) in zip(places, parts.items(), strict=False):
+                draw_dial(place, part, small=True, title=shortened(name, 18), most=most_shots(parts))
+    return figure
 
 
 def taken_shots(findings: Findings) -> dict[str, Shots]:
@@ -107,23 +113,12 @@ def first_object(parts: Mapping[str, Shots]) -> tuple[str, dict[str, Shots]]:
     return name, {strategy: part.take(np.flatnonzero(part.object_rows == row)) for strategy, part in parts.items()}
 
 
-def strategy_dials(findings: Findings, *, width: float = 10.0) -> Figure:
+def strategy_dials(findings: Findings) -> Figure:
     """All objects together, and one object, for every strategy: what staggering looks like."""
     every = taken_shots(findings)
     name, single = first_object(every)
     groups = {"All objects together": every, f"Of these only {printable(name)}": single}
-    shown = {title: parts for title, parts in groups.items() if parts}
-    columns = max(min(6, len(every)), 3)
-    rows = -(-max(len(every), 1) // columns)
-    tall = rows * (width / columns * (1.0 if is_round(findings.results.shots.space) else 0.7) + HEADING)
-    with drawing():
-        figure = new_figure(width, max(len(shown), 1) * (HEADING + tall), laid_out=False)
-        if shown:
-            strips = figure.subfigures(2 * len(shown), 1, height_ratios=[HEADING, tall] * len(shown), squeeze=False)
-            for number, (title, parts) in enumerate(shown.items()):
-                strips[2 * number, 0].text(0.02, 0.1, title, fontsize=11, fontweight="bold")
-                _draw_side_by_side(strips[2 * number + 1, 0].subfigures(rows, columns, squeeze=False), parts)
-    return figure
+    return _dial_rows({title: parts for title, parts in groups.items() if parts})
 
 
 def is_round(space: Space) -> bool:
@@ -156,14 +151,15 @@ def draw_dial(
         for direction, column in zip(("x", "y"), picture_axes(space), strict=True):
             _draw_flat_axis(axes, direction, None if column is None else space.axes[column], small=small)
         x, y = counted.places.T
+    # Dots as large as the nearest neighbours allow; the legend uses the same scale.
     diameter = _widest(figure, axes, np.column_stack([x, y]), small=small)
     untouched, taken = n_shots == 0, n_shots > 0
     # As drawings, thousands of dots would make report.html larger than a picture of them.
     style: Any = {"linewidths": 0, "clip_on": False, "rasterized": len(x) > MOST_DRAWN}
-    axes.scatter(x[untouched], y[untouched], s=(0.3 * diameter) ** 2, c=LIGHT["faint"], zorder=3, **style)
-    sizes = [_diameter(int(count), diameter, largest) ** 2 for count in n_shots[taken]]
-    colours = [_colour(int(count), largest) for count in n_shots[taken]]
-    axes.scatter(x[taken], y[taken], s=sizes, c=colours, zorder=4, **style)
+    for shown, zorder in ((untouched, 3), (taken, 4)):
+        dots = [_dot(int(count), diameter, largest) for count in n_shots[shown]]
+        sizes, colours = [size**2 for size, _ in dots], [colour for _, colour in dots]
+        axes.scatter(x[shown], y[shown], s=sizes, c=colours, zorder=zorder, **style)
     axes.set_title(shortened(title, 60), loc="center", fontsize=9.5 if small else 11, pad=3 if small else 10)
     if not small and taken.any():
         _draw_legend(figure, n_shots, diameter=diameter, most=largest)
@@ -258,12 +254,11 @@ def _widest(figure: Figure | SubFigure, axes: Axes, places: Float[np.ndarray, "p
     return float(np.clip(spacing * points * (1.2 if small else 1.0), 2.5, 8.0 if small else 15.0))
 
 
-def _diameter(count: int, diameter: float, most: int) -> float:
-    return diameter * (0.25 + 0.75 * count / most) ** 0.5
-
-
-def _colour(count: int, most: int) -> str:
-    return LIGHT[HEAT[heat_step(count, most)]]
+def _dot(count: int, diameter: float, most: int) -> tuple[float, str]:
+    """Diameter and colour of a dot: the more shots, the larger and darker."""
+    if count == 0:
+        return 0.3 * diameter, LIGHT["faint"]
+    return diameter * (0.25 + 0.75 * count / most) ** 0.5, LIGHT[HEAT[heat_step(count, most)]]
 
 
 def _draw_legend(
@@ -272,14 +267,11 @@ def _draw_legend(
     """Dots for no shot, the fewest, the middle and the most."""
     low, high = int(n_shots[n_shots > 0].min()), int(n_shots.max())
     shown = [0] * bool((n_shots == 0).any()) + sorted({low, (low + high) // 2, high})
-    handles = [
-        Line2D(
-            [], [], linestyle="", marker="o", markeredgewidth=0, label=thousands(count),
-            color=_colour(count, most) if count else LIGHT["faint"],
-            markersize=max(_diameter(count, diameter, most) if count else 0.3 * diameter, 3.0),
-        )
-        for count in shown
-    ]  # fmt: skip
+    handles = []
+    for count in shown:
+        size, colour = _dot(count, diameter, most)
+        style: Any = {"marker": "o", "markersize": max(size, 3.0), "markeredgewidth": 0, "color": colour}
+        handles.append(Line2D([], [], linestyle="", label=thousands(count), **style))
     figure.legend(
         handles=handles, title="shots per view", ncols=len(handles), loc="outside lower center", frameon=False,
         fontsize=9.5, title_fontsize=9.5, handletextpad=0.1, columnspacing=1.2, labelcolor=LIGHT["soft"],
@@ -300,7 +292,7 @@ def coverage(plan: Plan, *, width: float = 4.8) -> Figure:
             bare(axes)
             axes.set_yticks([0, int(max(counts.max(), 1))], ["0", thousands(counts.max())])
             axes.set_xlim(-0.7, len(bins) - 0.3)
-            every = max(1, -(-len(bins) // 9))
+            every = max(1, -(-len(bins) // 9))  # at most nine labels, so that they do not touch
             axes.set_xticks(places[::every], [shortened(name, 12) for name in bins.starts[::every]])
             unit = "" if isinstance(bins.axis, Category) or not bins.axis.unit else f", {bins.axis.unit}"
             wide = f", bars {bins.width:g} wide" if bins.width else ""
@@ -325,6 +317,7 @@ def images_per_object(plan: Plan, *, width: float = 4.8) -> Figure:
     """Images of each object, grouped by class; many objects are summed by class."""
     objects, counts = plan.shots.objects, object_counts(plan)
     each = len(objects) <= MOST_OBJECTS
+    # One bar per object, or per class where there are too many objects.
     names = list(objects.names) if each else list(objects.classes)
     classes = objects.class_rows if each else np.arange(len(names))
     values = counts if each else np.bincount(objects.class_rows, weights=counts)
