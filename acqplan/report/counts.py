@@ -67,29 +67,24 @@ def _edges(axis: Axis, most: int) -> Float[np.ndarray, " edges"]:
     gaps = np.diff(codes)
     regular = bool(np.allclose(gaps, gaps[0]))
     if isinstance(axis, Circle):
-        return np.linspace(0.0, axis.period, _circle_bins(len(codes) if regular else 0, most) + 1)
+        # As many bins as its levels can be shared by, unless that leaves too few.
+        shared = [n_bins for n_bins in range(most, 1, -1) if regular and len(codes) % n_bins == 0]
+        if not shared or shared[0] < most / 3:
+            shared = [n_bins for n_bins in (18, 12, 9, 8, 6, 4, 3, 2, 1) if n_bins <= most]
+        return np.linspace(0.0, axis.period, shared[0] + 1)
     if most == 1:
         return codes[[0, -1]]
-    step = float(gaps[0]) * math.ceil(len(codes) / most) if regular else _round_step(codes, most)
-    first = codes[0] if regular else np.floor(codes[0] / step) * step
+    if regular:
+        first, step = codes[0], float(gaps[0]) * math.ceil(len(codes) / most)
+    else:
+        # The least step of 1, 2, 2.5, 5, 10 … that needs at most so many bins.
+        decade = 10.0 ** np.floor(np.log10((codes[-1] - codes[0]) / most))
+        steps = decade * np.outer([1, 10, 100, 1000], [1.0, 2.0, 2.5, 5.0]).ravel()
+        needed = np.floor(codes[-1] / steps) - np.floor(codes[0] / steps) + 1
+        step = float(steps[needed <= most][0])
+        first = np.floor(codes[0] / step) * step
     n_bins = math.floor((codes[-1] - first) / step + 1e-9) + 1
     return np.round(first + step * np.arange(n_bins + 1), 9)
-
-
-def _circle_bins(n_levels: int, most: int) -> int:
-    """How many bins a circle is cut into: as many as its regular levels can be shared by, else a round number."""
-    divisors = [n_bins for n_bins in range(most, 1, -1) if n_levels and n_levels % n_bins == 0]
-    if divisors and divisors[0] >= most / 3:
-        return divisors[0]
-    return next(n_bins for n_bins in (18, 12, 9, 8, 6, 4, 3, 2, 1) if n_bins <= most)
-
-
-def _round_step(codes: Float[np.ndarray, " levels"], most: int) -> float:
-    """The least of 1, 2, 2.5, 5, 10 … that needs at most ``most`` steps."""
-    decade = 10.0 ** np.floor(np.log10((codes[-1] - codes[0]) / most))
-    steps = decade * np.outer([1, 10, 100, 1000], [1.0, 2.0, 2.5, 5.0]).ravel()
-    needed = np.floor(codes[-1] / steps) - np.floor(codes[0] / steps) + 1
-    return float(steps[needed <= most][0])
 
 
 def picture_axes(space: Space) -> tuple[int, int | None]:

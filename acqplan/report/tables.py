@@ -17,7 +17,7 @@ from acqplan.report.counts import axis_title
 
 if TYPE_CHECKING:
     from acqplan.advice.answers import Advice
-    from acqplan.evaluate.findings import Findings, Standing
+    from acqplan.evaluate.findings import Findings
     from acqplan.statistics.curves import Bounds, ImagesToReach
 
 NONE = "–"
@@ -179,29 +179,21 @@ def _page_columns(*names: str) -> list[Column]:
 def standings_table(findings: Findings) -> Table:
     """Every strategy over all budgets, the largest area first."""
     design = findings.results.design
-    order = sorted(findings.standings, key=lambda standing: -standing.area)
-    marks = {design.primary: "own", design.baseline: "base"}
+    marks, rows, kinds = {design.primary: "own", design.baseline: "base"}, [], []
+    for standing in sorted(findings.standings, key=lambda standing: -standing.area):
+        gained, faster, reach = (NONE, NONE), (NONE, NONE), standing.reach
+        if standing.area_gain is not None:  # the baseline gains nothing on itself
+            gain, speed = standing.area_gain, standing.speed_up
+            gained = (points(gain.mean), f"{points(gain.low)} to {points(gain.high)}")
+            faster = (f"{speed.text} ×", _ratio_interval(speed.interval))
+        reached = (reach.text, reach_interval(reach))
+        rows.append([standing.strategy, percent(standing.area), *gained, *reached, *faster, f"{standing.rank:.1f}"])
+        kinds.append(marks.get(standing.strategy, ""))
     names = (
         "strategy", "area, %" if len(design.budgets) > 1 else "accuracy, %", "gain, points", "95 % interval",
         f"images to reach {percent(findings.target)} %", "95 % interval", "speed-up", "95 % interval", "mean rank",
     )  # fmt: skip
-    return Table(
-        columns=_page_columns(*names),
-        rows=[_standing_row(standing) for standing in order],
-        kinds=[marks.get(standing.strategy, "") for standing in order],
-        label="Standings over all budgets",
-    )
-
-
-def _standing_row(standing: Standing) -> list[str]:
-    gained, faster = (NONE, NONE), (NONE, NONE)
-    if standing.area_gain is not None:  # the baseline gains nothing on itself
-        gain, speed = standing.area_gain, standing.speed_up
-        gained = (points(gain.mean), f"{points(gain.low)} to {points(gain.high)}")
-        faster = (f"{speed.text} ×", _ratio_interval(speed.interval))
-    reach = standing.reach
-    area, rank = percent(standing.area), f"{standing.rank:.1f}"
-    return [standing.strategy, area, *gained, reach.text, reach_interval(reach), *faster, rank]
+    return Table(columns=_page_columns(*names), rows=rows, kinds=kinds, label="Standings over all budgets")
 
 
 def reach_interval(reach: ImagesToReach) -> str:

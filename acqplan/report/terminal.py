@@ -310,5 +310,5 @@ def _classes(plan: Plan) -> RenderableType:
         table.add_row(Text(shortened(label, 18), style="bold"), f"{sums[number]:,}", Text(bar, style="blue"), each)
     if len(objects.classes) > MOST_CLASSES:
         rest = sums[MOST_CLASSES:]
-        table.add_row(f"{len(rest)} more classes", f"{rest.sum():,}", "", f"{count_range(rest)} a class")
+        table.add_row(f"{len(rest)} more classes", f"{rest.sum():,}", "", f"{count_range(rest)} per class")
     return table
