@@ -86,8 +86,8 @@ def headline(findings: Findings) -> str:
 
 def _counted(compared: Compared) -> dict[str, int]:
     """How many comparisons of the claim ended in each answer."""
-    found = [verdict.verdict for verdict in compared.verdicts]
-    return {answer: [*found].count(answer) for answer in ("better", "worse", "no difference found")}
+    found: list[str] = [verdict.verdict for verdict in compared.verdicts]
+    return {answer: found.count(answer) for answer in ("better", "worse", "no difference found")}
 
 
 def _failures(findings: Findings) -> Iterator[str]:
