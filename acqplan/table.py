@@ -149,7 +149,7 @@ def _check_header(path: Path, line: int, header: list[str], required: Sequence[s
             hint = f"separate columns by ',', not by {separator!r}" if separator else nearest(name, header)
             raise _error(path, line, f"no column '{name}'", hint, asked=name)
         if header.count(name) > 1:
-            raise _error(path, line, f"column '{name}' stands twice", "rename one", asked=name)
+            raise _error(path, line, f"column '{name}' appears twice", "rename one", asked=name)
 
 
 def _error(path: Path, line: int, complaint: str, hint: str, *, asked: object = None) -> ManifestError:

@@ -33,8 +33,9 @@ BLIND = {"plan", "campaign", "statistics"}
 PIXELS = {"rig", "features", "heads"}
 HOMES = {
     "typer": ("cli/",),
-    "rich": ("cli/", "report/table/"),
+    "rich": ("cli/", "report/terminal.py"),
     "matplotlib": ("report/plot",),
+    "jinja2": ("report/page.py",),
     "botorch": ("plan/bayes.py", "plan/surrogate.py"),
     "gpytorch": ("plan/bayes.py", "plan/surrogate.py"),
     "torchvision": ("features/",),

@@ -25,7 +25,7 @@ def test_further_columns_are_kept_if_asked_for(tmp_path: Path) -> None:
 def test_further_columns_that_are_not_kept_need_no_name_of_their_own(tmp_path: Path) -> None:
     content = ",image,label,x,x\n0,a.png,car,1,2\n"
     assert set(read(tmp_path, content).columns) == {"image", "label"}
-    for found in ("column 1 has no name", "column 'x' stands twice"):
+    for found in ("column 1 has no name", "column 'x' appears twice"):
         with pytest.raises(ManifestError, match=found):
             read(tmp_path, content if "name" in found else content.replace(",image", "n,image", 1), others=True)
 
@@ -39,7 +39,7 @@ BAD: dict[str, tuple[str | bytes, int, str, object]] = {
     "blank lines alone": ("\n\n", 1, "the file is empty", None),
     "missing column": ("image,lable\na.png,car\n", 1, "no column 'label'; did you mean 'lable'?", "label"),
     "tabs": ("image\tlabel\na.png\tcar\n", 1, "separate columns by ',', not by '\\t'", "image"),
-    "column twice": ("image,label,label\na.png,car,car\n", 1, "column 'label' stands twice; rename one", "label"),
+    "column twice": ("image,label,label\na.png,car,car\n", 1, "column 'label' appears twice; rename one", "label"),
     "header below blank lines": ("\n\nimage,lable\n", 3, "no column 'label'", "label"),
     "blank cell": ("image,label\na.png,car\n ,car\n", 3, "'image' is empty; fill it in, or take the line out", ""),
     "zero byte": ("image,label\na.png,c\0r\n", 2, "'label' is no text", "c\0r"),

@@ -95,9 +95,9 @@ def benchmark(
         if as_json:
             print_json({**findings.to_dict(), "files": [str(path) for path in files]})
         else:
-            from acqplan.report.table import benchmark_table
+            from acqplan.report.terminal import benchmark_summary
 
-            print_result(benchmark_table(findings, width=terminal_width()))
+            print_result(benchmark_summary(findings, width=terminal_width()))
             print_note(f"written to {out}: {', '.join(path.name for path in files)}")
         # The report is written; but a strategy that failed must not look like success.
         if findings.failed:
@@ -134,6 +134,6 @@ def compare(
         if as_json:
             print_json(comparison.to_dict())
         else:
-            from acqplan.report.table import predictions_table
+            from acqplan.report.terminal import predictions_summary
 
-            print_result(predictions_table(comparison), "", comparison.sentence)
+            print_result(predictions_summary(comparison), "", comparison.sentence)

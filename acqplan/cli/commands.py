@@ -93,7 +93,7 @@ def doctor(as_json: options.Json = False) -> None:
         if as_json:
             print_json(findings)
         else:
-            from acqplan.report.table import facts_table
+            from acqplan.report.terminal import facts_table
 
             print_result(facts_table(findings))
         if missing:

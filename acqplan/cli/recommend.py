@@ -68,11 +68,11 @@ def recommend(
         if as_json:
             print_json({**result.to_dict(), "files": [str(path) for path in files]})
             return
-        from acqplan.report.table import advice_summary, comparison_table, plan_table
+        from acqplan.report.terminal import advice_summary, plan_table, validation_summary
 
         print_result(plan_table(result.plan, width=terminal_width()))
         if result.validation is not None:
-            print_result("", comparison_table(result.validation, result.sentences, emphasised=result.plan.strategy))
+            print_result("", validation_summary(result.validation, result.sentences, emphasised=result.plan.strategy))
         if result.advice is not None:
             print_result("", advice_summary(result.advice))
         print_note(f"written to {out}: {', '.join(path.name for path in files)}")
@@ -130,6 +130,6 @@ def advise(
         if as_json:
             print_json(worded(advice))
         else:
-            from acqplan.report.table import advice_table
+            from acqplan.report.terminal import advice_report
 
-            print_result(advice_table(advice, advice_sentences(advice)))
+            print_result(advice_report(advice, advice_sentences(advice)))

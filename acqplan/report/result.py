@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +11,12 @@ from acqplan.errors import OutputError
 from acqplan.evaluate.recommend import Recommendation
 from acqplan.files import folder, uninterrupted
 from acqplan.progress import SILENT, Progress
-from acqplan.report.benchmark_page import write_benchmark_page
+from acqplan.report.benchmark import benchmark_page_text
+from acqplan.report.compared import Compared
 from acqplan.report.page import write_page
-from acqplan.report.plot import write_benchmark_plots, write_plots
+from acqplan.report.plot import Drawings, benchmark_drawings, plan_drawings
+from acqplan.report.plot.style import save_png
+from acqplan.report.recommendation import page_text
 
 if TYPE_CHECKING:
     from acqplan.evaluate.findings import Findings
@@ -30,110 +33,88 @@ BENCHMARK_FILES = (
 )  # fmt: skip
 """Every file that a benchmark may leave behind, beside its design.json and its cells."""
 
+Writers = dict[str, Callable[[Path], None]]
+"""What writes each file, by its name."""
 
-def write_result(
-    result: Recommendation, out: Path, *, facts: Mapping[str, str] | None = None, progress: Progress = SILENT
+
+def save(
+    result: Recommendation | Findings,
+    out: Path,
+    *,
+    facts: Mapping[str, str] | None = None,
+    progress: Progress = SILENT,
 ) -> list[Path]:
-    """Write plan.csv, plan.json, validation.json, report.html and the plots as PNG.
+    """Write all files of a result: tables, report.html and the plots as PNG.
 
     The files are made in a folder of their own within ``out`` and moved into place when the last one is
     whole, so that a full disk or an interruption leaves what was there before. Files of an earlier
-    validation that this result does not have are removed: they would speak of another plan.
+    result that this one does not have are removed: they would speak of another plan. All other files in
+    ``out`` are left alone. The same findings of a benchmark give the same bytes.
 
     Args:
-        result: What was recommended.
+        result: What was recommended, or what a benchmark found.
         out: Folder to write into; made if it is not there.
-        facts: More lines for the report's "How it was made".
+        facts: More lines for the report's "How it was made" or its design.
         progress: Hears about the writing.
 
     Returns:
-        The files, in the order named above; validation.json only if there is a validation,
-        advice.png only if a learning curve could be measured.
+        The files, in the order of `FILES` or `BENCHMARK_FILES`; only those that there is material for.
 
     Raises:
         OutputError: If a file cannot be written.
     """
-    return _publish(out, FILES, lambda work: _write_plan(result, work, facts, progress))
-
-
-def write_benchmark(
-    findings: Findings, out: Path, *, facts: Mapping[str, str] | None = None, progress: Progress = SILENT
-) -> list[Path]:
-    """Write results.csv, validation.json, report.html and the plots as PNG, as `write_result` does.
-
-    design.json and the finished cells, which are in the same folder, are left alone. The same findings give the
-    same bytes.
-
-    Args:
-        findings: What the benchmark found.
-        out: Folder to write into; made if it is not there.
-        facts: More lines for the report's design.
-        progress: Hears about the writing.
-
-    Returns:
-        The files, in the order named above.
-
-    Raises:
-        OutputError: If a file cannot be written.
-    """
-    return _publish(out, BENCHMARK_FILES, lambda work: _write_findings(findings, work, facts, progress))
-
-
-def _publish(out: Path, names: Sequence[str], make: Callable[[Path], list[Path]]) -> list[Path]:
-    """Make files in a folder of their own, and move them into place when all are whole."""
-    _check_places(folder(out), names)
+    names: tuple[str, ...] = FILES if isinstance(result, Recommendation) else BENCHMARK_FILES
+    writers = _plan_writers(result, facts) if isinstance(result, Recommendation) else _findings_writers(result, facts)
+    # Seen before anything is made: a folder cannot be replaced by a file.
+    taken = [name for name in names if (folder(out) / name).is_dir()]
+    if taken:
+        raise OutputError(f"{out / taken[0]}: a folder is where a file shall be written", "choose another folder")
     try:
         with tempfile.TemporaryDirectory(prefix=".acqplan-", dir=out, ignore_cleanup_errors=True) as work:
-            made = make(Path(work))
+            with progress.task("writing the report", len(writers)) as advance:
+                for name, write in writers.items():
+                    write(Path(work) / name)
+                    advance(1)
             with uninterrupted():
-                written = _move(made, out, names)
+                written = [(Path(work) / name).replace(out / name) for name in writers]
+                for name in names:
+                    if name not in writers:
+                        (out / name).unlink(missing_ok=True)
     except OSError as error:
         reason = error.strerror or str(error)
         raise OutputError(f"{out}: cannot be written ({reason})", "choose another folder, or make room") from error
     return written
 
 
-def _move(made: Sequence[Path], out: Path, names: Sequence[str]) -> list[Path]:
-    """Replace the files of an earlier result, and remove those that this one does not have."""
-    written = [path.replace(out / path.name) for path in made]
-    for name in names:
-        if out / name not in written:
-            (out / name).unlink(missing_ok=True)
-    return written
+write_result = write_benchmark = save
+"""`save` by the names of what it saves."""
 
 
-def _check_places(out: Path, names: Sequence[str]) -> None:
-    taken = [name for name in names if (out / name).is_dir()]
-    if taken:
-        raise OutputError(f"{out / taken[0]}: a folder is where a file shall be written", "choose another folder")
+def _plan_writers(result: Recommendation, facts: Mapping[str, str] | None) -> Writers:
+    plan, validation, advice = result.plan, result.validation, result.advice
+    compared = None
+    if validation is not None and validation.records:
+        compared = Compared.of_validation(validation, plan.strategy, result.sentences)
+    writers: Writers = {"plan.csv": plan.write_csv, "plan.json": plan.write_json}
+    if validation is not None:
+        writers["validation.json"] = validation.write_json
+    writers["report.html"] = lambda path: write_page(
+        path, page_text(plan, validation, result.sentences, advice=advice, facts=facts)
+    )
+    return writers | _png_writers(plan_drawings(plan, compared, advice))
 
 
-def _write_plan(result: Recommendation, work: Path, facts: Mapping[str, str] | None, progress: Progress) -> list[Path]:
-    plan, validation = result.plan, result.validation
-    made = [work / "plan.csv", work / "plan.json"]
-    with progress.task("writing the report", 3) as advance:
-        plan.write_csv(made[0])
-        plan.write_json(made[1])
-        if validation is not None:
-            made.append(work / "validation.json")
-            validation.write_json(made[-1])
-        advance(1)
-        made.append(work / "report.html")
-        write_page(made[-1], plan, validation, result.sentences, advice=result.advice, facts=facts)
-        advance(1)
-        made.extend(write_plots(work, plan, validation, result.advice))
-        advance(1)
-    return made
+def _findings_writers(findings: Findings, facts: Mapping[str, str] | None) -> Writers:
+    return {
+        "results.csv": findings.results.write_csv,
+        "validation.json": findings.write_json,
+        "report.html": lambda path: write_page(path, benchmark_page_text(findings, facts=facts)),
+        **_png_writers(benchmark_drawings(findings)),
+    }
 
 
-def _write_findings(findings: Findings, work: Path, facts: Mapping[str, str] | None, progress: Progress) -> list[Path]:
-    made = [work / "results.csv", work / "validation.json", work / "report.html"]
-    with progress.task("writing the report", 3) as advance:
-        findings.results.write_csv(made[0])
-        findings.write_json(made[1])
-        advance(1)
-        write_benchmark_page(made[2], findings, facts=facts)
-        advance(1)
-        made.extend(write_benchmark_plots(work, findings))
-        advance(1)
-    return made
+def _png_writers(drawings: Drawings) -> Writers:
+    return {
+        f"{name}.png": lambda path, draw=draw: save_png(draw(), path)  # type: ignore[misc]
+        for name, draw in drawings.items()
+    }

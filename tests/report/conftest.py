@@ -1,6 +1,7 @@
 """Made-up plans and validations of every kind of space, seeded."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from acqplan.advice.answers import Advice, Curve, CurvePoint, End, Next, Reach
 from acqplan.evaluate.verdict import Answer, Record, Validation, Verdict
 from acqplan.plan.plan import Plan
+from acqplan.report.plot import Drawings
+from acqplan.report.plot.style import save_png
 from acqplan.space import Category, Circle, Interval, Objects, Shots, Space
 from acqplan.statistics.objects import Estimate as Uncertain
 
@@ -197,6 +200,13 @@ def some_advice(*, images: int = 2430, capacity: int = 24300, points: int = 6) -
         test_objects=25,
         smallest_difference=0.046,
     )
+
+
+def drawn(folder: Path, drawings: Drawings) -> list[Path]:
+    """Draw every figure into a folder as PNG."""
+    for name, draw in drawings.items():
+        save_png(draw(), folder / f"{name}.png")
+    return [folder / f"{name}.png" for name in drawings]
 
 
 PLANS = plans()

@@ -9,15 +9,15 @@ from rich.console import Console
 from acqplan.advice.answers import advice_sentences
 from acqplan.errors import OutputError
 from acqplan.evaluate.findings import Findings
-from acqplan.report.benchmark_page import benchmark_page_text, write_benchmark_page
-from acqplan.report.benchmark_tables import headline
-from acqplan.report.plot import write_benchmark_plots
+from acqplan.report.benchmark import benchmark_page_text, headline
+from acqplan.report.compared import Compared
+from acqplan.report.page import write_page
+from acqplan.report.plot import benchmark_drawings
 from acqplan.report.result import BENCHMARK_FILES, write_benchmark
-from acqplan.report.standing import budget_ranks, in_order, primary_contrast
-from acqplan.report.table import benchmark_table
+from acqplan.report.terminal import benchmark_summary, budget_ranks
 from acqplan.space import Category, Circle, Interval, Objects, Space
 from tests.report.benchmarks import Make, some_findings
-from tests.report.conftest import live_space, some_objects
+from tests.report.conftest import drawn, live_space, some_objects
 from tests.report.test_report_page import outline, sideways
 
 FLAT = Space(
@@ -59,7 +59,7 @@ def made(kind: str) -> Findings:
 def shown(findings: Findings, width: int) -> str:
     console = Console(width=width, file=None, quiet=False, force_terminal=False, color_system=None)
     with console.capture() as capture:
-        console.print(benchmark_table(findings, width=width))
+        console.print(benchmark_summary(findings, width=width))
     return capture.get()
 
 
@@ -105,7 +105,7 @@ def test_table_fits_the_terminal_and_keeps_the_primary_budget(kind: str) -> None
 
 @pytest.mark.parametrize("kind", ["usual", "one fails always", "one budget, one seed, no swap", "sixty strategies"])
 def test_every_kind_of_benchmark_can_be_drawn(kind: str, tmp_path: Path) -> None:
-    written = write_benchmark_plots(tmp_path, made(kind))
+    written = drawn(tmp_path, benchmark_drawings(made(kind)))
     assert {path.name for path in written} <= set(BENCHMARK_FILES)
     assert {"curves.png", "verdicts.png", "objects.png", "views.png"} <= {path.name for path in written}
 
@@ -130,7 +130,7 @@ def cells(page: str) -> list[str]:
 
 def test_headline_says_who_is_better_by_how_much() -> None:
     losing = made("two strategies")
-    verdict = primary_contrast(losing)
+    verdict = Compared.of_findings(losing).verdicts[0]
     assert verdict.verdict == "worse"
     sentence = headline(losing)
     assert sentence.startswith(f"even is worse than random by {-100 * verdict.difference:.1f} points at 48 images")
@@ -191,7 +191,7 @@ def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
 
 def test_a_page_that_cannot_be_written_is_an_output_error(tmp_path: Path) -> None:
     with pytest.raises(OutputError):
-        write_benchmark_page(tmp_path / "nowhere" / "report.html", made("usual"))
+        write_page(tmp_path / "nowhere" / "report.html", benchmark_page_text(made("usual")))
 
 
 @pytest.mark.parametrize("width", [400, 1200])
@@ -201,7 +201,7 @@ def test_page_does_not_scroll_sideways_in_a_browser(kind: str, width: int, tmp_p
 
 
 def test_primary_and_baseline_come_first_then_the_more_accurate() -> None:
-    order = in_order(made("usual"))
+    order = Compared.of_findings(made("usual")).order
     assert order[:2] == ["lattice", "random-shots"]
     assert order[-1] == "even"
 

@@ -8,8 +8,8 @@ from rich.console import Console, RenderableType
 from acqplan.evaluate.compare import compare
 from acqplan.evaluate.verdict import Validation
 from acqplan.plan.plan import Plan
-from acqplan.report.summary import object_counts
-from acqplan.report.table import comparison_table, facts_table, plan_table, predictions_table, sparkline
+from acqplan.report.counts import object_counts
+from acqplan.report.terminal import facts_table, plan_table, predictions_summary, sparkline, validation_summary
 from acqplan.space import Objects, Shots
 
 
@@ -86,7 +86,7 @@ def test_markup_and_escape_sequences_in_names_are_shown_not_obeyed(live_plan: Pl
 
 
 def test_comparison_has_every_strategy_and_every_sentence(validation: Validation, sentences: list[str]) -> None:
-    text = " ".join(shown(comparison_table(validation, sentences)).split())
+    text = " ".join(shown(validation_summary(validation, sentences)).split())
     for name in ("auto", "even", "even-staggered", "random", "random-shots"):
         assert name in text
     assert all(" ".join(sentence.split()) in text for sentence in sentences)
@@ -96,13 +96,13 @@ def test_comparison_has_every_strategy_and_every_sentence(validation: Validation
 
 
 def test_comparison_fits_80_columns(validation: Validation) -> None:
-    text = shown(comparison_table(validation))
+    text = shown(validation_summary(validation))
     assert "…" not in text
     assert max(map(len, text.splitlines())) <= 80
 
 
 def test_a_validation_without_verdicts_is_still_a_table(validation: Validation) -> None:
-    assert "auto" in shown(comparison_table(Validation(records=validation.records, verdicts=[])))
+    assert "auto" in shown(validation_summary(Validation(records=validation.records, verdicts=[])))
 
 
 def test_sparkline_starts_at_zero(toy_plan: Plan) -> None:
@@ -119,7 +119,7 @@ def test_two_classifiers_are_compared_on_objects_first(tmp_path: Path) -> None:
     for name, right in (("a", 24), ("b", 15)):
         lines = [row.format("car" if number < right else "bus") for number, row in enumerate(rows)]
         (tmp_path / f"{name}.csv").write_text("\n".join(["image,object,label,predicted", *lines, ""]))
-    text = shown(predictions_table(compare(tmp_path / "a.csv", tmp_path / "b.csv")), width=200)
+    text = shown(predictions_summary(compare(tmp_path / "a.csv", tmp_path / "b.csv")), width=200)
     assert "100.0 % right, mean of 4 objects" in text
     assert text.index("p, objects") < text.index("p, McNemar") < text.index("conditional on these objects")
     assert "first 9, second 0" in text

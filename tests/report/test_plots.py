@@ -15,27 +15,33 @@ from acqplan.advice.answers import Advice
 from acqplan.errors import OutputError
 from acqplan.evaluate.verdict import Validation
 from acqplan.plan.plan import Plan
-from acqplan.report import plot
-from acqplan.report.plot.coverage import level_counts
+from acqplan.report.compared import Compared
+from acqplan.report.plot import curves, differences, plan_drawings, views
+from acqplan.report.plot.style import save_png, svg_element
+from acqplan.report.plot.views import level_counts
 from acqplan.space import Objects
-from tests.report.conftest import some_advice
+from tests.report.conftest import drawn, some_advice
 
 PLAN_FIGURES: dict[str, Callable[[Plan], Figure]] = {
-    "dial": lambda plan: plot.dial(plan.shots),
-    "small dial": lambda plan: plot.dial(plan.shots, size=1.7, title="one"),
-    "classes": lambda plan: plot.class_dials(plan.shots),
-    "coverage": plot.coverage,
-    "objects": plot.images_per_object,
+    "dial": lambda plan: views.dial(plan.shots),
+    "small dial": lambda plan: views.dial(plan.shots, size=1.7, title="one"),
+    "classes": lambda plan: views.class_dials(plan.shots),
+    "coverage": views.coverage,
+    "objects": views.images_per_object,
 }
-VALIDATION_FIGURES: dict[str, Callable[[Validation], Figure]] = {
-    "curve": plot.accuracy_curve,
-    "bars": plot.accuracy_bars,
-    "gains": plot.gains,
+VALIDATION_FIGURES: dict[str, Callable[[Compared], Figure]] = {
+    "curve": curves.accuracy_curve,
+    "bars": curves.accuracy_bars,
+    "gains": differences.object_differences,
 }
+
+
+def compared(validation: Validation) -> Compared:
+    return Compared.of_validation(validation, "auto")
 
 
 def svg(figure: Figure) -> str:
-    return plot.svg_element(figure, name="x", alt="words")
+    return svg_element(figure, name="x", alt="words")
 
 
 @pytest.mark.parametrize("kind", PLAN_FIGURES)
@@ -45,12 +51,12 @@ def test_every_kind_of_space_can_be_drawn(kind: str, any_plan: Plan) -> None:
 
 @pytest.mark.parametrize("kind", VALIDATION_FIGURES)
 def test_validations_can_be_drawn(kind: str, validation: Validation) -> None:
-    ElementTree.fromstring(svg(VALIDATION_FIGURES[kind](validation)))
+    ElementTree.fromstring(svg(VALIDATION_FIGURES[kind](compared(validation))))
 
 
 def test_one_budget_and_one_seed_can_be_drawn(validation: Validation) -> None:
     few = [record for record in validation.records if record.budget == 2430 and record.seed == 0]
-    ElementTree.fromstring(svg(plot.accuracy_curve(Validation(records=few, verdicts=[]))))
+    ElementTree.fromstring(svg(curves.accuracy_curve(compared(Validation(records=few, verdicts=[])))))
 
 
 @pytest.mark.parametrize(
@@ -59,14 +65,14 @@ def test_one_budget_and_one_seed_can_be_drawn(validation: Validation) -> None:
     ids=["rising", "one size", "everything captured", "no curve"],
 )
 def test_learning_curves_can_be_drawn(advice: Advice) -> None:
-    drawn = svg(plot.learning_curve(advice))
+    drawn = svg(curves.learning_curve(advice))
     ElementTree.fromstring(drawn)
     assert f">{advice.images:,}<" in drawn
     assert (">24,300<" in drawn) is (advice.curve is not None and advice.capacity == 24_300)
 
 
 def test_every_arm_is_labelled_at_its_end(validation: Validation) -> None:
-    text = svg(plot.accuracy_curve(validation))
+    text = svg(curves.accuracy_curve(compared(validation)))
     for name in ("auto", "even", "even-staggered", "random", "random-shots"):
         assert re.search(rf">{name} \d\d\.\d<", text)
 
@@ -75,18 +81,17 @@ def test_the_same_plan_gives_the_same_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, live_plan: Plan, validation: Validation
 ) -> None:
     plan = replace(live_plan, strategy="auto")
-    first = [(path.name, path.read_bytes()) for path in plot.write_plots(tmp_path, plan, validation, some_advice())]
+    drawings = plan_drawings(plan, compared(validation), some_advice())
+    first = [(path.name, path.read_bytes()) for path in drawn(tmp_path, drawings)]
     monkeypatch.setenv("TZ", "Asia/Tokyo")
-    assert first == [
-        (path.name, path.read_bytes()) for path in plot.write_plots(tmp_path, plan, validation, some_advice())
-    ]
+    assert first == [(path.name, path.read_bytes()) for path in drawn(tmp_path, drawings)]
     names = ["dial", "classes", "coverage", "objects", "overview", "accuracy", "bars", "gains", "advice"]
     assert [name for name, _ in first] == [f"{name}.png" for name in names]
-    assert svg(plot.dial(plan.shots)) == svg(plot.dial(plan.shots))
+    assert svg(views.dial(plan.shots)) == svg(views.dial(plan.shots))
 
 
 def test_without_validation_there_are_plots_of_the_plan_alone(tmp_path: Path, live_plan: Plan) -> None:
-    assert len(plot.write_plots(tmp_path, live_plan)) == 4
+    assert len(drawn(tmp_path, plan_drawings(live_plan))) == 4
     with Image.open(tmp_path / "dial.png") as image:
         assert image.width == 720
         assert "Software" not in image.info
@@ -94,7 +99,7 @@ def test_without_validation_there_are_plots_of_the_plan_alone(tmp_path: Path, li
 
 def test_drawing_leaves_the_settings_of_matplotlib_alone(tmp_path: Path, live_plan: Plan) -> None:
     before = dict(mpl.rcParams)
-    plot.save_png(plot.dial(live_plan.shots), tmp_path / "dial.png")
+    save_png(views.dial(live_plan.shots), tmp_path / "dial.png")
     assert dict(mpl.rcParams) == before
 
 
@@ -102,12 +107,12 @@ def test_names_with_dollars_and_foreign_letters_are_drawn(live_plan: Plan, tmp_p
     labels = tuple({"car": "$x^$", "bus": "车<b>&"}.get(label, label) for label in live_plan.shots.objects.labels)
     objects = Objects(names=live_plan.shots.objects.names, labels=labels)
     plan = replace(live_plan, shots=replace(live_plan.shots, objects=objects), strategy="$\\frac$")
-    plot.write_plots(tmp_path, plan)
-    assert "$x^$" in svg(plot.dial(plot.of_class(plan.shots, "$x^$"), title="$x^$"))
+    drawn(tmp_path, plan_drawings(plan))
+    assert "$x^$" in svg(views.dial(views.of_class(plan.shots, "$x^$"), title="$x^$"))
 
 
 def test_an_svg_says_what_it_shows_and_takes_the_pages_colours(live_plan: Plan) -> None:
-    text = plot.svg_element(plot.dial(live_plan.shots), name="dial", alt='shots of <"cars">')
+    text = svg_element(views.dial(live_plan.shots), name="dial", alt='shots of <"cars">')
     root = ElementTree.fromstring(text)
     assert root.attrib["aria-label"] == 'shots of <"cars">'
     assert "width" not in root.attrib
@@ -117,14 +122,14 @@ def test_an_svg_says_what_it_shows_and_takes_the_pages_colours(live_plan: Plan) 
 
 
 def test_identifiers_of_an_svg_are_its_own_and_lead_somewhere(toy_plan: Plan) -> None:
-    text = plot.svg_element(plot.coverage(toy_plan), name="coverage", alt="")
+    text = svg_element(views.coverage(toy_plan), name="coverage", alt="")
     identifiers = re.findall(r'\bid="([^"]+)"', text)
     assert all(name.startswith("coverage-") for name in identifiers)
     assert set(re.findall(r'(?:url\(#|href="#)([^")]+)', text)) <= set(identifiers)
 
 
 def test_dots_are_as_many_as_positions(live_plan: Plan) -> None:
-    axes = plot.dial(live_plan.shots).axes[0]
+    axes = views.dial(live_plan.shots).axes[0]
     assert sum(len(np.asarray(dots.get_offsets())) for dots in axes.collections) == 60
 
 
@@ -144,11 +149,11 @@ def test_turning_all_azimuths_turns_the_dial(live_plan: Plan) -> None:
 
 
 def dots(plan: Plan) -> np.ndarray:
-    taken = plot.dial(plan.shots).axes[0].collections[1]
+    taken = views.dial(plan.shots).axes[0].collections[1]
     assert isinstance(taken, PathCollection)
     return np.column_stack([np.asarray(taken.get_offsets()), taken.get_sizes()])
 
 
 def test_a_folder_that_is_not_there_is_an_output_error(tmp_path: Path, live_plan: Plan) -> None:
     with pytest.raises(OutputError):
-        plot.save_png(plot.dial(live_plan.shots), tmp_path / "nowhere" / "dial.png")
+        save_png(views.dial(live_plan.shots), tmp_path / "nowhere" / "dial.png")

@@ -12,7 +12,8 @@ from acqplan.advice.answers import advice_sentences
 from acqplan.errors import OutputError
 from acqplan.evaluate.verdict import Validation
 from acqplan.plan.plan import Plan
-from acqplan.report.page import headline, page_text, write_page
+from acqplan.report.page import write_page
+from acqplan.report.recommendation import headline, page_text
 from acqplan.space import Objects
 from tests.report.conftest import some_advice
 
@@ -143,7 +144,9 @@ def test_names_are_shown_not_obeyed(live_plan: Plan) -> None:
 
 
 def test_sentences_are_escaped(live_plan: Plan, validation: Validation) -> None:
-    assert html.escape("5 < 6 & 'so'") in page_text(live_plan, validation, ["5 < 6 & 'so'"])
+    page = page_text(live_plan, validation, ["5 < 6 & <b>'so'</b>"])
+    assert "5 &lt; 6 &amp; &lt;b&gt;" in page
+    assert "5 < 6 & <b>'so'</b>" in outline(page).text
 
 
 def test_strategy_that_lost_is_said_to_be_worse(live_plan: Plan, validation: Validation) -> None:
@@ -160,13 +163,13 @@ def test_captured_images_are_told_apart(live_plan: Plan) -> None:
 
 def test_same_arguments_same_page(live_plan: Plan, validation: Validation, tmp_path: Path) -> None:
     plan = replace(live_plan, strategy="auto")
-    write_page(tmp_path / "report.html", plan, validation)
+    write_page(tmp_path / "report.html", page_text(plan, validation))
     assert (tmp_path / "report.html").read_text(encoding="utf-8") == page_text(plan, validation)
 
 
 def test_a_page_that_cannot_be_written_is_an_output_error(live_plan: Plan, tmp_path: Path) -> None:
     with pytest.raises(OutputError):
-        write_page(tmp_path / "nowhere" / "report.html", live_plan)
+        write_page(tmp_path / "nowhere" / "report.html", page_text(live_plan))
 
 
 @pytest.mark.parametrize("width", [400, 1200])

@@ -147,7 +147,7 @@ BAD_TABLES: dict[str, tuple[str | bytes, int, str]] = {
     "empty": ("", 1, "the file is empty; give a header: azimuth,elevation,lighting,weight"),
     "header alone": (HEADER, 1, "no view has a weight; give one row"),
     "no weight": ("azimuth,elevation,lighting,wieght\n0,30,L0,1\n", 1, "no column 'weight'; did you mean 'wieght'"),
-    "axis twice": ("azimuth,azimuth,elevation,lighting,weight\n0,0,30,L0,1\n", 1, "column 'azimuth' stands twice"),
+    "axis twice": ("azimuth,azimuth,elevation,lighting,weight\n0,0,30,L0,1\n", 1, "column 'azimuth' appears twice"),
     "negative": (HEADER + "0,30,L0,1\n\n45,30,L0,-2\n", 4, "weight -2 is negative; give 0 or more"),
     "NaN": (HEADER + "0,30,L0,nan\n", 2, "weight 'nan' is not a number; give a number"),
     "infinite": (HEADER + "0,30,L0,inf\n", 2, "weight 'inf' is not finite"),

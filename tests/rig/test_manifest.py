@@ -46,7 +46,7 @@ BAD = {
     "missing column": ("image,labl,object,azimuth\na.png,car,c0,0\n", 1, "no column 'label'; did you mean 'labl'?"),
     "missing image column": ("img,label,object,azimuth\na.png,car,c0,0\n", 1, "no column 'image'"),
     "semicolons": ("image;label;object;azimuth\na.png;car;c0;0\n", 1, "separate columns by ',', not by ';'"),
-    "column twice": ("image,label,object,azimuth,azimuth\na.png,car,c0,0,0\n", 1, "'azimuth' stands twice; rename"),
+    "column twice": ("image,label,object,azimuth,azimuth\na.png,car,c0,0,0\n", 1, "'azimuth' appears twice; rename"),
     "column without name": ("image,label,object,\na.png,car,c0,0\n", 1, "column 4 has no name"),
     "no axis": ("image,label,object\na.png,car,c0\n", 1, "add one such as azimuth"),
     "empty file": ("", 1, "is empty; give a header"),

@@ -74,7 +74,7 @@ BAD: dict[str, tuple[str | bytes, int, str]] = {
     "level twice": (
         LIVE.replace('"0:340:20"', "[0, 90, 360]") + OBJECTS,
         5,
-        "stands twice; remove one (a full turn is",
+        "appears twice; remove one (a full turn is",
     ),
     "angle of 725": (
         LIVE.replace('"0:340:20"', "[0, 725]") + OBJECTS,
@@ -125,11 +125,11 @@ BAD: dict[str, tuple[str | bytes, int, str]] = {
         "axis 'azimuth' has no values; add",
     ),
     "live without objects": (LIVE + "[objects]\n", 6, "a live rig needs objects; add [objects.labels]"),
-    "axis twice": (LIVE + AXIS + OBJECTS, 7, "axis 'azimuth' stands twice; rename one"),
+    "axis twice": (LIVE + AXIS + OBJECTS, 7, "axis 'azimuth' appears twice; rename one"),
     "object twice": (
         LIVE + '[objects.labels]\ncar = ["a"]\ncow = ["a"]\n',
         6,
-        "object 'a' stands twice; give each object",
+        "object 'a' appears twice; give each object",
     ),
     "unknown axis of toys": ('source = "toys"\n' + AXIS.replace("azimuth", "azimut"), 3, "did you mean 'azimuth'"),
     "unknown lighting": ('source = "toys"\n[[axis]]\nname = "lighting"\nkind = "category"\nvalues = ["L9"]\n', 3, "L9"),

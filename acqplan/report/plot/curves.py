@@ -1,220 +1,333 @@
-"""A benchmark's curves: accuracy of all strategies against images, and the primary contrast below it."""
+"""Accuracy against images: of strategies, in one picture or a panel each, and of the images captured so far."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from acqplan.evaluate.verdict import Verdict
-from acqplan.numbers import points, shortened
-from acqplan.report.plot.accuracy import LINES, EndLabel, apart, below, label_ends, label_rows
-from acqplan.report.plot.style import LIGHT, drawing, new_figure, thousands
-from acqplan.report.standing import by_accuracy, contrast_at_budgets, drawn
+from acqplan.numbers import count_noun, percent, points, shortened
+from acqplan.report.compared import Compared
+from acqplan.report.plot.style import (
+    ANSWER_COLOURS,
+    LIGHT,
+    bare,
+    drawing,
+    new_figure,
+    strategy_colours,
+    thousands,
+)
 
 if TYPE_CHECKING:
+    from acqplan.advice.answers import Advice
     from acqplan.evaluate.findings import Findings
-    from acqplan.evaluate.verdict import Point
 
+LINES = ("--", "-.", ":", (0, (5, 1, 1, 1)), "-")
 MARKERS = ("s", "^", "D", "v", "P", "X", "<", ">", "h")
-ANSWER_COLOURS = {"better": "green", "worse": "rust", "no difference found": "slate"}
+
 LABEL = 0.165
 """Inches that a label at the end of a line takes upwards."""
 
-Looks = dict[str, dict[str, Any]]
+STEPS = 60
+"""Places at which a fitted curve is drawn."""
 
 
-def looks(findings: Findings, names: Sequence[str]) -> Looks:
-    """How each strategy's line looks: the primary one and the baseline in colour, the others muted but distinct."""
-    design = findings.results.design
-    muted = [name for name in names if name not in (design.primary, design.baseline)]
-    found: Looks = {
-        name: {
-            "color": LIGHT["slate"],
-            "linestyle": LINES[(number + 1) % len(LINES)],
-            "marker": MARKERS[number % len(MARKERS)],
-            "linewidth": 1.1,
-            "markersize": 3.5,
-            "zorder": 3,
-        }
-        for number, name in enumerate(muted)
-    }
-    strong = {"linestyle": "-", "marker": "o", "markersize": 5.5}
-    found[design.baseline] = {**strong, "color": LIGHT["rust"], "linewidth": 2.0, "zorder": 4}
-    found[design.primary] = {**strong, "color": LIGHT["accent"], "linewidth": 2.8, "zorder": 5}
-    return found
+def accuracy_curve(compared: Compared, *, width: float = 5.6) -> Figure:
+    """Accuracy on new objects against images taken, and below it what the primary strategy gains on the baseline.
 
+    Strategies beyond those that can be told apart are left out. With one budget: points and intervals in rows.
 
-def label_colour(findings: Findings, name: str) -> str:
-    """Colour of a strategy's name: as its line, but dark enough to read where that is muted."""
-    design = findings.results.design
-    return LIGHT[{design.primary: "accent", design.baseline: "rust"}.get(name, "soft")]
-
-
-def benchmark_curves(findings: Findings, *, width: float = 5.6) -> Figure:
-    """Accuracy on new objects against images, and below it what the primary strategy gains on the baseline.
-
-    Strategies beyond those that can be told apart are left out. Bands are in `small_curves`: objects differ more
-    than strategies, so that here they would hide the lines. With one budget, points and intervals in rows.
+    Args:
+        compared: The strategies.
+        width: Width in inches.
     """
-    names = drawn(findings)
-    if len({point.budget for point in findings.points if point.strategy in names}) < 2:
-        return _rows_of_accuracy(findings, names, width)
-    height = max(3.6, LABEL * len(names) / 0.8)
+    if len(compared.budgets) < 2:
+        return accuracy_bars(compared, width=width)
+    height = max(3.6 if compared.contrast else 4.4, LABEL * len(compared.drawn) / 0.8)
+    heights = [height, 1.3] if compared.contrast else [height]
     with drawing():
-        figure = new_figure(width, height + 1.7)
-        above, under = figure.subplots(2, 1, sharex=True, height_ratios=(height, 1.3))
-        _draw_curves(above, findings, names, gap=LABEL / (height * 0.8))
-        _draw_contrast(under, findings)
+        figure = new_figure(width, height + 1.8 * (len(heights) - 1))
+        panels = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights, squeeze=False)[:, 0]
+        draw_accuracy(panels[0], compared, height=height)
+        if compared.contrast:
+            panels[0].set_xlabel("")
+            _draw_contrast(panels[1], compared)
     return figure
 
 
-def _draw_curves(axes: Axes, findings: Findings, names: Sequence[str], *, gap: float) -> None:
-    design, styles = findings.results.design, looks(findings, names)
-    labels = []
-    for name in names:
-        mine = curve_of(findings, name)
-        axes.plot([p.budget for p in mine], [100 * p.accuracy for p in mine], **styles[name])
-        strong = name in (design.primary, design.baseline)
-        text = f"{shortened(name, 18)} {100 * mine[-1].accuracy:.1f}"
-        colour = label_colour(findings, name)
-        labels.append(EndLabel(text=text, x=mine[-1].budget, y=100 * mine[-1].accuracy, colour=colour, strong=strong))
-    budget_axis(axes, design.budgets)
+def draw_accuracy(axes: Axes, compared: Compared, *, height: float) -> None:
+    """Draw accuracy against images into empty axes of about this height in inches."""
+    if len(compared.budgets) < 2:
+        _draw_bars(axes, compared)
+        return
+    styles, ends = _line_styles(compared), {}
+    for name in compared.drawn:
+        curve = compared.curve(name)
+        images = [point.images for point in curve]
+        # The bands of all would lie on each other: objects differ more than strategies.
+        # A benchmark shows them in `small_curves`, and the paired difference below.
+        if name == compared.primary and compared.baseline is None:
+            _band(axes, compared, name)
+        axes.plot(images, [100 * point.accuracy for point in curve], **styles[name])
+        ends[name] = (images[-1], 100 * curve[-1].accuracy)
+    _log_axis(axes, compared.budgets, [point.images for point in compared.points])
+    over = f"{count_noun(compared.n_objects, 'object')} and {count_noun(compared.n_seeds, 'seed')}"
+    axes.set_xlabel(f"images taken (log scale); band: 95 % over {over}", fontsize=9)
     axes.set_title("Accuracy on new objects, %")
-    label_ends(axes, labels, gap=gap)
+    _label_ends(axes, compared, ends, gap=LABEL / (0.8 * height))
 
 
-def curve_of(findings: Findings, name: str) -> list[Point]:
-    """The points of one strategy, budgets ascending."""
-    return sorted((point for point in findings.points if point.strategy == name), key=lambda point: point.budget)
+def _line_styles(compared: Compared) -> dict[str, dict[str, Any]]:
+    """How each strategy's line looks: the primary one and the baseline strong, the others thin but distinct."""
+    colours = strategy_colours(compared.strategies, compared.primary, compared.baseline)
+    others = [name for name in compared.strategies if not compared.is_named_first(name)]
+    styles: dict[str, dict[str, Any]] = {
+        name: {
+            "color": LIGHT[colours[name]],
+            "linestyle": LINES[number % len(LINES)],
+            "marker": MARKERS[number % len(MARKERS)],
+            "linewidth": 1.2,
+            "markersize": 3.5,
+            "zorder": 3,
+        }
+        for number, name in enumerate(others)
+    }
+    strong = {"linestyle": "-", "marker": "o", "markersize": 5.5}
+    if compared.baseline is not None:
+        styles[compared.baseline] = {**strong, "color": LIGHT["rust"], "linewidth": 2.0, "zorder": 4}
+    styles[compared.primary] = {**strong, "color": LIGHT["accent"], "linewidth": 2.8, "zorder": 5}
+    return styles
 
 
-def budget_axis(axes: Axes, budgets: Sequence[int]) -> None:
-    """Images on a log scale across, a quiet grid upwards."""
+def name_colours(compared: Compared) -> dict[str, str]:
+    """Colour of each strategy's name: that of its line, but dark enough to read where that is muted."""
+    colours = strategy_colours(compared.strategies, compared.primary, compared.baseline)
+    return {name: LIGHT["soft" if colour == "slate" else colour] for name, colour in colours.items()}
+
+
+def _band(axes: Axes, compared: Compared, name: str) -> None:
+    curve = compared.curve(name)
+    low, high = [100 * point.low for point in curve], [100 * point.high for point in curve]
+    colour = name_colours(compared)[name]
+    axes.fill_between([point.images for point in curve], low, high, color=colour, alpha=0.16, linewidth=0)
+
+
+def _log_axis(axes: Axes, ticks: Sequence[int], more: Sequence[float] = ()) -> None:
+    """Numbers of images on a log scale across, a quiet grid upwards; ticks that would touch are left out.
+
+    Args:
+        axes: The axes.
+        ticks: Where ticks may be.
+        more: Other numbers of images that are drawn.
+    """
+    # From the largest on: the full budget always has its number.
+    kept: list[int] = []
+    for tick in sorted(ticks, reverse=True):
+        if not kept or np.log(kept[-1] / tick) > 0.09 * np.log(max(ticks) / min(ticks)):
+            kept.append(tick)
     axes.set_xscale("log")
     axes.minorticks_off()
-    ticks = apart(budgets)
-    axes.set_xticks(ticks, [thousands(tick) for tick in ticks])
-    axes.set_xlim(min(budgets) * 0.93, max(budgets) * 1.07)
+    axes.set_xticks(kept[::-1], [thousands(tick) for tick in kept[::-1]])
+    axes.set_xlim(min([*ticks, *more]) * 0.93, max([*ticks, *more]) * 1.07)
     axes.grid(axis="y")
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
 
 
-def _draw_contrast(axes: Axes, findings: Findings) -> None:
+def _draw_contrast(axes: Axes, compared: Compared) -> None:
     """The paired difference at every budget: far narrower than the bands of the curves, since objects cancel."""
-    design = findings.results.design
     axes.axhline(0, color=LIGHT["ink"], linewidth=1)
-    for verdict in contrast_at_budgets(findings):
-        _difference(axes, verdict, primary=verdict.budget == design.primary_budget)
+    for verdict in compared.contrast:
+        is_claim = verdict.budget == compared.budget
+        colour = LIGHT[ANSWER_COLOURS[verdict.verdict] if is_claim else "slate"]
+        low, high = (100 * end for end in verdict.ci95)
+        place = (verdict.budget, 100 * verdict.difference)
+        axes.vlines(verdict.budget, low, high, color=colour, linewidth=5 if is_claim else 2.5, alpha=0.4)
+        axes.plot(*place, "o", color=colour, markerfacecolor=colour if is_claim else LIGHT["ground"], markersize=7)
+        if is_claim:
+            axes.annotate(
+                points(verdict.difference), place, (9, 0), textcoords="offset points", color=colour, weight="bold",
+                va="center", fontsize=9.5, annotation_clip=False,
+            )  # fmt: skip
     axes.grid(axis="y")
     axes.margins(y=0.15)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
-    axes.set_title(f"{shortened(design.primary, 18)} minus {shortened(design.baseline, 18)}, points")
-    axes.set_xlabel("images allowed (log scale); bars: 95 %, paired; filled: the claim", fontsize=9)
+    axes.set_title(f"{shortened(compared.primary, 18)} minus {shortened(compared.baseline or '', 18)}, points")
+    note = "images (log scale), taken above and allowed here\nbars: 95 %, paired; filled: the claim"
+    axes.set_xlabel(note, fontsize=9)
 
 
-def _difference(axes: Axes, verdict: Verdict, *, primary: bool) -> None:
-    colour = LIGHT[ANSWER_COLOURS[verdict.verdict]] if primary else LIGHT["slate"]
-    low, high = (100 * end for end in verdict.ci95)
-    axes.vlines(verdict.budget, low, high, color=colour, linewidth=5 if primary else 2.5, alpha=0.4)
-    inside = colour if primary else LIGHT["ground"]
-    axes.plot([verdict.budget], [100 * verdict.difference], "o", color=colour, markerfacecolor=inside, markersize=7)
-    if primary:
-        place = (verdict.budget, 100 * verdict.difference)
-        axes.annotate(
-            points(verdict.difference), place, (9, 0), textcoords="offset points", color=colour, weight="bold",
-            va="center", fontsize=9.5, annotation_clip=False,
-        )  # fmt: skip
-
-
-def _rows_of_accuracy(findings: Findings, names: Sequence[str], width: float) -> Figure:
-    order = by_accuracy(findings, names)[::-1]
-    budget = findings.results.design.primary_budget
-    at = {point.strategy: point for point in findings.points if point.budget == budget}
+def accuracy_bars(compared: Compared, *, width: float = 4.8) -> Figure:
+    """Accuracy at the budget of the verdicts as points with 95 % intervals, the best at the top."""
     with drawing():
-        figure = new_figure(width, 1.1 + 0.34 * len(order))
-        axes = figure.add_subplot()
-        for row, name in enumerate(order):
-            point, colour = at[name], label_colour(findings, name)
-            axes.hlines(row, 100 * point.low, 100 * point.high, color=colour, linewidth=5, alpha=0.35)
-            axes.plot([100 * point.accuracy], [row], "o", markersize=7, color=colour)
-            axes.annotate(
-                f"{100 * point.accuracy:.1f}", (1.02, row), xycoords=("axes fraction", "data"), va="center",
-                color=colour, fontsize=9.5, annotation_clip=False,
-            )  # fmt: skip
-        label_rows(axes, order, findings.results.design.primary)
-        axes.set_title("Accuracy on new objects, %")
-        below(axes, f"{thousands(budget)} images allowed; bars: 95 % over objects and seeds")
+        figure = new_figure(width, 1.1 + 0.36 * len(compared.drawn))
+        _draw_bars(figure.add_subplot(), compared)
     return figure
 
 
-def small_curves(findings: Findings, *, width: float = 5.6) -> Figure:
-    """One small panel a strategy, the best first: its curve with its band, and the baseline's behind it."""
-    names = by_accuracy(findings, drawn(findings))
+def _draw_bars(axes: Axes, compared: Compared) -> None:
+    there, colours = compared.at(compared.budget), name_colours(compared)
+    order = compared.by_accuracy(compared.drawn)[::-1]
+    for row, name in enumerate(order):
+        point = there[name]
+        axes.hlines(row, 100 * point.low, 100 * point.high, color=colours[name], linewidth=5, alpha=0.35)
+        axes.plot([100 * point.accuracy], [row], "o", markersize=7, color=colours[name])
+        write_beside(axes, row, percent(point.accuracy), colours[name], strong=name == compared.primary)
+    label_rows(axes, order, compared.primary)
+    axes.set_title("Accuracy on new objects, %")
+    axes.set_xlabel(f"{compared.budget:,} images allowed; bars: 95 % over objects and seeds", loc="right", fontsize=9)
+
+
+def write_beside(axes: Axes, row: float, text: str, colour: str, *, strong: bool) -> None:
+    """Write a number to the right of a row."""
+    axes.annotate(
+        text, (1.02, row), xycoords=("axes fraction", "data"), va="center", color=colour, fontsize=9.5,
+        weight="bold" if strong else "normal", annotation_clip=False,
+    )  # fmt: skip
+
+
+def label_rows(axes: Axes, names: Sequence[str], strong: str | None) -> None:
+    """Name the rows of a plot of points and intervals, without a box; one name is bold."""
+    bare(axes)
+    axes.grid(axis="x")
+    axes.set_yticks(range(len(names)), [shortened(name, 24) for name in names])
+    axes.set_ylim(-0.6, len(names) - 0.2)
+    for tick, name in zip(axes.get_yticklabels(), names, strict=True):
+        tick.set_color(LIGHT["ink"])
+        tick.set_fontweight("bold" if name == strong else "normal")
+
+
+def _label_ends(axes: Axes, compared: Compared, ends: Mapping[str, tuple[float, float]], *, gap: float) -> None:
+    """Write names and last values to the right of the axes, none over another, each tied to the end of its line.
+
+    Args:
+        axes: Axes whose limits are settled.
+        compared: The strategies.
+        ends: Where each strategy's line ends, across and upwards.
+        gap: Least distance of two labels, as a share of the height of the axes.
+    """
+    # In shares of the height, so that the gap is the same whatever the accuracies are.
+    (bottom, top), colours = axes.get_ylim(), name_colours(compared)
+    places = spread([(y - bottom) / (top - bottom) for _, y in ends.values()], gap=gap)
+    for (name, end), place in zip(ends.items(), places, strict=True):
+        leader = {"arrowstyle": "-", "color": colours[name], "linewidth": 0.6, "alpha": 0.6, "shrinkA": 1, "shrinkB": 4}
+        axes.annotate(
+            f"{shortened(name, 18)} {end[1]:.1f}", xy=end, xytext=(1.05, place), textcoords="axes fraction",
+            color=colours[name], weight="bold" if compared.is_named_first(name) else "normal", va="center",
+            fontsize=9.5, annotation_clip=False, arrowprops=leader,
+        )  # fmt: skip
+
+
+def spread(places: Sequence[float], *, gap: float) -> list[float]:
+    """Move labels as little as needed so that no two are nearer than ``gap``; order is kept.
+
+    Args:
+        places: Where each wants to be, 0 at the bottom and 1 at the top.
+        gap: Least distance between two.
+    """
+
+    def lowest(group: Sequence[int]) -> float:
+        return float(np.mean([places[row] for row in group])) - gap * (len(group) - 1) / 2
+
+    # From the bottom up, each label is a group; a group that is too near to the one below joins it.
+    groups: list[list[int]] = []
+    for row in sorted(range(len(places)), key=lambda row: places[row]):
+        groups.append([row])
+        while len(groups) > 1 and lowest(groups[-1]) - lowest(groups[-2]) - gap * (len(groups[-2]) - 1) < gap:
+            groups[-2:] = [groups[-2] + groups[-1]]
+    placed = {row: lowest(group) + step * gap for group in groups for step, row in enumerate(group)}
+    return [placed[row] for row in range(len(places))]
+
+
+def small_curves(compared: Compared, *, width: float = 5.6) -> Figure:
+    """One small panel per strategy, the best first: its curve with its band, and the baseline's behind it."""
+    names, colours = compared.by_accuracy(compared.drawn), name_colours(compared)
     columns = min(3, len(names))
     rows = -(-len(names) // columns)
+    ends = sorted({min(compared.budgets), max(compared.budgets)})
+    baseline = compared.baseline or ""
+    theirs = compared.curve(baseline)
     with drawing():
         figure = new_figure(width, 0.75 + 1.35 * rows)
-        cells = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-        for cell in cells.ravel()[len(names) :]:
-            cell.set_visible(False)
-        for cell, name in zip(cells.ravel(), names, strict=False):
-            _panel(cell, findings, name)
-        _show_ticks(cells, findings.results.design.budgets, len(names))
-        baseline = shortened(findings.results.design.baseline, 18)
+        panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+        for axes in panels[len(names) :]:
+            axes.set_visible(False)
+        # In each panel the baseline's line lies behind the strategy's own.
+        for number, (axes, name) in enumerate(zip(panels, names, strict=False)):
+            curve = compared.curve(name)
+            _log_axis(axes, compared.budgets, [point.images for point in compared.points])
+            if name != baseline:
+                accuracies = [100 * point.accuracy for point in theirs]
+                axes.plot([point.images for point in theirs], accuracies, color=LIGHT["rust"], linewidth=1)
+            _band(axes, compared, name)
+            accuracies, style = [100 * point.accuracy for point in curve], {"marker": "o", "markersize": 3}
+            axes.plot([point.images for point in curve], accuracies, color=colours[name], linewidth=2, **style)
+            axes.set_title(shortened(name, 20), fontsize=9.5, pad=3, color=colours[name])
+            # Numbers at the outer edges only, and only the ends of the budgets: small panels have no room for more.
+            axes.set_xticks(ends, [thousands(end) for end in ends], fontsize=8)
+            axes.tick_params(axis="y", labelsize=8)
+            axes.tick_params(axis="x", labelbottom=number + columns >= len(names))
         figure.suptitle("Each with its 95 % band", x=0.01, ha="left", fontsize=11, fontweight="bold")
-        note = f"accuracy, % against images allowed; thin line: {baseline}"
+        note = f"accuracy, % against images taken; thin line: {shortened(baseline, 18)}"
         figure.supxlabel(note, fontsize=9, color=LIGHT["soft"])
     return figure
 
 
-def _panel(axes: Axes, findings: Findings, name: str) -> None:
-    design = findings.results.design
-    mine, theirs = curve_of(findings, name), curve_of(findings, design.baseline)
-    colour = label_colour(findings, name)
-    budget_axis(axes, design.budgets)
-    if name != design.baseline:
-        axes.plot([p.budget for p in theirs], [100 * p.accuracy for p in theirs], color=LIGHT["rust"], linewidth=1)
-    images = [p.budget for p in mine]
-    axes.fill_between(images, [100 * p.low for p in mine], [100 * p.high for p in mine], color=colour, alpha=0.2, lw=0)
-    axes.plot(images, [100 * p.accuracy for p in mine], color=colour, linewidth=2, marker="o", markersize=3)
-    axes.set_title(shortened(name, 20), fontsize=9.5, pad=3, color=colour)
-
-
-def _show_ticks(cells: np.ndarray, budgets: Sequence[int], n: int) -> None:
-    """Numbers at the outer edges only, and only the ends of the budgets: small panels have no room for more."""
-    ends = sorted({min(budgets), max(budgets)})
-    columns = cells.shape[1]
-    for number, axes in enumerate(cells.ravel()):
-        axes.set_xticks(ends, [thousands(end) for end in ends], fontsize=8)
-        axes.tick_params(axis="y", labelsize=8)
-        axes.tick_params(axis="x", labelbottom=number + columns >= n)
-
-
 def rank_curves(findings: Findings, *, width: float = 5.6) -> Figure:
     """Mean rank over objects at every budget, the best at the top, names at the ends of the lines."""
-    design, names = findings.results.design, drawn(findings)
-    standings = {standing.strategy: standing for standing in findings.standings if standing.strategy in names}
-    styles = looks(findings, names)
+    compared = Compared.of_findings(findings)
+    standings = [standing for standing in findings.standings if standing.strategy in compared.drawn]
+    styles, ends = _line_styles(compared), {}
     height = max(3.0, LABEL * len(standings) / 0.8)
+    budgets = findings.results.design.budgets
     with drawing():
         figure = new_figure(width, height)
         axes = figure.add_subplot()
-        labels = []
-        for name, standing in standings.items():
-            axes.plot(design.budgets, standing.ranks, **styles[name])
-            strong = name in (design.primary, design.baseline)
-            text = f"{shortened(name, 18)} {standing.ranks[-1]:.1f}"
-            end = (design.budgets[-1], standing.ranks[-1])
-            labels.append(EndLabel(text=text, x=end[0], y=end[1], colour=label_colour(findings, name), strong=strong))
-        budget_axis(axes, design.budgets)
+        for standing in standings:
+            axes.plot(budgets, standing.ranks, **styles[standing.strategy])
+            ends[standing.strategy] = (budgets[-1], standing.ranks[-1])
+        _log_axis(axes, budgets)
         axes.invert_yaxis()
-        label_ends(axes, labels, gap=LABEL / (height * 0.75))
+        _label_ends(axes, compared, ends, gap=LABEL / (height * 0.75))
         axes.set_title("Mean rank over objects (1 the best)")
         axes.set_xlabel("images allowed (log scale)", fontsize=9, color=LIGHT["soft"])
+    return figure
+
+
+def learning_curve(advice: Advice, *, width: float = 5.2) -> Figure:
+    """Accuracy on left-out objects with its 95 % interval, the fitted curve, and where it ends.
+
+    Args:
+        advice: With at least one measured point.
+        width: Width in inches.
+    """
+    first, curve = advice.points[0].images, advice.curve
+    last = advice.images if curve is None else advice.capacity
+    with drawing():
+        figure = new_figure(width, 0.7 * width)
+        axes = figure.add_subplot()
+        images = [point.images for point in advice.points]
+        middle, low, high = (
+            [100 * getattr(point.accuracy, end) for point in advice.points] for end in ("estimate", "low", "high")
+        )
+        axes.fill_between(images, low, high, color=LIGHT["accent"], alpha=0.15, linewidth=0)
+        if len(images) == 1:  # a band needs two sizes
+            axes.vlines(images, low, high, color=LIGHT["accent"], linewidth=2.8, alpha=0.4)
+        axes.plot(images, middle, "o", color=LIGHT["accent"], markersize=5.5, zorder=4)
+        if curve is not None:
+            for start, stop, style in ((first, advice.images, "-"), (advice.images, last, "--")):
+                fine = np.geomspace(start, stop, STEPS)
+                errors = curve.floor + curve.scale * (fine / curve.unit) ** -curve.exponent
+                axes.plot(fine, 100 * (1.0 - errors), style, color=LIGHT["accent"], linewidth=1.6)
+        if curve is not None and last > advice.images:
+            end = curve.saturation
+            axes.vlines(last, 100 * end.low, 100 * end.high, color=LIGHT["rust"], linewidth=5, alpha=0.35)
+            axes.plot([last], [100 * end.estimate], "o", color=LIGHT["rust"], markersize=5.5, zorder=4)
+        _log_axis(axes, sorted({first, advice.images, last}))
+        axes.set_xlabel(f"images captured (log scale); band: 95 % over {advice.judged} objects", fontsize=9)
+        axes.set_title("Accuracy on objects left out, %")
     return figure

@@ -1,26 +1,26 @@
-"""Differences with their objects: one dot an object, and what each idea adds."""
+"""Differences of strategies: with each object as a dot, of every pair in a matrix, and of each idea."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 
 from acqplan.evaluate.verdict import Verdict
 from acqplan.numbers import points, printable, shortened
-from acqplan.report.plot.accuracy import below, label_rows
-from acqplan.report.plot.curves import ANSWER_COLOURS
-from acqplan.report.plot.style import LIGHT, bare, drawing, new_figure, thousands
-from acqplan.report.standing import drawn
+from acqplan.report.compared import Compared
+from acqplan.report.plot.curves import label_rows, name_colours, write_beside
+from acqplan.report.plot.style import ANSWER_COLOURS, LIGHT, bare, drawing, new_figure
 
 if TYPE_CHECKING:
-    from acqplan.evaluate.findings import Findings, Idea
+    from acqplan.evaluate.findings import Findings
     from acqplan.statistics.two_way import TwoWay
 
 N_BINS = 64
@@ -35,81 +35,84 @@ LETTER = 0.062
 LONGEST = 14
 
 OBJECT_NOTE = (
-    "one dot an object, the outermost named; diamond and bar: mean\nand 95 % interval; grey: no difference found"
+    "one dot per object, the outermost named; diamond and bar: mean\nand 95 % interval; grey: no difference found"
+)
+
+SQUARE = 0.58
+"""Largest square of the matrix, in inches."""
+
+BOLD_LETTER = 0.088
+"""Inches of a letter of a bold name."""
+
+SLANT = (0.77, 0.65)
+"""How far a name above a column reaches to the right and up, as a share of its length: it is turned by 40 degrees."""
+
+BELOW = 0.55
+"""Inches below the matrix."""
+
+MATRIX_NOTE = (
+    "Row minus column, points of accuracy.\n▲ full: row better.  ▼ hollow: row worse.  No square: no difference found."
 )
 
 
-def object_differences(findings: Findings, *, width: float = 5.6) -> Figure:
+def object_differences(compared: Compared, *, width: float = 5.6) -> Figure:
     """The primary strategy against each other one: a dot for each object, mean and interval below them."""
-    design = findings.results.design
-    verdicts = {verdict.b: verdict for verdict in findings.verdicts}
-    shown = [verdicts[name] for name in drawn(findings) if name in verdicts][::-1]
+    verdicts = {verdict.b: verdict for verdict in compared.verdicts}
+    shown = [verdicts[name] for name in compared.drawn if name in verdicts][::-1]
     with drawing():
         figure = new_figure(width, 1.2 + 0.62 * len(shown))
         axes = figure.add_subplot()
-        label_rows(axes, [verdict.b for verdict in shown], design.baseline)
-        room = width - 0.08 * max(len(shortened(verdict.b, 24)) for verdict in shown) - 1.0
-        axes.set(xlim=_limits(shown, room), ylim=(-0.4, len(shown) - 0.25))
+        label_rows(axes, [verdict.b for verdict in shown], compared.baseline)
+        # Inches left for the axis: names of strategies are to its left, differences to its right.
+        inches = width - 0.08 * max(len(shortened(verdict.b, 24)) for verdict in shown) - 1.0
+        axes.set(xlim=_limits(shown, inches), ylim=(-0.4, len(shown) - 0.25))
         axes.axvline(0, color=LIGHT["ink"], linewidth=1, zorder=2)
         for row, verdict in enumerate(shown):
-            _row_of_objects(axes, row, verdict)
-        _title(figure, f"{shortened(design.primary, 24)} minus each other, points")
-        below(axes, OBJECT_NOTE)
+            _draw_objects(axes, row, verdict)
+            colour = LIGHT[ANSWER_COLOURS[verdict.verdict]]
+            # Mean and interval below the dots.
+            low, high = (100 * end for end in verdict.ci95)
+            axes.hlines(row - 0.14, low, high, color=colour, linewidth=4, alpha=0.5, zorder=4)
+            axes.plot([100 * verdict.difference], [row - 0.14], marker="D", markersize=6, color=colour, zorder=5)
+            found = verdict.verdict != "no difference found"
+            text = points(verdict.difference) + (f" {verdict.verdict}" if found else "")
+            write_beside(axes, row, text, colour, strong=found)
+        _set_title(figure, f"{shortened(compared.primary, 24)} minus each other, points")
+        axes.set_xlabel(OBJECT_NOTE, loc="right", fontsize=9)
     return figure
 
 
-def _title(figure: Figure, title: str) -> None:
+def _set_title(figure: Figure, title: str) -> None:
     """Above the names as well, so that it has the whole width."""
     figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
 
 
-def _limits(shown: Sequence[Verdict], room: float) -> tuple[float, float]:
+def _limits(shown: Sequence[Verdict], inches: float) -> tuple[float, float]:
     """Ends of an axis of so many inches that leave space for the names of the outermost objects."""
     ends = [end for verdict in shown for end in (-0.005, 0.005, *verdict.ci95, *verdict.per_object.values())]
     left, right = low, high = 100 * min(ends) - 0.2, 100 * max(ends) + 0.2
-    outermost = [(min(v.per_object.items(), key=_value), max(v.per_object.items(), key=_value)) for v in shown]
     for _ in range(12):  # the wider the axis, the more of it a name takes
-        inch = (right - left) / room
-        left = min(low, *(100 * value - inch * _inches(name) for (name, value), _ in outermost))
-        right = max(high, *(100 * value + inch * _inches(name) for _, (name, value) in outermost))
+        inch = (right - left) / inches
+        for verdict in shown:
+            by_value = sorted(verdict.per_object.items(), key=lambda pair: pair[1])
+            (first, least), (last, most) = by_value[0], by_value[-1]
+            low = min(low, 100 * least - inch * (LETTER * len(shortened(first, LONGEST)) + 0.1))
+            high = max(high, 100 * most + inch * (LETTER * len(shortened(last, LONGEST)) + 0.1))
+        left, right = low, high
     return left, right
 
 
-def _value(pair: tuple[str, float]) -> float:
-    return pair[1]
-
-
-def _inches(name: str) -> float:
-    return LETTER * len(shortened(name, LONGEST)) + 0.1
-
-
-def _row_of_objects(axes: Axes, row: int, verdict: Verdict) -> None:
+def _draw_objects(axes: Axes, row: int, verdict: Verdict) -> None:
+    """A dot for each object, piled up where they are near; the outermost two are named."""
     names = list(verdict.per_object)
     values = 100 * np.array([verdict.per_object[name] for name in names])
     left, right = axes.get_xlim()
     up = row + 0.06 + piled(values, (right - left) / N_BINS)
     axes.plot(values, up, linestyle="", marker="o", markersize=3.8, color=LIGHT["slate"], alpha=0.7, markeredgewidth=0)
-    colour = LIGHT[ANSWER_COLOURS[verdict.verdict]]
-    low, high = (100 * end for end in verdict.ci95)
-    axes.hlines(row - 0.14, low, high, color=colour, linewidth=4, alpha=0.5, zorder=4)
-    axes.plot([100 * verdict.difference], [row - 0.14], marker="D", markersize=6, color=colour, zorder=5)
-    found = verdict.verdict != "no difference found"
-    text = points(verdict.difference) + (f" {verdict.verdict}" if found else "")
-    axes.annotate(
-        text, (1.02, row), xycoords=("axes fraction", "data"), va="center", color=colour, fontsize=9.5,
-        weight="bold" if found else "normal", annotation_clip=False,
-    )  # fmt: skip
-    _name_extremes(axes, names, values, up)
-
-
-def _name_extremes(
-    axes: Axes, names: Sequence[str], values: Float[np.ndarray, " objects"], up: Float[np.ndarray, " objects"]
-) -> None:
-    """The least named to its left and the most to its right: no dot is there."""
     low, high = int(values.argmin()), int(values.argmax())
     if values[low] == values[high]:
         return
-    for number, side, shift in ((low, "right", -4), (high, "left", 4)):
+    for number, side, shift in ((low, "right", -4), (high, "left", 4)):  # where no other dot is
         axes.annotate(
             shortened(names[number], LONGEST), (values[number], up[number]), (shift, 0), textcoords="offset points",
             fontsize=7.5, color=LIGHT["soft"], ha=side, va="center", zorder=6,
@@ -128,52 +131,104 @@ def piled(values: Float[np.ndarray, " objects"], bin_width: float) -> Float[np.n
     return heights
 
 
+def verdict_matrix(findings: Findings, *, width: float = 5.6) -> Figure:
+    """Row minus column in points: a full square where the row is better, a hollow one where it is worse.
+
+    Squares are those differences that hold for other objects and seeds, corrected by Holm over all pairs.
+    """
+    compared = Compared.of_findings(findings)
+    order = compared.by_accuracy(compared.drawn)
+    names = [shortened(name, 18) for name in order]
+    # Names take their width at the left and, slanted, above and to the right; squares get what is left.
+    longest = BOLD_LETTER * max(map(len, names))
+    side = min(SQUARE, (width - longest - SLANT[0] * longest - 0.2) / len(names))
+    square, above = side * len(names), SLANT[1] * longest + 0.2
+    height = square + above + BELOW
+    with drawing():
+        figure = new_figure(width, height, laid_out=False)
+        axes = figure.add_axes(((longest + 0.15) / width, BELOW / height, square / width, square / height))
+        bare(axes)
+        axes.set(xlim=(0, len(names)), ylim=(len(names), 0))
+        _draw_pairs(axes, findings, order, fontsize=min(9.0, 19 * side))
+        middles = [number + 0.5 for number in range(len(names))]
+        axes.set_yticks(middles, names)
+        axes.set_xticks(middles, names, rotation=40, ha="left", rotation_mode="anchor")
+        axes.xaxis.tick_top()
+        colours = name_colours(compared)
+        for ticks in (axes.get_xticklabels(), axes.get_yticklabels()):
+            for tick, name in zip(ticks, order, strict=True):
+                tick.set_color(colours[name])
+                tick.set_fontweight("bold" if compared.is_named_first(name) else "normal")
+        figure.text(0.1 / width, 0.08 / height, MATRIX_NOTE, fontsize=9, color=LIGHT["soft"])
+    return figure
+
+
+def _draw_pairs(axes: Axes, findings: Findings, order: Sequence[str], *, fontsize: float) -> None:
+    """A square for each pair, with its difference; a dash for a pair without a common run."""
+    # Each pair was judged once; the matrix shows it from both sides.
+    gains: dict[tuple[str, str], float] = {}
+    for verdict in findings.pairs:
+        gains[verdict.a, verdict.b], gains[verdict.b, verdict.a] = verdict.difference, -verdict.difference
+    found = {(verdict.a, verdict.b) for verdict in findings.pairs if verdict.verdict != "no difference found"}
+    for row, mine in enumerate(order):
+        for column, theirs in enumerate(order):
+            gain, is_found = gains.get((mine, theirs)), (mine, theirs) in found or (theirs, mine) in found
+            colour, weight, sign = LIGHT["soft"], "normal", ""
+            square: dict[str, Any] = {"facecolor": "none", "linewidth": 0}
+            if mine == theirs:
+                square["facecolor"] = LIGHT["panel"]
+            elif gain is not None and is_found and gain > 0:
+                square["facecolor"] = LIGHT["green"]
+                colour, weight, sign = LIGHT["ground"], "bold", "▲\n"
+            elif gain is not None and is_found:
+                square |= {"edgecolor": LIGHT["rust"], "linewidth": 1.2}
+                colour, weight, sign = LIGHT["rust"], "bold", "▼\n"
+            axes.add_patch(Rectangle((column + 0.05, row + 0.05), 0.9, 0.9, **square))
+            text = "" if mine == theirs else "–" if gain is None else sign + points(gain)
+            axes.text(
+                column + 0.5, row + 0.5, text, ha="center", va="center", color=colour, weight=weight,
+                fontsize=fontsize, linespacing=0.95,
+            )  # fmt: skip
+
+
 def idea_gains(findings: Findings, *, width: float = 5.6) -> Figure:
     """What each idea adds: at the primary budget, and in area under the curve."""
-    ideas = list(findings.ideas)[::-1]
+    ideas, design = list(findings.ideas)[::-1], findings.results.design
+    several = len(design.budgets) > 1
     with drawing():
         figure = new_figure(width, 1.35 + 0.72 * len(ideas))
         axes = figure.add_subplot()
         bare(axes)
         axes.grid(axis="x")
         axes.axvline(0, color=LIGHT["ink"], linewidth=1)
-        axes.set_yticks(range(len(ideas)), [_idea_text(idea) for idea in ideas])
+        # Each idea in words, with the pair of strategies that shows it below.
+        pairs = [f"{shortened(idea.with_it, 16)} – {shortened(idea.without, 16)}" for idea in ideas]
+        names = [textwrap.wrap(printable(idea.idea), 30) for idea in ideas]
+        words = ["\n".join(name + textwrap.wrap(pair, 32)) for name, pair in zip(names, pairs, strict=True)]
+        axes.set_yticks(range(len(ideas)), words)
         axes.set_ylim(-0.6, len(ideas) - 0.4)
         axes.tick_params(axis="y", labelcolor=LIGHT["ink"], labelsize=9)
         for row, idea in enumerate(ideas):
-            _gain(axes, row + 0.16, idea.primary, "accent", "o")
-            if len(findings.results.design.budgets) > 1:
-                _gain(axes, row - 0.2, idea.area, "plum", "s")
-        _title(figure, "What each idea adds, points")
-        _idea_legend(figure, findings)
+            _draw_gain(axes, row + 0.16, idea.primary, LIGHT["accent"], "o")
+            if several:
+                _draw_gain(axes, row - 0.2, idea.area, LIGHT["plum"], "s")
+        _set_title(figure, "What each idea adds, points")
+        shown = [("o", "accent", f"at {design.primary_budget:,} images"), ("s", "plum", "mean of the whole curve")]
+        handles = [
+            Line2D([], [], linestyle="", marker=marker, color=LIGHT[colour], markersize=7, label=label)
+            for marker, colour, label in shown[: 1 + several]
+        ]
+        figure.legend(
+            handles=handles, loc="outside lower right", ncols=2, frameon=False, fontsize=9, labelcolor=LIGHT["soft"],
+            handletextpad=0.2, columnspacing=1.4, title="hollow: the 95 % interval holds 0", title_fontsize=9,
+        )  # fmt: skip
     return figure
 
 
-def _idea_text(idea: Idea) -> str:
-    pair = f"{shortened(idea.with_it, 16)} – {shortened(idea.without, 16)}"
-    return "\n".join([*textwrap.wrap(printable(idea.idea), 30), *textwrap.wrap(pair, 32)])
-
-
-def _gain(axes: Axes, row: float, gain: TwoWay, colour: str, marker: str) -> None:
+def _draw_gain(axes: Axes, row: float, gain: TwoWay, colour: str, marker: str) -> None:
     """A gain whose interval holds 0 is hollow: nothing was shown."""
-    low, high, paint = 100 * gain.low, 100 * gain.high, LIGHT[colour]
-    inside = LIGHT["ground"] if gain.low <= 0 <= gain.high else paint
-    axes.hlines(row, low, high, color=paint, linewidth=3.5, alpha=0.4)
-    axes.plot([100 * gain.mean], [row], marker=marker, markersize=7, color=paint, markerfacecolor=inside)
-    axes.annotate(
-        points(gain.mean), (1.02, row), xycoords=("axes fraction", "data"), va="center", color=paint, fontsize=9,
-        weight="normal" if gain.low <= 0 <= gain.high else "bold", annotation_clip=False,
-    )  # fmt: skip
-
-
-def _idea_legend(figure: Figure, findings: Findings) -> None:
-    budget = thousands(findings.results.design.primary_budget)
-    shown = [("o", "accent", f"at {budget} images"), ("s", "plum", "mean of the whole curve")]
-    handles = [
-        Line2D([], [], linestyle="", marker=marker, color=LIGHT[colour], markersize=7, label=label)
-        for marker, colour, label in shown[: 1 + (len(findings.results.design.budgets) > 1)]
-    ]
-    figure.legend(
-        handles=handles, loc="outside lower right", ncols=2, frameon=False, fontsize=9, labelcolor=LIGHT["soft"],
-        handletextpad=0.2, columnspacing=1.4, title="hollow: the 95 % interval holds 0", title_fontsize=9,
-    )  # fmt: skip
+    shown = not gain.low <= 0 <= gain.high
+    inside = colour if shown else LIGHT["ground"]
+    axes.hlines(row, 100 * gain.low, 100 * gain.high, color=colour, linewidth=3.5, alpha=0.4)
+    axes.plot([100 * gain.mean], [row], marker=marker, markersize=7, color=colour, markerfacecolor=inside)
+    write_beside(axes, row, points(gain.mean), colour, strong=shown)

@@ -7,69 +7,68 @@ import io
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from acqplan.files import replacing
 from acqplan.numbers import printable
 
-LIGHT: Mapping[str, str] = {
-    "ground": "#ffffff",
-    "panel": "#f5f7f9",
-    "ink": "#1b2126",
-    "soft": "#56616b",
-    "faint": "#c3cbd2",
-    "accent": "#0b62a8",
-    "rust": "#c4520f",
-    "green": "#14795a",
-    "plum": "#96478a",
-    "gold": "#8f6b00",
-    "slate": "#6a7680",
-    "heat1": "#cbe0f1",
-    "heat2": "#95c1e2",
-    "heat3": "#559ccd",
-    "heat4": "#2373b3",
-    "heat5": "#0a4a82",
+COLOURS = {
+    "ground": ("#ffffff", "#12171c"),
+    "panel": ("#f5f7f9", "#1a2128"),
+    "ink": ("#1b2126", "#e6ebf0"),
+    "soft": ("#56616b", "#a3afba"),
+    "faint": ("#c3cbd2", "#404b55"),
+    "accent": ("#0b62a8", "#62b5f5"),
+    "rust": ("#c4520f", "#f08c52"),
+    "green": ("#14795a", "#4fc79d"),
+    "plum": ("#96478a", "#d78fcb"),
+    "gold": ("#8f6b00", "#d9b548"),
+    "slate": ("#6a7680", "#8f9ba6"),
+    "heat1": ("#cbe0f1", "#21405a"),
+    "heat2": ("#95c1e2", "#2c638f"),
+    "heat3": ("#559ccd", "#4490cb"),
+    "heat4": ("#2373b3", "#7abaea"),
+    "heat5": ("#0a4a82", "#c9e5fd"),
 }
-"""Colours on white, by the name of the page's variable; no two are equal, so that a plot's can be swapped."""
+"""Colours on white and on near-black, by the name of the page's variable.
 
-DARK: Mapping[str, str] = {
-    "ground": "#12171c",
-    "panel": "#1a2128",
-    "ink": "#e6ebf0",
-    "soft": "#a3afba",
-    "faint": "#404b55",
-    "accent": "#62b5f5",
-    "rust": "#f08c52",
-    "green": "#4fc79d",
-    "plum": "#d78fcb",
-    "gold": "#d9b548",
-    "slate": "#8f9ba6",
-    "heat1": "#21405a",
-    "heat2": "#2c638f",
-    "heat3": "#4490cb",
-    "heat4": "#7abaea",
-    "heat5": "#c9e5fd",
-}
-"""The same on near-black; the ramp of heat turns around, so that many shots stand out from the ground."""
+No two of a palette are equal, so that a page can swap those of a plot. The ramp of heat is reversed on near-black, so
+that many shots stand out from the ground.
+"""
+
+LIGHT: Mapping[str, str] = {name: light for name, (light, _) in COLOURS.items()}
+DARK: Mapping[str, str] = {name: dark for name, (_, dark) in COLOURS.items()}
 
 HEAT = ("heat1", "heat2", "heat3", "heat4", "heat5")
 """Few shots to many."""
 
 OTHERS = ("rust", "green", "plum", "gold", "slate")
-"""Colours of the arms that are not the plan's own."""
+"""Colours of the strategies that are not the primary one."""
+
+ANSWER_COLOURS = {"better": "green", "worse": "rust", "no difference found": "slate"}
 
 
-def arm_colours(strategies: Sequence[str], emphasised: str) -> dict[str, str]:
-    """A colour name for each strategy: the plan's own gets the accent, the others take turns."""
-    others = [name for name in dict.fromkeys(strategies) if name != emphasised]
-    colours = {name: OTHERS[number % len(OTHERS)] for number, name in enumerate(others)}
-    return {**colours, emphasised: "accent"}
+def strategy_colours(strategies: Sequence[str], primary: str, baseline: str | None = None) -> dict[str, str]:
+    """A colour name for each strategy: the primary one gets the accent, the others take turns.
+
+    Where there is a baseline, it gets rust and all others are muted, so that these two are seen first.
+    """
+    others = [name for name in dict.fromkeys(strategies) if name not in (primary, baseline)]
+    palette = OTHERS if baseline is None else ("slate",)
+    colours = {name: palette[number % len(palette)] for number, name in enumerate(others)}
+    return {**colours, **({} if baseline is None else {baseline: "rust"}), primary: "accent"}
+
+
+def colour_variables() -> str:
+    """Both palettes as the variables of a page's style sheet."""
+    light, dark = (";".join(f"--{name}:{colour}" for name, colour in theme.items()) for theme in (LIGHT, DARK))
+    return f":root{{color-scheme:light dark;{light}}}\n@media (prefers-color-scheme: dark){{:root{{{dark}}}}}"
 
 
 def heat_step(count: int, most: int) -> int:
@@ -117,7 +116,7 @@ def new_figure(width: float, height: float, *, laid_out: bool = True) -> Figure:
 
 
 def save_png(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG at 150 dots an inch; the same figure gives the same bytes."""
+    """Write a figure as PNG at 150 dots per inch; the same figure gives the same bytes."""
     picture = io.BytesIO()
     with drawing():
         figure.savefig(picture, format="png", dpi=150, metadata={"Software": None})
@@ -125,37 +124,31 @@ def save_png(figure: Figure, path: Path) -> None:
         handle.write(picture.getvalue())
 
 
-def svg_element(figure: Figure, *, name: str, alt: str, colours: Mapping[str, str] = LIGHT) -> str:
+def svg_element(figure: Figure, *, name: str, alt: str) -> Markup:
     """A figure as an ``<svg>`` element that takes its colours from the page's variables.
 
     Args:
         figure: The figure.
         name: Set before all identifiers, so that several pictures can share a page.
-        alt: What a reader who cannot see the picture is told; escaped here.
-        colours: Colours to be replaced by variables of these names.
+        alt: The picture in words, for readers who cannot see it; escaped here.
     """
     text = io.StringIO()
     nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
     with drawing():
         figure.savefig(text, format="svg", dpi=200, transparent=True, metadata=nothing)
-    drawn = re.sub(r"<[^>]+>", _rounded, text.getvalue())
-    body = _identified(re.sub(r"<metadata>.*?</metadata>", "", drawn, flags=re.DOTALL), name)
-    for variable, colour in colours.items():
+    # Numbers of tags to a hundredth of a point: half the size of the page, and the same picture.
+    drawn = re.sub(r"<[^>]+>", lambda tag: re.sub(r"(\.\d\d)\d+", r"\1", tag.group()), text.getvalue())
+    body = re.sub(r"<metadata>.*?</metadata>", "", drawn, flags=re.DOTALL)
+    # Identifiers of several pictures on one page must differ.
+    body = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', body)
+    body = re.sub(r'(url\(#|href="#)', rf"\g<1>{name}-", body)
+    # The page's variables in place of our colours: dark mode then needs no second drawing.
+    for variable, colour in LIGHT.items():
         body = body.replace(colour, f"var(--{variable})")
     body = body[body.index("<svg") :]
     # Without width and height the page's style decides the size; the viewBox keeps the proportions.
     sized = re.sub(r'\s(width|height)="[^"]*pt"', "", body, count=2)
-    return sized.replace("<svg", f'<svg role="img" aria-label="{escape(printable(alt))}"', 1)
-
-
-def _rounded(tag: re.Match[str]) -> str:
-    """Numbers of a tag to a hundredth of a point: half the size of the page, and the same picture."""
-    return re.sub(r"(\.\d\d)\d+", r"\1", tag.group())
-
-
-def _identified(svg: str, name: str) -> str:
-    svg = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', svg)
-    return re.sub(r'(url\(#|href="#)', rf"\g<1>{name}-", svg)
+    return Markup(sized.replace("<svg", f'<svg role="img" aria-label="{escape(printable(alt))}"', 1))
 
 
 def bare(axes: Axes) -> None:

@@ -1,43 +1,12 @@
 import numpy as np
 import pytest
-from scipy import stats
 
-from acqplan.evaluate.verdict import Record, Validation
 from acqplan.numbers import printable
 from acqplan.plan.plan import Plan
-from acqplan.report.plot.accuracy import spread
-from acqplan.report.plot.style import DARK, LIGHT, arm_colours, heat_step
-from acqplan.report.summary import arms, cut, final_arms, object_counts, picture_axes, positions, t_quantile
+from acqplan.report.counts import cut, object_counts, picture_axes, positions
+from acqplan.report.plot.curves import spread
+from acqplan.report.plot.style import DARK, LIGHT, heat_step, strategy_colours
 from acqplan.space import Category, Circle, Interval, Space
-
-
-@pytest.mark.parametrize("freedom", [1, 2, 3, 4, 5, 9, 24, 100, 10_000])
-def test_t_quantile_agrees_with_scipy(freedom: int) -> None:
-    assert t_quantile(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=3e-3)
-
-
-def test_intervals_are_over_objects_and_seeds_are_averaged() -> None:
-    per_object = [{"a": 0.8, "b": 0.6, "c": 0.4}, {"a": 1.0, "b": 0.6, "c": 0.6}]
-    records = [
-        Record(strategy="auto", budget=9, images=9, seed=seed, accuracy=0.0, per_object=values)
-        for seed, values in enumerate(per_object)
-    ]
-    (arm,) = arms(Validation(records=records, verdicts=[]))
-    low, high = stats.t.interval(0.95, 2, loc=2 / 3, scale=stats.sem([0.9, 0.6, 0.5]))
-    assert (arm.n_seeds, arm.n_objects) == (2, 3)
-    assert [arm.low, arm.accuracy, arm.high] == pytest.approx([max(low, 0), 2 / 3, min(high, 1)], abs=2e-3)
-
-
-def test_one_object_has_no_interval() -> None:
-    record = Record(strategy="even", budget=5, images=4, seed=0, accuracy=0.5, per_object={"a": 0.5})
-    (arm,) = final_arms(Validation(records=[record], verdicts=[]))
-    assert arm.low == arm.accuracy == arm.high == 0.5
-
-
-def test_final_arms_are_those_of_the_largest_budget(validation: Validation) -> None:
-    final = final_arms(validation)
-    assert {arm.budget for arm in final} == {2430}
-    assert len(final) == 5
 
 
 def test_every_shot_is_counted_once(any_plan: Plan) -> None:
@@ -113,7 +82,7 @@ def test_colours_are_distinct_so_that_the_page_can_swap_them() -> None:
     for theme in (LIGHT, DARK):
         assert len(set(theme.values())) == len(theme)
     assert LIGHT.keys() == DARK.keys()
-    assert set(arm_colours(["even", "auto", "x"], "auto").values()) <= LIGHT.keys()
+    assert set(strategy_colours(["even", "auto", "x"], "auto").values()) <= LIGHT.keys()
     assert [heat_step(count, 10) for count in (1, 2, 3, 5, 9, 10)] == [0, 0, 1, 2, 4, 4]
 
 

@@ -1,0 +1,136 @@
+"""Shots of a plan counted: per level of an axis, per position in the picture of a space, and per object."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from acqplan.numbers import printable
+from acqplan.plan.plan import Plan
+from acqplan.space import Axis, Category, Circle, Shots, Space
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Bins:
+    """An axis cut into a few columns: one per level where they fit, else equal widths.
+
+    Attributes:
+        axis: The axis.
+        labels: Text at each bin: the level, or ``from–to``.
+        starts: Where each bin begins, as a label.
+        width: Width of every bin in the axis' unit; 0 where each level has its own.
+        rows: Bin of each coordinate given, shape ``[views]``.
+    """
+
+    axis: Axis
+    labels: tuple[str, ...]
+    starts: tuple[str, ...]
+    width: float
+    rows: Int[np.ndarray, " views"]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def count(self, of: Int[np.ndarray, " some"] | slice = slice(None)) -> Int[np.ndarray, " bins"]:
+        """How many of the coordinates (or of some of them) fall into each bin."""
+        return np.bincount(self.rows[of], minlength=len(self))
+
+
+def cut(axis: Axis, coordinates: Float[np.ndarray, " views"], *, most: int) -> Bins:
+    """Put coordinates along an axis into at most ``most`` bins (a category keeps all its levels)."""
+    codes = np.sort(axis.codes())
+    if isinstance(axis, Category):
+        labels = tuple(printable(value) for value in axis.values)
+        return Bins(axis=axis, labels=labels, starts=labels, width=0.0, rows=np.rint(coordinates).astype(np.int64))
+    if len(codes) <= most:
+        labels = tuple(f"{code:g}" for code in codes)
+        nearest = axis.difference(coordinates[:, None], codes[None, :]).argmin(axis=1)
+        return Bins(axis=axis, labels=labels, starts=labels, width=0.0, rows=nearest)
+    edges = _edges(axis, most)
+    rows = np.clip(np.searchsorted(edges, coordinates + 1e-9, side="right") - 1, 0, len(edges) - 2)
+    return Bins(
+        axis=axis,
+        labels=tuple(f"{start:g}–{stop:g}" for start, stop in itertools.pairwise(edges)),
+        starts=tuple(f"{start:g}" for start in edges[:-1]),
+        width=float(edges[1] - edges[0]),
+        rows=rows,
+    )
+
+
+def _edges(axis: Axis, most: int) -> Float[np.ndarray, " edges"]:
+    """Edges that hold equally many levels where levels are regular, else at round numbers."""
+    codes = np.sort(axis.codes())
+    gaps = np.diff(codes)
+    regular = bool(np.allclose(gaps, gaps[0]))
+    if isinstance(axis, Circle):
+        # As many bins as its levels can be shared by, unless that leaves too few.
+        shared = [n_bins for n_bins in range(most, 1, -1) if regular and len(codes) % n_bins == 0]
+        if not shared or shared[0] < most / 3:
+            shared = [n_bins for n_bins in (18, 12, 9, 8, 6, 4, 3, 2, 1) if n_bins <= most]
+        return np.linspace(0.0, axis.period, shared[0] + 1)
+    if most == 1:
+        return codes[[0, -1]]
+    if regular:
+        first, step = codes[0], float(gaps[0]) * math.ceil(len(codes) / most)
+    else:
+        # The least step of 1, 2, 2.5, 5, 10 … that needs at most so many bins.
+        decade = 10.0 ** np.floor(np.log10((codes[-1] - codes[0]) / most))
+        steps = decade * np.outer([1, 10, 100, 1000], [1.0, 2.0, 2.5, 5.0]).ravel()
+        needed = np.floor(codes[-1] / steps) - np.floor(codes[0] / steps) + 1
+        step = float(steps[needed <= most][0])
+        first = np.floor(codes[0] / step) * step
+    n_bins = math.floor((codes[-1] - first) / step + 1e-9) + 1
+    return np.round(first + step * np.arange(n_bins + 1), 9)
+
+
+def picture_axes(space: Space) -> tuple[int, int | None]:
+    """Which axes span the picture of a plan: the first circle across, the next number down.
+
+    Returns:
+        Columns of the axis across and of the axis down; the latter is ``None`` if there is one axis only.
+    """
+    numbers = [column for column, axis in enumerate(space.axes) if not isinstance(axis, Category)]
+    circles = [column for column in numbers if isinstance(space.axes[column], Circle)]
+    across = (circles or numbers or [0])[0]
+    others = [column for column in numbers if column != across]
+    others += [column for column in range(len(space.axes)) if column != across and column not in others]
+    return across, others[0] if others else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Positions:
+    """Distinct places in the picture of a space, whatever the other axes say.
+
+    Attributes:
+        places: Coordinates on the two axes of the picture (0 where there is one axis), shape ``[places, 2]``.
+        n_shots: Shots taken from each place, shape ``[places]``.
+    """
+
+    places: Float[np.ndarray, "places 2"]
+    n_shots: Int[np.ndarray, " places"]
+
+
+def positions(shots: Shots) -> Positions:
+    """Count shots at every allowed place of the picture, untouched places included."""
+    columns = [column for column in picture_axes(shots.space) if column is not None]
+    allowed, taken = shots.space.views()[:, columns], shots.coordinates[:, columns]
+    # Allowed views first, then shots: what both have in common is one place.
+    flat = np.zeros((len(allowed) + len(taken), 2))
+    flat[:, : len(columns)] = np.concatenate([allowed, taken])
+    places, where = np.unique(np.round(flat, 6), axis=0, return_inverse=True)
+    counts = np.bincount(where.ravel()[len(allowed) :], minlength=len(places))
+    return Positions(places=places, n_shots=counts)
+
+
+def object_counts(plan: Plan) -> Int[np.ndarray, " objects"]:
+    """Shots of each object of the plan's table."""
+    return np.bincount(plan.shots.object_rows, minlength=len(plan.shots.objects))
+
+
+def axis_title(axis: Axis) -> str:
+    """``elevation (deg)``."""
+    return printable(axis.name) + (f" ({axis.unit})" if axis.unit else "")
