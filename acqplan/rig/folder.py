@@ -22,7 +22,7 @@ from jaxtyping import Float
 from acqplan.errors import ImageError, nearest
 from acqplan.progress import SILENT, Progress
 from acqplan.rig.manifest import (
-    Column,
+    AxisColumn,
     Manifest,
     axis_coordinates,
     check_shots,
@@ -100,7 +100,7 @@ class FolderSource:
 
     @classmethod
     def open(
-        cls, path: Path, *, columns: Sequence[Column] = (), workers: int | None = None, progress: Progress = SILENT
+        cls, path: Path, *, columns: Sequence[AxisColumn] = (), workers: int | None = None, progress: Progress = SILENT
     ) -> FolderSource:
         """Read a manifest and look at every image's header.
 

@@ -42,7 +42,7 @@ class Manifest(CsvTable):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
+class AxisColumn:
     """A column of a manifest that is an axis.
 
     Attributes:
@@ -60,7 +60,7 @@ class Column:
     seconds: float = 0.0
 
     @classmethod
-    def guessed(cls, name: str) -> Column:
+    def guessed(cls, name: str) -> AxisColumn:
         """What a numeric column is when rig.toml does not say."""
         known = name.casefold()
         kind: Literal["circle", "interval"] = "circle" if known == "azimuth" else "interval"
@@ -146,7 +146,7 @@ def object_rows(names: Iterable[str], objects: Objects) -> Int[np.ndarray, " row
     return np.array([row_of[name] for name in names], dtype=np.int64)
 
 
-def default_columns(manifest: Manifest) -> list[Column]:
+def default_columns(manifest: Manifest) -> list[AxisColumn]:
     """The columns that hold numbers: azimuth, elevation, and those with numbers in most cells.
 
     Raises:
@@ -164,10 +164,10 @@ def default_columns(manifest: Manifest) -> list[Column]:
             path=manifest.path,
             line=1,
         )
-    return [Column.guessed(name) for name in names]
+    return [AxisColumn.guessed(name) for name in names]
 
 
-def space_of(manifest: Manifest, columns: Sequence[Column]) -> tuple[Space, Float[np.ndarray, "rows axes"]]:
+def space_of(manifest: Manifest, columns: Sequence[AxisColumn]) -> tuple[Space, Float[np.ndarray, "rows axes"]]:
     """The views that occur in a manifest.
 
     Args:

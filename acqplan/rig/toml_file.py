@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from acqplan.errors import SpaceError, SpecError, UsageError, nearest
 from acqplan.numbers import shortened
-from acqplan.rig.manifest import Column
+from acqplan.rig.manifest import AxisColumn
 from acqplan.space import parse_values
 
 if TYPE_CHECKING:
@@ -188,18 +188,18 @@ class RigTable(TomlTable):
             first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
             raise _explained(file, first) from error
 
-    def columns(self) -> list[Column]:
+    def columns(self) -> list[AxisColumn]:
         """The axes, which may lack their levels."""
         columns = []
         for axis in self.axis:
             if isinstance(axis, CategoryTable):
                 names = None if axis.values is None else tuple(axis.values)
-                column = Column(name=axis.name, kind="category", values=names, seconds=axis.seconds_per_change)
+                column = AxisColumn(name=axis.name, kind="category", values=names, seconds=axis.seconds_per_change)
             else:
                 numbers = None if axis.values is None else tuple(axis.values)
-                unit = Column.guessed(axis.name).unit if axis.unit is None else axis.unit
+                unit = AxisColumn.guessed(axis.name).unit if axis.unit is None else axis.unit
                 seconds = axis.seconds_per_unit
-                column = Column(name=axis.name, kind=axis.kind, unit=unit, values=numbers, seconds=seconds)
+                column = AxisColumn(name=axis.name, kind=axis.kind, unit=unit, values=numbers, seconds=seconds)
             columns.append(column)
         return columns
 

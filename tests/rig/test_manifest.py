@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from acqplan.errors import ManifestError
 from acqplan.rig.manifest import (
-    Column,
+    AxisColumn,
     Manifest,
     check_shots,
     check_splittable,
@@ -199,7 +199,7 @@ def test_views_are_the_table_that_exists_or_a_grid_if_all_exist(tmp_path: Path) 
 
 def test_a_text_column_can_be_a_category(tmp_path: Path) -> None:
     manifest = read(tmp_path, "image,label,object,lamp\na.png,car,c0,right\nb.png,car,c0,left\n")
-    space, coordinates = space_of(manifest, [Column(name="lamp", kind="category")])
+    space, coordinates = space_of(manifest, [AxisColumn(name="lamp", kind="category")])
     assert space.axes == (Category(name="lamp", values=("left", "right")),)
     assert coordinates.tolist() == [[1], [0]]
 
@@ -209,11 +209,11 @@ def test_a_column_that_is_no_axis_value_or_level_is_refused(tmp_path: Path) -> N
     with pytest.raises(
         ManifestError, match="line 3: azimuth 90 is not among the values of the axis; take the line out"
     ):
-        space_of(manifest, [Column(name="azimuth", kind="circle", unit="deg", values=(0.0, 45.0))])
+        space_of(manifest, [AxisColumn(name="azimuth", kind="circle", unit="deg", values=(0.0, 45.0))])
     with pytest.raises(ManifestError, match=r"line 2: elevation '30' is no level of this axis; .*known: 3O, 45"):
-        space_of(manifest, [Column(name="elevation", kind="category", values=("3O", "45"))])
+        space_of(manifest, [AxisColumn(name="elevation", kind="category", values=("3O", "45"))])
     with pytest.raises(ManifestError, match="line 1: no column 'azimut'; did you mean 'azimuth'"):
-        space_of(manifest, [Column(name="azimut", kind="circle")])
+        space_of(manifest, [AxisColumn(name="azimut", kind="circle")])
 
 
 @given(order=st.permutations(range(6)), turn=st.sampled_from([-360, 0, 360]))
