@@ -1,6 +1,7 @@
 """acqplan: plan which views of which objects to photograph.
 
-Public names are loaded on first use (PEP 562), so that importing the package loads no torch.
+Every command has a twin here: `recommend`, `benchmark`, `advise`, `compare`; a robot's script uses `Campaign`. Public
+names are loaded on first use (PEP 562), so that importing the package loads neither numpy nor torch.
 """
 
 from __future__ import annotations
@@ -9,44 +10,61 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from acqplan.advice.answers import Advice
     from acqplan.campaign.campaign import Campaign
-    from acqplan.evaluate.recommend import Recommendation, recommend
+    from acqplan.errors import AcqplanError
+    from acqplan.evaluate.benchmark import benchmark
+    from acqplan.evaluate.compare import Comparison, compare
+    from acqplan.evaluate.findings import Findings
+    from acqplan.evaluate.recommend import Recommendation, advise, recommend
     from acqplan.plan import find_strategy
     from acqplan.plan.base import Choice, History, Strategy
-    from acqplan.rig.spec import open_rig
+    from acqplan.plan.plan import Plan
+    from acqplan.rig.spec import Rig, open_rig
+    from acqplan.runtime import Runtime
     from acqplan.space import Category, Circle, Interval, Objects, Shots, Space
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Campaign": "acqplan.campaign.campaign",
-    "Category": "acqplan.space",
-    "Choice": "acqplan.plan.base",
-    "Circle": "acqplan.space",
-    "History": "acqplan.plan.base",
-    "Interval": "acqplan.space",
-    "Objects": "acqplan.space",
-    "Recommendation": "acqplan.evaluate.recommend",
-    "Shots": "acqplan.space",
-    "Space": "acqplan.space",
-    "Strategy": "acqplan.plan.base",
-    "find_strategy": "acqplan.plan",
-    "open_rig": "acqplan.rig.spec",
-    "recommend": "acqplan.evaluate.recommend",
+    "acqplan.advice.answers": ("Advice",),
+    "acqplan.campaign.campaign": ("Campaign",),
+    "acqplan.errors": ("AcqplanError",),
+    "acqplan.evaluate.benchmark": ("benchmark",),
+    "acqplan.evaluate.compare": ("Comparison", "compare"),
+    "acqplan.evaluate.findings": ("Findings",),
+    "acqplan.evaluate.recommend": ("Recommendation", "advise", "recommend"),
+    "acqplan.plan": ("find_strategy",),
+    "acqplan.plan.base": ("Choice", "History", "Strategy"),
+    "acqplan.plan.plan": ("Plan",),
+    "acqplan.rig.spec": ("Rig", "open_rig"),
+    "acqplan.runtime": ("Runtime",),
+    "acqplan.space": ("Category", "Circle", "Interval", "Objects", "Shots", "Space"),
 }
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "AcqplanError",
+    "Advice",
     "Campaign",
     "Category",
     "Choice",
     "Circle",
+    "Comparison",
+    "Findings",
     "History",
     "Interval",
     "Objects",
+    "Plan",
     "Recommendation",
+    "Rig",
+    "Runtime",
     "Shots",
     "Space",
     "Strategy",
+    "advise",
+    "benchmark",
+    "compare",
     "find_strategy",
     "open_rig",
     "recommend",
@@ -54,10 +72,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _HOME_OF:
         raise AttributeError(f"module 'acqplan' has no attribute '{name}'")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    return getattr(importlib.import_module(_HOME_OF[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+    return sorted([*globals(), *_HOME_OF])

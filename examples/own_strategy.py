@@ -10,8 +10,7 @@ With an entry point it has a name wherever its package is installed, `--strategi
 
 import numpy as np
 
-from acqplan.plan.base import Choice, History
-from acqplan.space import Shots
+from acqplan import Choice, History, Shots
 
 
 class Poles:
