@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import cycle
-from threading import Barrier, Lock
+from threading import Lock
 from typing import Any, Final
 
 import numpy as np
@@ -28,8 +28,9 @@ from torch import Tensor
 from acqplan.errors import AcqplanError, MissingError
 from acqplan.features.backbone import Backbone, Forward
 from acqplan.features.pixels import stack
+from acqplan.pool import ended, one_core_threads, serve_parent
 from acqplan.rig.source import Image
-from acqplan.runtime import available_cores, serve_parent
+from acqplan.runtime import available_cores
 
 AHEAD: Final = 2
 """Batches that wait for each network, so that none waits for the next image of the source."""
@@ -137,7 +138,7 @@ def in_threads(backbone: Backbone, count: int = 1) -> Iterator[Networks]:
     threads share a batch, because they share the caches that hold it.
     """
     forward = backbone.passes()
-    with one_core_threads(count) if count > 1 else _ended(ThreadPoolExecutor(1, "features")) as pool:
+    with one_core_threads(count) if count > 1 else ended(ThreadPoolExecutor(1, "features")) as pool:
         batch = -(-backbone.limit // count)
         yield Networks(count=count, batch=batch, submit=lambda images: pool.submit(forward, images).result)
 
@@ -165,30 +166,12 @@ def on_gpu(backbone: Backbone) -> Iterator[Networks]:
             images.record_stream(main)  # its memory is not given to the next copy before it is read
         return forward(images)
 
-    with _ended(ThreadPoolExecutor(1, "features")) as network, _ended(ThreadPoolExecutor(1, "features-copy")) as copier:
+    with ended(ThreadPoolExecutor(1, "features")) as network, ended(ThreadPoolExecutor(1, "features-copy")) as copier:
         yield Networks(
             count=1,
             batch=backbone.limit,
             submit=lambda images: network.submit(compute, copier.submit(copy, images)).result,
         )
-
-
-@contextmanager
-def one_core_threads(count: int) -> Iterator[ThreadPoolExecutor]:
-    """Threads in which torch uses one core; elsewhere it goes on using as many as before."""
-    with _ended(ThreadPoolExecutor(count, "features", initializer=_use_one_core)) as pool:
-        # torch keeps the number per thread, and one for threads to come, which must not stay changed
-        n_threads, started = torch.get_num_threads(), Barrier(count + 1)
-        for _ in range(count):
-            pool.submit(started.wait)
-        started.wait()
-        torch.set_num_threads(n_threads)
-        yield pool
-
-
-def _use_one_core() -> None:
-    torch.set_num_threads(1)
-    torch.get_num_threads()  # a thread takes over the common number when it first asks, from then on it has its own
 
 
 @contextmanager
@@ -338,12 +321,3 @@ class PackedBackbone:
     def __setstate__(self, state: tuple[bytes, str]) -> None:
         self.packed, self.device = state
         self.lock, self.forward = Lock(), None
-
-
-@contextmanager
-def _ended(pool: ThreadPoolExecutor) -> Iterator[ThreadPoolExecutor]:
-    """A pool whose waiting work is dropped at the end."""
-    try:
-        yield pool
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -19,8 +16,8 @@ from acqplan.heads.folds import NEVER, object_folds, out_of_object_loss
 from acqplan.heads.linear import Head, Rows, as_rows, check_subsets
 from acqplan.heads.prepare import Preparation, fit_preparation, moments, moments_pay, pooled, preparation_of
 from acqplan.heads.solver import Problems, solve
+from acqplan.pool import side_by_side
 from acqplan.progress import SILENT, Progress
-from acqplan.runtime import available_cores
 
 STRENGTHS = (1e-2, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5)
 """L2 strengths to choose from. On ETH-80 (MobileNetV2 and gradient histograms, 80 to 820 images) the chosen ones
@@ -43,8 +40,6 @@ BATCH_BYTES = {"cpu": 16 << 20, "mps": 1 << 30, "cuda": 4 << 30}
 """Prepared features that are trained on at once; on a processor, by each core."""
 
 Beliefs = Float32[np.ndarray, "rows classes"]
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 def train_heads(
@@ -112,48 +107,6 @@ def train_heads(
             heads.update(zip(batch, trained, strict=True))
             advance(len(batch))
     return [heads[number] for number in range(len(rows))]
-
-
-@contextmanager
-def one_core_each() -> Iterator[None]:
-    """One core for each thread that works alone; on all cores it would wait for the others at every product."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-def side_by_side(
-    function: Callable[[Item], Result], items: Sequence[Item], *, device: str, cores: int | None = None
-) -> Iterator[tuple[Item, Result]]:
-    """Apply a function to items, on a processor one core each, on other devices one after the other.
-
-    Small tensor programs scale with cores this way; with one program on all cores, its threads wait for each
-    other at every operation.
-
-    Args:
-        function: What to do with an item.
-        items: The items.
-        device: Kind of device that the function computes on.
-        cores: Cores it may use; by default all that this process may.
-
-    Yields:
-        Each item with its result, in the order in which they are done.
-    """
-    workers = min(cores or available_cores(), len(items)) if device == "cpu" else 1
-    if workers <= 1:
-        with one_core_each() if cores == 1 else nullcontext():
-            yield from ((item, function(item)) for item in items)
-        return
-    with one_core_each(), ThreadPoolExecutor(workers, thread_name_prefix="heads") as pool:
-        futures = {pool.submit(function, item): item for item in items}
-        try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _batches(pool: Pool, subsets: list[Rows], folds: int) -> Iterator[list[int]]:

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from acqplan.errors import AcqplanError, UsageError
 from acqplan.features.backbone import out_of_memory
-from acqplan.heads.exact import one_core_each
 from acqplan.heads.linear import as_rows, check_pool
+from acqplan.pool import ended, one_core_each
 from acqplan.progress import SILENT, Progress
 from acqplan.runtime import available_cores
 from acqplan.study.softmax_block import HeadBlock, keep_best, make_block, update, updates_of_epoch, validate
@@ -177,7 +177,7 @@ def run_blocks(plans: Sequence[BlockPlan], work: Work, workers: int) -> Done:
     """
     if workers == 1:
         return [fit for plan in plans for fit in _run(plan, work)]
-    with one_core_each(), ThreadPoolExecutor(workers, thread_name_prefix="softmax") as pool:
+    with one_core_each(), ended(ThreadPoolExecutor(workers, thread_name_prefix="softmax")) as pool:
         try:
             futures = [pool.submit(_run, plan, work) for plan in plans]
             # the first that fails is looked at first: its error must not wait for blocks that still run
@@ -185,7 +185,6 @@ def run_blocks(plans: Sequence[BlockPlan], work: Work, workers: int) -> Done:
             return [fit for future in finished for fit in future.result()]
         finally:
             work.stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _run(plan: BlockPlan, work: Work) -> Done:
