@@ -164,17 +164,11 @@ class FeatureCache:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Segment:
-    """One file of the cache.
-
-    Attributes:
-        path: The file.
-        rows: Key and check of each image, dtype `ROW`.
-        features: Mapped from the disk; read when looked at.
-    """
+    """One file of the cache."""
 
     path: Path
-    rows: np.ndarray
-    features: Features
+    rows: np.ndarray  # key and check of each image, dtype `ROW`
+    features: Features  # mapped from the disk; read when looked at
 
     def intact(self, rows: Int[np.ndarray, " wanted"], features: Features) -> Bool[np.ndarray, " wanted"]:
         """Which of the features read from these rows are as they were written."""

@@ -85,18 +85,10 @@ NETWORKS: Mapping[str, Network] = {
         make="torchvision.models:resnet50", layers=_RESNET, default="avgpool", aliases={"layer4": "avgpool"}
     ),
     "toynet": Network(
-        make="acqplan.features.toynet:plain",
-        weights="embedded",
-        layers=_TOYNET,
-        default="pool",
-        input=_TOYNET_INPUT,
+        make="acqplan.features.toynet:plain", weights="embedded", layers=_TOYNET, default="pool", input=_TOYNET_INPUT
     ),
     "toynet-untrained": Network(
-        make="acqplan.features.toynet:untrained",
-        weights="none",
-        layers=_TOYNET,
-        default="pool",
-        input=_TOYNET_INPUT,
+        make="acqplan.features.toynet:untrained", weights="none", layers=_TOYNET, default="pool", input=_TOYNET_INPUT
     ),
     "vgg16": Network(
         make="torchvision.models:vgg16",

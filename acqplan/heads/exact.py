@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -12,8 +12,7 @@ from jaxtyping import Bool, Float, Float32, Int
 from torch import Tensor
 
 from acqplan.errors import UsageError
-from acqplan.heads.folds import NEVER, object_folds, out_of_object_loss
-from acqplan.heads.linear import Head, Rows, as_rows, check_subsets
+from acqplan.heads.linear import NEVER, Head, Rows, as_rows, check_subsets, object_folds, out_of_object_loss
 from acqplan.heads.prepare import Preparation, fit_preparation, moments, moments_pay, pooled, preparation_of
 from acqplan.heads.solver import Problems, solve
 from acqplan.pool import side_by_side
@@ -125,10 +124,10 @@ def _batches(pool: Pool, subsets: list[Rows], folds: int) -> Iterator[list[int]]
 
 
 def _train_batch(
-    pool: Pool, every: list[Rows], strengths: tuple[float, ...], n_folds: int, batch: list[int]
+    pool: Pool, rows_of: list[Rows], strengths: tuple[float, ...], n_folds: int, batch: list[int]
 ) -> list[Head]:
     # 1. Folds, each without one object per class; all rows, and the rows of each fold, are prepared.
-    subsets = [every[number] for number in batch]
+    subsets = [rows_of[number] for number in batch]
     numbers = [object_folds(pool.targets[rows], pool.groups[rows], n_folds) for rows in subsets]
     prepared = [prepare_folds(pool, rows, fold) for rows, fold in zip(subsets, numbers, strict=True)]
     # 2. Beliefs of the left-out rows at each strength, by heads that never saw their objects.
@@ -142,8 +141,28 @@ def _train_batch(
             losses = [out_of_object_loss(table[subset][out], pool.targets[kept], pool.groups[kept]) for table in tables]
             best = int(np.argmin(losses))
         picks.append((strengths[best], tables[best][subset]))
-    # 4. Heads of all rows with these strengths.
-    return _train_on_all(pool, [whole for whole, _ in prepared], picks)
+    # 4. Heads of all rows with these strengths, without classes that no subset has: a head must be the same to the
+    # last bit, however many classes it is not about.
+    parts = [whole for whole, _ in prepared]
+    every = stack(pool, parts)
+    seen = every.present.any(dim=0)
+    problems = replace(every, targets=(seen.cumsum(0) - 1)[every.targets], present=every.present[:, seen])
+    start = every.inputs.new_zeros(len(every), int(seen.sum()), every.inputs.shape[2])
+    chosen = torch.tensor([strength for strength, _ in picks], dtype=start.dtype, device=start.device)
+    found = solve(problems, chosen, start, tolerance=ROUGH)
+    # MPS has no double precision; its heads are good to about .01.
+    if pool.features.device.type != "mps":
+        found = solve(problems.to(torch.float64), chosen.double(), found.double(), tolerance=FINE)
+    coefficients = found.new_zeros(len(parts), pool.n_classes, found.shape[2])
+    coefficients[:, seen] = found
+    # 5. In the space of the original features.
+    heads = []
+    for part, solved, (strength, beliefs) in zip(parts, coefficients, picks, strict=True):
+        weights, bias = part.weights_and_bias(solved)
+        weight = part.preparation.projection.to(weights.dtype) @ weights.mT
+        shifted = (bias - part.preparation.mean.to(weight.dtype) @ weight).float().cpu().numpy()
+        heads.append(Head(weight=weight.float().cpu().numpy(), bias=shifted, strength=strength, beliefs=beliefs))
+    return heads
 
 
 def _beliefs(
@@ -170,46 +189,20 @@ def _beliefs(
     for strength, table in zip(strengths, tables, strict=True):
         found = solve(problems, torch.full_like(problems.weights[:, 0], strength), found, tolerance=ROUGH)
         for (subset, left, part, outside), coefficients in zip(every, found, strict=True):
-            table[subset][left] = torch.softmax(part.logits(coefficients, outside), dim=1).cpu().numpy()
+            weights, bias = part.weights_and_bias(coefficients)
+            table[subset][left] = torch.softmax(outside @ weights.mT + bias, dim=1).cpu().numpy()
     return tables
-
-
-def _train_on_all(pool: Pool, parts: list[PreparedRows], picks: list[tuple[float, Beliefs]]) -> list[Head]:
-    every = stack(pool, parts)
-    # Without classes that none has: a head must be the same to the last bit, however many classes it is not about.
-    seen = every.present.any(dim=0)
-    problems = every.of_classes(seen)
-    start = problems.inputs.new_zeros(len(problems), int(seen.sum()), problems.inputs.shape[2])
-    strengths = torch.tensor([strength for strength, _ in picks], dtype=start.dtype, device=start.device)
-    found = solve(problems, strengths, start, tolerance=ROUGH)
-    # MPS has no double precision; its heads are good to about .01.
-    if pool.features.device.type != "mps":
-        found = solve(problems.to(torch.float64), strengths.double(), found.double(), tolerance=FINE)
-    coefficients = found.new_zeros(len(parts), pool.n_classes, found.shape[2])
-    coefficients[:, seen] = found
-    return [
-        part.head(solved, strength=strength, beliefs=beliefs)
-        for part, solved, (strength, beliefs) in zip(parts, coefficients, picks, strict=True)
-    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Pool:
-    """What subsets are drawn from.
+    """What subsets are drawn from."""
 
-    Attributes:
-        features: Shape ``[pool, features]``, on the device where training happens.
-        targets: Class of each row, shape ``[pool]``.
-        groups: Object of each row, shape ``[pool]``.
-        n_classes: Classes there are, whether or not a subset has them.
-        components: Principal components to keep at most.
-    """
-
-    features: Float[Tensor, "pool features"]
-    targets: Int[np.ndarray, " pool"]
-    groups: Int[np.ndarray, " pool"]
-    n_classes: int
-    components: int
+    features: Float[Tensor, "pool features"]  # on the device where training happens
+    targets: Int[np.ndarray, " pool"]  # class of each row
+    groups: Int[np.ndarray, " pool"]  # object of each row
+    n_classes: int  # classes there are, whether or not a subset has them
+    components: int  # principal components to keep at most
 
     def present(self, rows: Rows) -> Bool[np.ndarray, " classes"]:
         """Which classes occur among some rows, shape ``[classes]``."""
@@ -218,39 +211,17 @@ class Pool:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PreparedRows:
-    """Rows that one head is trained on, prepared by what these rows alone say.
+    """Rows that one head is trained on, prepared by what these rows alone say."""
 
-    Attributes:
-        rows: Rows of the pool, shape ``[rows]``.
-        preparation: Fitted on these rows.
-        inputs: Their components, shape ``[rows, components]``.
-        present: Classes among them, shape ``[classes]``.
-    """
+    rows: Rows  # rows of the pool
+    preparation: Preparation  # fitted on these rows
+    inputs: Float[Tensor, "rows components"]  # their components
+    present: Bool[np.ndarray, " classes"]  # classes among them
 
-    rows: Rows
-    preparation: Preparation
-    inputs: Float[Tensor, "rows components"]
-    present: Bool[np.ndarray, " classes"]
-
-    def logits(
-        self, coefficients: Float[Tensor, "classes variables"], inputs: Float[Tensor, "rows components"]
-    ) -> Float[Tensor, "rows classes"]:
-        """Logits of prepared rows; minus infinity for absent classes."""
-        weights, bias = self._weights_and_bias(coefficients)
-        return inputs @ weights.mT + bias
-
-    def head(self, coefficients: Float[Tensor, "classes variables"], *, strength: float, beliefs: Beliefs) -> Head:
-        """The solved head in the space of the original features."""
-        weights, bias = self._weights_and_bias(coefficients)
-        weight = self.preparation.projection.to(weights.dtype) @ weights.mT
-        shifted = bias - self.preparation.mean.to(weight.dtype) @ weight
-        return Head(
-            weight=weight.float().cpu().numpy(), bias=shifted.float().cpu().numpy(), strength=strength, beliefs=beliefs
-        )
-
-    def _weights_and_bias(
+    def weights_and_bias(
         self, coefficients: Float[Tensor, "classes variables"]
     ) -> tuple[Float[Tensor, "classes components"], Float[Tensor, " classes"]]:
+        """Weights and biases of solved coefficients; the bias of absent classes is minus infinity."""
         absent = torch.from_numpy(~self.present).to(coefficients.device)
         return coefficients[:, : self.inputs.shape[1]], coefficients[:, -1].masked_fill(absent, -torch.inf)
 
