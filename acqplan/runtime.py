@@ -16,28 +16,6 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def serve_parent() -> None:
-    """For processes of a pool: leave Ctrl-C to the process that started this one, and do not outlive it.
-
-    Who is killed cannot tell its processes; those would finish what they have and then wait for ever.
-    """
-    import multiprocessing
-    import signal
-    import threading
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
-
-
-def _end_with(sentinel: int) -> None:
-    from multiprocessing.connection import wait
-
-    wait([sentinel])
-    os._exit(1)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runtime:
     """Device, number format and limits of heavy work.
@@ -82,7 +60,10 @@ class Runtime:
         there = _devices()
         asked = device.split(",") if device is not None else [next(iter(there))]
         for name in asked:
-            _check_there(name, there)
+            kind, colon, number = name.partition(":")
+            if kind not in there or (colon and not (number.isdecimal() and int(number) < there[kind])):
+                found = [kind if count == 1 else f"{kind}:0 to {kind}:{count - 1}" for kind, count in there.items()]
+                raise MissingError(f"device '{name}' is not available", f"found: {', '.join(found)}")
         several = tuple(asked) if len(asked) > 1 else ()
         return cls(device=asked[0], devices=several, precision=precision, cluster=cluster)
 
@@ -93,11 +74,3 @@ def _devices() -> dict[str, int]:
 
     there = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available()), "cpu": 1}
     return {name: count for name, count in there.items() if count}
-
-
-def _check_there(name: str, there: dict[str, int]) -> None:
-    kind, colon, number = name.partition(":")
-    if kind in there and (not colon or (number.isdecimal() and int(number) < there[kind])):
-        return
-    found = [kind if count == 1 else f"{kind}:0 to {kind}:{count - 1}" for kind, count in there.items()]
-    raise MissingError(f"device '{name}' is not available", f"found: {', '.join(found)}")

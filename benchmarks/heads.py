@@ -22,7 +22,7 @@ from jaxtyping import Float, Float32, Int
 from sklearn.linear_model import LogisticRegression
 
 from acqplan.heads.exact import COMPONENTS, FOLDS, STRENGTHS, train_heads
-from acqplan.heads.folds import NEVER, object_folds, out_of_object_loss
+from acqplan.heads.linear import NEVER, object_folds, out_of_object_loss
 from acqplan.heads.prepare import Preparation, fit_preparation
 
 CLASSES, OBJECTS, VIEWS, FEATURES, ROWS, SUBSETS = 5, 15, 972, 576, 2_430, 200

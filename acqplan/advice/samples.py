@@ -10,8 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
 
 from acqplan.heads.exact import train_heads
-from acqplan.heads.folds import NEVER, object_folds
-from acqplan.heads.linear import Head
+from acqplan.heads.linear import NEVER, Head, object_folds
 from acqplan.plan.base import History
 from acqplan.progress import SILENT, Progress
 from acqplan.rng import generator

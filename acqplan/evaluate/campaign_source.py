@@ -9,8 +9,9 @@ from pathlib import Path
 from acqplan.campaign.events import ShotRecord
 from acqplan.errors import ImageError, UsageError
 from acqplan.files import digest_file
+from acqplan.pool import in_threads
 from acqplan.progress import SILENT, Progress
-from acqplan.rig.folder import ImageFile, decode, in_threads
+from acqplan.rig.folder import ImageFile, decode
 from acqplan.rig.source import Image
 from acqplan.runtime import available_cores
 from acqplan.space import Objects, Shots, Space

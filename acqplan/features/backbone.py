@@ -23,7 +23,7 @@ CPU_PIXELS = 64 * 96 * 96
 batches of 64 ran 1.1 to 3.9 times as fast as of 256, measured on 2 cores)."""
 
 Images = Tensor | Sequence[UInt8[np.ndarray, "height width *channels"]]
-Pass = Callable[[UInt8[Tensor, "images channels height width"]], Float32[Tensor, "images features"]]
+Forward = Callable[[UInt8[Tensor, "images channels height width"]], Float32[np.ndarray, "images features"]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,8 +108,32 @@ class Backbone:
         return out.float()
 
     def passes(self) -> Forward:
-        """One pass after the other, each of as many images as fit in memory."""
-        return Forward(once=self.forward, limit=self.limit)
+        """One pass after the other, for images of one shape; remembers how many images fit in memory.
+
+        Raises:
+            AcqplanError: When called, if not even one image fits.
+        """
+        limit = self.limit
+
+        def forward(images: Tensor) -> np.ndarray:
+            nonlocal limit
+            done: list[np.ndarray] = []
+            row = 0
+            while row < len(images):
+                batch = images[row : row + limit]
+                try:
+                    done.append(self.forward(batch).cpu().numpy())
+                    row += len(batch)
+                except RuntimeError as error:
+                    if not out_of_memory(error):
+                        raise
+                    if len(batch) == 1:
+                        raise AcqplanError("one image does not fit in memory", "choose a smaller backbone") from error
+                    # Half of it is computed outside of this handler, whose traceback holds on to tensors.
+                    limit = len(batch) // 2
+            return np.concatenate(done)
+
+        return forward
 
     def features(self, images: Images) -> Float32[np.ndarray, "images features"]:
         """Features of any number of images, in main memory.
@@ -134,49 +158,6 @@ class Backbone:
             by_shape.setdefault(image.shape, []).append(row)
         for rows in by_shape.values():
             features[rows] = forward(stack([images[row] for row in rows]))
-        return features
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class Forward:
-    """One pass after the other; not frozen, because it remembers the batch that fits in memory.
-
-    Attributes:
-        once: A single pass, on its device.
-        limit: Most images in a pass; halved when the memory is out.
-    """
-
-    once: Pass
-    limit: int
-
-    def __call__(self, images: UInt8[Tensor, "images channels height width"]) -> Float32[np.ndarray, "images features"]:
-        """Features of images of one shape, shape ``[images, features]``, in main memory.
-
-        Raises:
-            AcqplanError: If not even one image fits.
-        """
-        done: list[np.ndarray] = []
-        row = 0
-        while row < len(images):
-            batch = images[row : row + self.limit]
-            features = self._attempt(batch)
-            if features is None:
-                self.limit = max(1, len(batch) // 2)
-            else:
-                done.append(features)
-                row += len(batch)
-        return np.concatenate(done)
-
-    def _attempt(self, batch: Tensor) -> Float32[np.ndarray, "batch features"] | None:
-        """Features of a batch; ``None`` if it does not fit, without the tensors that the traceback holds on to."""
-        try:
-            features: np.ndarray = self.once(batch).cpu().numpy()
-        except RuntimeError as error:
-            if not out_of_memory(error):
-                raise
-            if len(batch) == 1:
-                raise AcqplanError("one image does not fit in memory", "choose a smaller backbone") from error
-            return None
         return features
 
 

@@ -110,14 +110,32 @@ class FeatureCache:
         where = self.prepare(name)
         try:
             written = _write_segment(where, keys, features)
-            self._merge(name, features.shape[1])
+            # 1. Many small segments become one, without what is damaged or twice there.
+            segments = _opened(self._paths(name), features.shape[1])
+            small = [segment for segment in segments if segment.features.nbytes < SMALL_BYTES]
+            if len(small) > MANY_SEGMENTS:
+                whole = [segment.intact(np.arange(len(segment.rows)), segment.features) for segment in small]
+                pairs = list(zip(small, whole, strict=True))
+                keys = np.concatenate([segment.rows["key"][intact] for segment, intact in pairs])
+                features = np.concatenate([segment.features[intact] for segment, intact in pairs])
+                _, first = np.unique(keys, axis=0, return_index=True)
+                _write_segment(where, keys[first], features[first])
+                for segment in small:
+                    segment.path.unlink(missing_ok=True)
         except OutputError as error:
             raise OutputError(error.message, "make room, or set ACQPLAN_CACHE to another folder") from error
+        # 2. What a killed process has left half-written goes.
         for path in self.root.glob(f"*/.*{SUFFIX}.*.part"):
             status = _status(path)
             if status and time.time() - status.st_mtime > ABANDONED_SECONDS:
                 path.unlink(missing_ok=True)
-        self._evict(keep=written)
+        # 3. Beyond the limit, what has not been used for longest goes.
+        oldest_first = sorted(self._segments())
+        excess = sum(size for _, size, _ in oldest_first) - self.limit_bytes
+        for _, size, path in oldest_first:
+            if excess > 0 and path != written:
+                path.unlink(missing_ok=True)
+                excess -= size
 
     def prepare(self, name: str) -> Path:
         """Make the folder of a backbone.
@@ -138,28 +156,6 @@ class FeatureCache:
         """The newest first: if one is damaged, the features that were computed again are found before it."""
         return sorted((self.root / name).glob(f"*{SUFFIX}"), reverse=True)
 
-    def _merge(self, name: str, n_features: int) -> None:
-        small = [segment for segment in _opened(self._paths(name), n_features) if segment.features.nbytes < SMALL_BYTES]
-        if len(small) <= MANY_SEGMENTS:
-            return
-        intact = [segment.intact(np.arange(len(segment.rows)), segment.features) for segment in small]
-        keys = np.concatenate([segment.rows["key"][whole] for segment, whole in zip(small, intact, strict=True)])
-        features = np.concatenate([segment.features[whole] for segment, whole in zip(small, intact, strict=True)])
-        _, first = np.unique(keys, axis=0, return_index=True)
-        _write_segment(self.root / name, keys[first], features[first])
-        for segment in small:
-            segment.path.unlink(missing_ok=True)
-
-    def _evict(self, *, keep: Path) -> None:
-        oldest_first = sorted(self._segments())
-        excess = sum(size for _, size, _ in oldest_first) - self.limit_bytes
-        for _, size, path in oldest_first:
-            if excess <= 0:
-                return
-            if path != keep:
-                path.unlink(missing_ok=True)
-                excess -= size
-
     def _segments(self) -> list[tuple[int, int, Path]]:
         """When each segment was last used, its bytes, and its path."""
         found = [(path, _status(path)) for path in self.root.glob(f"*/*{SUFFIX}")]
@@ -168,17 +164,11 @@ class FeatureCache:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Segment:
-    """One file of the cache.
-
-    Attributes:
-        path: The file.
-        rows: Key and check of each image, dtype `ROW`.
-        features: Mapped from the disk; read when looked at.
-    """
+    """One file of the cache."""
 
     path: Path
-    rows: np.ndarray
-    features: Features
+    rows: np.ndarray  # key and check of each image, dtype `ROW`
+    features: Features  # mapped from the disk; read when looked at
 
     def intact(self, rows: Int[np.ndarray, " wanted"], features: Features) -> Bool[np.ndarray, " wanted"]:
         """Which of the features read from these rows are as they were written."""
@@ -209,23 +199,20 @@ class Segment:
 
 
 def _opened(paths: list[Path], n_features: int) -> Iterator[Segment]:
-    return (segment for path in paths if (segment := _open_segment(path, n_features)))
-
-
-def _open_segment(path: Path, n_features: int) -> Segment | None:
-    """Map a segment; ``None`` if it is gone, cut short, or not of this many features."""
-    try:
-        with path.open("rb") as handle:
-            rows = np.load(handle, allow_pickle=False)
-            if npy.read_magic(handle) != (1, 0):
-                return None
-            shape, _, kind = npy.read_array_header_1_0(handle)
-            if rows.dtype != ROW or kind != np.float32 or shape != (len(rows), n_features):
-                return None
-            features = np.memmap(handle, kind, "r", offset=handle.tell(), shape=shape)
-    except (OSError, ValueError, EOFError):
-        return None
-    return Segment(path=path, rows=rows, features=features)
+    """Map segments; without those that are gone, cut short, or not of this many features."""
+    for path in paths:
+        try:
+            with path.open("rb") as handle:
+                rows = np.load(handle, allow_pickle=False)
+                if npy.read_magic(handle) != (1, 0):
+                    continue
+                shape, _, kind = npy.read_array_header_1_0(handle)
+                if rows.dtype != ROW or kind != np.float32 or shape != (len(rows), n_features):
+                    continue
+                features = np.memmap(handle, kind, "r", offset=handle.tell(), shape=shape)
+        except (OSError, ValueError, EOFError):
+            continue
+        yield Segment(path=path, rows=rows, features=features)
 
 
 def _write_segment(folder: Path, keys: Keys, features: Features) -> Path:

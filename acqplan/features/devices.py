@@ -15,9 +15,8 @@ from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import cycle
-from threading import Barrier, Lock
+from threading import Lock
 from typing import Any, Final
 
 import numpy as np
@@ -28,8 +27,9 @@ from torch import Tensor
 from acqplan.errors import AcqplanError, MissingError
 from acqplan.features.backbone import Backbone, Forward
 from acqplan.features.pixels import stack
+from acqplan.pool import ended, one_core_threads, serve_parent
 from acqplan.rig.source import Image
-from acqplan.runtime import available_cores, serve_parent
+from acqplan.runtime import available_cores
 
 AHEAD: Final = 2
 """Batches that wait for each network, so that none waits for the next image of the source."""
@@ -52,17 +52,11 @@ Rows = Int[np.ndarray, " images"]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Networks:
-    """Copies of a backbone that compute side by side.
+    """Copies of a backbone that compute side by side."""
 
-    Attributes:
-        count: How many copies.
-        batch: Most images that one of them is handed together.
-        submit: Takes images of one shape, ``[images, channels, height, width]`` bytes, and gives a function that
-            waits for their features.
-    """
-
-    count: int
-    batch: int
+    count: int  # how many copies
+    batch: int  # most images that one of them is handed together
+    # takes bytes [images, channels, height, width], and gives a function that waits for their features
     submit: Callable[[Tensor], Callable[[], Features]]
 
 
@@ -107,12 +101,7 @@ def _batches(captures: Iterable[tuple[int, Image]], size: int) -> Iterator[tuple
 
 
 def networks_for(backbone: Backbone, n_images: int) -> AbstractContextManager[Networks]:
-    """The networks that the backbone's runtime asks for; on a few cores and for many images, one on each core.
-
-    Args:
-        backbone: What shall be computed.
-        n_images: How many images there are.
-    """
+    """The networks that the backbone's runtime asks for; on a few cores and for many images, one on each core."""
     runtime = backbone.runtime
     if runtime.cluster:
         return on_cluster(backbone, runtime.cluster)
@@ -137,7 +126,7 @@ def in_threads(backbone: Backbone, count: int = 1) -> Iterator[Networks]:
     threads share a batch, because they share the caches that hold it.
     """
     forward = backbone.passes()
-    with one_core_threads(count) if count > 1 else _ended(ThreadPoolExecutor(1, "features")) as pool:
+    with one_core_threads(count) if count > 1 else ended(ThreadPoolExecutor(1, "features")) as pool:
         batch = -(-backbone.limit // count)
         yield Networks(count=count, batch=batch, submit=lambda images: pool.submit(forward, images).result)
 
@@ -165,30 +154,12 @@ def on_gpu(backbone: Backbone) -> Iterator[Networks]:
             images.record_stream(main)  # its memory is not given to the next copy before it is read
         return forward(images)
 
-    with _ended(ThreadPoolExecutor(1, "features")) as network, _ended(ThreadPoolExecutor(1, "features-copy")) as copier:
+    with ended(ThreadPoolExecutor(1, "features")) as network, ended(ThreadPoolExecutor(1, "features-copy")) as copier:
         yield Networks(
             count=1,
             batch=backbone.limit,
             submit=lambda images: network.submit(compute, copier.submit(copy, images)).result,
         )
-
-
-@contextmanager
-def one_core_threads(count: int) -> Iterator[ThreadPoolExecutor]:
-    """Threads in which torch uses one core; elsewhere it goes on using as many as before."""
-    with _ended(ThreadPoolExecutor(count, "features", initializer=_use_one_core)) as pool:
-        # torch keeps the number per thread, and one for threads to come, which must not stay changed
-        n_threads, started = torch.get_num_threads(), Barrier(count + 1)
-        for _ in range(count):
-            pool.submit(started.wait)
-        started.wait()
-        torch.set_num_threads(n_threads)
-        yield pool
-
-
-def _use_one_core() -> None:
-    torch.set_num_threads(1)
-    torch.get_num_threads()  # a thread takes over the common number when it first asks, from then on it has its own
 
 
 @contextmanager
@@ -210,7 +181,18 @@ def in_processes(backbone: Backbone, devices: tuple[str, ...]) -> Iterator[Netwo
             # raised when this batch is due, so that what was computed before it is kept first
             future = Future()
             future.set_exception(error)
-        return partial(_of_process, future, device)
+
+        def wait() -> Features:
+            try:
+                return future.result()
+            except BrokenProcessPool as error:
+                raise AcqplanError(
+                    f"the process that computed features on {device} died",
+                    "what was computed is in the cache: free memory and run again; "
+                    "a script must be guarded by `if __name__ == '__main__':`",
+                ) from error
+
+        return wait
 
     try:
         yield Networks(count=len(devices), batch=backbone.limit, submit=submit)
@@ -218,17 +200,6 @@ def in_processes(backbone: Backbone, devices: tuple[str, ...]) -> Iterator[Netwo
         for wait in (False, True):  # all are asked to end before the first is waited for
             for pool in pools:
                 pool.shutdown(wait=wait, cancel_futures=True)
-
-
-def _of_process(future: Future[Features], device: str) -> Features:
-    try:
-        return future.result()
-    except BrokenProcessPool as error:
-        raise AcqplanError(
-            f"the process that computed features on {device} died",
-            "what was computed is in the cache: free memory and run again; "
-            "a script must be guarded by `if __name__ == '__main__':`",
-        ) from error
 
 
 _TAKEN: list[PackedBackbone] = []
@@ -258,6 +229,8 @@ def on_cluster(backbone: Backbone, address: str) -> Iterator[Networks]:
     """
     with connected(address) as client:
         import dask
+        from dask.distributed import KilledWorker
+        from distributed.client import FutureCancelledError
 
         n_workers = len(client.nthreads())
         if not n_workers:
@@ -267,23 +240,21 @@ def on_cluster(backbone: Backbone, address: str) -> Iterator[Networks]:
         def submit(images: Tensor) -> Callable[[], Features]:
             # dask advises to scatter large arguments; but what is scattered dies with its worker
             with dask.config.set({"distributed.admin.large-graph-warning-threshold": "4GB"}):
-                return partial(_of_cluster, client.submit(PackedBackbone.__call__, packed, images.numpy(), pure=False))
+                future = client.submit(PackedBackbone.__call__, packed, images.numpy(), pure=False)
+
+            def wait() -> Features:
+                try:
+                    features: Features = future.result()
+                except (KilledWorker, FutureCancelledError, OSError) as error:
+                    raise AcqplanError(
+                        f"the dask cluster lost a batch of images ({error})",
+                        "what was computed is in the cache: look after its workers and run again",
+                    ) from error
+                return features
+
+            return wait
 
         yield Networks(count=n_workers, batch=backbone.limit, submit=submit)
-
-
-def _of_cluster(future: Any) -> Features:
-    from dask.distributed import KilledWorker
-    from distributed.client import FutureCancelledError
-
-    try:
-        features: Features = future.result()
-    except (KilledWorker, FutureCancelledError, OSError) as error:
-        raise AcqplanError(
-            f"the dask cluster lost a batch of images ({error})",
-            "what was computed is in the cache: look after its workers and run again",
-        ) from error
-    return features
 
 
 def connected(address: str) -> Any:
@@ -338,12 +309,3 @@ class PackedBackbone:
     def __setstate__(self, state: tuple[bytes, str]) -> None:
         self.packed, self.device = state
         self.lock, self.forward = Lock(), None
-
-
-@contextmanager
-def _ended(pool: ThreadPoolExecutor) -> Iterator[ThreadPoolExecutor]:
-    """A pool whose waiting work is dropped at the end."""
-    try:
-        yield pool
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)

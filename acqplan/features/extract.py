@@ -75,8 +75,8 @@ def extract(
         raise UsageError(f"{backbone.spec} is on {backbone.runtime.device}, not {runtime.device}", "load it there")
     keys = image_keys(source.identities(shots))
     tables = [
-        FeatureTable.open(replace(backbone, runtime=replace(runtime, precision=choice)), keys, cache=cache, clock=clock)
-        for choice in choices(runtime)
+        FeatureTable(backbone=replace(backbone, runtime=own), cache=cache, keys=keys, clock=clock)
+        for own in (replace(runtime, precision=choice) for choice in choices(runtime))
     ]
     complete = next((table for table in tables if table.complete.all()), None)
     if complete is not None:
@@ -137,41 +137,25 @@ def _captures(
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class FeatureTable:
-    """Features of shots, and which of them are not yet on disk; so it is not frozen.
+    """Features of shots, and which of them are not yet on disk; so it is not frozen."""
 
-    Attributes:
-        backbone: What they are the features of.
-        cache: Where they are kept; ``None`` to keep none.
-        keys: Keys of the images, shape ``[shots, 2]``.
-        features: What is known so far, zero elsewhere, shape ``[shots, n_features]``.
-        found: Which layers of which shots the cache has, shape ``[shots, layers]``.
-        clock: Seconds that only grow.
-    """
-
-    backbone: Backbone
-    cache: FeatureCache | None
-    keys: Keys
-    features: Features
-    found: Bool[np.ndarray, "shots layers"]
-    clock: Callable[[], float]
-    unsaved: list[Rows] = field(default_factory=list)
+    backbone: Backbone  # what they are the features of
+    cache: FeatureCache | None  # where they are kept; None to keep none
+    keys: Keys  # keys of the images
+    clock: Callable[[], float]  # seconds that only grow
+    features: Features = field(init=False)  # what is known so far, zero elsewhere
+    found: Bool[np.ndarray, "shots layers"] = field(init=False)  # which layers of which shots the cache has
+    unsaved: list[Rows] = field(default_factory=list, init=False)
     saved_at: float = field(init=False)
 
     def __post_init__(self) -> None:
         self.saved_at = self.clock()
-
-    @classmethod
-    def open(
-        cls, backbone: Backbone, keys: Keys, *, cache: FeatureCache | None, clock: Callable[[], float]
-    ) -> FeatureTable:
-        """A table with what the cache has of these images."""
-        features = np.zeros((len(keys), backbone.n_features), dtype=np.float32)
-        found = np.zeros((len(keys), len(backbone.layers)), dtype=np.bool_)
-        table = cls(backbone=backbone, cache=cache, keys=keys, features=features, found=found, clock=clock)
-        if cache is not None:
-            for number, (name, columns) in enumerate(table._places()):
-                features[:, columns], found[:, number] = cache.load(name, keys, columns.stop - columns.start)
-        return table
+        self.features = np.zeros((len(self.keys), self.backbone.n_features), dtype=np.float32)
+        self.found = np.zeros((len(self.keys), len(self.backbone.layers)), dtype=np.bool_)
+        if self.cache is not None:
+            for number, (name, columns) in enumerate(self._places()):
+                known = self.cache.load(name, self.keys, columns.stop - columns.start)
+                self.features[:, columns], self.found[:, number] = known
 
     def __enter__(self) -> Self:
         if self.cache is not None:

@@ -1,4 +1,7 @@
-"""Building a network down to one layer, or to several side by side, with the weights it needs."""
+"""Building a network down to one layer, or to several side by side, with its weights.
+
+Files of weights come from anywhere: nothing in them is executed.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,9 @@ import difflib
 import hashlib
 import importlib
 import importlib.util
+import pickle
+import socket
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,34 +19,37 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float, Num
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.nn import functional
 
 from acqplan.errors import BackboneError, MissingError, WeightsError
 from acqplan.features.pixels import Preprocessing, parse_input
 from acqplan.features.registry import NETWORKS, Cut, find_layers
-from acqplan.features.weights import Weights, fill, mismatch, published_weights, read_weights
 
 EMBEDDED = Path(__file__).parent / "embedded"
 TIMM = "timm/"
 TIMM_LAYER = "pool"
 
+SUFFIXES = (".safetensors", ".pth", ".pt")
+COUNTER = "num_batches_tracked"
+
+RELEASE = "IMAGENET1K_V1"
+"""The first release of each network's weights. The later ones classify ImageNet better, but the losses
+and augmentations that make them so make frozen features transfer worse (Kornblith et al., NeurIPS 2021)."""
+
+PATIENCE_SECONDS = 20.0
+"""A network that swallows packets shall not hold the program for minutes."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class BuiltNetwork:
-    """A network with its weights, for normalised images.
+    """A network with its weights, for normalised images."""
 
-    Attributes:
-        name: Key of `NETWORKS`, or ``timm/NAME``.
-        net: The network in evaluation mode; its output is one layer, or several side by side.
-        preprocessing: What the network expects of its input.
-        fingerprints: Name of each layer -> SHA-256 of network, layer, preprocessing and weights.
-    """
-
-    name: str
-    net: nn.Module
-    preprocessing: Preprocessing
-    fingerprints: Mapping[str, str]
+    name: str  # key of `NETWORKS`, or timm/NAME
+    net: nn.Module  # the network in evaluation mode; its output is one layer, or several side by side
+    preprocessing: Preprocessing  # what the network expects of its input
+    fingerprints: Mapping[str, str]  # name of each layer -> SHA-256 of network, layer, preprocessing and weights
 
 
 def build(spec: str, *, weights: Path | None) -> BuiltNetwork:
@@ -100,9 +109,9 @@ class SeveralLayers(nn.Module):
             name, kept = next(iter(parts.items()))
             part = net.get_submodule(name)
             if kept:
-                part.get_submodule(str(kept - 1)).register_forward_hook(partial(self._keep_output, layer))
+                part.get_submodule(str(kept - 1)).register_forward_hook(partial(self._keep, layer))
             else:
-                part.register_forward_pre_hook(partial(self._keep_input, layer))
+                part.register_forward_pre_hook(partial(self._keep, layer))
 
     def forward(self, x: Num[Tensor, "images channels height width"]) -> Float[Tensor, "images features"]:
         """Features of all layers in the order asked, float32; ``widths`` says how many each has."""
@@ -111,27 +120,25 @@ class SeveralLayers(nn.Module):
         self.widths = tuple(layer.shape[1] for layer in layers)
         return torch.cat(layers, 1)
 
-    def _keep_output(self, layer: str, _module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        self.taken[layer] = _pooled(output)
+    def _keep(self, layer: str, _module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor | None = None) -> None:
+        """Keep a layer, its mean over positions, as every network of the registry ends when it is cut.
 
-    def _keep_input(self, layer: str, _module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        self.taken[layer] = _pooled(inputs[0])
-
-
-def _pooled(out: Tensor) -> Float[Tensor, "images features"]:
-    """The mean over positions, as every network of the registry ends when it is cut."""
-    return functional.adaptive_avg_pool2d(out, 1).flatten(1) if out.ndim == 4 else out
+        Hooks are methods, because networks travel to other processes by pickle.
+        """
+        out = inputs[0] if output is None else output
+        self.taken[layer] = functional.adaptive_avg_pool2d(out, 1).flatten(1) if out.ndim == 4 else out
 
 
 def _build_known(spec: str, weights: Path | None) -> BuiltNetwork:
+    """A network of the registry, down to the deepest of the layers asked for."""
     name, layers = find_layers(spec)
     network = NETWORKS[name]
     deepest = max(layers, key=list(network.layers).index)
+    text = network.input
     if network.weights == "none":
         if weights is not None:
             raise BackboneError(f"{name} has no weights, but {weights} was given", "leave out --weights")
-        net, text = _make(name), network.input
-        cut(net, network.layers[deepest])
+        net = _make(name)
     else:
         embedded = EMBEDDED / f"{name}.safetensors"
         if weights is None and network.weights == "embedded" and not embedded.exists():
@@ -141,17 +148,19 @@ def _build_known(spec: str, weights: Path | None) -> BuiltNetwork:
             )
         default = embedded if network.weights == "embedded" else None
         loaded = read_weights(weights or default or published_weights(name))
-        net, text = _filled(name, network.layers[deepest], loaded), loaded.metadata.get("input", network.input)
-    preprocessing, tensors = parse_input(text), net.state_dict()
-    fingerprints = {
-        layer: digest(
-            {key: tensors[key] for key in _hollow(name, network.layers[layer]).state_dict()},
-            name,
-            layer,
-            str(preprocessing),
-        )
-        for layer in layers
-    }
+        net, text = _hollow(name, {}), loaded.metadata.get("input", text)
+        problem = fill(net, loaded, needed=set(_hollow(name, network.layers[deepest]).state_dict()))
+        if problem:
+            guess = loaded.metadata.get("architecture") or _guess(loaded)
+            raise WeightsError(
+                f"{loaded.path}: not the weights of {name}: {problem}" + (f"; the file holds {guess}" if guess else ""),
+                "give a --backbone and --weights that belong together",
+            )
+    cut(net, network.layers[deepest])
+    preprocessing, tensors, fingerprints = parse_input(text), net.state_dict(), {}
+    for layer in layers:
+        own = {key: tensors[key] for key in _hollow(name, network.layers[layer]).state_dict()}
+        fingerprints[layer] = digest(own, name, layer, str(preprocessing))
     if len(layers) > 1:
         net = SeveralLayers(net, layers, {layer: network.layers[layer] for layer in layers if layer != deepest})
     return BuiltNetwork(name=name, net=net.eval(), preprocessing=preprocessing, fingerprints=fingerprints)
@@ -171,28 +180,12 @@ def _hollow(name: str, parts: Cut) -> nn.Module:
     return net
 
 
-def _filled(name: str, parts: Cut, weights: Weights) -> nn.Module:
-    net = _hollow(name, {})
-    problem = mismatch(net, weights, needed=set(_hollow(name, parts).state_dict()))
-    if problem:
-        guess = weights.metadata.get("architecture") or _guess(weights)
-        raise WeightsError(
-            f"{weights.path}: not the weights of {name}: {problem}" + (f"; the file holds {guess}" if guess else ""),
-            "give a --backbone and --weights that belong together",
-        )
-    fill(net, weights)
-    cut(net, parts)
-    return net
-
-
 def _guess(weights: Weights) -> str:
     """The network of the registry that has exactly these tensors; empty if none has."""
     found = {name: tensor.shape for name, tensor in weights.tensors.items()}
-    for name, network in NETWORKS.items():
-        if network.weights != "none":
-            own = {key: tensor.shape for key, tensor in _hollow(name, {}).state_dict().items()}
-            if own == found:
-                return name
+    for name in (name for name, network in NETWORKS.items() if network.weights != "none"):
+        if found == {key: tensor.shape for key, tensor in _hollow(name, {}).state_dict().items()}:
+            return name
     return ""
 
 
@@ -219,12 +212,135 @@ def _build_timm(spec: str, weights: Path | None) -> BuiltNetwork:
     if weights is not None:
         found, head = read_weights(weights), f"{net.pretrained_cfg.get('classifier', '')}."
         kept = replace(found, tensors={key: value for key, value in found.tensors.items() if not key.startswith(head)})
-        problem = mismatch(net, kept, needed=set(net.state_dict()))
+        problem = fill(net, kept, needed=set(net.state_dict()))
         if problem:
             raise WeightsError(f"{weights}: not the weights of {full}: {problem}", "give a file that belongs to it")
-        fill(net, kept)
     config = timm.data.resolve_model_data_config(net)
     channels, size, _ = config["input_size"]
     preprocessing = Preprocessing(channels=channels, size=size, mean=tuple(config["mean"]), std=tuple(config["std"]))
     fingerprints = {TIMM_LAYER: digest(net.state_dict(), full, TIMM_LAYER, str(preprocessing))}
     return BuiltNetwork(name=full, net=net.eval(), preprocessing=preprocessing, fingerprints=fingerprints)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Weights:
+    """What a file of weights holds."""
+
+    path: Path
+    tensors: Mapping[str, Tensor]  # name -> values; numbers of any precision are float32
+    metadata: Mapping[str, str]  # what a safetensors file says about itself; empty for others
+
+
+def read_weights(path: Path) -> Weights:
+    """Read a file of weights.
+
+    Args:
+        path: A ``.safetensors`` file, or a ``.pth`` or ``.pt`` file that holds nothing but tensors.
+
+    Raises:
+        WeightsError: If the file is missing, empty, truncated, of another kind, holds anything but
+            plain weights, or numbers that are not finite.
+    """
+    if not path.exists():
+        raise WeightsError(f"{path}: there is no such file of weights", "check the path given as --weights")
+    if not path.is_file():
+        raise WeightsError(f"{path}: this is a folder, not a file of weights", "name the file inside it")
+    if path.suffix not in SUFFIXES:
+        raise WeightsError(f"{path}: weights end in {', '.join(SUFFIXES)}, not '{path.suffix}'", "convert or rename it")
+    if path.stat().st_size == 0:
+        raise WeightsError(f"{path}: the file is empty", "get it again")
+    metadata: Mapping[str, str] = {}
+    if path.suffix == ".safetensors":
+        try:
+            with safe_open(path, framework="pt") as opened:
+                tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+                metadata = dict(opened.metadata() or {})
+        except (SafetensorError, OSError) as error:
+            raise WeightsError(
+                f"{path}: cannot be read as safetensors ({error})", "get the whole file again"
+            ) from error
+    else:
+        tensors = _pickled(path)
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise WeightsError(f"{path}: tensor '{name}' holds NaN or infinity", "get the file again")
+    full = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+    return Weights(path=path, tensors=full, metadata=metadata)
+
+
+def fill(net: nn.Module, weights: Weights, *, needed: set[str]) -> str:
+    """Replace the tensors of a network by weights, if they fit.
+
+    Args:
+        net: The whole network.
+        weights: Weights to put into it.
+        needed: Names of the tensors without which the layer asked for cannot be computed.
+
+    Returns:
+        Why the weights do not fit; empty if they do.
+    """
+    own, found = net.state_dict(), weights.tensors
+    for name, tensor in own.items():
+        if name in found and found[name].shape != tensor.shape:
+            return f"tensor '{name}' has shape {list(found[name].shape)} where {list(tensor.shape)} is needed"
+        if name in needed and name not in found and not name.endswith(COUNTER):
+            return f"tensor '{name}' of shape {list(tensor.shape)} is missing"
+    foreign = next((name for name in found if name not in own), None)
+    if foreign is not None:
+        return f"tensor '{foreign}' is not part of it"
+    # torch's files from before 2018 lack the counters of batch norm, which evaluation does not read
+    counters = {name: torch.zeros((), dtype=torch.int64) for name in own if name.endswith(COUNTER)}
+    net.load_state_dict({**counters, **found}, strict=False, assign=True)
+    return ""
+
+
+def published_weights(name: str) -> Path:
+    """The file of torchvision's weights of a network, downloaded with a progress bar unless it is there.
+
+    Args:
+        name: A network of torchvision.
+
+    Raises:
+        MissingError: If the file is not there and cannot be had; says which, how large, and where it goes.
+    """
+    from torchvision.models import get_model_weights
+
+    release = get_model_weights(name)[RELEASE]
+    path = Path(torch.hub.get_dir()) / "checkpoints" / release.url.rpartition("/")[2]
+    if path.exists():
+        return path
+    # torchvision names its files <what>-<first digits of their SHA-256>.pth
+    digest = path.stem.rpartition("-")[2]
+    before = socket.getdefaulttimeout()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        socket.setdefaulttimeout(PATIENCE_SECONDS)
+        torch.hub.download_url_to_file(release.url, str(path), hash_prefix=digest, progress=True)
+    except (OSError, RuntimeError) as error:
+        raise MissingError(
+            f"{path.name} ({release.meta['_file_size']:.0f} MB) is not here and cannot be downloaded ({error})",
+            f"get it from {release.url} and put it at {path}, or name the file with --weights",
+        ) from error
+    finally:
+        socket.setdefaulttimeout(before)
+    return path
+
+
+def _pickled(path: Path) -> dict[str, Tensor]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of unusual pickles, which end in an error or in plain tensors
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"{path}: holds more than plain weights, or is no file of torch; it was not executed",
+            "save its state_dict() alone, best as .safetensors",
+        ) from error
+    except Exception as error:  # a damaged pickle fails in any way
+        reason = str(error).partition("\n")[0]
+        raise WeightsError(f"{path}: cannot be read, probably cut short ({reason})", "get the whole file") from error
+    if isinstance(loaded, dict):
+        inner = loaded.get("state_dict", loaded.get("model", loaded))
+        if inner and isinstance(inner, dict) and all(isinstance(value, Tensor) for value in inner.values()):
+            return inner
+    raise WeightsError(f"{path}: holds {type(loaded).__name__}, not named tensors", "save the network's state_dict()")

@@ -62,7 +62,7 @@ NETWORKS: Mapping[str, Network] = {
         make="torchvision.models:convnext_tiny", layers={"pool": {"classifier": 2}, "logits": WHOLE}, default="pool"
     ),
     "histogram": Network(
-        make="acqplan.features.histogram:Histogram",
+        make="acqplan.features.pixels:Histogram",
         weights="none",
         layers={"cells": WHOLE},
         default="cells",
@@ -85,18 +85,10 @@ NETWORKS: Mapping[str, Network] = {
         make="torchvision.models:resnet50", layers=_RESNET, default="avgpool", aliases={"layer4": "avgpool"}
     ),
     "toynet": Network(
-        make="acqplan.features.toynet:plain",
-        weights="embedded",
-        layers=_TOYNET,
-        default="pool",
-        input=_TOYNET_INPUT,
+        make="acqplan.features.toynet:plain", weights="embedded", layers=_TOYNET, default="pool", input=_TOYNET_INPUT
     ),
     "toynet-untrained": Network(
-        make="acqplan.features.toynet:untrained",
-        weights="none",
-        layers=_TOYNET,
-        default="pool",
-        input=_TOYNET_INPUT,
+        make="acqplan.features.toynet:untrained", weights="none", layers=_TOYNET, default="pool", input=_TOYNET_INPUT
     ),
     "vgg16": Network(
         make="torchvision.models:vgg16",
@@ -122,12 +114,9 @@ def find_layers(spec: str) -> tuple[str, tuple[str, ...]]:
     name, _, asked = spec.partition(":")
     if name not in NETWORKS:
         raise BackboneError(f"no backbone is called '{name}'", nearest(name, [*NETWORKS, "timm/NAME"]))
-    return name, tuple(dict.fromkeys(_own_name(name, layer) for layer in asked.split("+")))
-
-
-def _own_name(name: str, asked: str) -> str:
-    network = NETWORKS[name]
-    layer = network.aliases.get(asked, asked) or network.default
-    if layer not in network.layers:
-        raise BackboneError(f"{name} has no layer '{asked}'", nearest(asked, [*network.layers, *network.aliases]))
-    return layer
+    network, layers = NETWORKS[name], []
+    for layer in asked.split("+"):
+        layers.append(network.aliases.get(layer, layer) or network.default)
+        if layers[-1] not in network.layers:
+            raise BackboneError(f"{name} has no layer '{layer}'", nearest(layer, [*network.layers, *network.aliases]))
+    return name, tuple(dict.fromkeys(layers))

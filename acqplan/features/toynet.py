@@ -8,7 +8,6 @@ from typing import Final, cast
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 SIZE: Final = 96
 """Height and width of the input, pixels."""
@@ -73,8 +72,8 @@ class ToyNet(nn.Module):
     """The network; `forward` gives the features of the last layer.
 
     Args:
-        norm: Normalisation after each convolution: batch normalisation to train, ``without_norm`` for
-            weights into which it has been folded by `folded`.
+        norm: Normalisation after each convolution: batch normalisation to train, `torch.nn.Identity` for
+            weights into which it has been folded.
     """
 
     def __init__(self, norm: Norm = nn.BatchNorm2d) -> None:
@@ -85,10 +84,13 @@ class ToyNet(nn.Module):
             ConvNorm(STEM, WIDTHS[0], stride=2, norm=norm),
             nn.ReLU(inplace=True),
         )
-        widths = (WIDTHS[0], *WIDTHS)
-        self.stage1, self.stage2, self.stage3, self.stage4 = (
-            _stage(widths[number], widths[number + 1], BLOCKS[number], norm) for number in range(4)
-        )
+        inputs, stages = WIDTHS[0], []
+        for width, n_blocks in zip(WIDTHS, BLOCKS, strict=True):
+            down = [] if inputs == width else [ConvNorm(inputs, width, stride=2, norm=norm), nn.ReLU(inplace=True)]
+            blocks = [Residual(width, norm=norm) for _ in range(n_blocks)]
+            stages.append(nn.Sequential(*down, *blocks))
+            inputs = width
+        self.stage1, self.stage2, self.stage3, self.stage4 = stages
         self.mix = nn.Sequential(ConvNorm(WIDTHS[-1], N_FEATURES, kernel=1, norm=norm), nn.ReLU(inplace=True))
         self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
@@ -106,14 +108,9 @@ class ToyNet(nn.Module):
         return out
 
 
-def without_norm(_: int) -> nn.Module:
-    """No normalisation: for networks into whose convolutions it has been folded."""
-    return nn.Identity()
-
-
 def plain() -> ToyNet:
     """The network as its file of weights describes it: normalisation folded away."""
-    return ToyNet(without_norm).eval()
+    return ToyNet(nn.Identity).eval()
 
 
 def untrained(seed: int = 0) -> ToyNet:
@@ -125,31 +122,3 @@ def untrained(seed: int = 0) -> ToyNet:
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
             nn.init.constant_(cast(nn.Parameter, module.bias), 0.0)
     return net
-
-
-def folded(net: ToyNet) -> ToyNet:
-    """The same function as a trained network in evaluation mode, without batch normalisation.
-
-    Args:
-        net: A network made with `torch.nn.BatchNorm2d`.
-
-    Returns:
-        A new network of `without_norm`, whose ``state_dict()`` is what the embedded file holds, in half
-        precision, with the metadata `METADATA`.
-    """
-    result = plain()
-    before, after = ([part for part in some.modules() if isinstance(part, ConvNorm)] for some in (net, result))
-    for trained, target in zip(before, after, strict=True):
-        conv, norm = trained.conv, trained.norm
-        assert isinstance(norm, nn.BatchNorm2d)
-        assert norm.running_mean is not None
-        assert norm.running_var is not None
-        target.conv.weight, target.conv.bias = fuse_conv_bn_weights(
-            conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
-        )
-    return result
-
-
-def _stage(inputs: int, width: int, n_blocks: int, norm: Norm) -> nn.Sequential:
-    down = [] if inputs == width else [ConvNorm(inputs, width, stride=2, norm=norm), nn.ReLU(inplace=True)]
-    return nn.Sequential(*down, *(Residual(width, norm=norm) for _ in range(n_blocks)))

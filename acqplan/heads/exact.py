@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -15,12 +12,11 @@ from jaxtyping import Bool, Float, Float32, Int
 from torch import Tensor
 
 from acqplan.errors import UsageError
-from acqplan.heads.folds import NEVER, object_folds, out_of_object_loss
-from acqplan.heads.linear import Head, Rows, as_rows, check_subsets
+from acqplan.heads.linear import NEVER, Head, Rows, as_rows, check_subsets, object_folds, out_of_object_loss
 from acqplan.heads.prepare import Preparation, fit_preparation, moments, moments_pay, pooled, preparation_of
 from acqplan.heads.solver import Problems, solve
+from acqplan.pool import side_by_side
 from acqplan.progress import SILENT, Progress
-from acqplan.runtime import available_cores
 
 STRENGTHS = (1e-2, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5)
 """L2 strengths to choose from. On ETH-80 (MobileNetV2 and gradient histograms, 80 to 820 images) the chosen ones
@@ -43,8 +39,6 @@ BATCH_BYTES = {"cpu": 16 << 20, "mps": 1 << 30, "cuda": 4 << 30}
 """Prepared features that are trained on at once; on a processor, by each core."""
 
 Beliefs = Float32[np.ndarray, "rows classes"]
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 def train_heads(
@@ -114,48 +108,6 @@ def train_heads(
     return [heads[number] for number in range(len(rows))]
 
 
-@contextmanager
-def one_core_each() -> Iterator[None]:
-    """One core for each thread that works alone; on all cores it would wait for the others at every product."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-def side_by_side(
-    function: Callable[[Item], Result], items: Sequence[Item], *, device: str, cores: int | None = None
-) -> Iterator[tuple[Item, Result]]:
-    """Apply a function to items, on a processor one core each, on other devices one after the other.
-
-    Small tensor programs scale with cores this way; with one program on all cores, its threads wait for each
-    other at every operation.
-
-    Args:
-        function: What to do with an item.
-        items: The items.
-        device: Kind of device that the function computes on.
-        cores: Cores it may use; by default all that this process may.
-
-    Yields:
-        Each item with its result, in the order in which they are done.
-    """
-    workers = min(cores or available_cores(), len(items)) if device == "cpu" else 1
-    if workers <= 1:
-        with one_core_each() if cores == 1 else nullcontext():
-            yield from ((item, function(item)) for item in items)
-        return
-    with one_core_each(), ThreadPoolExecutor(workers, thread_name_prefix="heads") as pool:
-        futures = {pool.submit(function, item): item for item in items}
-        try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
 def _batches(pool: Pool, subsets: list[Rows], folds: int) -> Iterator[list[int]]:
     """Numbers of subsets of similar length that fit in memory together, the longest first."""
     limit, width = BATCH_BYTES[pool.features.device.type], min(pool.components, pool.features.shape[1]) + 1
@@ -172,10 +124,10 @@ def _batches(pool: Pool, subsets: list[Rows], folds: int) -> Iterator[list[int]]
 
 
 def _train_batch(
-    pool: Pool, every: list[Rows], strengths: tuple[float, ...], n_folds: int, batch: list[int]
+    pool: Pool, rows_of: list[Rows], strengths: tuple[float, ...], n_folds: int, batch: list[int]
 ) -> list[Head]:
     # 1. Folds, each without one object per class; all rows, and the rows of each fold, are prepared.
-    subsets = [every[number] for number in batch]
+    subsets = [rows_of[number] for number in batch]
     numbers = [object_folds(pool.targets[rows], pool.groups[rows], n_folds) for rows in subsets]
     prepared = [prepare_folds(pool, rows, fold) for rows, fold in zip(subsets, numbers, strict=True)]
     # 2. Beliefs of the left-out rows at each strength, by heads that never saw their objects.
@@ -189,8 +141,28 @@ def _train_batch(
             losses = [out_of_object_loss(table[subset][out], pool.targets[kept], pool.groups[kept]) for table in tables]
             best = int(np.argmin(losses))
         picks.append((strengths[best], tables[best][subset]))
-    # 4. Heads of all rows with these strengths.
-    return _train_on_all(pool, [whole for whole, _ in prepared], picks)
+    # 4. Heads of all rows with these strengths, without classes that no subset has: a head must be the same to the
+    # last bit, however many classes it is not about.
+    parts = [whole for whole, _ in prepared]
+    every = stack(pool, parts)
+    seen = every.present.any(dim=0)
+    problems = replace(every, targets=(seen.cumsum(0) - 1)[every.targets], present=every.present[:, seen])
+    start = every.inputs.new_zeros(len(every), int(seen.sum()), every.inputs.shape[2])
+    chosen = torch.tensor([strength for strength, _ in picks], dtype=start.dtype, device=start.device)
+    found = solve(problems, chosen, start, tolerance=ROUGH)
+    # MPS has no double precision; its heads are good to about .01.
+    if pool.features.device.type != "mps":
+        found = solve(problems.to(torch.float64), chosen.double(), found.double(), tolerance=FINE)
+    coefficients = found.new_zeros(len(parts), pool.n_classes, found.shape[2])
+    coefficients[:, seen] = found
+    # 5. In the space of the original features.
+    heads = []
+    for part, solved, (strength, beliefs) in zip(parts, coefficients, picks, strict=True):
+        weights, bias = part.weights_and_bias(solved)
+        weight = part.preparation.projection.to(weights.dtype) @ weights.mT
+        shifted = (bias - part.preparation.mean.to(weight.dtype) @ weight).float().cpu().numpy()
+        heads.append(Head(weight=weight.float().cpu().numpy(), bias=shifted, strength=strength, beliefs=beliefs))
+    return heads
 
 
 def _beliefs(
@@ -217,46 +189,20 @@ def _beliefs(
     for strength, table in zip(strengths, tables, strict=True):
         found = solve(problems, torch.full_like(problems.weights[:, 0], strength), found, tolerance=ROUGH)
         for (subset, left, part, outside), coefficients in zip(every, found, strict=True):
-            table[subset][left] = torch.softmax(part.logits(coefficients, outside), dim=1).cpu().numpy()
+            weights, bias = part.weights_and_bias(coefficients)
+            table[subset][left] = torch.softmax(outside @ weights.mT + bias, dim=1).cpu().numpy()
     return tables
-
-
-def _train_on_all(pool: Pool, parts: list[PreparedRows], picks: list[tuple[float, Beliefs]]) -> list[Head]:
-    every = stack(pool, parts)
-    # Without classes that none has: a head must be the same to the last bit, however many classes it is not about.
-    seen = every.present.any(dim=0)
-    problems = every.of_classes(seen)
-    start = problems.inputs.new_zeros(len(problems), int(seen.sum()), problems.inputs.shape[2])
-    strengths = torch.tensor([strength for strength, _ in picks], dtype=start.dtype, device=start.device)
-    found = solve(problems, strengths, start, tolerance=ROUGH)
-    # MPS has no double precision; its heads are good to about .01.
-    if pool.features.device.type != "mps":
-        found = solve(problems.to(torch.float64), strengths.double(), found.double(), tolerance=FINE)
-    coefficients = found.new_zeros(len(parts), pool.n_classes, found.shape[2])
-    coefficients[:, seen] = found
-    return [
-        part.head(solved, strength=strength, beliefs=beliefs)
-        for part, solved, (strength, beliefs) in zip(parts, coefficients, picks, strict=True)
-    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Pool:
-    """What subsets are drawn from.
+    """What subsets are drawn from."""
 
-    Attributes:
-        features: Shape ``[pool, features]``, on the device where training happens.
-        targets: Class of each row, shape ``[pool]``.
-        groups: Object of each row, shape ``[pool]``.
-        n_classes: Classes there are, whether or not a subset has them.
-        components: Principal components to keep at most.
-    """
-
-    features: Float[Tensor, "pool features"]
-    targets: Int[np.ndarray, " pool"]
-    groups: Int[np.ndarray, " pool"]
-    n_classes: int
-    components: int
+    features: Float[Tensor, "pool features"]  # on the device where training happens
+    targets: Int[np.ndarray, " pool"]  # class of each row
+    groups: Int[np.ndarray, " pool"]  # object of each row
+    n_classes: int  # classes there are, whether or not a subset has them
+    components: int  # principal components to keep at most
 
     def present(self, rows: Rows) -> Bool[np.ndarray, " classes"]:
         """Which classes occur among some rows, shape ``[classes]``."""
@@ -265,39 +211,17 @@ class Pool:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PreparedRows:
-    """Rows that one head is trained on, prepared by what these rows alone say.
+    """Rows that one head is trained on, prepared by what these rows alone say."""
 
-    Attributes:
-        rows: Rows of the pool, shape ``[rows]``.
-        preparation: Fitted on these rows.
-        inputs: Their components, shape ``[rows, components]``.
-        present: Classes among them, shape ``[classes]``.
-    """
+    rows: Rows  # rows of the pool
+    preparation: Preparation  # fitted on these rows
+    inputs: Float[Tensor, "rows components"]  # their components
+    present: Bool[np.ndarray, " classes"]  # classes among them
 
-    rows: Rows
-    preparation: Preparation
-    inputs: Float[Tensor, "rows components"]
-    present: Bool[np.ndarray, " classes"]
-
-    def logits(
-        self, coefficients: Float[Tensor, "classes variables"], inputs: Float[Tensor, "rows components"]
-    ) -> Float[Tensor, "rows classes"]:
-        """Logits of prepared rows; minus infinity for absent classes."""
-        weights, bias = self._weights_and_bias(coefficients)
-        return inputs @ weights.mT + bias
-
-    def head(self, coefficients: Float[Tensor, "classes variables"], *, strength: float, beliefs: Beliefs) -> Head:
-        """The solved head in the space of the original features."""
-        weights, bias = self._weights_and_bias(coefficients)
-        weight = self.preparation.projection.to(weights.dtype) @ weights.mT
-        shifted = bias - self.preparation.mean.to(weight.dtype) @ weight
-        return Head(
-            weight=weight.float().cpu().numpy(), bias=shifted.float().cpu().numpy(), strength=strength, beliefs=beliefs
-        )
-
-    def _weights_and_bias(
+    def weights_and_bias(
         self, coefficients: Float[Tensor, "classes variables"]
     ) -> tuple[Float[Tensor, "classes components"], Float[Tensor, " classes"]]:
+        """Weights and biases of solved coefficients; the bias of absent classes is minus infinity."""
         absent = torch.from_numpy(~self.present).to(coefficients.device)
         return coefficients[:, : self.inputs.shape[1]], coefficients[:, -1].masked_fill(absent, -torch.inf)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -53,17 +53,11 @@ class Preparation:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Moments:
-    """Number, mean and scatter of rows: all that preparation needs, and what adds up over groups of rows.
-
-    Attributes:
-        count: How many rows.
-        mean: Shape ``[features]``.
-        scatter: Sum of products of centred rows, shape ``[features, features]``.
-    """
+    """Number, mean and scatter of rows: all that preparation needs, and what adds up over groups of rows."""
 
     count: int
     mean: Float[Tensor, " features"]
-    scatter: Float[Tensor, "features features"]
+    scatter: Float[Tensor, "features features"]  # sum of products of centred rows
 
 
 def moments(rows: Float[Tensor, "rows features"]) -> Moments:
@@ -111,7 +105,17 @@ def fit_preparation(rows: Float[Tensor, "rows features"], components: int) -> Pr
     scaled = rows - mean
     scale = _scale(scaled.square().mean(dim=0).sqrt(), mean.abs())
     scaled *= scale
-    directions = _leading_directions(scaled, _kept(components, *rows.shape))
+    kept = max(1, min(components, len(rows) - 1, rows.shape[1]))
+    if min(rows.shape) > max(EXACT_SIDE, 2 * kept):
+        basis = _iterated(lambda vectors: scaled.mT @ (scaled @ vectors), scaled, kept)
+        # Rayleigh-Ritz, so that the components are exactly uncorrelated
+        within = scaled @ basis
+        directions = basis @ _leading_pairs(within.mT @ within, kept)[0]
+    elif len(rows) >= rows.shape[1]:
+        directions = _leading_pairs(scaled.mT @ scaled, kept)[0]
+    else:
+        spanned = scaled.mT @ _leading_pairs(scaled @ scaled.mT, kept)[0]
+        directions = spanned / spanned.norm(dim=0).clamp_min(torch.finfo(rows.dtype).eps)
     variances = (scaled @ directions).square().mean(dim=0)
     return Preparation(mean=mean, projection=scale[:, None] * directions, variances=variances)
 
@@ -121,21 +125,15 @@ def preparation_of(rows: Moments, components: int) -> Preparation:
     covariance = rows.scatter / rows.count
     scale = _scale(covariance.diagonal().sqrt(), rows.mean.abs())
     covariance *= scale[:, None] * scale
-    kept = _kept(components, rows.count, len(scale))
+    kept = max(1, min(components, rows.count - 1, len(scale)))
     if len(scale) > max(EXACT_SIDE, 2 * kept):
-        # The iteration of `_leading_directions`: equal in exact arithmetic, and rows are read no more.
-        basis = _random_basis(covariance, kept)
-        for _ in range(ITERATIONS + 1):
-            basis = torch.linalg.qr(covariance @ basis).Q
+        # Equal to the iteration on rows in exact arithmetic, and rows are read no more.
+        basis = _iterated(lambda vectors: covariance @ vectors, covariance, kept)
         within, variances = _leading_pairs(basis.mT @ (covariance @ basis), kept)
         directions = basis @ within
     else:
         directions, variances = _leading_pairs(covariance, kept)
     return Preparation(mean=rows.mean, projection=scale[:, None] * directions, variances=variances)
-
-
-def _kept(components: int, n_rows: int, n_features: int) -> int:
-    return max(1, min(components, n_rows - 1, n_features))
 
 
 def _scale(deviation: Float[Tensor, " features"], size: Float[Tensor, " features"]) -> Float[Tensor, " features"]:
@@ -147,26 +145,6 @@ def _scale(deviation: Float[Tensor, " features"], size: Float[Tensor, " features
     return scale / (scale * deviation).square().sum().sqrt().clamp_min(limits.tiny)
 
 
-def _leading_directions(rows: Float[Tensor, "rows features"], kept: int) -> Float[Tensor, "features kept"]:
-    """Orthonormal directions of the largest variance, the largest first; of many rows and features, nearly these.
-
-    Source:
-        N. Halko, P. G. Martinsson, J. A. Tropp, SIAM Review 53 (2011) 217-288, algorithm 4.4. The random
-        start is the same for all rows and devices.
-    """
-    if min(rows.shape) > max(EXACT_SIDE, 2 * kept):
-        basis = _random_basis(rows, kept)
-        for _ in range(ITERATIONS + 1):
-            basis = torch.linalg.qr(rows.mT @ (rows @ basis)).Q
-        # Rayleigh-Ritz, so that the components are exactly uncorrelated
-        components = rows @ basis
-        return basis @ _leading_pairs(components.mT @ components, kept)[0]
-    if len(rows) >= rows.shape[1]:
-        return _leading_pairs(rows.mT @ rows, kept)[0]
-    spanned = rows.mT @ _leading_pairs(rows @ rows.mT, kept)[0]
-    return spanned / spanned.norm(dim=0).clamp_min(torch.finfo(rows.dtype).eps)
-
-
 def _leading_pairs(
     gram: Float[Tensor, "side side"], kept: int
 ) -> tuple[Float[Tensor, "side kept"], Float[Tensor, " kept"]]:
@@ -174,6 +152,17 @@ def _leading_pairs(
     return vectors[:, len(gram) - kept :].flip(1), values[len(gram) - kept :].flip(0).clamp_min(0.0)
 
 
-def _random_basis(like: Float[Tensor, "rows features"], kept: int) -> Float[Tensor, "features basis"]:
+def _iterated(
+    product: Callable[[Tensor], Tensor], like: Float[Tensor, "rows features"], kept: int
+) -> Float[Tensor, "features basis"]:
+    """A basis of nearly the directions of the largest variance; ``product`` multiplies by the Gram matrix.
+
+    Source:
+        N. Halko, P. G. Martinsson, J. A. Tropp, SIAM Review 53 (2011) 217-288, algorithm 4.4. The random
+        start is the same for all rows and devices.
+    """
     chance = torch.Generator().manual_seed(stream(0, "subspace iteration"))
-    return torch.randn(like.shape[1], kept + 16, generator=chance).to(like)
+    basis = torch.randn(like.shape[1], kept + 16, generator=chance).to(like)
+    for _ in range(ITERATIONS + 1):
+        basis = torch.linalg.qr(product(basis)).Q
+    return basis

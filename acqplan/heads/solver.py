@@ -19,21 +19,13 @@ CEILING = 400
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Problems:
-    """Problems of the same padded size, with uncorrelated variables.
+    """Problems of the same padded size, with uncorrelated variables."""
 
-    Attributes:
-        inputs: Shape ``[problems, rows, variables]``; the last variable is 1 (the bias). Padded rows are 0.
-        targets: Class of each row, shape ``[problems, rows]``.
-        weights: What each row counts, summing to 1 a problem, 0 for padding, shape ``[problems, rows]``.
-        squares: Weighted mean square of each variable, shape ``[problems, variables]``.
-        present: Which classes occur, shape ``[problems, classes]``; the others get probability 0.
-    """
-
-    inputs: Float[Tensor, "problems rows variables"]
-    targets: Int[Tensor, "problems rows"]
-    weights: Float[Tensor, "problems rows"]
-    squares: Float[Tensor, "problems variables"]
-    present: Bool[Tensor, "problems classes"]
+    inputs: Float[Tensor, "problems rows variables"]  # the last variable is 1 (the bias); padded rows are 0
+    targets: Int[Tensor, "problems rows"]  # class of each row
+    weights: Float[Tensor, "problems rows"]  # what each row counts, summing to 1 per problem, 0 for padding
+    squares: Float[Tensor, "problems variables"]  # weighted mean square of each variable
+    present: Bool[Tensor, "problems classes"]  # which classes occur; the others get probability 0
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -41,10 +33,6 @@ class Problems:
     def take(self, rows: Int[Tensor, " taken"]) -> Problems:
         """Some of the problems."""
         return Problems(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
-
-    def of_classes(self, seen: Bool[Tensor, " classes"]) -> Problems:
-        """These problems without the classes that no problem has."""
-        return replace(self, targets=(seen.cumsum(0) - 1)[self.targets], present=self.present[:, seen])
 
     def to(self, dtype: torch.dtype) -> Problems:
         """These problems in another number format."""
@@ -65,9 +53,6 @@ class _State:
     steps: Float[Tensor, "problems memory classes variables"]
     changes: Float[Tensor, "problems memory classes variables"]
     inverses: Float[Tensor, "problems memory"]
-
-    def take(self, rows: Int[Tensor, " taken"]) -> _State:
-        return _State(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
 
 def solve(
@@ -121,7 +106,19 @@ def _descend(
     where = torch.arange(len(problems), device=start.device)
     penalty = strengths[:, None].expand(-1, problems.inputs.shape[2]).clone()
     penalty[:, -1] = 0.0  # the bias is free
-    state = _begin(problems, penalty, start)
+    logits = start @ problems.inputs.mT + torch.where(problems.present, 0.0, -torch.inf).to(start.dtype)[:, :, None]
+    loss, chances = _loss(problems, penalty, start, logits)
+    memory = start.new_zeros(len(start), MEMORY, *start.shape[1:])
+    state = _State(
+        coefficients=start,
+        logits=logits,
+        chances=chances,
+        loss=loss,
+        gradient=_gradient(problems, penalty, start, chances),
+        steps=memory,
+        changes=memory.clone(),
+        inverses=start.new_zeros(len(start), MEMORY),
+    )
     for _ in range(CEILING):
         # Length of the gradient in the inverse of the curvature bound.
         bound = 0.5 * problems.squares + penalty
@@ -135,27 +132,10 @@ def _descend(
             break
         if 2 * len(left) <= len(where):
             problems, penalty, bound = problems.take(left), penalty[left], bound[left]
-            state, where = state.take(left), where[left]
+            where = where[left]
+            state = _State(**{field.name: getattr(state, field.name)[left] for field in fields(state)})
         state = _advance(problems, penalty, bound, state)
     return found, done
-
-
-def _begin(problems: Problems, penalty: Float[Tensor, "problems variables"], start: Tensor) -> _State:
-    """The state at some coefficients, before any step."""
-    barred = torch.where(problems.present, 0.0, -torch.inf).to(start.dtype)
-    logits = start @ problems.inputs.mT + barred[:, :, None]
-    memory = start.new_zeros(len(start), MEMORY, *start.shape[1:])
-    loss, chances = _loss(problems, penalty, start, logits)
-    return _State(
-        coefficients=start,
-        logits=logits,
-        chances=chances,
-        loss=loss,
-        gradient=_gradient(problems, penalty, start, chances),
-        steps=memory,
-        changes=memory.clone(),
-        inverses=start.new_zeros(len(start), MEMORY),
-    )
 
 
 def _advance(

@@ -5,13 +5,11 @@ from __future__ import annotations
 import hashlib
 import io
 import stat
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, ClassVar, Final, TypeVar
+from typing import BinaryIO, ClassVar, Final
 
 import numpy as np
 import PIL
@@ -20,6 +18,7 @@ import PIL.ImageOps
 from jaxtyping import Float
 
 from acqplan.errors import ImageError, nearest
+from acqplan.pool import in_threads
 from acqplan.progress import SILENT, Progress
 from acqplan.rig.manifest import (
     AxisColumn,
@@ -46,14 +45,6 @@ GREY, COLOUR = ("1", "L"), ("RGB", "P")
 
 ENDINGS: Final = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}
 """Last bytes of a whole file; one that ends otherwise is decoded to see whether it is truncated."""
-
-SMALL_BYTES: Final = 1_000_000
-"""Images below this size are handed over several at a time."""
-
-TOGETHER: Final = 16
-"""Images handed over at a time: what a hand-over costs (20 to 50 µs) shall be little beside a small image (150 µs)."""
-
-Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,58 +246,6 @@ def digest(file: ImageFile) -> bytes:
         ImageError: If the file cannot be read.
     """
     return hashlib.sha256(_content(file)).digest()
-
-
-def in_threads(
-    action: Callable[[ImageFile], Answer],
-    files: Sequence[ImageFile],
-    *,
-    workers: int,
-    name: str,
-    progress: Progress = SILENT,
-) -> Iterator[Answer]:
-    """Apply an action to each file, in order; two groups of results per worker wait to be fetched.
-
-    Args:
-        action: What to do with each file; Pillow and hashing let other threads run.
-        files: The files.
-        workers: Threads.
-        name: What the work is called in ``progress``.
-        progress: Receives each file.
-    """
-
-    def on_each(group: list[ImageFile]) -> list[Answer]:
-        return [action(file) for file in group]
-
-    def first() -> Iterator[Answer]:
-        for answer in waiting.popleft().result():
-            yield answer
-            advance(1)
-
-    waiting: deque[Future[list[Answer]]] = deque()
-    with ThreadPoolExecutor(workers) as pool, progress.task(name, len(files)) as advance:
-        try:
-            for group in _groups(files):
-                waiting.append(pool.submit(on_each, group))
-                if len(waiting) >= 2 * workers:
-                    yield from first()
-            while waiting:
-                yield from first()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _groups(files: Sequence[ImageFile]) -> Iterator[list[ImageFile]]:
-    """Groups of small images; a large image is a group of its own."""
-    group: list[ImageFile] = []
-    n_bytes = 0
-    for file in files:
-        if group and (len(group) == TOGETHER or n_bytes + file.n_bytes > SMALL_BYTES):
-            yield group
-            group, n_bytes = [], 0
-        group.append(file)
-        n_bytes += file.n_bytes
-    yield group
 
 
 def _content(file: ImageFile) -> bytes:

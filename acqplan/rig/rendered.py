@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
-import signal
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
-from multiprocessing import forkserver
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import trimesh
 
-from acqplan.errors import AcqplanError, MeshError, SpaceError, UsageError, nearest
+from acqplan.errors import MeshError, SpaceError, UsageError, nearest
+from acqplan.pool import in_order
 from acqplan.progress import SILENT, Progress
 from acqplan.rig.manifest import check_shots, read_manifest
 from acqplan.rig.norb import CATEGORIES, norb_space
 from acqplan.rig.render import LIGHTINGS
 from acqplan.rig.source import Image
 from acqplan.rig.studio import LitPose, RenderSettings, Shape, Sitting, identity, photograph, shot_names
-from acqplan.runtime import available_cores, serve_parent
+from acqplan.runtime import available_cores
 from acqplan.space import Category, Objects, Shots, Space, ViewValue
 
 STANDARD_VIEW: dict[str, ViewValue] = {"azimuth": 0.0, "elevation": 45.0, "lighting": "L0"}
@@ -37,12 +32,6 @@ N_INSTANCES = 10
 _POSES_A_TASK = 27
 _WORTH_PROCESSES = 300
 """Poses from which starting processes (about a second) pays."""
-
-_AHEAD = 3
-"""Tasks in flight for each process: enough to keep it busy, few enough to hold in memory."""
-
-Task = TypeVar("Task")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -265,52 +254,3 @@ def _load_shape(file: Path, *, where: str) -> Shape:
         return Shape.standing(vertices, faces)
     except ValueError as error:
         raise MeshError(f"{said} has no extent: all its vertices lie in one point", "export it again") from error
-
-
-def in_order(function: Callable[[Task], Result], tasks: Sequence[Task], *, workers: int) -> Iterator[Result]:
-    """Apply a function to tasks in several processes.
-
-    Closing the iterator, or Ctrl-C, drops what has not begun and waits for what has.
-
-    Args:
-        function: Importable by name, and pure.
-        tasks: Sent to the processes by pickle.
-        workers: Processes; with 1 everything happens in this one.
-
-    Yields:
-        The results in the order of the tasks.
-
-    Raises:
-        AcqplanError: If a process dies.
-    """
-    if workers <= 1 or len(tasks) <= 1:
-        yield from map(function, tasks)
-        return
-    pool = ProcessPoolExecutor(min(workers, len(tasks)), mp_context=_context(), initializer=serve_parent)
-    waiting: deque[Future[Result]] = deque()
-    try:
-        for task in tasks:
-            waiting.append(pool.submit(function, task))
-            if len(waiting) >= _AHEAD * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    except BrokenProcessPool as error:
-        raise AcqplanError(
-            "a rendering process died",
-            "guard your script with `if __name__ == '__main__':`, free memory, or set workers=1",
-        ) from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _context() -> multiprocessing.context.BaseContext:
-    """Fork is unsafe once torch or embree run threads; the fork server starts faster than spawn."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:  # what starts with Ctrl-C blocked does not print a traceback when it comes
-        forkserver.ensure_running()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    return multiprocessing.get_context("forkserver")

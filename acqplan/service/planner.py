@@ -17,7 +17,7 @@ from acqplan.campaign.campaign import Campaign
 from acqplan.campaign.events import LEASED
 from acqplan.errors import AcqplanError, ConflictError, Finished
 from acqplan.evaluate.campaign import advise_campaign, due, extract_told, open_extractor, plan_next
-from acqplan.runtime import serve_parent
+from acqplan.pool import serve_parent
 
 if TYPE_CHECKING:
     from acqplan.features.extractor import Extractor

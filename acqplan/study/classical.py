@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -14,8 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 
 from acqplan.errors import AcqplanError, UsageError
-from acqplan.heads.folds import NEVER, object_folds
-from acqplan.heads.linear import Head, Rows, as_rows, check_subsets
+from acqplan.heads.linear import NEVER, Head, Rows, as_rows, check_subsets, object_folds
 from acqplan.progress import SILENT, Progress
 from acqplan.rng import stream
 
@@ -72,80 +71,55 @@ def train_classical(
         raise UsageError(f"cost {cost}", "give scikit-learn's C, above 0")
     if folds < 2:
         raise UsageError(f"{folds} folds", "leaving objects out takes at least 2")
-    recipe = _Recipe(kind=kind, cost=cost, n_classes=n_classes)
     rows, targets, groups = [as_rows(subset) for subset in subsets], np.asarray(targets), np.asarray(groups)
     check_subsets(features, targets, groups, rows, n_classes)
+    fit = partial(_fit, kind=kind, cost=cost, n_classes=n_classes)
     heads = []
     with progress.task("training heads", len(rows)) as advance:
         for subset in rows:
-            lengths = np.linalg.norm(features[subset], axis=1)
+            # 1. A head on rows of length 1.
+            lengths, own = np.linalg.norm(features[subset], axis=1), targets[subset]
             inputs = features[subset] / np.maximum(lengths, np.finfo(np.float32).tiny)[:, None]
-            weight, bias = _fit(recipe, inputs, targets[subset])
-            left_out = object_folds(targets[subset], groups[subset], folds)
-            heads.append(
-                Head(
-                    weight=(weight / (float(lengths.mean()) or 1.0)).astype(np.float32),
-                    bias=bias,
-                    strength=1.0 / (len(subset) * cost),
-                    beliefs=_beliefs(recipe, inputs, targets[subset], left_out),
-                )
-            )
+            weight, bias = fit(inputs, own)
+            # 2. Probabilities of each row by a head that never saw its object; equal where there is none.
+            present = np.bincount(own, minlength=n_classes) > 0
+            beliefs = np.tile((present / present.sum()).astype(np.float32), (len(own), 1))
+            numbers = object_folds(own, groups[subset], folds)
+            for number in range(int(numbers.max(initial=NEVER)) + 1):
+                left = numbers == number
+                unseen, its_bias = fit(inputs[~left], own[~left])
+                head = Head(weight=unseen.astype(np.float32), bias=its_bias, strength=0.0, beliefs=beliefs)
+                beliefs[left] = head.probabilities(inputs[left])
+            # 3. The head for rows of the average length.
+            weight = (weight / (float(lengths.mean()) or 1.0)).astype(np.float32)
+            heads.append(Head(weight=weight, bias=bias, strength=1.0 / (len(subset) * cost), beliefs=beliefs))
             advance(1)
     return heads
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Recipe:
-    """What all heads of a call have in common."""
-
-    kind: Kind
-    cost: float
-    n_classes: int
-
-
 def _fit(
-    recipe: _Recipe, inputs: Float32[np.ndarray, "rows features"], targets: Rows
+    inputs: Float32[np.ndarray, "rows features"], targets: Rows, *, kind: Kind, cost: float, n_classes: int
 ) -> tuple[Float[np.ndarray, "features classes"], Float32[np.ndarray, " classes"]]:
     """Weights for normalised features, 0 for absent classes, and a bias of 0, minus infinity for these."""
     present = np.unique(targets)
-    weight = np.zeros((inputs.shape[1], recipe.n_classes))
-    bias = np.full(recipe.n_classes, -np.inf, dtype=np.float32)
+    weight = np.zeros((inputs.shape[1], n_classes))
+    bias = np.full(n_classes, -np.inf, dtype=np.float32)
     bias[present] = 0.0
     if len(present) > 1:
-        method = (
-            LinearSVC(
-                C=recipe.cost,
-                fit_intercept=False,
-                dual="auto",
-                max_iter=CEILING,
-                random_state=stream(0, "liblinear") % 2**32,
-            )
-            if recipe.kind == "svm"
-            else LogisticRegression(C=recipe.cost, fit_intercept=False, max_iter=CEILING)
-        )
+        if kind == "svm":
+            seed = stream(0, "liblinear") % 2**32
+            method = LinearSVC(C=cost, fit_intercept=False, dual="auto", max_iter=CEILING, random_state=seed)
+        else:
+            method = LogisticRegression(C=cost, fit_intercept=False, max_iter=CEILING)
         with warnings.catch_warnings():
             warnings.simplefilter("error", ConvergenceWarning)
             try:
                 found: np.ndarray = method.fit(inputs, targets).coef_
             except ConvergenceWarning as warning:
                 raise AcqplanError(
-                    f"{recipe.kind} of cost {recipe.cost:g} has not converged after {CEILING:,} iterations",
+                    f"{kind} of cost {cost:g} has not converged after {CEILING:,} iterations",
                     "give a smaller cost",
                 ) from warning
         # of two classes scikit-learn gives one direction, that of the second: half of it for each
         weight[:, present] = (np.concatenate([-found, found]) / 2 if len(found) == 1 else found).T
     return weight, bias
-
-
-def _beliefs(
-    recipe: _Recipe, inputs: Float32[np.ndarray, "rows features"], targets: Rows, numbers: Rows
-) -> Float32[np.ndarray, "rows classes"]:
-    """Probabilities of each row by a head that never saw its object; equal where there is none."""
-    present = np.bincount(targets, minlength=recipe.n_classes) > 0
-    beliefs = np.tile((present / present.sum()).astype(np.float32), (len(targets), 1))
-    for number in range(int(numbers.max(initial=NEVER)) + 1):
-        left = numbers == number
-        weight, bias = _fit(recipe, inputs[~left], targets[~left])
-        head = Head(weight=weight.astype(np.float32), bias=bias, strength=0.0, beliefs=beliefs)
-        beliefs[left] = head.probabilities(inputs[left])
-    return beliefs

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
 from itertools import product
-from threading import Event, Lock
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float32, Int
-from torch import Tensor
 
 from acqplan.errors import AcqplanError, UsageError
 from acqplan.features.backbone import out_of_memory
-from acqplan.heads.exact import one_core_each
 from acqplan.heads.linear import as_rows, check_pool
+from acqplan.pool import ended, one_core_each
 from acqplan.progress import SILENT, Progress
 from acqplan.runtime import available_cores
-from acqplan.study.softmax_block import HeadBlock, keep_best, make_block, update, updates_of_epoch, validate
+from acqplan.study.softmax_block import Work, keep_best, make_block, update, validate
 from acqplan.study.softmax_plan import BlockPlan, DataSet, SoftmaxFit, SoftmaxSetting, fit_share, plan_blocks
 
 __all__ = ["DataSet", "SoftmaxFit", "SoftmaxSetting", "thesis_settings", "train_softmax"]
@@ -140,31 +137,6 @@ def _check_data_set(number: int, data: DataSet, targets: np.ndarray) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Work:
-    """What all blocks have in common.
-
-    Attributes:
-        features: The pool on its device, shape ``[pool, features]``.
-        targets: Class of each row, shape ``[pool]``.
-        n_classes: Classes of a head.
-        updates: Updates of every head.
-        batch: Images in an update.
-        advance: Hears of updates done, summed over heads; called by one thread at a time.
-        stop: Set when the work is no longer wanted.
-        lock: Held while ``advance`` is called.
-    """
-
-    features: Float32[Tensor, "pool features"]
-    targets: Int[np.ndarray, " pool"]
-    n_classes: int
-    updates: int
-    batch: int
-    advance: Callable[[int], None]
-    stop: Event = field(default_factory=Event)
-    lock: Lock = field(default_factory=Lock)
-
-
 Done = list[tuple[int, SoftmaxFit]]
 """Heads with the number of their data set."""
 
@@ -177,7 +149,7 @@ def run_blocks(plans: Sequence[BlockPlan], work: Work, workers: int) -> Done:
     """
     if workers == 1:
         return [fit for plan in plans for fit in _run(plan, work)]
-    with one_core_each(), ThreadPoolExecutor(workers, thread_name_prefix="softmax") as pool:
+    with one_core_each(), ended(ThreadPoolExecutor(workers, thread_name_prefix="softmax")) as pool:
         try:
             futures = [pool.submit(_run, plan, work) for plan in plans]
             # the first that fails is looked at first: its error must not wait for blocks that still run
@@ -185,7 +157,6 @@ def run_blocks(plans: Sequence[BlockPlan], work: Work, workers: int) -> Done:
             return [fit for future in finished for fit in future.result()]
         finally:
             work.stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _run(plan: BlockPlan, work: Work) -> Done:
@@ -211,13 +182,11 @@ def _train(plan: BlockPlan, work: Work) -> Done:
     # 1. After which updates an epoch ends, and of which families; the last update ends all.
     ends: dict[int, list[int]] = {}
     for number, family in enumerate(plan.families):
-        length = updates_of_epoch(len(family.rows.train), work.batch)
+        length = -(-len(family.rows.train) // work.batch)  # updates of an epoch
         for end in {*range(length, work.updates, length), work.updates}:
             ends.setdefault(end, []).append(number)
     # 2. Updates up to the next end; then the families whose epoch it is are validated, and their best heads kept.
-    block = make_block(
-        plan, work.features, work.targets, n_classes=work.n_classes, updates=work.updates, batch=work.batch
-    )
+    block = make_block(plan, work)
     step = GraphedStep(lambda: update(block), work.features.device)
     losses: list[list[Float[np.ndarray, "rates dropouts"]]] = [[] for _ in plan.families]
     done = 0
@@ -243,7 +212,21 @@ def _train(plan: BlockPlan, work: Work) -> Done:
         _check_finite(largest[:, number], plan, number, "the square of a gradient was {}")
         curves = np.stack(losses[number])
         for rate, dropout in np.ndindex(curves.shape[1:]):
-            fits.append((family.number, _fit(plan, block, (rate, number, dropout), curves[:, rate, dropout])))
+            # For the original features, absent classes without weight.
+            place, found = (rate, number, dropout), curves[:, rate, dropout].copy()
+            bias = block.best.bias[place]
+            weight = block.best.weight[place][:, : family.width].mT.masked_fill(bias == -torch.inf, 0.0)
+            if family.preparation is not None:
+                weight = family.preparation.projection @ weight
+                bias = bias - family.preparation.mean @ weight
+            fit = SoftmaxFit(
+                setting=plan.setting(*place),
+                weight=np.ascontiguousarray(weight.cpu().numpy()),
+                bias=bias.cpu().numpy().copy(),
+                best_epoch=int(np.argmin(found)) + 1,
+                losses=found,
+            )
+            fits.append((family.number, fit))
     return fits
 
 
@@ -257,25 +240,6 @@ def _check_finite(found: Float[np.ndarray, "rates dropouts"], plan: BlockPlan, f
     )
 
 
-def _fit(
-    plan: BlockPlan, block: HeadBlock, place: tuple[int, int, int], losses: Float[np.ndarray, " epochs"]
-) -> SoftmaxFit:
-    """The head of a rate, family and dropout for the original features, absent classes without weight."""
-    family = plan.families[place[1]]
-    bias = block.best.bias[place]
-    weight = block.best.weight[place][:, : family.width].mT.masked_fill(bias == -torch.inf, 0.0)
-    if family.preparation is not None:
-        weight = family.preparation.projection @ weight
-        bias = bias - family.preparation.mean @ weight
-    return SoftmaxFit(
-        setting=plan.setting(*place),
-        weight=np.ascontiguousarray(weight.cpu().numpy()),
-        bias=bias.cpu().numpy().copy(),
-        best_epoch=int(np.argmin(losses)) + 1,
-        losses=losses.copy(),
-    )
-
-
 class GraphedStep:
     """A step that is captured as a CUDA graph after some calls, and replayed from then on; elsewhere just called.
 
@@ -285,9 +249,7 @@ class GraphedStep:
     """
 
     def __init__(self, step: Callable[[], None], device: torch.device) -> None:
-        self.step = step
-        self.device = device
-        self.calls = 0
+        self.step, self.device, self.calls = step, device, 0
         self.graph: torch.cuda.CUDAGraph | None = None
 
     def __call__(self) -> None:

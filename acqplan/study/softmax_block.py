@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from threading import Event, Lock
 from typing import Final
 
 import numpy as np
@@ -30,12 +31,7 @@ _SHIFTS: Final = (16, 15, 15)
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Numbers:
-    """One number for each weight and bias of all heads; each rate's are contiguous.
-
-    Attributes:
-        weight: Shape ``[rates, families, dropouts, classes, width]``.
-        bias: Shape ``[rates, families, dropouts, classes]``.
-    """
+    """One number for each weight and bias of all heads; each rate's are contiguous."""
 
     weight: Float32[Tensor, "rates families dropouts classes width"]
     bias: Float32[Tensor, "rates families dropouts classes"]
@@ -51,75 +47,58 @@ class Numbers:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class HeadBlock:
-    """Heads, the images of each update, and all that an update writes to; its tensors change in place, as graphs need.
+    """Heads, the images of each update, and all that an update writes to, in place, as graphs need it."""
 
-    Attributes:
-        table: Inputs, shape ``[table, width]``: features of the pool, or components of each family.
-        labels: Class of each row of the table, shape ``[table]``.
-        validation: Rows of the table that validate each family.
-        rows: Rows of the table at each update, shape ``[updates, families, batch]``.
-        shares: What each counts in its batch: 1 / batch, 0 for nobody, shape ``[updates, families, batch]``.
-        keys: Dropout of each update, shape ``[updates, families]``.
-        rates: Learning rates.
-        heads: Weights and biases; bias minus infinity for classes absent from training.
-        best: Weights and biases of the best epoch so far.
-        gradient: Gradient of the last update.
-        first: Adam's running mean of gradients.
-        second: Adam's running mean of squared gradients.
-        steps: Updates done, as Adam counts them, one for each of `Numbers.of_rate`.
-        clock: Number of the next update, shape ``[1]``.
-        positions: Dropout of each input, shape ``[batch, width]``.
-        bars: Chance below which an input stays, less 1, shape ``[dropouts, 1, 1]``.
-        gains: ``1 / (1 - dropout)``, shape ``[dropouts, 1, 1]``.
-        classes: ``0 .. n_classes - 1``, shape ``[classes, 1]``.
-        bits: Space for dropout, shape ``[2, families, 1, batch, width]``.
-        inputs: Space for what is left of the images, as bits, shape ``[families, dropouts, batch, width]``.
-        logits: Space, shape ``[rates, families, dropouts, classes, batch]``.
-    """
-
-    table: Float32[Tensor, "table width"]
-    labels: Int[Tensor, " table"]
-    validation: tuple[Int[Tensor, " rows"], ...]
-    rows: Int[Tensor, "updates families batch"]
-    shares: Float32[Tensor, "updates families batch"]
-    keys: Int32[Tensor, "updates families"]
+    table: Float32[Tensor, "table width"]  # inputs: features of the pool, or components of each family
+    labels: Int[Tensor, " table"]  # class of each row of the table
+    validation: tuple[Int[Tensor, " rows"], ...]  # rows of the table that validate each family
+    rows: Int[Tensor, "updates families batch"]  # rows of the table at each update
+    shares: Float32[Tensor, "updates families batch"]  # what each counts in its batch: 1 / batch, 0 for nobody
+    keys: Int32[Tensor, "updates families"]  # dropout of each update
     rates: tuple[float, ...]
-    heads: Numbers
-    best: Numbers
-    gradient: Numbers
-    first: Numbers
-    second: Numbers
-    steps: tuple[list[Tensor], ...]
-    clock: Int[Tensor, " 1"]
-    positions: Int32[Tensor, "batch width"]
-    bars: Int32[Tensor, "dropouts 1 1"]
-    gains: Float32[Tensor, "dropouts 1 1"]
-    classes: Int[Tensor, "classes 1"]
-    bits: Int32[Tensor, "2 families 1 batch width"]
-    inputs: Int32[Tensor, "families dropouts batch width"]
-    logits: Float32[Tensor, "rates families dropouts classes batch"]
+    heads: Numbers  # weights and biases; bias minus infinity for classes absent from training
+    best: Numbers  # weights and biases of the best epoch so far
+    gradient: Numbers  # gradient of the last update
+    first: Numbers  # Adam's running mean of gradients
+    second: Numbers  # Adam's running mean of squared gradients
+    steps: tuple[list[Tensor], ...]  # updates done, as Adam counts them, one for each of `Numbers.of_rate`
+    clock: Int[Tensor, " 1"]  # number of the next update
+    positions: Int32[Tensor, "batch width"]  # dropout of each input
+    bars: Int32[Tensor, "dropouts 1 1"]  # chance below which an input stays, less 1
+    gains: Float32[Tensor, "dropouts 1 1"]  # 1 / (1 - dropout)
+    classes: Int[Tensor, "classes 1"]  # 0 .. n_classes - 1
+    bits: Int32[Tensor, "2 families 1 batch width"]  # space for dropout
+    inputs: Int32[Tensor, "families dropouts batch width"]  # space for what is left of the images, as bits
+    logits: Float32[Tensor, "rates families dropouts classes batch"]  # space for logits
 
 
-def make_block(
-    plan: BlockPlan,
-    features: Float32[Tensor, "pool features"],
-    targets: Int[np.ndarray, " pool"],
-    *,
-    n_classes: int,
-    updates: int,
-    batch: int,
-) -> HeadBlock:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Work:
+    """What all blocks have in common."""
+
+    features: Float32[Tensor, "pool features"]  # the pool on its device
+    targets: Int[np.ndarray, " pool"]  # class of each row
+    n_classes: int  # classes of a head
+    updates: int  # updates of every head
+    batch: int  # images in an update
+    advance: Callable[[int], None]  # hears of updates done, summed over heads; called by one thread at a time
+    stop: Event = field(default_factory=Event)  # set when the work is no longer wanted
+    lock: Lock = field(default_factory=Lock)  # held while advance is called
+
+
+def make_block(plan: BlockPlan, work: Work) -> HeadBlock:
     """Heads before their first update, on the device of the features."""
-    families, device, width = plan.families, features.device, plan.families[0].width
+    families, width, n_classes, batch = plan.families, plan.families[0].width, work.n_classes, work.batch
+    device, targets = work.features.device, work.targets
     # 1. What each update looks at.
-    table, labels, places = _table(families, features, targets)
-    drawn = np.stack([batches(family.seed, len(family.rows.train), updates, batch) for family in families], axis=1)
+    table, labels, places = _table(families, work.features, targets)
+    drawn = np.stack([batches(family.seed, len(family.rows.train), work.updates, batch) for family in families], axis=1)
     there = drawn != NOBODY
     trains = [place[: len(family.rows.train)] for family, place in zip(families, places, strict=True)]
     rows = np.stack([train[np.maximum(drawn[:, number], 0)] for number, train in enumerate(trains)], axis=1)
     shares = (there / there.sum(axis=2, keepdims=True)).astype(np.float32)
     validation = [place[len(train) :] for place, train in zip(places, trains, strict=True)]
-    keys = np.stack([dropout_keys(family.seed, updates) for family in families], axis=1)
+    keys = np.stack([dropout_keys(family.seed, work.updates) for family in families], axis=1)
     # 2. The same start for all heads of a family; padded inputs weigh nothing.
     weight = np.zeros((len(families), 1, n_classes, width), dtype=np.float32)
     bias = np.zeros((len(families), 1, n_classes), dtype=np.float32)
@@ -263,17 +242,12 @@ def batches(seed: int, n_rows: int, updates: int, batch: int) -> Int[np.ndarray,
     Returns:
         Numbers ``0 .. n_rows - 1``, shape ``[updates, batch]``; `NOBODY` where a batch is not full.
     """
-    length = updates_of_epoch(n_rows, batch)
+    length = -(-n_rows // batch)  # updates that look once at every image
     order = generator(seed, "softmax order", n_rows)
     epochs = np.full((-(-updates // length), length * batch), NOBODY, dtype=np.int64)
     for epoch in epochs:
         epoch[:n_rows] = order.permutation(n_rows)
     return epochs.reshape(-1, batch)[:updates]
-
-
-def updates_of_epoch(n_rows: int, batch: int) -> int:
-    """Updates that look once at every image."""
-    return -(-n_rows // batch)
 
 
 def dropout_keys(seed: int, updates: int) -> Int32[np.ndarray, " updates"]:

@@ -95,23 +95,14 @@ class SoftmaxFit:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class HeadFamily:
-    """Heads of one data set, share of variance and seed: at every update they look at the same images.
+    """Heads of one data set, share of variance and seed: at every update they look at the same images."""
 
-    Attributes:
-        number: Number of the data set.
-        rows: Rows of the data set.
-        seed: Seed of all draws.
-        variance: Share of variance kept; ``None`` for the features themselves.
-        preparation: Principal components of the training rows, if any are asked for.
-        width: Inputs of these heads.
-    """
-
-    number: int
+    number: int  # of the data set
     rows: DataSet
-    seed: int
-    variance: float | None
-    preparation: Preparation | None
-    width: int
+    seed: int  # seed of all draws
+    variance: float | None  # share of variance kept; None for the features themselves
+    preparation: Preparation | None  # principal components of the training rows, if any are asked for
+    width: int  # inputs of these heads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -190,7 +181,15 @@ def plan_blocks(
                 parts.append(BlockPlan(families=tuple(families[:n_alike]), dropouts=dropouts, rates=rates))
                 del families[:n_alike]
     fair = sum(plan.n_bytes(n_classes, batch) for plan in parts) // max(at_least, 1)
-    small = [part for plan in parts for part in _split(plan, n_classes, batch, min(limit, fair))]
+    # Blocks that are too large are halved until none is.
+    small, waiting = [], parts[::-1]
+    while waiting:
+        plan = waiting.pop()
+        halves = plan.halves() if plan.n_bytes(n_classes, batch) > min(limit, fair) else None
+        if halves is None:
+            small.append(plan)
+        else:
+            waiting += halves[::-1]
     return sorted(small, key=lambda plan: -plan.n_bytes(n_classes, batch))
 
 
@@ -209,15 +208,6 @@ def _grids(
         seeds.setdefault((tuple(found_dropouts), ordered), []).append(seed)
     for (grid_dropouts, grid_rates), grid_seeds in seeds.items():
         yield grid_dropouts, grid_rates, tuple(grid_seeds)
-
-
-def _split(plan: BlockPlan, n_classes: int, batch: int, limit: int) -> Iterator[BlockPlan]:
-    halves = plan.halves() if plan.n_bytes(n_classes, batch) > limit else None
-    if halves is None:
-        yield plan
-        return
-    for half in halves:
-        yield from _split(half, n_classes, batch, limit)
 
 
 def fit_share(rows: Float[Tensor, "rows features"], share: float) -> Preparation:

@@ -14,8 +14,9 @@ from acqplan.features.backbone import Backbone, load_backbone
 from acqplan.features.networks import cut
 from acqplan.features.pixels import parse_input
 from acqplan.features.registry import NETWORKS, find_layers
-from acqplan.features.toynet import MEAN, N_FEATURES, STD, ToyNet, folded, untrained
+from acqplan.features.toynet import MEAN, N_FEATURES, STD, ToyNet, untrained
 from acqplan.runtime import Runtime
+from benchmarks.toyshop.pretrain.loop import folded
 
 RUNTIME = Runtime(batch=4)
 SHARED = os.environ.get("ACQPLAN_SHARED")

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from acqplan.features.backbone import load_backbone
-from acqplan.features.devices import MANY_BATCHES, MOST_CORES, in_threads, networks_for, one_core_threads
+from acqplan.features.devices import MANY_BATCHES, MOST_CORES, in_threads, networks_for
+from acqplan.pool import one_core_threads
 from acqplan.runtime import Runtime
 
 

@@ -10,8 +10,8 @@ from safetensors.torch import save_file
 
 from acqplan.errors import WeightsError
 from acqplan.features.backbone import load_backbone
+from acqplan.features.networks import read_weights
 from acqplan.features.toynet import METADATA, ToyNet, plain
-from acqplan.features.weights import read_weights
 from acqplan.runtime import Runtime
 
 RUNTIME = Runtime(batch=4)

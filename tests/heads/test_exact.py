@@ -14,8 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from acqplan.errors import AcqplanError, UsageError
 from acqplan.heads import exact
 from acqplan.heads.exact import STRENGTHS, train_heads
-from acqplan.heads.folds import out_of_object_loss
-from acqplan.heads.linear import Head, predict_all
+from acqplan.heads.linear import Head, out_of_object_loss, predict_all
 from acqplan.heads.prepare import fit_preparation
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acqplan.heads.folds import NEVER, object_folds, out_of_object_loss
+from acqplan.heads.linear import NEVER, object_folds, out_of_object_loss
 
 
 @given(st.lists(st.integers(1, 7), min_size=1, max_size=4), st.integers(2, 5), st.integers(0, 99))

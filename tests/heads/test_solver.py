@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from acqplan.errors import AcqplanError
 from acqplan.heads import solver
 from acqplan.heads.exact import Pool, PreparedRows, prepare_folds, stack
-from acqplan.heads.folds import NEVER
+from acqplan.heads.linear import NEVER
 from acqplan.heads.solver import Problems, solve
 
 if TYPE_CHECKING:

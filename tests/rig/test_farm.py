@@ -13,7 +13,7 @@ import pytest
 
 PROGRAM = """
 import os, time
-from acqplan.rig.rendered import in_order
+from acqplan.pool import in_order
 
 def slow(number):
     time.sleep(0.05)

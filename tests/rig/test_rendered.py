@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from acqplan.errors import SpaceError, UsageError
+from acqplan.pool import in_order
 from acqplan.rig import rendered
 from acqplan.rig.camera import Optics
-from acqplan.rig.rendered import RenderedSource, in_order, toy_rig, toy_shapes
+from acqplan.rig.rendered import RenderedSource, toy_rig, toy_shapes
 from acqplan.rig.source import Image
 from acqplan.rig.studio import RenderSettings
 from acqplan.space import Category, Circle, Interval, Objects, Shots, Space, ViewValue

@@ -14,14 +14,14 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from acqplan.errors import UsageError
-from acqplan.features.toynet import folded, plain
+from acqplan.features.toynet import plain
 from acqplan.progress import SILENT, Progress
 from acqplan.rig.norb import CATEGORIES
 from acqplan.rig.render import LIGHTINGS, expose
 from benchmarks.toyshop.pretrain.__main__ import EMBEDDED, pretrain, write_weights
 from benchmarks.toyshop.pretrain.augment import plain_light, varied
 from benchmarks.toyshop.pretrain.data import render_poses
-from benchmarks.toyshop.pretrain.loop import Training
+from benchmarks.toyshop.pretrain.loop import Training, folded
 from benchmarks.toyshop.pretrain.recipe import HELD_OUT, TRAINED, Recipe
 
 TINY = Recipe(members=2, views=2, epochs=2, batch=4, precision="float32")

@@ -21,12 +21,12 @@ from safetensors.torch import save
 
 import acqplan
 from acqplan.errors import AcqplanError
-from acqplan.features.toynet import METADATA, ToyNet, folded
+from acqplan.features.toynet import METADATA, ToyNet
 from acqplan.files import digest_file, folder, replacing
 from acqplan.progress import SILENT, Progress
 from acqplan.runtime import available_cores
 from benchmarks.toyshop.pretrain.data import Poses, render_poses
-from benchmarks.toyshop.pretrain.loop import Training, begin, resume, train_epoch
+from benchmarks.toyshop.pretrain.loop import Training, begin, folded, resume, train_epoch
 from benchmarks.toyshop.pretrain.loop import save as save_checkpoint
 from benchmarks.toyshop.pretrain.probe import held_out_accuracy
 from benchmarks.toyshop.pretrain.recipe import HELD_OUT, TRAINED, Recipe

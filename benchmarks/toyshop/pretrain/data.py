@@ -12,10 +12,10 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from acqplan.files import folder, replacing
+from acqplan.pool import in_order
 from acqplan.progress import SILENT, Progress
 from acqplan.rig.camera import Optics, Pose
 from acqplan.rig.render import build_scene, trace
-from acqplan.rig.rendered import in_order
 from acqplan.rng import generator
 from benchmarks.toyshop.families import build_member
 from benchmarks.toyshop.pretrain.recipe import Recipe

@@ -12,8 +12,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from acqplan.features.toynet import N_FEATURES, ToyNet
+from acqplan.features.toynet import N_FEATURES, ConvNorm, ToyNet, plain
 from acqplan.files import replacing
 from acqplan.progress import SILENT, Progress
 from acqplan.rng import stream
@@ -172,3 +173,26 @@ def _set_rate(training: Training, recipe: Recipe, epoch: float) -> None:
     fall = 0.5 * (1 + math.cos(math.pi * (done - _WARM_UP) / (1 - _WARM_UP)))
     for group in training.optimiser.param_groups:
         group["lr"] = recipe.rate * (done / _WARM_UP if done < _WARM_UP else fall)
+
+
+def folded(net: ToyNet) -> ToyNet:
+    """The same function as a trained network in evaluation mode, without batch normalisation.
+
+    Args:
+        net: A network made with `torch.nn.BatchNorm2d`.
+
+    Returns:
+        A new network without normalisation, whose ``state_dict()`` is what the embedded file holds, in half
+        precision, with the metadata `acqplan.features.toynet.METADATA`.
+    """
+    result = plain()
+    before, after = ([part for part in some.modules() if isinstance(part, ConvNorm)] for some in (net, result))
+    for trained, target in zip(before, after, strict=True):
+        conv, norm = trained.conv, trained.norm
+        assert isinstance(norm, nn.BatchNorm2d)
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        target.conv.weight, target.conv.bias = fuse_conv_bn_weights(
+            conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
+        )
+    return result
