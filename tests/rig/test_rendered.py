@@ -13,9 +13,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from acqplan.errors import SpaceError, UsageError
 from acqplan.rig import rendered
 from acqplan.rig.camera import Optics
+from acqplan.rig.render import RenderSettings
 from acqplan.rig.rendered import RenderedSource, in_order, toy_rig, toy_shapes
 from acqplan.rig.source import Image
-from acqplan.rig.studio import RenderSettings
 from acqplan.space import Category, Circle, Interval, Objects, Shots, Space, ViewValue
 
 QUICK = RenderSettings(optics=Optics(size=32, samples=1))
