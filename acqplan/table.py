@@ -89,7 +89,15 @@ def read_table(path: Path, *, required: Sequence[str], others: bool = False, nam
     if not rows:
         raise _error(path, 1, "the file is empty", f"give a header: {','.join(required)}")
     header, body = rows[0], rows[1:]
-    _check_header(path, lines[0], header, required, others=others)
+    for name in (*required, *header) if others else required:
+        if not name:
+            raise _error(path, lines[0], f"column {header.index('') + 1} has no name", "name it or remove it")
+        if name not in header:
+            separator = next((mark for mark in ";\t" if mark in header[0]), "")
+            hint = f"separate columns by ',', not by {separator!r}" if separator else nearest(name, header)
+            raise _error(path, lines[0], f"no column '{name}'", hint, asked=name)
+        if header.count(name) > 1:
+            raise _error(path, lines[0], f"column '{name}' appears twice", "rename one", asked=name)
     kept = header if others else required
     for row, line in zip(body, lines[1:], strict=True):
         # what is missing is named before cells are counted: a short row may lack just that
@@ -138,18 +146,6 @@ def _rows(path: Path, named_by: str) -> tuple[list[list[str]], list[int]]:
     except csv.Error as error:
         raise _error(path, line, f"is not valid CSV ({error})", "write CSV: quotes in pairs, rows short") from error
     return rows, lines
-
-
-def _check_header(path: Path, line: int, header: list[str], required: Sequence[str], *, others: bool) -> None:
-    for name in (*required, *header) if others else required:
-        if not name:
-            raise _error(path, line, f"column {header.index('') + 1} has no name", "name it or remove it")
-        if name not in header:
-            separator = next((mark for mark in ";\t" if mark in header[0]), "")
-            hint = f"separate columns by ',', not by {separator!r}" if separator else nearest(name, header)
-            raise _error(path, line, f"no column '{name}'", hint, asked=name)
-        if header.count(name) > 1:
-            raise _error(path, line, f"column '{name}' appears twice", "rename one", asked=name)
 
 
 def _error(path: Path, line: int, complaint: str, hint: str, *, asked: object = None) -> ManifestError:

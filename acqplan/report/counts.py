@@ -50,20 +50,7 @@ def cut(axis: Axis, coordinates: Float[np.ndarray, " views"], *, most: int) -> B
         labels = tuple(f"{code:g}" for code in codes)
         nearest = axis.difference(coordinates[:, None], codes[None, :]).argmin(axis=1)
         return Bins(axis=axis, labels=labels, starts=labels, width=0.0, rows=nearest)
-    edges = _edges(axis, most)
-    rows = np.clip(np.searchsorted(edges, coordinates + 1e-9, side="right") - 1, 0, len(edges) - 2)
-    return Bins(
-        axis=axis,
-        labels=tuple(f"{start:g}–{stop:g}" for start, stop in itertools.pairwise(edges)),
-        starts=tuple(f"{start:g}" for start in edges[:-1]),
-        width=float(edges[1] - edges[0]),
-        rows=rows,
-    )
-
-
-def _edges(axis: Axis, most: int) -> Float[np.ndarray, " edges"]:
-    """Edges that hold equally many levels where levels are regular, else at round numbers."""
-    codes = np.sort(axis.codes())
+    # Edges hold equally many levels where levels are regular, else they are at round numbers.
     gaps = np.diff(codes)
     regular = bool(np.allclose(gaps, gaps[0]))
     if isinstance(axis, Circle):
@@ -71,20 +58,27 @@ def _edges(axis: Axis, most: int) -> Float[np.ndarray, " edges"]:
         shared = [n_bins for n_bins in range(most, 1, -1) if regular and len(codes) % n_bins == 0]
         if not shared or shared[0] < most / 3:
             shared = [n_bins for n_bins in (18, 12, 9, 8, 6, 4, 3, 2, 1) if n_bins <= most]
-        return np.linspace(0.0, axis.period, shared[0] + 1)
-    if most == 1:
-        return codes[[0, -1]]
-    if regular:
-        first, step = codes[0], float(gaps[0]) * math.ceil(len(codes) / most)
+        edges = np.linspace(0.0, axis.period, shared[0] + 1)
+    elif most == 1:
+        edges = codes[[0, -1]]
     else:
-        # The least step of 1, 2, 2.5, 5, 10 … that needs at most so many bins.
-        decade = 10.0 ** np.floor(np.log10((codes[-1] - codes[0]) / most))
-        steps = decade * np.outer([1, 10, 100, 1000], [1.0, 2.0, 2.5, 5.0]).ravel()
-        needed = np.floor(codes[-1] / steps) - np.floor(codes[0] / steps) + 1
-        step = float(steps[needed <= most][0])
-        first = np.floor(codes[0] / step) * step
-    n_bins = math.floor((codes[-1] - first) / step + 1e-9) + 1
-    return np.round(first + step * np.arange(n_bins + 1), 9)
+        first, step = codes[0], float(gaps[0]) * math.ceil(len(codes) / most)
+        if not regular:
+            # The least step of 1, 2, 2.5, 5, 10 … that needs at most so many bins.
+            decade = 10.0 ** np.floor(np.log10((codes[-1] - codes[0]) / most))
+            steps = decade * np.outer([1, 10, 100, 1000], [1.0, 2.0, 2.5, 5.0]).ravel()
+            needed = np.floor(codes[-1] / steps) - np.floor(codes[0] / steps) + 1
+            step = float(steps[needed <= most][0])
+            first = np.floor(codes[0] / step) * step
+        n_bins = math.floor((codes[-1] - first) / step + 1e-9) + 1
+        edges = np.round(first + step * np.arange(n_bins + 1), 9)
+    return Bins(
+        axis=axis,
+        labels=tuple(f"{start:g}–{stop:g}" for start, stop in itertools.pairwise(edges)),
+        starts=tuple(f"{start:g}" for start in edges[:-1]),
+        width=float(edges[1] - edges[0]),
+        rows=np.clip(np.searchsorted(edges, coordinates + 1e-9, side="right") - 1, 0, len(edges) - 2),
+    )
 
 
 def picture_axes(space: Space) -> tuple[int, int | None]:
@@ -101,29 +95,20 @@ def picture_axes(space: Space) -> tuple[int, int | None]:
     return across, others[0] if others else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Positions:
-    """Distinct places in the picture of a space, whatever the other axes say.
+def positions(shots: Shots) -> tuple[Float[np.ndarray, "places 2"], Int[np.ndarray, " places"]]:
+    """Count shots at every allowed place of the picture of a space, whatever the other axes say.
 
-    Attributes:
-        places: Coordinates on the two axes of the picture (0 where there is one axis), shape ``[places, 2]``.
-        n_shots: Shots taken from each place, shape ``[places]``.
+    Returns:
+        Coordinates on the two axes of the picture (0 where there is one axis), shape ``[places, 2]``, and the number
+        of shots from each place, which may be 0, shape ``[places]``.
     """
-
-    places: Float[np.ndarray, "places 2"]
-    n_shots: Int[np.ndarray, " places"]
-
-
-def positions(shots: Shots) -> Positions:
-    """Count shots at every allowed place of the picture, untouched places included."""
     columns = [column for column in picture_axes(shots.space) if column is not None]
     allowed, taken = shots.space.views()[:, columns], shots.coordinates[:, columns]
     # Allowed views first, then shots: what both have in common is one place.
     flat = np.zeros((len(allowed) + len(taken), 2))
     flat[:, : len(columns)] = np.concatenate([allowed, taken])
     places, where = np.unique(np.round(flat, 6), axis=0, return_inverse=True)
-    counts = np.bincount(where.ravel()[len(allowed) :], minlength=len(places))
-    return Positions(places=places, n_shots=counts)
+    return places, np.bincount(where.ravel()[len(allowed) :], minlength=len(places))
 
 
 def object_counts(plan: Plan) -> Int[np.ndarray, " objects"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,12 +12,10 @@ from acqplan.errors import OutputError
 from acqplan.evaluate.recommend import Recommendation
 from acqplan.files import folder, uninterrupted
 from acqplan.progress import SILENT, Progress
-from acqplan.report.benchmark import benchmark_page_text
 from acqplan.report.compared import Compared
-from acqplan.report.page import write_page
-from acqplan.report.plot import Drawings, benchmark_drawings, plan_drawings
+from acqplan.report.page import benchmark_page_text, page_text, write_page
+from acqplan.report.plot import benchmark_drawings, plan_drawings
 from acqplan.report.plot.style import save_png
-from acqplan.report.recommendation import page_text
 
 if TYPE_CHECKING:
     from acqplan.evaluate.findings import Findings
@@ -32,9 +31,6 @@ BENCHMARK_FILES = (
     "views.png", "ideas.png", "ranks.png",
 )  # fmt: skip
 """Every file that a benchmark may leave behind, beside its design.json and its cells."""
-
-Writers = dict[str, Callable[[Path], None]]
-"""What writes each file, by its name."""
 
 
 def save(
@@ -64,7 +60,7 @@ def save(
         OutputError: If a file cannot be written.
     """
     names: tuple[str, ...] = FILES if isinstance(result, Recommendation) else BENCHMARK_FILES
-    writers = _plan_writers(result, facts) if isinstance(result, Recommendation) else _findings_writers(result, facts)
+    writers = _writers(result, facts)
     # Seen before anything is made: a folder cannot be replaced by a file.
     taken = [name for name in names if (folder(out) / name).is_dir()]
     if taken:
@@ -90,31 +86,22 @@ write_result = write_benchmark = save
 """`save` by the names of what it saves."""
 
 
-def _plan_writers(result: Recommendation, facts: Mapping[str, str] | None) -> Writers:
-    plan, validation, advice = result.plan, result.validation, result.advice
-    compared = None
-    if validation is not None and validation.records:
-        compared = Compared.of_validation(validation, plan.strategy, result.sentences)
-    writers: Writers = {"plan.csv": plan.write_csv, "plan.json": plan.write_json}
-    if validation is not None:
-        writers["validation.json"] = validation.write_json
-    writers["report.html"] = lambda path: write_page(
-        path, page_text(plan, validation, result.sentences, advice=advice, facts=facts)
-    )
-    return writers | _png_writers(plan_drawings(plan, compared, advice))
-
-
-def _findings_writers(findings: Findings, facts: Mapping[str, str] | None) -> Writers:
-    return {
-        "results.csv": findings.results.write_csv,
-        "validation.json": findings.write_json,
-        "report.html": lambda path: write_page(path, benchmark_page_text(findings, facts=facts)),
-        **_png_writers(benchmark_drawings(findings)),
-    }
-
-
-def _png_writers(drawings: Drawings) -> Writers:
-    return {
-        f"{name}.png": lambda path, draw=draw: save_png(draw(), path)  # type: ignore[misc]
-        for name, draw in drawings.items()
-    }
+def _writers(result: Recommendation | Findings, facts: Mapping[str, str] | None) -> dict[str, Callable[[Path], None]]:
+    """What writes each file, by its name."""
+    if isinstance(result, Recommendation):
+        plan, validation, advice, compared = result.plan, result.validation, result.advice, None
+        if validation is not None and validation.records:
+            compared = Compared.of_validation(validation, plan.strategy, result.sentences)
+        writers: dict[str, Callable[[Path], None]] = {"plan.csv": plan.write_csv, "plan.json": plan.write_json}
+        if validation is not None:
+            writers["validation.json"] = validation.write_json
+        page = partial(page_text, plan, validation, result.sentences, advice=advice, facts=facts)
+        drawings = plan_drawings(plan, compared, advice)
+    else:
+        writers = {"results.csv": result.results.write_csv, "validation.json": result.write_json}
+        page = partial(benchmark_page_text, result, facts=facts)
+        drawings = benchmark_drawings(result)
+    writers["report.html"] = lambda path: write_page(path, page())
+    for name, draw in drawings.items():
+        writers[f"{name}.png"] = lambda path, draw=draw: save_png(draw(), path)  # type: ignore[misc]
+    return writers

@@ -18,7 +18,7 @@ from acqplan.report.counts import axis_title
 if TYPE_CHECKING:
     from acqplan.advice.answers import Advice
     from acqplan.evaluate.findings import Findings
-    from acqplan.statistics.curves import Bounds, ImagesToReach
+    from acqplan.statistics.curves import ImagesToReach
 
 NONE = "–"
 """A cell without a value."""
@@ -169,11 +169,7 @@ def images_table(compared: Compared) -> Table:
         "images alone say", "objects and seeds say",
     )  # fmt: skip
     caption = "Images and clustered tests: the heads of the first seed"
-    return Table(columns=_page_columns(*names), rows=rows, kinds=kinds, caption=caption, cards=True)
-
-
-def _page_columns(*names: str) -> list[Column]:
-    return [Column(name=name) for name in names]
+    return Table(columns=[Column(name=name) for name in names], rows=rows, kinds=kinds, caption=caption, cards=True)
 
 
 def standings_table(findings: Findings) -> Table:
@@ -185,7 +181,12 @@ def standings_table(findings: Findings) -> Table:
         if standing.area_gain is not None:  # the baseline gains nothing on itself
             gain, speed = standing.area_gain, standing.speed_up
             gained = (points(gain.mean), f"{points(gain.low)} to {points(gain.high)}")
-            faster = (f"{speed.text} ×", _ratio_interval(speed.interval))
+            low, high = speed.interval.low, speed.interval.high
+            if math.isinf(high):
+                between = f"≥ {low:,.1f}" if low else "unknown"
+            else:
+                between = f"{low:,.1f} to {high:,.1f}" if low else f"≤ {high:,.1f}"
+            faster = (f"{speed.text} ×", between)
         reached = (reach.text, reach_interval(reach))
         rows.append([standing.strategy, percent(standing.area), *gained, *reached, *faster, f"{standing.rank:.1f}"])
         kinds.append(marks.get(standing.strategy, ""))
@@ -193,7 +194,9 @@ def standings_table(findings: Findings) -> Table:
         "strategy", "area, %" if len(design.budgets) > 1 else "accuracy, %", "gain, points", "95 % interval",
         f"images to reach {percent(findings.target)} %", "95 % interval", "speed-up", "95 % interval", "mean rank",
     )  # fmt: skip
-    return Table(columns=_page_columns(*names), rows=rows, kinds=kinds, label="Standings over all budgets")
+    return Table(
+        columns=[Column(name=name) for name in names], rows=rows, kinds=kinds, label="Standings over all budgets"
+    )
 
 
 def reach_interval(reach: ImagesToReach) -> str:
@@ -203,17 +206,11 @@ def reach_interval(reach: ImagesToReach) -> str:
     return f"{low} to {high}"
 
 
-def _ratio_interval(ratio: Bounds) -> str:
-    if math.isinf(ratio.high):
-        return f"≥ {ratio.low:,.1f}" if ratio.low else "unknown"
-    return f"{ratio.low:,.1f} to {ratio.high:,.1f}" if ratio.low else f"≤ {ratio.high:,.1f}"
-
-
 def ranks_table(findings: Findings) -> Table:
     """Mean rank of every strategy at every budget."""
     budgets = [f"{budget:,} images" for budget in findings.results.design.budgets]
     return Table(
-        columns=_page_columns("strategy", *budgets, "mean"),
+        columns=[Column(name=name) for name in ("strategy", *budgets, "mean")],
         rows=[
             [standing.strategy, *(f"{rank:.1f}" for rank in (*standing.ranks, standing.rank))]
             for standing in findings.standings
@@ -225,14 +222,13 @@ def ranks_table(findings: Findings) -> Table:
 
 def learning_table(advice: Advice) -> Table:
     """The learning curve on left-out objects, measured and fitted, and where it ends."""
-    curve, rows, kinds = advice.curve, [], []
+    curve, rows, kinds = advice.curve, [], [""] * len(advice.points)
     for point in advice.points:
         accuracy, fitted = point.accuracy, NONE
         if curve is not None:
             fitted = percent(1.0 - curve.floor - curve.scale * (point.images / curve.unit) ** -curve.exponent)
         interval = f"{percent(accuracy.low)} to {percent(accuracy.high)}"
         rows.append([f"{point.images:,}", percent(accuracy.estimate), interval, fitted])
-        kinds.append("")
     extrapolated = ""
     if curve is not None and advice.capacity > advice.images:
         end = curve.saturation
@@ -269,7 +265,7 @@ def advice_table(advices: Mapping[int, Advice]) -> Table:
         gained = (NONE, NONE) if gain is None else (points(gain.estimate), f"{points(gain.low)} to {points(gain.high)}")
         rows.append([f"{advice.images:,}", advice.end.answer, *gained, advice.next.answer])
     names = ("images", "stop, or go on", "further images gain, points", "95 % interval", "more views or more objects")
-    return Table(columns=_page_columns(*names), rows=rows, cards=True)
+    return Table(columns=[Column(name=name) for name in names], rows=rows, cards=True)
 
 
 def first_shots_table(plan: Plan) -> Table:
@@ -280,4 +276,4 @@ def first_shots_table(plan: Plan) -> Table:
         values = [value if isinstance(value, str) else f"{value:g}" for value in view.values()]
         rows.append([f"{row + 1}", name, *values, plan.reason[row]])
     names = ("", "object", *map(axis_title, plan.shots.space.axes), "why")
-    return Table(columns=_page_columns(*names), rows=rows, label="The first shots")
+    return Table(columns=[Column(name=name) for name in names], rows=rows, label="The first shots")

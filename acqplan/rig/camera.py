@@ -147,15 +147,12 @@ def image_window(camera: Camera, optics: Optics, points: Float64[np.ndarray, "po
     """
     right, up, depth = camera.axes @ (points - camera.origin).T
     scale = optics.size * optics.distance_cm / (2.0 * optics.half_width_cm)
-    rows = _span(optics.size / 2 - scale * up / depth, optics.size)
-    columns = _span(optics.size / 2 + scale * right / depth, optics.size)
-    return slice(None), rows, columns
-
-
-def _span(places: Float64[np.ndarray, " points"], size: int) -> slice:
-    """Pixels between the outermost places, and one more against rounding."""
-    first = int(np.clip(np.floor(places.min()) - 1, 0, size))
-    return slice(first, int(np.clip(np.ceil(places.max()) + 1, first, size)))
+    spans = []
+    for places in (optics.size / 2 - scale * up / depth, optics.size / 2 + scale * right / depth):
+        # pixels between the outermost places, and one more against rounding
+        first = int(np.clip(np.floor(places.min()) - 1, 0, optics.size))
+        spans.append(slice(first, int(np.clip(np.ceil(places.max()) + 1, first, optics.size))))
+    return slice(None), spans[0], spans[1]
 
 
 @lru_cache(maxsize=8)

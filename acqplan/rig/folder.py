@@ -148,6 +148,10 @@ class FolderSource:
             UsageError: If the manifest has no such shot.
             ImageError: If a file can no longer be read.
         """
+
+        def digest(file: ImageFile) -> bytes:
+            return hashlib.sha256(_content(file)).digest()
+
         return list(in_threads(digest, self._files(shots), workers=self.workers, name="reading images"))
 
     def capture(self, shots: Shots, *, progress: Progress = SILENT) -> Iterator[tuple[int, Image]]:
@@ -239,15 +243,6 @@ def decode(file: ImageFile) -> Image:
         return np.array(image if image.mode == mode else image.convert(mode), dtype=np.uint8)
 
 
-def digest(file: ImageFile) -> bytes:
-    """SHA-256 of the file's bytes.
-
-    Raises:
-        ImageError: If the file cannot be read.
-    """
-    return hashlib.sha256(_content(file)).digest()
-
-
 def _content(file: ImageFile) -> bytes:
     try:
         content = file.path.read_bytes()
@@ -272,7 +267,22 @@ def _opened(file: ImageFile, handle: BinaryIO) -> Iterator[PIL.Image.Image]:
     """The image in a file, if it is of a kind that can be used; whatever Pillow raises names the file."""
     try:
         with PIL.Image.open(handle, formats=READABLE) as image:
-            _check_kind(file, image)
+            if image.width * image.height > MAX_PIXELS:
+                raise file.error(f"has {image.width} x {image.height} pixels", f"make it smaller than {MAX_PIXELS:,}")
+            if image.has_transparency_data:
+                raise file.error("has an alpha channel", "flatten it onto a background")
+            # a 16-bit colour file opens in mode RGB; its decoder's arguments tell: RGB;16B, or the maximum of a PPM
+            tiles = [tile[3] if isinstance(tile[3], tuple) else (tile[3],) for tile in getattr(image, "tile", ())]
+            arguments = [part for tile in tiles for part in tile]
+            raw = any(";16" in part for part in arguments if isinstance(part, str))
+            wide = image.format == "PPM" and any(part > 255 for part in arguments if isinstance(part, int))
+            if raw or wide or image.mode[0] in "IF":
+                raise file.error("has 16 bits a channel or more", "convert it to 8 bits")
+            if image.mode not in GREY + COLOUR:
+                raise file.error(f"has the colour space {image.mode}", "convert it to grey or RGB")
+            frames = getattr(image, "n_frames", 1)
+            if frames > 1 and image.format != "MPO":  # telephones add a preview to a JPEG as a second picture
+                raise file.error(f"holds {frames} pictures", "keep one")
             yield image
     except (ImageError, MemoryError):
         raise
@@ -282,22 +292,3 @@ def _opened(file: ImageFile, handle: BinaryIO) -> Iterator[PIL.Image.Image]:
         raise file.error("is not an image", f"give {', '.join(READABLE)}, or take the line out") from error
     except Exception as error:  # on a damaged file Pillow raises nearly anything: SyntaxError, zlib.error …
         raise file.error(f"is damaged ({error})", "capture or copy it again") from error
-
-
-def _check_kind(file: ImageFile, image: PIL.Image.Image) -> None:
-    frames = getattr(image, "n_frames", 1)
-    if image.width * image.height > MAX_PIXELS:
-        raise file.error(f"has {image.width} x {image.height} pixels", f"make it smaller than {MAX_PIXELS:,}")
-    if image.has_transparency_data:
-        raise file.error("has an alpha channel", "flatten it onto a background")
-    # a 16-bit colour file opens in mode RGB; only the arguments of its decoder tell (RGB;16B, or the maximum of a PPM)
-    tiles = [tile[3] if isinstance(tile[3], tuple) else (tile[3],) for tile in getattr(image, "tile", ())]
-    arguments = [part for tile in tiles for part in tile]
-    raw = any(";16" in part for part in arguments if isinstance(part, str))
-    wide = image.format == "PPM" and any(part > 255 for part in arguments if isinstance(part, int))
-    if raw or wide or image.mode[0] in "IF":
-        raise file.error("has 16 bits a channel or more", "convert it to 8 bits")
-    if image.mode not in GREY + COLOUR:
-        raise file.error(f"has the colour space {image.mode}", "convert it to grey or RGB")
-    if frames > 1 and image.format != "MPO":  # telephones add a preview to a JPEG as a second picture
-        raise file.error(f"holds {frames} pictures", "keep one")

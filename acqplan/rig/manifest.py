@@ -91,12 +91,24 @@ def read_manifest(path: Path, *, file_column: Literal["image", "mesh"]) -> Manif
     table = read_table(path, required=required, others=True, named_by="the path of the manifest")
     if not len(table):
         raise ManifestError(f"{path}: line 1: the manifest is empty", "give a header and one row per file", path=path)
-    files = _located(table, file_column)
+    # absolute paths, links of folders resolved; each folder once, so that a hundred thousand rows take about a second
+    root, folders, files = str(path.parent.resolve()), dict[str, str](), list[Path]()
+    for row, cell in enumerate(table.column(file_column)):
+        folder, name = os.path.split(cell)
+        if folder not in folders:
+            folders[folder] = os.path.realpath(os.path.join(root, folder))  # noqa: PTH118 - pathlib is 10 times slower
+        place = os.path.normpath(os.path.join(folders[folder], name))  # noqa: PTH118
+        target = os.path.realpath(place) if os.path.islink(place) else place  # noqa: PTH114
+        absolute = os.path.isabs(cell) or PureWindowsPath(cell).drive  # noqa: PTH117
+        if absolute or not target.startswith(root.rstrip(os.sep) + os.sep):
+            said = f"path '{cell}' leaves the manifest's folder"
+            raise table.error(row, said, "put the file below that folder and give its path from there", asked=cell)
+        files.append(Path(place))
     labels, names = table.column("label"), table.column("object")
     _check_one_value(table, names, labels, "object '{}' is labelled '{}'", "labels differ")
     _check_one_value(table, files, names, "file {} shows '{}'", "one file cannot show two objects")
     others = {name: cells for name, cells in table.columns.items() if name not in required}
-    return Manifest(path=path, lines=table.lines, files=files, labels=labels, names=names, columns=others)
+    return Manifest(path=path, lines=table.lines, files=tuple(files), labels=labels, names=names, columns=others)
 
 
 def check_shots(manifest: Manifest, axes: Sequence[str], coordinates: Float[np.ndarray, "rows axes"]) -> None:
@@ -132,12 +144,9 @@ def check_splittable(manifest: Manifest) -> None:
     for label in objects.classes:
         if objects.labels.count(label) == 1:
             row = manifest.labels.index(label)
-            raise manifest.error(
-                row,
-                f"label '{label}' has one object only, '{manifest.names[row]}'",
-                "add a second object to test on, or plan without validation (--no-validate)",
-                asked=label,
-            )
+            said = f"label '{label}' has one object only, '{manifest.names[row]}'"
+            hint = "add a second object to test on, or plan without validation (--no-validate)"
+            raise manifest.error(row, said, hint, asked=label)
 
 
 def object_rows(names: Iterable[str], objects: Objects) -> Int[np.ndarray, " rows"]:
@@ -158,12 +167,9 @@ def default_columns(manifest: Manifest) -> list[AxisColumn]:
         if name.casefold() in ANGLES or 2 * sum(not np.isnan(number(cell)) for cell in cells) > len(cells)
     ]
     if not names:
-        raise ManifestError(
-            f"{manifest.path}: line 1: no column of numbers says from where an image was taken",
-            "add one such as azimuth, or name the axes in rig.toml",
-            path=manifest.path,
-            line=1,
-        )
+        said = f"{manifest.path}: line 1: no column of numbers says from where an image was taken"
+        hint = "add one such as azimuth, or name the axes in rig.toml"
+        raise ManifestError(said, hint, path=manifest.path, line=1)
     return [AxisColumn.guessed(name) for name in names]
 
 
@@ -196,8 +202,18 @@ def space_of(manifest: Manifest, columns: Sequence[AxisColumn]) -> tuple[Space, 
     coordinates = np.stack([axis_coordinates(manifest, axis) for axis in axes], axis=1)
     # cells within rounding of a level of rig.toml are at that level
     for position, (axis, column) in enumerate(zip(axes, columns, strict=True)):
-        if column.values is not None:
-            coordinates[:, position] = _on_levels(manifest, axis, coordinates[:, position])
+        if column.values is None:
+            continue
+        values, codes = coordinates[:, position].copy(), axis.codes()
+        coordinates[:, position] = codes[Space(axes=(axis,)).levels(values[:, None])[:, 0]]
+        outside = axis.difference(values, coordinates[:, position]) > 1e-6
+        if outside.any():
+            row = int(np.argmax(outside))
+            said = f"{axis.name} {values[row]:g} is not among the values of the axis"
+            ends = f"(they run from {codes.min():g} to {codes.max():g})"
+            raise manifest.error(
+                row, said, f"take the line out, or add it to 'values' {ends}", asked=float(values[row])
+            )
     # where some combinations of levels do not occur, the space is the table of those that do
     views = np.unique(coordinates, axis=0)
     grid = Space(axes=tuple(axes))
@@ -225,47 +241,6 @@ def _wrapped(values: Sequence[float], *, circle: bool) -> Float[np.ndarray, " ro
     # rounded, so that -1e-12 does not become a level of its own beside 0
     rounded = np.round(values, 9) + 0.0
     return np.mod(rounded, FULL_TURN) if circle else rounded
-
-
-def _on_levels(manifest: Manifest, axis: Axis, values: Float[np.ndarray, " rows"]) -> Float[np.ndarray, " rows"]:
-    """The nearest level of each value, which must be within 1e-6 of it."""
-    codes = axis.codes()
-    levels = codes[Space(axes=(axis,)).levels(values[:, None])[:, 0]]
-    outside = axis.difference(values, levels) > 1e-6
-    if outside.any():
-        row = int(np.argmax(outside))
-        raise manifest.error(
-            row,
-            f"{axis.name} {values[row]:g} is not among the values of the axis",
-            f"take the line out, or add it to 'values' (they run from {codes.min():g} to {codes.max():g})",
-            asked=float(values[row]),
-        )
-    return levels
-
-
-def _located(table: CsvTable, column: str) -> tuple[Path, ...]:
-    """Absolute paths of the files that a column names, symbolic links of their folders resolved.
-
-    Each folder is resolved once, so that a hundred thousand rows take about a second.
-
-    Raises:
-        ManifestError: If a path is absolute, or leaves the folder of the table by ``..`` or by a link.
-    """
-    root = str(table.path.parent.resolve())
-    folders: dict[str, str] = {}
-    files = []
-    for row, cell in enumerate(table.column(column)):
-        folder, name = os.path.split(cell)
-        if folder not in folders:
-            folders[folder] = os.path.realpath(os.path.join(root, folder))  # noqa: PTH118 - pathlib is 10 times slower
-        place = os.path.normpath(os.path.join(folders[folder], name))  # noqa: PTH118
-        target = os.path.realpath(place) if os.path.islink(place) else place  # noqa: PTH114
-        absolute = os.path.isabs(cell) or PureWindowsPath(cell).drive  # noqa: PTH117
-        if absolute or not target.startswith(root.rstrip(os.sep) + os.sep):
-            said = f"path '{cell}' leaves the manifest's folder"
-            raise table.error(row, said, "put the file below that folder and give its path from there", asked=cell)
-        files.append(Path(place))
-    return tuple(files)
 
 
 def _check_one_value(

@@ -6,7 +6,6 @@ import hashlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -64,31 +63,28 @@ class NorbSource:
             MissingError: If a file is not there; says where to get it.
             InputError: If a file is not of the authors' format, truncated, or an image is described wrongly.
         """
-        facts = {part: _read_facts(folder, part) for part in PARTS}
-        pairs = []
-        for part, rows in facts.items():
+        facts, pairs = [_read_facts(folder, part) for part in PARTS], []
+        for part, rows in zip(PARTS, facts, strict=True):
             path = _file(folder, part, "dat")
             pairs.append(_matrix(path, BYTES))
             if pairs[-1].ndim != 4 or pairs[-1].shape[:2] != (len(rows), 2):
                 raise _unusable(path, f"shape {pairs[-1].shape} for {len(rows)} described pairs")
-        names = {part: [f"{CATEGORIES[row[0]]}-{row[1]:02d}" for row in rows.tolist()] for part, rows in facts.items()}
-        found = np.unique(np.concatenate(list(facts.values()))[:, :2], axis=0).tolist()
-        objects = Objects(
-            names=tuple(f"{CATEGORIES[category]}-{instance:02d}" for category, instance in found),
-            labels=tuple(CATEGORIES[category] for category, _ in found),
-        )
+        every = np.concatenate(facts)
+        names = [f"{CATEGORIES[category]}-{instance:02d}" for category, instance in every[:, :2].tolist()]
+        # one row of each toy, by category and instance
+        _, first = np.unique(every[:, :2], axis=0, return_index=True)
+        labels = tuple(CATEGORIES[category] for category in every[first, 0])
+        objects = Objects(names=tuple(names[row] for row in first), labels=labels)
         taken = Shots(
             space=norb_space((0.0, 0.0, 0.0)),
             objects=objects,
-            object_rows=object_rows(chain(*names.values()), objects),
-            coordinates=np.concatenate(
-                [np.column_stack([rows[:, 3] * 10.0, 30.0 + 5.0 * rows[:, 2], rows[:, 4]]) for rows in facts.values()]
-            ),
+            object_rows=object_rows(names, objects),
+            coordinates=np.column_stack([every[:, 3] * 10.0, 30.0 + 5.0 * every[:, 2], every[:, 4]]),
         )
         return cls(
             space=taken.space,
             objects=objects,
-            testing=tuple(sorted(set(names["testing"]))),
+            testing=tuple(sorted(set(names[len(facts[0]) :]))),
             taken=taken,
             pairs=tuple(pairs),
             rows={key: row for row, key in enumerate(taken.pairs())},
@@ -156,9 +152,8 @@ def _matrix(path: Path, magic: int) -> np.ndarray:
     """A matrix in the authors' format, left on disk."""
     head = np.fromfile(path, dtype="<i4", count=16)
     if len(head) < 5 or head[0] != magic or not 1 <= head[1] <= 8:
-        raise InputError(
-            f"{path}: this is not a matrix of smallNORB", f"unpack it, or get it anew from {HOME}", path=path
-        )
+        said = f"{path}: this is not a matrix of smallNORB"
+        raise InputError(said, f"unpack it, or get it anew from {HOME}", path=path)
     dimensions = int(head[1])
     shape = tuple(head[2 : 2 + dimensions].tolist())
     start = 4 * (2 + max(dimensions, 3))  # the authors write at least three sizes

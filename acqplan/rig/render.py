@@ -1,4 +1,4 @@
-"""Images of one object on a matte table: rays on embree, four lamps, cast shadows.
+"""Images of one object on a matte table: rays on embree, four lamps, cast shadows, noise of the sensor.
 
 As for NORB, the camera stand carries the lamps and the turntable turns the object. Light adds up, so the geometry of
 a pose is traced once: one image per lamp, from which all lightings are combined.
@@ -7,7 +7,8 @@ a pose is traced once: one image per lamp, from which all lightings are combined
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,10 @@ from embreex.rtcore_scene import EmbreeScene
 from jaxtyping import Bool, Float, Float32, Float64, Int, Int32, UInt8
 from scipy.spatial import ConvexHull, QhullError
 
-from acqplan.rig.camera import Camera, Optics, Pose, Window, image_window, place_camera, ray_directions
+from acqplan.errors import UsageError
+from acqplan.files import digest_bytes
+from acqplan.rig.camera import Camera, Optics, Pose, StereoCamera, Window, image_window, place_camera, ray_directions
+from acqplan.rng import generator
 
 RENDERER = "acqplan-render-1"
 """Changes whenever the same mesh and settings would give other pixels."""
@@ -35,6 +39,9 @@ LIGHTINGS = {
 }
 """Strength of the four lamps in each of the six lightings."""
 
+DIAGONAL_CM = 12.0
+"""Every object is scaled so that the box around it has this diagonal."""
+
 _PAINT, _TABLE = 0.60, 0.86
 _AMBIENT = 0.25
 _GLOSS, _SHININESS = 0.10, 24.0
@@ -44,6 +51,116 @@ _LIFT_CM = 2e-3
 
 _CREASE = np.float32(np.cos(np.radians(40.0)))
 """Faces that bend less look round, others meet in an edge."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenderSettings:
+    """Settings that all shots of a rendered source share; an image depends on the object, the view and these alone.
+
+    Args:
+        seed: Of sensor noise and jitter.
+        noise: Standard deviation of the sensor's noise, grey levels of 255.
+        jitter_cm: Objects are off the middle of the table by up to this much, drawn anew for each pose.
+        eye: One camera in the middle, or the left or right one of a stereo pair.
+        optics: Lens, sensor and stand.
+
+    Raises:
+        UsageError: If the noise or the jitter is negative or too large.
+    """
+
+    seed: int = 0
+    noise: float = 2.0
+    jitter_cm: float = 0.0
+    eye: StereoCamera = "mono"
+    optics: Optics = field(default_factory=Optics)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.noise <= 64:
+            raise UsageError(f"noise of {self.noise} grey levels", "give 0 to 64")
+        if not 0 <= self.jitter_cm <= 4:
+            raise UsageError(f"jitter of {self.jitter_cm} cm", "give 0 to 4 centimetres")
+        if self.eye not in ("mono", "left", "right"):
+            raise UsageError(f"no eye is called '{self.eye}'", "known: mono, left, right")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shape:
+    """The surface of an object on the table, cm.
+
+    Args:
+        vertices: Front +x, up +z, on z = 0 around the origin, shape ``[vertices, 3]``.
+        faces: Rows of ``vertices``, shape ``[faces, 3]``.
+    """
+
+    vertices: Float32[np.ndarray, "vertices 3"]
+    faces: Int32[np.ndarray, "faces 3"]
+
+    @classmethod
+    def standing(cls, vertices: Float[np.ndarray, "vertices 3"], faces: Int[np.ndarray, "faces 3"]) -> Shape:
+        """Bring a mesh to the common size, in the middle of the table; stray vertices go.
+
+        Raises:
+            ValueError: If all vertices of faces lie in one point.
+        """
+        used, renumbered = np.unique(faces, return_inverse=True)
+        places = np.asarray(vertices, dtype=np.float64)[used]
+        low, high = places.min(axis=0), places.max(axis=0)
+        diagonal = float(np.linalg.norm(high - low))
+        if not 0 < diagonal < np.inf:
+            raise ValueError("the mesh has no extent")
+        middle = np.array([*(low + high)[:2] / 2, low[2]])
+        scaled = (places - middle) * (DIAGONAL_CM / diagonal)
+        return cls(scaled.astype(np.float32), renumbered.reshape(-1, 3).astype(np.int32))
+
+    def digest(self) -> str:
+        """SHA-256 of the surface."""
+        return digest_bytes(self.vertices.tobytes(), self.faces.tobytes())
+
+
+@dataclass(frozen=True, slots=True)
+class LitPose:
+    """A pose and the lightings it is taken under, names of `LIGHTINGS`."""
+
+    azimuth: float
+    elevation: float
+    lightings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sitting:
+    """Poses of one object that are rendered in one go."""
+
+    name: str
+    shape: Shape
+    poses: tuple[LitPose, ...]
+    settings: RenderSettings
+
+
+def photograph(sitting: Sitting) -> list[UInt8[np.ndarray, "lightings size size"]]:
+    """Images of a sitting, one stack per pose, in order; the same in any process and any order of sittings."""
+    settings, stacks = sitting.settings, []
+    size = settings.optics.size
+    for lit in sitting.poses:
+        view, offset = shot_names(lit.azimuth, lit.elevation), (0.0, 0.0)
+        if settings.jitter_cm:
+            draw = generator(settings.seed, "jitter", sitting.name, *view)
+            reach, angle = settings.jitter_cm * np.sqrt(draw.random()), 2.0 * np.pi * draw.random()
+            offset = (float(reach * np.cos(angle)), float(reach * np.sin(angle)))
+        pose = Pose(azimuth=lit.azimuth, elevation=lit.elevation, offset_cm=offset, eye=settings.eye)
+        levels = trace(_scene(sitting.shape), pose, settings.optics)
+        # The noise of the sensor is drawn anew for each image.
+        noise: Float32[np.ndarray, "lightings size size"] | None = None
+        if settings.noise:
+            keys = [("noise", sitting.name, settings.eye, *view, lighting) for lighting in lit.lightings]
+            draws = [generator(settings.seed, *key).standard_normal((size, size), dtype=np.float32) for key in keys]
+            noise = np.stack(draws) * np.float32(settings.noise)
+        stacks.append(expose(levels, np.array([LIGHTINGS[name] for name in lit.lightings]), noise))
+    return stacks
+
+
+def shot_names(azimuth: float, elevation: float) -> tuple[str, str]:
+    """A view as it seeds noise and enters digests, without full turns and rounding errors."""
+    return f"{round(azimuth % 360.0, 6) % 360.0:.6f}", f"{round(elevation, 6) + 0.0:.6f}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,10 +177,11 @@ class Scene:
     normals: Float32[np.ndarray, "faces 3 3"]
     hull: Float64[np.ndarray, "hull 3"]
 
-    @property
-    def aim(self) -> Float64[np.ndarray, "3"]:
-        """What the camera looks at: the axis of the table at half the height of the object."""
-        return np.array([0.0, 0.0, (self.hull[:, 2].min() + self.hull[:, 2].max()) / 2])
+
+@lru_cache(maxsize=16)
+def _scene(shape: Shape) -> Scene:
+    """The scene of a shape. Shapes compare by identity: a source that captures again need not build it again."""
+    return build_scene(shape.vertices, shape.faces)
 
 
 def build_scene(vertices: Float[np.ndarray, "vertices 3"], faces: Int[np.ndarray, "faces 3"]) -> Scene:
@@ -89,7 +207,9 @@ def trace(scene: Scene, pose: Pose, optics: Optics) -> Float32[np.ndarray, "5 si
     Returns:
         Grey levels under ambient light and each lamp at full strength, shape ``[5, size, size]``.
     """
-    camera = place_camera(pose, scene.aim, optics)
+    # the camera looks at the axis of the table at half the height of the object
+    aim = np.array([0.0, 0.0, (scene.hull[:, 2].min() + scene.hull[:, 2].max()) / 2])
+    camera = place_camera(pose, aim, optics)
     lamps = LAMPS @ camera.turn.T
     # every ray sees a lit table, until it is found to meet the object or a shadow
     rays = ray_directions(camera, optics)
@@ -97,11 +217,18 @@ def trace(scene: Scene, pose: Pose, optics: Optics) -> Float32[np.ndarray, "5 si
     levels[0] = _AMBIENT * _TABLE
     levels[1:] = (_TABLE * lamps[:, 2])[:, None, None, None]
     free = _paint_object(levels, scene, camera, rays, lamps, image_window(camera, optics, scene.hull))
-    # a shadow lies within the hull of the object, projected onto the table along the light
-    for level, lamp in zip(levels[1:], lamps, strict=True):
-        shadow = scene.hull - scene.hull[:, 2:] / lamp[2] * lamp
-        window = image_window(camera, optics, shadow)
-        _darken_table(level[window], scene, camera, rays[window], free[window], lamp)
+    origin = camera.origin.astype(np.float32)
+    # a camera below the table does not see shadows on it
+    for level, lamp in zip(levels[1:], lamps, strict=True) if origin[2] > 0 else ():
+        # a shadow lies within the hull of the object, projected onto the table along the light
+        window = image_window(camera, optics, scene.hull - scene.hull[:, 2:] / lamp[2] * lamp)
+        # where rays that pass the object by and go down meet the table
+        place = np.nonzero(free[window] & (rays[window][..., 2] < 0))
+        down = rays[window][place]
+        points = origin - origin[2] / down[:, 2:] * down
+        points[:, 2] = 0.0
+        dark = _occluded(scene, points, lamp.astype(np.float32))
+        level[window][tuple(axis[dark] for axis in place)] = 0.0
     return np.asarray(levels.mean(axis=1) * np.float32(_EXPOSURE))
 
 
@@ -143,9 +270,18 @@ def corner_normals(
     triangles = vertices[faces]
     crosses = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
     normals = unit(crosses)
-    corners, neighbours = _sharing_pairs(vertices, faces)
-    own = normals[corners // 3]
-    gentle: Bool[np.ndarray, " pairs"] = np.einsum("pi,pi->p", own, normals[neighbours]) > _CREASE
+    # corners sorted by position: those of one position are a group of neighbours
+    _, place = np.unique(np.round(vertices, 5) + np.float32(0.0), axis=0, return_inverse=True)
+    at_corner = place.reshape(-1)[faces].reshape(-1)
+    order = np.argsort(at_corner, kind="stable")
+    _, first, counts = np.unique(at_corner[order], return_index=True, return_counts=True)
+    group = np.repeat(np.arange(len(counts)), counts)
+    # each corner of a group with each face of the group, its own included
+    partners = counts[group]
+    corners = np.repeat(order, partners)
+    within = np.arange(partners.sum()) - np.repeat(np.cumsum(partners) - partners, partners)
+    neighbours = order[np.repeat(first[group], partners) + within] // 3
+    gentle = np.einsum("pi,pi->p", normals[corners // 3], normals[neighbours]) > _CREASE
     # sum over the faces that bend little, by corner
     total = np.zeros((faces.size, 3))
     for axis in range(3):
@@ -186,51 +322,19 @@ def _paint_object(
     place = (sample, rows + window[1].start, columns + window[2].start)
     free = np.ones(rays.shape[:3], dtype=bool)
     free[place] = False
-    levels[:, *place] = _shade(scene, points, flat, smooth, lamps, -camera.axes[2])
-    return free
-
-
-def _shade(
-    scene: Scene,
-    points: Float32[np.ndarray, "hits 3"],
-    flat: Float32[np.ndarray, "hits 3"],
-    smooth: Float32[np.ndarray, "hits 3"],
-    lamps: Float64[np.ndarray, "4 3"],
-    viewer: Float64[np.ndarray, "3"],
-) -> Float32[np.ndarray, "5 hits"]:
-    """Lambert's law with a slight Blinn gloss; the viewer is taken to be far away."""
-    levels = np.zeros((1 + len(lamps), len(points)), dtype=np.float32)
-    levels[0] = _AMBIENT * _PAINT * (0.6 + 0.4 * smooth[:, 2])
-    for level, lamp in zip(levels[1:], lamps, strict=True):
-        towards = lamp.astype(np.float32)
-        half = (lamp + viewer) / np.linalg.norm(lamp + viewer)
+    # Lambert's law with a slight Blinn gloss; the viewer is taken to be far away
+    shades = np.zeros((len(levels), len(points)), dtype=np.float32)
+    shades[0] = _AMBIENT * _PAINT * (0.6 + 0.4 * smooth[:, 2])
+    for shade, lamp in zip(shades[1:], lamps, strict=True):
+        towards, half = lamp.astype(np.float32), (lamp - camera.axes[2]) / np.linalg.norm(lamp - camera.axes[2])
         cosine = smooth @ towards
         # where the lamp is above both the smooth surface and the face, and nothing is between
         lit = np.flatnonzero((cosine > 0) & (flat @ towards > 0))
         lit = lit[~_occluded(scene, points[lit], towards)]
         gloss = np.maximum(smooth[lit] @ half.astype(np.float32), 0) ** _SHININESS
-        level[lit] = _PAINT * cosine[lit] + _GLOSS * gloss
-    return levels
-
-
-def _darken_table(
-    level: Float32[np.ndarray, "samples rows columns"],
-    scene: Scene,
-    camera: Camera,
-    rays: Float32[np.ndarray, "samples rows columns 3"],
-    free: Bool[np.ndarray, "samples rows columns"],
-    lamp: Float64[np.ndarray, "3"],
-) -> None:
-    """Switch one lamp off where the object shades the table; a camera below the table does not see it."""
-    if camera.origin[2] <= 0:
-        return
-    # where rays that pass the object by and go down meet the table
-    place = np.nonzero(free & (rays[..., 2] < 0))
-    down = rays[place]
-    points = camera.origin.astype(np.float32) - np.float32(camera.origin[2]) / down[:, 2:] * down
-    points[:, 2] = 0.0
-    dark = _occluded(scene, points, lamp.astype(np.float32))
-    level[tuple(axis[dark] for axis in place)] = 0.0
+        shade[lit] = _PAINT * cosine[lit] + _GLOSS * gloss
+    levels[:, *place] = shades
+    return free
 
 
 def _occluded(
@@ -238,25 +342,6 @@ def _occluded(
 ) -> Bool[np.ndarray, " points"]:
     blocked: Bool[np.ndarray, " points"] = scene.tree.run(points, lamp[None], query="OCCLUDED") >= 0
     return blocked
-
-
-def _sharing_pairs(
-    vertices: Float32[np.ndarray, "vertices 3"], faces: Int32[np.ndarray, "faces 3"]
-) -> tuple[Int[np.ndarray, " pairs"], Int[np.ndarray, " pairs"]]:
-    """Every corner with every face that shares its position, itself included."""
-    # corners sorted by position: those of one position are a group of neighbours
-    rounded = np.round(vertices, 5) + np.float32(0.0)
-    _, place = np.unique(rounded, axis=0, return_inverse=True)
-    at_corner = place.reshape(-1)[faces].reshape(-1)
-    order = np.argsort(at_corner, kind="stable")
-    _, first, counts = np.unique(at_corner[order], return_index=True, return_counts=True)
-    group = np.repeat(np.arange(len(counts)), counts)
-    # each corner of a group with each face of the group
-    partners = counts[group]
-    corners = np.repeat(order, partners)
-    within = np.arange(partners.sum()) - np.repeat(np.cumsum(partners) - partners, partners)
-    neighbours = order[np.repeat(first[group], partners) + within] // 3
-    return corners, neighbours
 
 
 def unit(vectors: Float32[np.ndarray, "*rows 3"]) -> Float32[np.ndarray, "*rows 3"]:

@@ -13,13 +13,13 @@ import numpy as np
 import trimesh
 
 from acqplan.errors import MeshError, SpaceError, UsageError, nearest
+from acqplan.files import digest_bytes
 from acqplan.pool import in_order
 from acqplan.progress import SILENT, Progress
 from acqplan.rig.manifest import check_shots, read_manifest
 from acqplan.rig.norb import CATEGORIES, norb_space
-from acqplan.rig.render import LIGHTINGS
+from acqplan.rig.render import LIGHTINGS, RENDERER, LitPose, RenderSettings, Shape, Sitting, photograph, shot_names
 from acqplan.rig.source import Image
-from acqplan.rig.studio import LitPose, RenderSettings, Shape, Sitting, identity, photograph, shot_names
 from acqplan.runtime import available_cores
 from acqplan.space import Category, Objects, Shots, Space, ViewValue
 
@@ -63,16 +63,14 @@ class RenderedSource:
         for axis in self.space.axes:
             if axis.name not in STANDARD_VIEW:
                 raise SpaceError(f"a rendered rig has no axis '{axis.name}'", nearest(axis.name, STANDARD_VIEW))
-            if axis.name != "lighting":
-                if axis.unit != "deg":
-                    raise SpaceError(f"axis '{axis.name}' is in '{axis.unit}'", "render with unit = 'deg'")
-            elif not isinstance(axis, Category):
+            if axis.name != "lighting" and axis.unit != "deg":
+                raise SpaceError(f"axis '{axis.name}' is in '{axis.unit}'", "render with unit = 'deg'")
+            if axis.name == "lighting" and not isinstance(axis, Category):
                 raise SpaceError("axis 'lighting' is not a category", 'write kind = "category"')
-            else:
-                for name in axis.values:
-                    if name not in LIGHTINGS:
-                        said = f"axis 'lighting': no lighting is called '{name}'"
-                        raise SpaceError(said, nearest(name, LIGHTINGS), asked=name)
+            unknown = [name for name in axis.values if name not in LIGHTINGS] if isinstance(axis, Category) else []
+            if unknown:
+                said = f"axis 'lighting': no lighting is called '{unknown[0]}'"
+                raise SpaceError(said, nearest(unknown[0], LIGHTINGS), asked=unknown[0])
 
     def shots(self) -> Shots:
         """Every allowed view of every object."""
@@ -83,7 +81,11 @@ class RenderedSource:
         keys = []
         for row, view in zip(self._rows(shots), shots.views(), strict=True):
             if row not in self._identities:
-                self._identities[row] = identity(self.objects.names[row], self.shape(row), self.settings)
+                # the text of settings is part of keys in caches, which outlive the name of the class
+                settings = "Settings" + repr(self.settings).removeprefix("RenderSettings")
+                lights, shape = repr(sorted(LIGHTINGS.items())), self.shape(row).digest()
+                parts = (RENDERER, lights, self.objects.names[row], shape, settings)
+                self._identities[row] = bytes.fromhex(digest_bytes(*(part.encode() for part in parts)))
             azimuth, elevation, lighting = _full(view)
             text = "\0".join((*shot_names(azimuth, elevation), lighting))
             keys.append(hashlib.blake2b(text.encode(), key=self._identities[row], digest_size=32).digest())
@@ -99,9 +101,20 @@ class RenderedSource:
         Raises:
             UsageError: If a shot is of an object that is not here, or its view is not finite.
         """
-        sittings, rows = self._sittings(shots)
-        n_poses = sum(len(sitting.poses) for sitting in sittings)
-        workers = self.workers if n_poses >= _WORTH_PROCESSES else 1
+        # object by pose by rows and lightings, in the order of the shots
+        poses: dict[int, dict[tuple[float, float], list[tuple[int, str]]]] = {}
+        for row, (number, view) in enumerate(zip(self._rows(shots), shots.views(), strict=True)):
+            azimuth, elevation, lighting = _full(view)
+            poses.setdefault(number, {}).setdefault((azimuth, elevation), []).append((row, lighting))
+        # an object of many poses is cut into tasks, so that processes share it; each pose answers some rows
+        sittings, rows = list[Sitting](), []
+        for number, taken in poses.items():
+            for first in range(0, len(taken), _POSES_A_TASK):
+                part = list(taken.items())[first : first + _POSES_A_TASK]
+                lit = tuple(LitPose(*angles, tuple(name for _, name in shot)) for angles, shot in part)
+                sittings.append(Sitting(self.objects.names[number], self.shape(number), lit, self.settings))
+                rows.append([[row for row, _ in shot] for _, shot in part])
+        workers = self.workers if sum(map(len, poses.values())) >= _WORTH_PROCESSES else 1
         with progress.task("rendering", len(shots)) as advance:
             for of_sitting, stacks in zip(rows, in_order(photograph, sittings, workers=workers), strict=True):
                 for of_pose, stack in zip(of_sitting, stacks, strict=True):
@@ -124,23 +137,6 @@ class RenderedSource:
         if not np.isfinite(shots.coordinates).all():
             raise UsageError("a shot has a view that is not finite", "give degrees")
         return [row_of[name] for name in names]
-
-    def _sittings(self, shots: Shots) -> tuple[list[Sitting], list[list[list[int]]]]:
-        """Tasks, and for each of their poses the rows of ``shots`` that it answers."""
-        # object by pose by rows and lightings, in the order of the shots
-        poses: dict[int, dict[tuple[float, float], list[tuple[int, str]]]] = {}
-        for row, (number, view) in enumerate(zip(self._rows(shots), shots.views(), strict=True)):
-            azimuth, elevation, lighting = _full(view)
-            poses.setdefault(number, {}).setdefault((azimuth, elevation), []).append((row, lighting))
-        sittings, rows = [], []
-        # an object of many poses is cut into tasks, so that processes share it
-        for number, taken in poses.items():
-            for first in range(0, len(taken), _POSES_A_TASK):
-                part = list(taken.items())[first : first + _POSES_A_TASK]
-                lit = tuple(LitPose(*angles, tuple(name for _, name in shot)) for angles, shot in part)
-                sittings.append(Sitting(self.objects.names[number], self.shape(number), lit, self.settings))
-                rows.append([[row for row, _ in shot] for _, shot in part])
-        return sittings, rows
 
 
 def _full(view: dict[str, ViewValue]) -> tuple[float, float, str]:
@@ -226,15 +222,7 @@ def mesh_rig(
 
 
 def _load_shape(file: Path, *, where: str) -> Shape:
-    """Read a mesh in any format that trimesh knows and stand it on the table.
-
-    Args:
-        file: The mesh.
-        where: File and line of the manifest, for errors.
-
-    Raises:
-        MeshError: If it is missing, cannot be read, or has no faces, no extent or no finite vertices.
-    """
+    """Read a mesh in any format that trimesh knows and stand it on the table; errors name the manifest's line."""
     said = f"{where}: mesh '{file.name}'"
     if not file.is_file():
         raise MeshError(f"{said} does not exist", f"put it at {file} or correct the path")

@@ -1,35 +1,40 @@
-"""The rig that rig.toml describes, opened by its kind of source."""
+"""The rig that rig.toml describes: its source, its split, and the views that the finished classifier will meet."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
-from acqplan.errors import SpaceError, nearest
+from acqplan.errors import ManifestError, SpaceError, SpecError, nearest
 from acqplan.files import digest_bytes
 from acqplan.progress import SILENT, Progress
-from acqplan.rig.deployment import deployment_weights
-from acqplan.rig.manifest import Manifest, check_splittable, read_manifest
+from acqplan.rig.manifest import Manifest, axis_coordinates, check_splittable, read_manifest
 from acqplan.rig.source import LiveSource, Source
 from acqplan.rig.toml_file import RigTable, TomlFile
 from acqplan.runtime import available_cores
-from acqplan.space import Axis, Objects, Space
+from acqplan.space import Axis, Category, Circle, Objects, Space
+from acqplan.table import read_table
 
 if TYPE_CHECKING:
-    from acqplan.rig.studio import RenderSettings
+    from acqplan.rig.render import RenderSettings
 
 RESERVED = ("image", "mesh", "label", "object", "shot", "order", "round", "gain", "reason", "state")
 """Columns of a manifest or of plan.csv; an axis with such a name would be mistaken for one of them."""
 
 MEANING = {"path": ("folder", "meshes", "norb"), "stereo": ("norb",), "render": ("toys", "meshes")}
 """Keys that mean something for some sources only."""
+
+SAME = 1e-6
+"""Levels closer than this, in the unit of their axis, are the same."""
 
 EMBEDDED = TomlFile(path=Path("embedded toys"), content={"source": "toys"}, lines={})
 
@@ -107,7 +112,7 @@ def open_rig(path: Path | str | None = None, *, workers: int | None = None, prog
     table = RigTable.of(file)
     _check_keys(file, table)
     # what it names: images, meshes, objects
-    source, manifest = OPENERS[table.source](file, table, workers or available_cores(), progress)
+    source, manifest = _open_source(file, table, workers or available_cores(), progress)
     # which of them are for testing
     test = tuple(table.objects.test or ())
     if table.objects.test is None and table.objects.test_fraction is None:
@@ -126,7 +131,7 @@ def open_rig(path: Path | str | None = None, *, workers: int | None = None, prog
         test=test,
         seconds_per_shot=table.shot.seconds,
         seconds_per_object=table.objects.seconds_per_change,
-        view_weights=deployment_weights(file, table.deployment, source.space),
+        view_weights=_view_weights(file, table.deployment, source.space),
     )
 
 
@@ -147,71 +152,52 @@ def _check_keys(file: TomlFile, table: RigTable) -> None:
             raise file.error(("axis", number, "name"), f"an axis cannot be called '{axis.name}'", "rename it")
 
 
-Opened = tuple[Source, Manifest | None]
-"""A source, and the manifest that names its objects."""
+def _open_source(file: TomlFile, table: RigTable, workers: int, progress: Progress) -> tuple[Source, Manifest | None]:
+    """A source, and the manifest that names its objects; imports only what it needs: a live rig needs no renderer."""
+    path = file.path.parent / (table.path or "")
+    match table.source:
+        case "folder":
+            from acqplan.rig.folder import FolderSource
 
+            with _axis_errors(file, table):
+                images = FolderSource.open(path, columns=table.columns(), workers=workers, progress=progress)
+            return images, images.manifest
+        case "live":
+            space, labels = _space(file, table), table.objects.labels
+            if space is None:
+                hint = "add an [[axis]] for each thing the robot can set"
+                raise file.error(("source",), "a live rig needs axes", hint)
+            if not labels:
+                hint = 'add [objects.labels] with e.g. car = ["car-00"]'
+                raise file.error(("objects",), "a live rig needs objects", hint)
+            of_objects = tuple(label for label, names in labels.items() for _ in names)
+            with file.at("objects", "labels"):
+                objects = Objects(names=tuple(chain.from_iterable(labels.values())), labels=of_objects)
+            return LiveSource(space=space, objects=objects), None
+        case "meshes":
+            from acqplan.rig.rendered import mesh_rig
 
-# Opening a source of one kind imports only what that kind needs: a live rig needs no renderer.
+            if table.render is not None and table.render.instances is not None:
+                raise file.error(
+                    ("render", "instances"), "'instances' is for toys", "remove it: path names the objects"
+                )
+            space, settings = _space(file, table), _settings(file, table)
+            with _axis_errors(file, table):
+                meshes = mesh_rig(path, space=space, settings=settings, workers=workers)
+            return meshes, read_manifest(path, file_column="mesh")
+        case "norb":
+            from acqplan.rig.norb import NorbSource
 
+            if table.axis:
+                raise file.error(("axis", 0), "the axes of smallNORB are fixed", "remove [[axis]]")
+            return NorbSource.open(path, stereo=table.stereo or "left"), None
+        case "toys":
+            from acqplan.rig.rendered import toy_rig
 
-def _open_folder(file: TomlFile, table: RigTable, workers: int, progress: Progress) -> Opened:
-    from acqplan.rig.folder import FolderSource
-
-    with _axis_errors(file, table):
-        path = _target(file, table)
-        source = FolderSource.open(path, columns=table.columns(), workers=workers, progress=progress)
-    return source, source.manifest
-
-
-def _open_live(file: TomlFile, table: RigTable, workers: int, progress: Progress) -> Opened:
-    space = _space(file, table)
-    if space is None:
-        raise file.error(("source",), "a live rig needs axes", "add an [[axis]] for each thing the robot can set")
-    labels = table.objects.labels or {}
-    if not labels:
-        hint = 'add [objects.labels] with e.g. car = ["car-00"]'
-        raise file.error(("objects",), "a live rig needs objects", hint)
-    pairs = [(name, label) for label, names in labels.items() for name in names]
-    with file.at("objects", "labels"):
-        objects = Objects(names=tuple(name for name, _ in pairs), labels=tuple(label for _, label in pairs))
-    return LiveSource(space=space, objects=objects), None
-
-
-def _open_meshes(file: TomlFile, table: RigTable, workers: int, progress: Progress) -> Opened:
-    from acqplan.rig.rendered import mesh_rig
-
-    if table.render is not None and table.render.instances is not None:
-        raise file.error(("render", "instances"), "'instances' is for toys", "remove it: path names the objects")
-    path, space, settings = _target(file, table), _space(file, table), _settings(file, table)
-    with _axis_errors(file, table):
-        source = mesh_rig(path, space=space, settings=settings, workers=workers)
-    return source, read_manifest(path, file_column="mesh")
-
-
-def _open_norb(file: TomlFile, table: RigTable, workers: int, progress: Progress) -> Opened:
-    from acqplan.rig.norb import NorbSource
-
-    if table.axis:
-        raise file.error(("axis", 0), "the axes of smallNORB are fixed", "remove [[axis]]")
-    return NorbSource.open(_target(file, table), stereo=table.stereo or "left"), None
-
-
-def _open_toys(file: TomlFile, table: RigTable, workers: int, progress: Progress) -> Opened:
-    from acqplan.rig.rendered import toy_rig
-
-    instances = 10 if table.render is None or table.render.instances is None else table.render.instances
-    space, settings = _space(file, table), _settings(file, table)
-    with file.at("render", "instances"), _axis_errors(file, table):
-        return toy_rig(space=space, settings=settings, n_instances=instances, workers=workers), None
-
-
-OPENERS: dict[str, Callable[[TomlFile, RigTable, int, Progress], Opened]] = {
-    "folder": _open_folder,
-    "live": _open_live,
-    "meshes": _open_meshes,
-    "norb": _open_norb,
-    "toys": _open_toys,
-}
+            instances = 10 if table.render is None or table.render.instances is None else table.render.instances
+            space, settings = _space(file, table), _settings(file, table)
+            with file.at("render", "instances"), _axis_errors(file, table):
+                return toy_rig(space=space, settings=settings, n_instances=instances, workers=workers), None
 
 
 def _space(file: TomlFile, table: RigTable) -> Space | None:
@@ -228,16 +214,12 @@ def _space(file: TomlFile, table: RigTable) -> Space | None:
 
 def _settings(file: TomlFile, table: RigTable) -> RenderSettings:
     from acqplan.rig.camera import Optics
-    from acqplan.rig.studio import RenderSettings
+    from acqplan.rig.render import RenderSettings
 
     given = {} if table.render is None else table.render.model_dump(exclude_none=True, exclude={"instances"})
     with file.at("render"):
         optics = Optics(size=given.pop("size")) if "size" in given else Optics()
         return RenderSettings(optics=optics, **given)
-
-
-def _target(file: TomlFile, table: RigTable) -> Path:
-    return file.path.parent / (table.path or "")
 
 
 @contextmanager
@@ -249,3 +231,125 @@ def _axis_errors(file: TomlFile, table: RigTable) -> Iterator[None]:
         numbers = [number for number, axis in enumerate(table.axis) if f"'{axis.name}'" in error.message]
         location = ("axis", numbers[0] if numbers else 0, "name")
         raise file.error(location, error.message, error.hint, asked=error.asked) from error
+
+
+def _view_weights(file: TomlFile, given: Mapping[str, object], space: Space) -> Float[np.ndarray, " views"] | None:
+    """How often each view will be met, over the most frequent, as [deployment] says; ``None`` if all are alike.
+
+    For some axes it gives ``from:to`` (going up, so that a circle may wrap) or a list of levels, which must all hold;
+    or ``weights``, a CSV of the axes and ``weight``, where views that it leaves out weigh 0.
+    """
+    if "weights" in given:
+        weights = _listed_weights(file, given, space)
+        weights = weights / weights.max()
+        return None if np.ptp(weights) == 0.0 else weights
+    # a view counts if it meets the wishes for all axes
+    views, inside = space.views(), np.ones(space.n_views, dtype=bool)
+    for name, wish in given.items():
+        if name not in space.names:
+            hint = nearest(name, [*space.names, "weights"])
+            raise file.error(("deployment", name), f"unknown key '{name}' in [deployment]", hint)
+        column = space.names.index(name)
+        axis, values = space.axes[column], views[:, column]
+        if isinstance(wish, list) and wish:
+            inside &= np.any([_at_level(file, axis, level, values) for level in wish], axis=0)
+        elif isinstance(wish, str) and not isinstance(axis, Category):
+            inside &= _in_range(file, axis, wish, values)
+        else:
+            example = str(list(axis.values[:1])).replace("'", '"')
+            found, more = "no list of levels", ""
+            if not isinstance(axis, Category):
+                found, more = "no list of levels and no range", ' or a range such as "30:45"'
+            raise _wish_error(file, axis, wish, f"is {found}", f"give a list such as {example}{more}")
+    if not inside.any():
+        raise file.error(("deployment",), "no view lies in all ranges of [deployment]", "widen one")
+    return None if inside.all() else inside.astype(np.float64)
+
+
+def _in_range(file: TomlFile, axis: Axis, wish: str, values: Float[np.ndarray, " views"]) -> Bool[np.ndarray, " views"]:
+    """Whether each view lies in a range ``from:to``, both ends included."""
+    try:
+        start, stop = (float(part) for part in wish.split(":"))
+    except ValueError as error:
+        raise _wish_error(file, axis, wish, "is not of the form from:to", 'write e.g. "30:45"') from error
+    if not (math.isfinite(start) and math.isfinite(stop)):
+        raise _wish_error(file, axis, wish, "is not finite", 'write e.g. "30:45"')
+    length, beyond = stop - start, values - start
+    if isinstance(axis, Circle):
+        # a circle is passed upwards, at most once around; a view a hair before the start counts as at the start
+        length = axis.period if abs(length) >= axis.period else length % axis.period
+        beyond = np.mod(beyond + SAME, axis.period) - SAME
+    if length < 0.0:
+        raise _wish_error(file, axis, wish, "runs backwards", f'write e.g. "{stop:g}:{start:g}"')
+    inside: Bool[np.ndarray, " views"] = (beyond <= length + SAME) & (beyond >= -SAME)
+    if not inside.any():
+        raise _wish_error(file, axis, wish, "holds no view", f"its views: {_first_levels(axis, values)}")
+    return inside
+
+
+def _at_level(
+    file: TomlFile, axis: Axis, level: object, values: Float[np.ndarray, " views"]
+) -> Bool[np.ndarray, " views"]:
+    """Whether each view is at a level."""
+    if isinstance(axis, Category):
+        inside = values == axis.values.index(str(level)) if level in axis.values else np.zeros(len(values), dtype=bool)
+    elif isinstance(level, int | float) and not isinstance(level, bool) and math.isfinite(level):
+        place = level % axis.period if isinstance(axis, Circle) else float(level)
+        inside = axis.difference(values, np.array(place)) <= SAME
+    else:
+        raise _wish_error(file, axis, level, "is not a number", "give a level of the axis")
+    if not inside.any():
+        hint = nearest(str(level), axis.values) if isinstance(axis, Category) else _first_levels(axis, values)
+        raise _wish_error(file, axis, level, "is the level of no view", hint)
+    return inside
+
+
+def _wish_error(file: TomlFile, axis: Axis, found: object, complaint: str, hint: str) -> SpecError:
+    return file.error(("deployment", axis.name), f"deployment.{axis.name}: {found!r} {complaint}", hint, asked=found)
+
+
+def _first_levels(axis: Axis, values: Float[np.ndarray, " views"]) -> str:
+    """The first levels of some views, as text."""
+    levels = np.unique(values)
+    few = ", ".join(f"{level:g}" for level in levels[:8])
+    return f"{few}{', …' if len(levels) > 8 else ''} {axis.unit}".rstrip()
+
+
+def _listed_weights(file: TomlFile, given: Mapping[str, object], space: Space) -> Float[np.ndarray, " views"]:
+    """Weights from a CSV."""
+    if len(given) > 1:
+        other = next(name for name in given if name != "weights")
+        raise file.error(("deployment", other), f"both 'weights' and '{other}' are given in [deployment]", "remove one")
+    name = given["weights"]
+    if not isinstance(name, str) or not name:
+        said = f"deployment.weights = {name!r} is no file"
+        raise file.error(("deployment", "weights"), said, 'write e.g. "views.csv"')
+    table = read_table(file.path.parent / name, required=(*space.names, "weight"), named_by="'weights' in rig.toml")
+    coordinates = np.stack([axis_coordinates(table, axis) for axis in space.axes], axis=1)
+    row_of = {view: row for row, view in enumerate(_view_keys(space, space.views()))}
+    # views that the table leaves out weigh nothing
+    weights, line_of = np.zeros(space.n_views), dict[int, int]()
+    for row, (key, weight) in enumerate(zip(_view_keys(space, coordinates), table.numbers("weight"), strict=True)):
+        if key not in row_of:
+            raise table.error(row, "the rig has no such view", "take the line out")
+        view = row_of[key]
+        if view in line_of:
+            raise table.error(row, f"this view is already on line {line_of[view]}", "remove one")
+        if weight < 0.0:
+            raise table.error(row, f"weight {weight:g} is negative", "give 0 or more", asked=weight)
+        line_of[view], weights[view] = table.lines[row], weight
+    if weights.max() <= 0.0:
+        found, hint = "all weights are 0", "give the views that will be met more"
+        if not len(table):
+            found, hint = "no view has a weight", "give one row for each view that will be met"
+        raise ManifestError(f"{table.path}: line 1: {found}", hint, path=table.path, line=1)
+    return weights
+
+
+def _view_keys(space: Space, coordinates: Float[np.ndarray, "views axes"]) -> list[tuple[float, ...]]:
+    """What tells views apart: coordinates rounded, circles wrapped."""
+    rounded = np.round(coordinates, 6) + 0.0
+    for column, axis in enumerate(space.axes):
+        if isinstance(axis, Circle):
+            rounded[:, column] = np.mod(rounded[:, column], axis.period)
+    return [tuple(row) for row in rounded.tolist()]

@@ -59,7 +59,7 @@ class TomlFile:
             said = f"{path}: line {line}: the text is not UTF-8"
             raise SpecError(said, "save the file in UTF-8", path=path, line=line) from error
         try:
-            return cls(path=path, content=tomllib.loads(text), lines=_lines(text))
+            content = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             found = re.search(r"line (\d+)", str(error))
             line = int(found[1]) if found else len(text.splitlines())
@@ -69,6 +69,21 @@ class TomlFile:
                 hint = f'a manifest is named by a rig.toml: source = "folder" and path = "{path.name}"'
             said = f"{path}: line {line}: this is not TOML: {reason}"
             raise SpecError(said, hint, path=path, line=line) from error
+        # line of each key and table, as far as a glance at each line tells
+        lines: dict[Location, int] = {}
+        counts: Counter[Location] = Counter()
+        table: Location = ()
+        for number, written in enumerate(text.splitlines(), start=1):
+            # a heading opens a table, [[axis]] the next of its name; a key belongs to the table above it
+            if opened := HEADING.match(written):
+                table = _parts(opened[2])
+                if opened[1] == "[[":
+                    counts[table] += 1
+                    table = (*table, counts[table] - 1)
+                lines.setdefault(table, number)
+            elif key := KEY.match(written):
+                lines.setdefault((*table, *_parts(key[1])), number)
+        return cls(path=path, content=content, lines=lines)
 
     def error(self, location: Location, message: str, hint: str = "", *, asked: object = None) -> SpecError:
         """An error that names the file and the line nearest to a location."""
@@ -172,7 +187,7 @@ class RigTable(TomlTable):
     shot: ShotTable = ShotTable()
     objects: ObjectsTable = ObjectsTable()
     render: RenderTable | None = None
-    deployment: dict[str, object] = {}  # its keys are axes, see `acqplan.rig.deployment`
+    deployment: dict[str, object] = {}  # its keys are axes, see `acqplan.rig.spec`
 
     @classmethod
     def of(cls, file: TomlFile) -> RigTable:
@@ -194,13 +209,12 @@ class RigTable(TomlTable):
         for axis in self.axis:
             if isinstance(axis, CategoryTable):
                 names = None if axis.values is None else tuple(axis.values)
-                column = AxisColumn(name=axis.name, kind="category", values=names, seconds=axis.seconds_per_change)
-            else:
-                numbers = None if axis.values is None else tuple(axis.values)
-                unit = AxisColumn.guessed(axis.name).unit if axis.unit is None else axis.unit
-                seconds = axis.seconds_per_unit
-                column = AxisColumn(name=axis.name, kind=axis.kind, unit=unit, values=numbers, seconds=seconds)
-            columns.append(column)
+                seconds = axis.seconds_per_change
+                columns.append(AxisColumn(name=axis.name, kind="category", values=names, seconds=seconds))
+                continue
+            numbers, seconds = None if axis.values is None else tuple(axis.values), axis.seconds_per_unit
+            unit = AxisColumn.guessed(axis.name).unit if axis.unit is None else axis.unit
+            columns.append(AxisColumn(name=axis.name, kind=axis.kind, unit=unit, values=numbers, seconds=seconds))
         return columns
 
 
@@ -218,7 +232,10 @@ def _explained(file: TomlFile, found: ErrorDetails) -> SpecError:
     hint = hint[:1].lower() + hint[1:].replace("valid list", "valid list, e.g. [0, 90]")
     match found["type"]:
         case "extra_forbidden":
-            said, hint = f"unknown key '{key}' in {within}", nearest(key, _table_at(found["loc"][:-1]).model_fields)
+            # an axis is known by its kind, which pydantic puts third
+            path = found["loc"][:-1]
+            table = RigTable if not path else AXIS_TABLES[str(path[2])] if path[0] == "axis" else TABLES[str(path[0])]
+            said, hint = f"unknown key '{key}' in {within}", nearest(key, table.model_fields)
         case "missing":
             said, hint = f"{within} lacks the key '{key}'", f'add e.g. {key} = "…"'
         case "union_tag_invalid":
@@ -243,30 +260,6 @@ def _heading(location: Location) -> str:
     if location[0] == "axis" and len(location) > 1:
         return f"[[axis]] number {int(location[1]) + 1}"
     return f"[{'.'.join(map(str, location))}]"
-
-
-def _table_at(location: Location) -> type[TomlTable]:
-    if not location:
-        return RigTable
-    return AXIS_TABLES[str(location[2])] if location[0] == "axis" else TABLES[str(location[0])]
-
-
-def _lines(text: str) -> dict[Location, int]:
-    """Line of each key and table, as far as a glance at each line tells."""
-    lines: dict[Location, int] = {}
-    counts: Counter[Location] = Counter()
-    table: Location = ()
-    for number, line in enumerate(text.splitlines(), start=1):
-        # a heading opens a table, [[axis]] the next of its name; a key belongs to the table above it
-        if opened := HEADING.match(line):
-            table = _parts(opened[2])
-            if opened[1] == "[[":
-                counts[table] += 1
-                table = (*table, counts[table] - 1)
-            lines.setdefault(table, number)
-        elif key := KEY.match(line):
-            lines.setdefault((*table, *_parts(key[1])), number)
-    return lines
 
 
 def _parts(dotted: str) -> Location:

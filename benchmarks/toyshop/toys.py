@@ -15,8 +15,8 @@ import numpy as np
 import acqplan
 from acqplan.files import replacing
 from acqplan.rig.norb import CATEGORIES
+from acqplan.rig.render import Shape
 from acqplan.rig.rendered import N_INSTANCES
-from acqplan.rig.studio import Shape
 from acqplan.rng import generator
 from benchmarks.toyshop.toy_shapes.airplanes import airplane
 from benchmarks.toyshop.toy_shapes.animals import animal

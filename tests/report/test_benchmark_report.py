@@ -9,9 +9,8 @@ from rich.console import Console
 from acqplan.advice.answers import advice_sentences
 from acqplan.errors import OutputError
 from acqplan.evaluate.findings import Findings
-from acqplan.report.benchmark import benchmark_page_text, headline
 from acqplan.report.compared import Compared
-from acqplan.report.page import write_page
+from acqplan.report.page import benchmark_headline, benchmark_page_text, write_page
 from acqplan.report.plot import benchmark_drawings
 from acqplan.report.result import BENCHMARK_FILES, write_benchmark
 from acqplan.report.terminal import benchmark_summary, budget_ranks
@@ -132,10 +131,12 @@ def test_headline_says_who_is_better_by_how_much() -> None:
     losing = made("two strategies")
     verdict = Compared.of_findings(losing).verdicts[0]
     assert verdict.verdict == "worse"
-    sentence = headline(losing)
+    sentence = benchmark_headline(losing)
     assert sentence.startswith(f"even is worse than random by {-100 * verdict.difference:.1f} points at 48 images")
     assert "95 % interval" in sentence
-    assert headline(made("long names")).startswith(f"No difference found between {LONG[0]} and {LONG[1]} at 48 images")
+    assert benchmark_headline(made("long names")).startswith(
+        f"No difference found between {LONG[0]} and {LONG[1]} at 48 images"
+    )
 
 
 def test_a_failed_cell_is_named_with_its_reason() -> None:

@@ -12,8 +12,7 @@ from acqplan.advice.answers import advice_sentences
 from acqplan.errors import OutputError
 from acqplan.evaluate.verdict import Validation
 from acqplan.plan.plan import Plan
-from acqplan.report.page import write_page
-from acqplan.report.recommendation import headline, page_text
+from acqplan.report.page import page_text, plan_headline, write_page
 from acqplan.space import Objects
 from tests.report.conftest import some_advice
 
@@ -125,7 +124,7 @@ def test_every_variable_of_the_style_is_defined_for_light_and_dark(toy_page: str
 
 def test_every_kind_of_space_has_a_page(any_plan: Plan) -> None:
     parsed = outline(page_text(any_plan))
-    assert headline(any_plan) in parsed.text
+    assert plan_headline(any_plan) in parsed.text
     assert "What it gains" not in parsed.text
     assert "Not validated" in parsed.text
 
@@ -158,7 +157,7 @@ def test_strategy_that_lost_is_said_to_be_worse(live_plan: Plan, validation: Val
 
 
 def test_captured_images_are_told_apart(live_plan: Plan) -> None:
-    assert "beside the 30 captured before" in headline(replace(live_plan, captured=30))
+    assert "beside the 30 captured before" in plan_headline(replace(live_plan, captured=30))
 
 
 def test_same_arguments_same_page(live_plan: Plan, validation: Validation, tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from acqplan.errors import InputError, ManifestError, MeshError
 from acqplan.rig.camera import Optics
+from acqplan.rig.render import DIAGONAL_CM, RenderSettings
 from acqplan.rig.rendered import mesh_rig
-from acqplan.rig.studio import DIAGONAL_CM, RenderSettings
 
 QUICK = RenderSettings(optics=Optics(size=32, samples=1))
 GOOD = [("a.ply", "box", "box-0"), ("b.ply", "box", "box-1"), ("c.stl", "ball", "ball-0"), ("d.obj", "ball", "ball-1")]

@@ -9,9 +9,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from acqplan.errors import UsageError
 from acqplan.rig.camera import NEAREST_CM, Optics, Pose, place_camera
-from acqplan.rig.render import LIGHTINGS, Scene, build_scene, corner_normals, expose, trace
+from acqplan.rig.render import LIGHTINGS, Scene, Shape, build_scene, corner_normals, expose, trace
 from acqplan.rig.rendered import toy_shapes
-from acqplan.rig.studio import Shape
 
 LIGHTS = np.array(list(LIGHTINGS.values()))
 NORBS = Optics()

@@ -14,9 +14,9 @@ from acqplan.errors import SpaceError, UsageError
 from acqplan.pool import in_order
 from acqplan.rig import rendered
 from acqplan.rig.camera import Optics
+from acqplan.rig.render import RenderSettings
 from acqplan.rig.rendered import RenderedSource, toy_rig, toy_shapes
 from acqplan.rig.source import Image
-from acqplan.rig.studio import RenderSettings
 from acqplan.space import Category, Circle, Interval, Objects, Shots, Space, ViewValue
 
 QUICK = RenderSettings(optics=Optics(size=32, samples=1))

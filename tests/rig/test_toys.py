@@ -11,9 +11,8 @@ from acqplan.errors import UsageError
 from acqplan.files import digest_bytes
 from acqplan.rig.camera import Optics, Pose
 from acqplan.rig.norb import CATEGORIES
-from acqplan.rig.render import build_scene, trace
+from acqplan.rig.render import DIAGONAL_CM, RenderSettings, build_scene, trace
 from acqplan.rig.rendered import toy_rig, toy_shapes
-from acqplan.rig.studio import DIAGONAL_CM, RenderSettings
 from acqplan.space import Circle, Interval, Space
 
 QUICK = RenderSettings(optics=Optics(size=32, samples=1))

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from acqplan.plan.plan import Plan
 from acqplan.report.compared import Compared
 from acqplan.report.plot import curves, differences, views
-from acqplan.report.plot.style import drawing, new_figure
+from acqplan.report.plot.style import new_figure
 
 if TYPE_CHECKING:
     from acqplan.advice.answers import Advice
@@ -22,8 +22,7 @@ Drawings = dict[str, Callable[[], Figure]]
 
 def overview(plan: Plan, compared: Compared) -> Figure:
     """Accuracy against images with the dial beside it: the whole answer in one picture."""
-    with drawing():
-        figure = new_figure(11.0, 4.6)
+    with new_figure(11.0, 4.6) as figure:
         left, right = figure.subfigures(1, 2, width_ratios=(1.35, 1.0), squeeze=False).ravel()
         curves.draw_accuracy(left.add_subplot(), compared, height=4.6)
         views.draw_dial(right, plan.shots, title=f"Views of the {len(plan):,} images")

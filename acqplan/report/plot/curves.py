@@ -11,15 +11,7 @@ from matplotlib.figure import Figure
 
 from acqplan.numbers import count_noun, percent, points, shortened
 from acqplan.report.compared import Compared
-from acqplan.report.plot.style import (
-    ANSWER_COLOURS,
-    LIGHT,
-    bare,
-    drawing,
-    new_figure,
-    strategy_colours,
-    thousands,
-)
+from acqplan.report.plot.style import ANSWER_COLOURS, LIGHT, bare, new_figure, strategy_colours
 
 if TYPE_CHECKING:
     from acqplan.advice.answers import Advice
@@ -30,9 +22,6 @@ MARKERS = ("s", "^", "D", "v", "P", "X", "<", ">", "h")
 
 LABEL = 0.165
 """Inches that a label at the end of a line takes upwards."""
-
-STEPS = 60
-"""Places at which a fitted curve is drawn."""
 
 
 def accuracy_curve(compared: Compared, *, width: float = 5.6) -> Figure:
@@ -48,13 +37,34 @@ def accuracy_curve(compared: Compared, *, width: float = 5.6) -> Figure:
         return accuracy_bars(compared, width=width)
     height = max(3.6 if compared.contrast else 4.4, LABEL * len(compared.drawn) / 0.8)
     heights = [height, 1.3] if compared.contrast else [height]
-    with drawing():
-        figure = new_figure(width, height + 1.8 * (len(heights) - 1))
+    with new_figure(width, height + 1.8 * (len(heights) - 1)) as figure:
         panels = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights, squeeze=False)[:, 0]
         draw_accuracy(panels[0], compared, height=height)
-        if compared.contrast:
-            panels[0].set_xlabel("")
-            _draw_contrast(panels[1], compared)
+        if not compared.contrast:
+            return figure
+        # The paired difference at every budget: far narrower than the bands of the curves, since objects cancel.
+        panels[0].set_xlabel("")
+        axes = panels[1]
+        axes.axhline(0, color=LIGHT["ink"], linewidth=1)
+        for verdict in compared.contrast:
+            is_claim = verdict.budget == compared.budget
+            colour = LIGHT[ANSWER_COLOURS[verdict.verdict] if is_claim else "slate"]
+            low, high = (100 * end for end in verdict.ci95)
+            place = (verdict.budget, 100 * verdict.difference)
+            axes.vlines(verdict.budget, low, high, color=colour, linewidth=5 if is_claim else 2.5, alpha=0.4)
+            axes.plot(*place, "o", color=colour, markerfacecolor=colour if is_claim else LIGHT["ground"], markersize=7)
+            if is_claim:
+                axes.annotate(
+                    points(verdict.difference), place, (9, 0), textcoords="offset points", color=colour, weight="bold",
+                    va="center", fontsize=9.5, annotation_clip=False,
+                )  # fmt: skip
+        axes.grid(axis="y")
+        axes.margins(y=0.15)
+        axes.tick_params(axis="y", length=0)
+        axes.spines["left"].set_visible(False)
+        axes.set_title(f"{shortened(compared.primary, 18)} minus {shortened(compared.baseline or '', 18)}, points")
+        note = "images (log scale), taken above and allowed here\nbars: 95 %, paired; filled: the claim"
+        axes.set_xlabel(note, fontsize=9)
     return figure
 
 
@@ -116,13 +126,7 @@ def _band(axes: Axes, compared: Compared, name: str) -> None:
 
 
 def _log_axis(axes: Axes, ticks: Sequence[int], more: Sequence[float] = ()) -> None:
-    """Numbers of images on a log scale across, a quiet grid upwards; ticks that would touch are left out.
-
-    Args:
-        axes: The axes.
-        ticks: Where ticks may be.
-        more: Other numbers of images that are drawn.
-    """
+    """Numbers of images on a log scale across, which has room for ``more``; ticks that would touch are left out."""
     # From the largest on: the full budget always has its number.
     kept: list[int] = []
     for tick in sorted(ticks, reverse=True):
@@ -130,41 +134,16 @@ def _log_axis(axes: Axes, ticks: Sequence[int], more: Sequence[float] = ()) -> N
             kept.append(tick)
     axes.set_xscale("log")
     axes.minorticks_off()
-    axes.set_xticks(kept[::-1], [thousands(tick) for tick in kept[::-1]])
+    axes.set_xticks(kept[::-1], [f"{tick:,.0f}" for tick in kept[::-1]])
     axes.set_xlim(min([*ticks, *more]) * 0.93, max([*ticks, *more]) * 1.07)
     axes.grid(axis="y")
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
 
 
-def _draw_contrast(axes: Axes, compared: Compared) -> None:
-    """The paired difference at every budget: far narrower than the bands of the curves, since objects cancel."""
-    axes.axhline(0, color=LIGHT["ink"], linewidth=1)
-    for verdict in compared.contrast:
-        is_claim = verdict.budget == compared.budget
-        colour = LIGHT[ANSWER_COLOURS[verdict.verdict] if is_claim else "slate"]
-        low, high = (100 * end for end in verdict.ci95)
-        place = (verdict.budget, 100 * verdict.difference)
-        axes.vlines(verdict.budget, low, high, color=colour, linewidth=5 if is_claim else 2.5, alpha=0.4)
-        axes.plot(*place, "o", color=colour, markerfacecolor=colour if is_claim else LIGHT["ground"], markersize=7)
-        if is_claim:
-            axes.annotate(
-                points(verdict.difference), place, (9, 0), textcoords="offset points", color=colour, weight="bold",
-                va="center", fontsize=9.5, annotation_clip=False,
-            )  # fmt: skip
-    axes.grid(axis="y")
-    axes.margins(y=0.15)
-    axes.tick_params(axis="y", length=0)
-    axes.spines["left"].set_visible(False)
-    axes.set_title(f"{shortened(compared.primary, 18)} minus {shortened(compared.baseline or '', 18)}, points")
-    note = "images (log scale), taken above and allowed here\nbars: 95 %, paired; filled: the claim"
-    axes.set_xlabel(note, fontsize=9)
-
-
 def accuracy_bars(compared: Compared, *, width: float = 4.8) -> Figure:
     """Accuracy at the budget of the verdicts as points with 95 % intervals, the best at the top."""
-    with drawing():
-        figure = new_figure(width, 1.1 + 0.36 * len(compared.drawn))
+    with new_figure(width, 1.1 + 0.36 * len(compared.drawn)) as figure:
         _draw_bars(figure.add_subplot(), compared)
     return figure
 
@@ -202,13 +181,9 @@ def label_rows(axes: Axes, names: Sequence[str], strong: str | None) -> None:
 
 
 def _label_ends(axes: Axes, compared: Compared, ends: Mapping[str, tuple[float, float]], *, gap: float) -> None:
-    """Write names and last values to the right of the axes, none over another, each tied to the end of its line.
+    """Write names and last values to the right of axes whose limits are settled, each tied to the end of its line.
 
-    Args:
-        axes: Axes whose limits are settled.
-        compared: The strategies.
-        ends: Where each strategy's line ends, across and upwards.
-        gap: Least distance of two labels, as a share of the height of the axes.
+    No two are nearer than ``gap``, a share of the height of the axes.
     """
     # In shares of the height, so that the gap is the same whatever the accuracies are.
     (bottom, top), colours = axes.get_ylim(), name_colours(compared)
@@ -251,8 +226,7 @@ def small_curves(compared: Compared, *, width: float = 5.6) -> Figure:
     ends = sorted({min(compared.budgets), max(compared.budgets)})
     baseline = compared.baseline or ""
     theirs = compared.curve(baseline)
-    with drawing():
-        figure = new_figure(width, 0.75 + 1.35 * rows)
+    with new_figure(width, 0.75 + 1.35 * rows) as figure:
         panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
         for axes in panels[len(names) :]:
             axes.set_visible(False)
@@ -268,7 +242,7 @@ def small_curves(compared: Compared, *, width: float = 5.6) -> Figure:
             axes.plot([point.images for point in curve], accuracies, color=colours[name], linewidth=2, **style)
             axes.set_title(shortened(name, 20), fontsize=9.5, pad=3, color=colours[name])
             # Numbers at the outer edges only, and only the ends of the budgets: small panels have no room for more.
-            axes.set_xticks(ends, [thousands(end) for end in ends], fontsize=8)
+            axes.set_xticks(ends, [f"{end:,.0f}" for end in ends], fontsize=8)
             axes.tick_params(axis="y", labelsize=8)
             axes.tick_params(axis="x", labelbottom=number + columns >= len(names))
         figure.suptitle("Each with its 95 % band", x=0.01, ha="left", fontsize=11, fontweight="bold")
@@ -284,8 +258,7 @@ def rank_curves(findings: Findings, *, width: float = 5.6) -> Figure:
     styles, ends = _line_styles(compared), {}
     height = max(3.0, LABEL * len(standings) / 0.8)
     budgets = findings.results.design.budgets
-    with drawing():
-        figure = new_figure(width, height)
+    with new_figure(width, height) as figure:
         axes = figure.add_subplot()
         for standing in standings:
             axes.plot(budgets, standing.ranks, **styles[standing.strategy])
@@ -307,8 +280,7 @@ def learning_curve(advice: Advice, *, width: float = 5.2) -> Figure:
     """
     first, curve = advice.points[0].images, advice.curve
     last = advice.images if curve is None else advice.capacity
-    with drawing():
-        figure = new_figure(width, 0.7 * width)
+    with new_figure(width, 0.7 * width) as figure:
         axes = figure.add_subplot()
         images = [point.images for point in advice.points]
         middle, low, high = (
@@ -320,7 +292,7 @@ def learning_curve(advice: Advice, *, width: float = 5.2) -> Figure:
         axes.plot(images, middle, "o", color=LIGHT["accent"], markersize=5.5, zorder=4)
         if curve is not None:
             for start, stop, style in ((first, advice.images, "-"), (advice.images, last, "--")):
-                fine = np.geomspace(start, stop, STEPS)
+                fine = np.geomspace(start, stop, 60)
                 errors = curve.floor + curve.scale * (fine / curve.unit) ** -curve.exponent
                 axes.plot(fine, 100 * (1.0 - errors), style, color=LIGHT["accent"], linewidth=1.6)
         if curve is not None and last > advice.images:

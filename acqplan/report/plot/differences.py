@@ -17,11 +17,10 @@ from acqplan.evaluate.verdict import Verdict
 from acqplan.numbers import points, printable, shortened
 from acqplan.report.compared import Compared
 from acqplan.report.plot.curves import label_rows, name_colours, write_beside
-from acqplan.report.plot.style import ANSWER_COLOURS, LIGHT, bare, drawing, new_figure
+from acqplan.report.plot.style import ANSWER_COLOURS, LIGHT, bare, new_figure
 
 if TYPE_CHECKING:
     from acqplan.evaluate.findings import Findings
-    from acqplan.statistics.two_way import TwoWay
 
 N_BINS = 64
 """Dots within a 64th of the width are stacked."""
@@ -29,8 +28,8 @@ N_BINS = 64
 PILE, STEP = 0.5, 0.085
 """How high stacked dots reach at most, and how far apart two are, in rows."""
 
-LETTER = 0.062
-"""Inches of a letter of an object's name."""
+LETTER, BOLD_LETTER = 0.062, 0.088
+"""Inches of a letter of an object's name, of which `LONGEST` letters are shown, and of a bold name."""
 
 LONGEST = 14
 
@@ -38,17 +37,11 @@ OBJECT_NOTE = (
     "one dot per object, the outermost named; diamond and bar: mean\nand 95 % interval; grey: no difference found"
 )
 
-SQUARE = 0.58
-"""Largest square of the matrix, in inches."""
-
-BOLD_LETTER = 0.088
-"""Inches of a letter of a bold name."""
+SQUARE, BELOW = 0.58, 0.55
+"""Inches of the largest square of the matrix, and below the matrix."""
 
 SLANT = (0.77, 0.65)
 """How far a name above a column reaches to the right and up, as a share of its length: it is turned by 40 degrees."""
-
-BELOW = 0.55
-"""Inches below the matrix."""
 
 MATRIX_NOTE = (
     "Row minus column, points of accuracy.\n▲ full: row better.  ▼ hollow: row worse.  No square: no difference found."
@@ -59,8 +52,7 @@ def object_differences(compared: Compared, *, width: float = 5.6) -> Figure:
     """The primary strategy against each other one: a dot for each object, mean and interval below them."""
     verdicts = {verdict.b: verdict for verdict in compared.verdicts}
     shown = [verdicts[name] for name in compared.drawn if name in verdicts][::-1]
-    with drawing():
-        figure = new_figure(width, 1.2 + 0.62 * len(shown))
+    with new_figure(width, 1.2 + 0.62 * len(shown)) as figure:
         axes = figure.add_subplot()
         label_rows(axes, [verdict.b for verdict in shown], compared.baseline)
         # Inches left for the axis: names of strategies are to its left, differences to its right.
@@ -68,7 +60,17 @@ def object_differences(compared: Compared, *, width: float = 5.6) -> Figure:
         axes.set(xlim=_limits(shown, inches), ylim=(-0.4, len(shown) - 0.25))
         axes.axvline(0, color=LIGHT["ink"], linewidth=1, zorder=2)
         for row, verdict in enumerate(shown):
-            _draw_objects(axes, row, verdict)
+            # A dot for each object, piled up where they are near; the outermost two are named, where no other dot is.
+            objects, values = list(verdict.per_object), 100 * np.array(list(verdict.per_object.values()))
+            up = row + 0.06 + piled(values, float(np.ptp(axes.get_xlim())) / N_BINS)
+            style: Any = {"color": LIGHT["slate"], "alpha": 0.7, "markeredgewidth": 0}
+            axes.plot(values, up, linestyle="", marker="o", markersize=3.8, **style)
+            ends = ((int(values.argmin()), "right", -4), (int(values.argmax()), "left", 4))
+            for number, side, shift in ends if np.ptp(values) else ():
+                axes.annotate(
+                    shortened(objects[number], LONGEST), (values[number], up[number]), (shift, 0),
+                    textcoords="offset points", fontsize=7.5, color=LIGHT["soft"], ha=side, va="center", zorder=6,
+                )  # fmt: skip
             colour = LIGHT[ANSWER_COLOURS[verdict.verdict]]
             # Mean and interval below the dots.
             low, high = (100 * end for end in verdict.ci95)
@@ -77,14 +79,11 @@ def object_differences(compared: Compared, *, width: float = 5.6) -> Figure:
             found = verdict.verdict != "no difference found"
             text = points(verdict.difference) + (f" {verdict.verdict}" if found else "")
             write_beside(axes, row, text, colour, strong=found)
-        _set_title(figure, f"{shortened(compared.primary, 24)} minus each other, points")
+        # Above the names as well, so that it has the whole width.
+        title = f"{shortened(compared.primary, 24)} minus each other, points"
+        figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
         axes.set_xlabel(OBJECT_NOTE, loc="right", fontsize=9)
     return figure
-
-
-def _set_title(figure: Figure, title: str) -> None:
-    """Above the names as well, so that it has the whole width."""
-    figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
 
 
 def _limits(shown: Sequence[Verdict], inches: float) -> tuple[float, float]:
@@ -100,23 +99,6 @@ def _limits(shown: Sequence[Verdict], inches: float) -> tuple[float, float]:
             high = max(high, 100 * most + inch * (LETTER * len(shortened(last, LONGEST)) + 0.1))
         left, right = low, high
     return left, right
-
-
-def _draw_objects(axes: Axes, row: int, verdict: Verdict) -> None:
-    """A dot for each object, piled up where they are near; the outermost two are named."""
-    names = list(verdict.per_object)
-    values = 100 * np.array([verdict.per_object[name] for name in names])
-    left, right = axes.get_xlim()
-    up = row + 0.06 + piled(values, (right - left) / N_BINS)
-    axes.plot(values, up, linestyle="", marker="o", markersize=3.8, color=LIGHT["slate"], alpha=0.7, markeredgewidth=0)
-    low, high = int(values.argmin()), int(values.argmax())
-    if values[low] == values[high]:
-        return
-    for number, side, shift in ((low, "right", -4), (high, "left", 4)):  # where no other dot is
-        axes.annotate(
-            shortened(names[number], LONGEST), (values[number], up[number]), (shift, 0), textcoords="offset points",
-            fontsize=7.5, color=LIGHT["soft"], ha=side, va="center", zorder=6,
-        )  # fmt: skip
 
 
 def piled(values: Float[np.ndarray, " objects"], bin_width: float) -> Float[np.ndarray, " objects"]:
@@ -144,8 +126,7 @@ def verdict_matrix(findings: Findings, *, width: float = 5.6) -> Figure:
     side = min(SQUARE, (width - longest - SLANT[0] * longest - 0.2) / len(names))
     square, above = side * len(names), SLANT[1] * longest + 0.2
     height = square + above + BELOW
-    with drawing():
-        figure = new_figure(width, height, laid_out=False)
+    with new_figure(width, height, laid_out=False) as figure:
         axes = figure.add_axes(((longest + 0.15) / width, BELOW / height, square / width, square / height))
         bare(axes)
         axes.set(xlim=(0, len(names)), ylim=(len(names), 0))
@@ -194,9 +175,9 @@ def _draw_pairs(axes: Axes, findings: Findings, order: Sequence[str], *, fontsiz
 def idea_gains(findings: Findings, *, width: float = 5.6) -> Figure:
     """What each idea adds: at the primary budget, and in area under the curve."""
     ideas, design = list(findings.ideas)[::-1], findings.results.design
-    several = len(design.budgets) > 1
-    with drawing():
-        figure = new_figure(width, 1.35 + 0.72 * len(ideas))
+    shown = [("o", "accent", f"at {design.primary_budget:,} images"), ("s", "plum", "mean of the whole curve")]
+    shown = shown[: 1 + (len(design.budgets) > 1)]
+    with new_figure(width, 1.35 + 0.72 * len(ideas)) as figure:
         axes = figure.add_subplot()
         bare(axes)
         axes.grid(axis="x")
@@ -209,26 +190,21 @@ def idea_gains(findings: Findings, *, width: float = 5.6) -> Figure:
         axes.set_ylim(-0.6, len(ideas) - 0.4)
         axes.tick_params(axis="y", labelcolor=LIGHT["ink"], labelsize=9)
         for row, idea in enumerate(ideas):
-            _draw_gain(axes, row + 0.16, idea.primary, LIGHT["accent"], "o")
-            if several:
-                _draw_gain(axes, row - 0.2, idea.area, LIGHT["plum"], "s")
-        _set_title(figure, "What each idea adds, points")
-        shown = [("o", "accent", f"at {design.primary_budget:,} images"), ("s", "plum", "mean of the whole curve")]
+            gains = [(row + 0.16, idea.primary), (row - 0.2, idea.area)]
+            for (place, gain), (marker, name, _) in zip(gains, shown, strict=False):
+                # A gain whose interval holds 0 is hollow: nothing was shown.
+                found, colour = not gain.low <= 0 <= gain.high, LIGHT[name]
+                style: Any = {"marker": marker, "markerfacecolor": colour if found else LIGHT["ground"]}
+                axes.hlines(place, 100 * gain.low, 100 * gain.high, color=colour, linewidth=3.5, alpha=0.4)
+                axes.plot([100 * gain.mean], [place], markersize=7, color=colour, **style)
+                write_beside(axes, place, points(gain.mean), colour, strong=found)
+        figure.suptitle("What each idea adds, points", x=0.01, ha="left", fontsize=11, fontweight="bold")
         handles = [
             Line2D([], [], linestyle="", marker=marker, color=LIGHT[colour], markersize=7, label=label)
-            for marker, colour, label in shown[: 1 + several]
+            for marker, colour, label in shown
         ]
         figure.legend(
             handles=handles, loc="outside lower right", ncols=2, frameon=False, fontsize=9, labelcolor=LIGHT["soft"],
             handletextpad=0.2, columnspacing=1.4, title="hollow: the 95 % interval holds 0", title_fontsize=9,
         )  # fmt: skip
     return figure
-
-
-def _draw_gain(axes: Axes, row: float, gain: TwoWay, colour: str, marker: str) -> None:
-    """A gain whose interval holds 0 is hollow: nothing was shown."""
-    shown = not gain.low <= 0 <= gain.high
-    inside = colour if shown else LIGHT["ground"]
-    axes.hlines(row, 100 * gain.low, 100 * gain.high, color=colour, linewidth=3.5, alpha=0.4)
-    axes.plot([100 * gain.mean], [row], marker=marker, markersize=7, color=colour, markerfacecolor=inside)
-    write_beside(axes, row, points(gain.mean), colour, strong=shown)

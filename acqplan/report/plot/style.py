@@ -65,12 +65,6 @@ def strategy_colours(strategies: Sequence[str], primary: str, baseline: str | No
     return {**colours, **({} if baseline is None else {baseline: "rust"}), primary: "accent"}
 
 
-def colour_variables() -> str:
-    """Both palettes as the variables of a page's style sheet."""
-    light, dark = (";".join(f"--{name}:{colour}" for name, colour in theme.items()) for theme in (LIGHT, DARK))
-    return f":root{{color-scheme:light dark;{light}}}\n@media (prefers-color-scheme: dark){{:root{{{dark}}}}}"
-
-
 def heat_step(count: int, most: int) -> int:
     """Which fifth of the largest count this is, 0 to 4."""
     return max(0, min(4, -(-5 * count // max(most, 1)) - 1))
@@ -110,9 +104,11 @@ def drawing() -> Iterator[None]:
         yield
 
 
-def new_figure(width: float, height: float, *, laid_out: bool = True) -> Figure:
-    """An empty figure of this size in inches; one that lays itself out is drawn twice."""
-    return Figure(figsize=(width, height), layout="constrained" if laid_out else None, facecolor=LIGHT["ground"])
+@contextlib.contextmanager
+def new_figure(width: float, height: float, *, laid_out: bool = True) -> Iterator[Figure]:
+    """An empty figure of this size in inches, to draw on in this style; one that lays itself out is drawn twice."""
+    with drawing():
+        yield Figure(figsize=(width, height), layout="constrained" if laid_out else None, facecolor=LIGHT["ground"])
 
 
 def save_png(figure: Figure, path: Path) -> None:
@@ -155,8 +151,3 @@ def bare(axes: Axes) -> None:
     """Remove frame, ticks and grid."""
     axes.set_frame_on(False)
     axes.tick_params(length=0)
-
-
-def thousands(number: float) -> str:
-    """``2,430``."""
-    return f"{number:,.0f}"

@@ -16,32 +16,23 @@ from acqplan.numbers import printable, shortened
 from acqplan.plan.plan import Plan
 from acqplan.report.compared import Compared
 from acqplan.report.counts import Bins, axis_title, cut, object_counts, picture_axes, positions
-from acqplan.report.plot.style import HEAT, LIGHT, bare, drawing, heat_step, new_figure, thousands
+from acqplan.report.plot.style import HEAT, LIGHT, bare, heat_step, new_figure
 from acqplan.space import Axis, Category, Circle, Shots, Space
 
 if TYPE_CHECKING:
     from acqplan.evaluate.findings import Findings
 
-HOLE = 0.34
-"""Radius of the empty middle, so that views from straight above stay apart."""
-
-ALONE = 0.85
-"""Radius of the only ring."""
+HOLE, ALONE = 0.34, 0.85
+"""Radius of the empty middle, so that views from straight above stay apart, and of the only ring."""
 
 SMALL = 3.0
 """Dials narrower than this, in inches, go without labels and legend."""
 
-MOST_DRAWN = 400
-"""Dots that an SVG holds one by one."""
-
-MOST_DIALS = 12
-"""More small dials than this say nothing."""
+MOST_DOTS, MOST_DIALS, MOST_OBJECTS = 400, 12, 40
+"""Dots that an SVG holds one by one, small dials in a group, and objects with a bar each instead of one per class."""
 
 HEADING = 0.3
 """Inches of the title above a group of dials."""
-
-MOST_OBJECTS = 40
-"""More objects than this are drawn as one bar per class."""
 
 
 def dial(shots: Shots, *, title: str = "", most: int | None = None, size: float = 4.8) -> Figure:
@@ -55,8 +46,7 @@ def dial(shots: Shots, *, title: str = "", most: int | None = None, size: float 
         most: Count drawn largest and darkest, to compare several dials; by default the largest there is.
         size: Width in inches; below 3 there are neither labels nor legend.
     """
-    with drawing():
-        figure = new_figure(size, _height(shots.space, size), laid_out=size >= SMALL)
+    with new_figure(size, _height(shots.space, size), laid_out=size >= SMALL) as figure:
         draw_dial(figure, shots, small=size < SMALL, title=title, most=most)
     return figure
 
@@ -73,7 +63,7 @@ def of_class(shots: Shots, label: str) -> Shots:
 
 def most_shots(parts: Mapping[str, Shots]) -> int:
     """The largest count at one position in any of them: the scale of all dials."""
-    return max((int(positions(part).n_shots.max()) for part in parts.values()), default=1)
+    return max((int(positions(part)[1].max()) for part in parts.values()), default=1)
 
 
 def _dial_rows(groups: Mapping[str, Mapping[str, Shots]], *, width: float = 10.0) -> Figure:
@@ -85,8 +75,7 @@ def _dial_rows(groups: Mapping[str, Mapping[str, Shots]], *, width: float = 10.0
     tall = rows * _height(space, min(size, SMALL - 0.1))
     # A strip for the title of each group, and one for its dials.
     heights = [height for title in groups for height in (HEADING * bool(title) or 0.01, tall)]
-    with drawing():
-        figure = new_figure(size * columns, sum(heights), laid_out=False)
+    with new_figure(size * columns, sum(heights), laid_out=False) as figure:
         strips = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
         for number, (title, parts) in enumerate(groups.items()):
             strips[2 * number].text(0.02, 0.1, title, fontsize=11, fontweight="bold")
@@ -121,14 +110,9 @@ def strategy_dials(findings: Findings) -> Figure:
     return _dial_rows({title: parts for title, parts in groups.items() if parts})
 
 
-def is_round(space: Space) -> bool:
-    """Whether the axis across the picture of a space closes on itself."""
-    return isinstance(space.axes[picture_axes(space)[0]], Circle)
-
-
 def _height(space: Space, size: float) -> float:
     margins = 0.3 if size < SMALL else 0.65
-    if is_round(space):
+    if isinstance(space.axes[picture_axes(space)[0]], Circle):
         return size + margins
     return size * (0.3 if picture_axes(space)[1] is None else 0.7) + margins
 
@@ -137,38 +121,67 @@ def draw_dial(
     figure: Figure | SubFigure, shots: Shots, *, small: bool = False, title: str = "", most: int | None = None
 ) -> Axes:
     """Draw the dial of some shots into an empty figure or a part of one."""
-    counted, space = positions(shots), shots.space
-    n_shots, largest = counted.n_shots, most or max(int(counted.n_shots.max()), 1)
+    (places, n_shots), space = positions(shots), shots.space
+    largest = most or max(int(n_shots.max()), 1)
     if small:  # only a title has to fit: laid out at once, which is faster
         axes = figure.add_axes((0.02, 0.02, 0.96, 0.96 - 0.26 * figure.dpi / figure.bbox.height))
     else:
         axes = figure.add_subplot()
     bare(axes)
-    if is_round(space):
-        _draw_round_frame(axes, space, small=small)
-        x, y = _round_places(space, counted.places)
+    if isinstance(space.axes[picture_axes(space)[0]], Circle):
+        x, y = _draw_round(axes, space, places, small=small)
     else:
         for direction, column in zip(("x", "y"), picture_axes(space), strict=True):
             _draw_flat_axis(axes, direction, None if column is None else space.axes[column], small=small)
-        x, y = counted.places.T
-    # Dots as large as the nearest neighbours allow; the legend uses the same scale.
-    diameter = _widest(figure, axes, np.column_stack([x, y]), small=small)
+        x, y = places.T
+    # Dots as large as they do not overlap (in a small dial, hardly); the legend uses the same scale.
+    # Axes fill nine tenths of a small figure and three quarters of a large one; 72 points an inch.
+    points = (0.9 if small else 0.75) * min(figure.bbox.width, figure.bbox.height) / figure.dpi * 72
+    some, spacing = np.column_stack([x, y])[:1000] / np.ptp([axes.get_xlim(), axes.get_ylim()], axis=1), 1.0
+    if len(some) > 1:  # distance to the nearest neighbour that nine of ten places keep
+        apart = np.linalg.norm(some[:, None, :] - some[None, :, :], axis=2)
+        np.fill_diagonal(apart, np.inf)
+        spacing = float(np.quantile(apart.min(axis=1), 0.1))
+    diameter = float(np.clip(spacing * points * (1.2 if small else 1.0), 2.5, 8.0 if small else 15.0))
     untouched, taken = n_shots == 0, n_shots > 0
     # As drawings, thousands of dots would make report.html larger than a picture of them.
-    style: Any = {"linewidths": 0, "clip_on": False, "rasterized": len(x) > MOST_DRAWN}
+    style: Any = {"linewidths": 0, "clip_on": False, "rasterized": len(x) > MOST_DOTS}
     for shown, zorder in ((untouched, 3), (taken, 4)):
         dots = [_dot(int(count), diameter, largest) for count in n_shots[shown]]
         sizes, colours = [size**2 for size, _ in dots], [colour for _, colour in dots]
         axes.scatter(x[shown], y[shown], s=sizes, c=colours, zorder=zorder, **style)
     axes.set_title(shortened(title, 60), loc="center", fontsize=9.5 if small else 11, pad=3 if small else 10)
     if not small and taken.any():
-        _draw_legend(figure, n_shots, diameter=diameter, most=largest)
+        # Dots for no shot, the fewest, the middle and the most.
+        low, high = int(n_shots[taken].min()), int(n_shots.max())
+        handles = []
+        for count in [0] * bool(untouched.any()) + sorted({low, (low + high) // 2, high}):
+            width, colour = _dot(count, diameter, largest)
+            style = {"marker": "o", "markersize": max(width, 3.0), "markeredgewidth": 0, "color": colour}
+            handles.append(Line2D([], [], linestyle="", label=f"{count:,.0f}", **style))
+        figure.legend(
+            handles=handles, title="shots per view", ncols=len(handles), loc="outside lower center", frameon=False,
+            fontsize=9.5, title_fontsize=9.5, handletextpad=0.1, columnspacing=1.2, labelcolor=LIGHT["soft"],
+        )  # fmt: skip
     return axes
 
 
-def _draw_round_frame(axes: Axes, space: Space, *, small: bool) -> None:
-    """Two spokes and rings at rim and middle; if large, angles and how to read them."""
+def _draw_round(
+    axes: Axes, space: Space, places: Float[np.ndarray, "places 2"], *, small: bool
+) -> tuple[Float[np.ndarray, " places"], Float[np.ndarray, " places"]]:
+    """Two spokes and rings at rim and middle; if large, angles and how to read them. Returns where places lie on it.
+
+    Zero is at the top, clockwise. Numbers run inwards, as elevation does when seen from above; levels of a category
+    outwards. Plain coordinates, because matplotlib's polar axes take ten times as long to draw.
+    """
     across, down = picture_axes(space)
+    period, unit = getattr(space.axes[across], "period", 360.0), space.axes[across].unit
+    turn, radii = places[:, 0] * 2 * np.pi / period, np.full(len(places), ALONE)
+    if down is not None and len(space.axes[down].values) > 1:
+        axis, levels = space.axes[down], space.axes[down].codes()
+        share = (places[:, 1] - levels.min()) / (levels.max() - levels.min())
+        radii = HOLE + (1 - HOLE) * (share if isinstance(axis, Category) else 1 - share)
+    x, y = radii * np.sin(turn), radii * np.cos(turn)
     reach = 1.08 if small else 1.22
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach), xticks=[], yticks=[], aspect="equal")
     line: Any = {"color": LIGHT["faint"], "linewidth": 0.5, "alpha": 0.7, "zorder": 1}
@@ -178,17 +191,17 @@ def _draw_round_frame(axes: Axes, space: Space, *, small: bool) -> None:
     for radius in (ALONE,) if down is None else (HOLE, 1.0):
         axes.plot(radius * np.sin(around), radius * np.cos(around), **line)
     if small:
-        return
-    period, unit = getattr(space.axes[across], "period", 360.0), space.axes[across].unit
+        return x, y
     # A quarter of the circle at the end of each spoke, clockwise from the top.
     aligned: tuple[tuple[Literal["left", "center", "right"], Literal["bottom", "center", "top"]], ...] = (
         ("center", "bottom"), ("left", "center"), ("center", "top"), ("right", "center"),
     )  # fmt: skip
     for quarter, (horizontal, vertical) in enumerate(aligned):
-        x, y = round(np.sin(quarter * np.pi / 2)), round(np.cos(quarter * np.pi / 2))
+        right, up = round(np.sin(quarter * np.pi / 2)), round(np.cos(quarter * np.pi / 2))
         text = f"{quarter / 4 * period:g}" + ("°" if unit == "deg" else f" {unit}")
-        axes.text(1.09 * x, 1.09 * y, text, ha=horizontal, va=vertical, color=LIGHT["soft"])
+        axes.text(1.09 * right, 1.09 * up, text, ha=horizontal, va=vertical, color=LIGHT["soft"])
     axes.set_xlabel(textwrap.fill(round_caption(space), 66), fontsize=9.5, labelpad=6)
+    return x, y
 
 
 def round_caption(space: Space) -> str:
@@ -201,26 +214,6 @@ def round_caption(space: Space) -> str:
     ends = [axis.values[0], axis.values[-1]] if isinstance(axis, Category) else [max(axis.values), min(axis.values)]
     middle, rim = (shortened(end, 12) if isinstance(end, str) else f"{end:g}" for end in ends)
     return f"{around}; {shortened(axis.name, 20)} from {rim} at the rim to {middle} in the middle"
-
-
-def _round_places(
-    space: Space, places: Float[np.ndarray, "places 2"]
-) -> tuple[Float[np.ndarray, " places"], Float[np.ndarray, " places"]]:
-    """Where places of the picture lie on paper: zero at the top, clockwise, rim at distance 1.
-
-    Numbers run inwards, as elevation does when seen from above; levels of a category outwards. Plain coordinates,
-    because matplotlib's polar axes take ten times as long to draw.
-    """
-    across, down = picture_axes(space)
-    turn = places[:, 0] * 2 * np.pi / getattr(space.axes[across], "period", 360.0)
-    axis = None if down is None else space.axes[down]
-    if axis is None or len(axis.values) == 1:
-        radii = np.full(len(places), ALONE)
-    else:
-        levels = axis.codes()
-        share = (places[:, 1] - levels.min()) / (levels.max() - levels.min())
-        radii = HOLE + (1 - HOLE) * (share if isinstance(axis, Category) else 1 - share)
-    return radii * np.sin(turn), radii * np.cos(turn)
 
 
 def _draw_flat_axis(axes: Axes, direction: str, axis: Axis | None, *, small: bool) -> None:
@@ -241,19 +234,6 @@ def _draw_flat_axis(axes: Axes, direction: str, axis: Axis | None, *, small: boo
     axes.set(**settings)
 
 
-def _widest(figure: Figure | SubFigure, axes: Axes, places: Float[np.ndarray, "places 2"], *, small: bool) -> float:
-    """Diameter in points at which dots of neighbours do not overlap (in a small dial, hardly)."""
-    across, down = np.ptp([axes.get_xlim(), axes.get_ylim()], axis=1)
-    # Axes fill nine tenths of a small figure and three quarters of a large one; 72 points an inch.
-    points = (0.9 if small else 0.75) * min(figure.bbox.width, figure.bbox.height) / figure.dpi * 72
-    some, spacing = places[:1000] / np.array([across, down]), 1.0
-    if len(some) > 1:  # distance to the nearest neighbour that nine of ten places keep
-        apart = np.linalg.norm(some[:, None, :] - some[None, :, :], axis=2)
-        np.fill_diagonal(apart, np.inf)
-        spacing = float(np.quantile(apart.min(axis=1), 0.1))
-    return float(np.clip(spacing * points * (1.2 if small else 1.0), 2.5, 8.0 if small else 15.0))
-
-
 def _dot(count: int, diameter: float, most: int) -> tuple[float, str]:
     """Diameter and colour of a dot: the more shots, the larger and darker."""
     if count == 0:
@@ -261,28 +241,10 @@ def _dot(count: int, diameter: float, most: int) -> tuple[float, str]:
     return diameter * (0.25 + 0.75 * count / most) ** 0.5, LIGHT[HEAT[heat_step(count, most)]]
 
 
-def _draw_legend(
-    figure: Figure | SubFigure, n_shots: Int[np.ndarray, " places"], *, diameter: float, most: int
-) -> None:
-    """Dots for no shot, the fewest, the middle and the most."""
-    low, high = int(n_shots[n_shots > 0].min()), int(n_shots.max())
-    shown = [0] * bool((n_shots == 0).any()) + sorted({low, (low + high) // 2, high})
-    handles = []
-    for count in shown:
-        size, colour = _dot(count, diameter, most)
-        style: Any = {"marker": "o", "markersize": max(size, 3.0), "markeredgewidth": 0, "color": colour}
-        handles.append(Line2D([], [], linestyle="", label=thousands(count), **style))
-    figure.legend(
-        handles=handles, title="shots per view", ncols=len(handles), loc="outside lower center", frameon=False,
-        fontsize=9.5, title_fontsize=9.5, handletextpad=0.1, columnspacing=1.2, labelcolor=LIGHT["soft"],
-    )  # fmt: skip
-
-
 def coverage(plan: Plan, *, width: float = 4.8) -> Figure:
     """Shots per level of each axis, against the share that even sampling of the allowed views would give."""
     n_axes = len(plan.shots.space.axes)
-    with drawing():
-        figure = new_figure(width, 1.75 * n_axes + 0.3)
+    with new_figure(width, 1.75 * n_axes + 0.3) as figure:
         panels = figure.subplots(n_axes, 1, squeeze=False)[:, 0]
         for column, axes in enumerate(panels):
             bins, counts, even = level_counts(plan.shots, column)
@@ -290,7 +252,7 @@ def coverage(plan: Plan, *, width: float = 4.8) -> Figure:
             axes.bar(places, counts, width=0.72, color=LIGHT["heat3"])
             axes.hlines(even, places - 0.42, places + 0.42, color=LIGHT["soft"], linewidth=1.6)
             bare(axes)
-            axes.set_yticks([0, int(max(counts.max(), 1))], ["0", thousands(counts.max())])
+            axes.set_yticks([0, int(max(counts.max(), 1))], ["0", f"{counts.max():,.0f}"])
             axes.set_xlim(-0.7, len(bins) - 0.3)
             every = max(1, -(-len(bins) // 9))  # at most nine labels, so that they do not touch
             axes.set_xticks(places[::every], [shortened(name, 12) for name in bins.starts[::every]])
@@ -322,13 +284,12 @@ def images_per_object(plan: Plan, *, width: float = 4.8) -> Figure:
     classes = objects.class_rows if each else np.arange(len(names))
     values = counts if each else np.bincount(objects.class_rows, weights=counts)
     order = sorted(range(len(names)), key=lambda row: (classes[row], names[row]))
-    with drawing():
-        figure = new_figure(width, 0.8 + min(0.21 * len(names), 12.0))
+    with new_figure(width, 0.8 + min(0.21 * len(names), 12.0)) as figure:
         axes = figure.add_subplot()
         shades = [LIGHT["heat3"] if classes[row] % 2 else LIGHT["heat4"] for row in order]
         axes.barh(range(len(names)), values[order], height=0.78, color=shades)
         for place, value in enumerate(values[order]):
-            axes.annotate(thousands(value), (value, place), (3, 0), textcoords="offset points", va="center", fontsize=9)
+            axes.annotate(f"{value:,.0f}", (value, place), (3, 0), textcoords="offset points", va="center", fontsize=9)
         bare(axes)
         axes.set_xticks([])
         axes.set_yticks(range(len(names)), [shortened(names[row], 22) for row in order], fontsize=9)
