@@ -12,7 +12,7 @@ from jaxtyping import Float, Float32, Int
 from acqplan.errors import BudgetError, StrategyError
 from acqplan.space import Category, Shots, Space
 from acqplan.space.kernel import distances
-from acqplan.space.space import from_first_level
+from acqplan.space.shots import from_first_level
 
 LONGEST_REASON = 80
 """Letters of a reason at most."""

@@ -14,7 +14,7 @@ from acqplan.plan.base import LONGEST_REASON, Choice, History, Situation, Strate
 from acqplan.plan.quotas import NEARLY, level_of, whole_shares
 from acqplan.rng import stream
 from acqplan.space import Axis, Category, Circle, Objects, Shots, Space
-from acqplan.space.space import from_first_level
+from acqplan.space.shots import from_first_level
 
 STRATA = 4
 """Most strata: within one, views count alike; more of them leave each too few shots to spread."""

@@ -17,7 +17,7 @@ from acqplan.errors import UsageError
 from acqplan.numbers import duration
 from acqplan.plan.plan import Plan
 from acqplan.space import Axis, Category, Circle, Shots, Space
-from acqplan.space.space import from_first_level
+from acqplan.space.shots import from_first_level
 
 NEAR = 10
 """Neighbours of a stop beside which a move may put it; twice as many shorten the travel by at most 1 % and take
