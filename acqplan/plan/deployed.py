@@ -10,8 +10,18 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from acqplan.errors import StrategyError
-from acqplan.plan.base import LONGEST_REASON, Choice, History, Situation, Strategy, check_request, learns
-from acqplan.plan.quotas import NEARLY, level_of, whole_shares
+from acqplan.plan.base import (
+    LONGEST_REASON,
+    NEARLY,
+    Choice,
+    History,
+    Situation,
+    Strategy,
+    check_request,
+    learns,
+    level_of,
+    whole_shares,
+)
 from acqplan.rng import stream
 from acqplan.space import Axis, Category, Circle, Objects, Shots, Space
 from acqplan.space.shots import from_first_level

@@ -15,8 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from acqplan.errors import StrategyError
-from acqplan.plan.base import Choice, History, Situation, check_request
-from acqplan.plan.quotas import even_quotas, taking_order
+from acqplan.plan.base import Choice, History, Situation, check_request, even_quotas, taking_order
 from acqplan.rng import generator
 from acqplan.space import Category, Shots
 from acqplan.space.kernel import Similarity, diameter, distance_columns, distances
@@ -113,7 +112,29 @@ class Farthest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Herding:
+class _InTurns:
+    """A rule by which each object in turn takes the view that adds most to a cover."""
+
+    name: ClassVar[str]
+    exact: ClassVar[bool] = True
+    turns: ClassVar[bool] = True
+    cover: ClassVar[type[Herd] | type[Farthest]]
+    class_weight: float
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.class_weight <= 1.0:
+            raise StrategyError(f"class_weight {self.class_weight} is not a share", "give a number from 0 to 1")
+
+    def propose(self, candidates: Shots, history: History, n: int, seed: int) -> Choice:
+        """Choose greedily, object by object in turn."""
+        check_request(candidates, n)
+        situation = Situation.of(candidates, history)
+        cover = self.cover(situation, self.class_weight)
+        return greedy_choice(situation, cover, even_quotas(situation, n, seed), seed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Herding(_InTurns):
     """Kernel herding to the uniform distribution over views.
 
     Each shot makes the mean similarity to the shots of its object, and to those of its class, follow the
@@ -127,22 +148,12 @@ class Herding:
     """
 
     name: ClassVar[str] = "herding"
-    exact: ClassVar[bool] = True
-    turns: ClassVar[bool] = True
+    cover: ClassVar[type[Herd] | type[Farthest]] = Herd
     class_weight: float = 0.7
-
-    def __post_init__(self) -> None:
-        _check_share(self.class_weight)
-
-    def propose(self, candidates: Shots, history: History, n: int, seed: int) -> Choice:
-        """Choose greedily, object by object in turn."""
-        check_request(candidates, n)
-        situation = Situation.of(candidates, history)
-        return greedy_choice(situation, Herd(situation, self.class_weight), even_quotas(situation, n, seed), seed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Maximin:
+class Maximin(_InTurns):
     """Farthest points: each shot is as far as possible from the shots of its object, and from those of its class.
 
     Attributes:
@@ -153,23 +164,8 @@ class Maximin:
     """
 
     name: ClassVar[str] = "maximin"
-    exact: ClassVar[bool] = True
-    turns: ClassVar[bool] = True
+    cover: ClassVar[type[Herd] | type[Farthest]] = Farthest
     class_weight: float = 0.5
-
-    def __post_init__(self) -> None:
-        _check_share(self.class_weight)
-
-    def propose(self, candidates: Shots, history: History, n: int, seed: int) -> Choice:
-        """Choose greedily, object by object in turn."""
-        check_request(candidates, n)
-        situation = Situation.of(candidates, history)
-        return greedy_choice(situation, Farthest(situation, self.class_weight), even_quotas(situation, n, seed), seed)
-
-
-def _check_share(share: float) -> None:
-    if not 0.0 <= share <= 1.0:
-        raise StrategyError(f"class_weight {share} is not a share", "give a number from 0 to 1")
 
 
 def greedy_choice(

@@ -12,10 +12,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from acqplan.errors import StrategyError
-from acqplan.plan.base import Choice, History, Situation, check_request
+from acqplan.plan.base import Choice, History, Situation, check_request, even_quotas
 from acqplan.plan.designs import has_even_steps, is_even_circle, van_der_corput_order
 from acqplan.plan.greedy import Herd, choice_in_turns, filled, greedy_choice, herd_batch
-from acqplan.plan.quotas import even_quotas
 from acqplan.rng import generator
 from acqplan.space import Axis, Category, Shots, Space
 from acqplan.space.kernel import LENGTHS, Similarity, distances

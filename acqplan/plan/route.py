@@ -69,7 +69,7 @@ def travel_seconds(
     """
     total = np.zeros(len(a))
     for column, axis in enumerate(space.axes):
-        total += _speed(axis) * axis.difference(a[:, column], b[:, column])
+        total += axis.seconds * axis.difference(a[:, column], b[:, column])
     return total
 
 
@@ -87,7 +87,7 @@ def route_seconds(shots: Shots, times: Times | None = None) -> float:
 
 def costs_travel(space: Space, times: Times | None = None) -> bool:
     """Whether the order of shots can matter: something takes time to move."""
-    return any(map(_speed, space.axes)) or (times or Times()).per_object > 0
+    return any(axis.seconds for axis in space.axes) or (times or Times()).per_object > 0
 
 
 def cheap_order(
@@ -152,11 +152,6 @@ def saved_words(plan: Plan) -> str:
     return f"{duration(before - after)} less than in the order of the strategy ({100 * (1 - after / before):.0f} %)"
 
 
-def _speed(axis: Axis) -> float:
-    """Seconds for one unit, or for a change."""
-    return axis.seconds_per_change if isinstance(axis, Category) else axis.seconds_per_unit
-
-
 def _round_order(shots: Shots, start: Shots, times: Times) -> Int[np.ndarray, " shots"]:
     """Order of the shots of one round, which sets out from ``start`` (one shot or none)."""
     joined = shots.join(start)
@@ -165,7 +160,7 @@ def _round_order(shots: Shots, start: Shots, times: Times) -> Int[np.ndarray, " 
     for column, axis in enumerate(shots.space.axes):
         codes = joined.coordinates[:, column]
         codes = from_first_level(axis, codes) if isinstance(axis, Circle) else codes
-        actuators.append(Actuator(axis=axis, codes=codes, seconds=_speed(axis)))
+        actuators.append(Actuator(axis=axis, codes=codes, seconds=axis.seconds))
     turntable = Category(name="object on the turntable", values=shots.objects.names)
     objects = joined.object_rows.astype(np.float64)
     actuators.append(Actuator(axis=turntable, codes=objects, seconds=times.per_object))

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from acqplan.plan.base import Choice, History, Situation
+from acqplan.plan.base import Choice, History, Situation, taking_order, weighted_quotas
 from acqplan.plan.errors_by_view import ErrorMaps, Expected, error_maps, expected_errors, soft_errors
 from acqplan.plan.greedy import Herd, greedy_choice, herd_batch, lots_of
-from acqplan.plan.quotas import taking_order, weighted_quotas
 from acqplan.rng import generator, stream
 from acqplan.space import Space
 from acqplan.space.kernel import Similarity

@@ -9,9 +9,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from acqplan.errors import StrategyError
-from acqplan.plan.base import LONGEST_REASON, Choice, History, Situation, check_request
+from acqplan.plan.base import LONGEST_REASON, Choice, History, Situation, check_request, even_quotas, taking_order
 from acqplan.plan.greedy import choice_of
-from acqplan.plan.quotas import even_quotas, taking_order
 from acqplan.plan.surrogate import ShotKernel, covariance, fit_surrogate
 from acqplan.rng import generator
 from acqplan.space import Category, Objects, Shots, Space

@@ -10,10 +10,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from acqplan.errors import StrategyError, nearest
-from acqplan.plan.base import LONGEST_REASON, Choice, History, Situation, check_request
+from acqplan.plan.base import LONGEST_REASON, Choice, History, Situation, check_request, weighted_quotas
 from acqplan.plan.errors_by_view import expected_errors, soft_errors
 from acqplan.plan.lattice import Lattice
-from acqplan.plan.quotas import weighted_quotas
 from acqplan.plan.sub_plans import fit_ridge, gram_of, places
 from acqplan.rng import generator
 from acqplan.space import Shots

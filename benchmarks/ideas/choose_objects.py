@@ -8,10 +8,9 @@ from typing import ClassVar
 import numpy as np
 
 from acqplan.errors import StrategyError, nearest
-from acqplan.plan.base import Choice, History, Situation, check_request
+from acqplan.plan.base import Choice, History, Situation, check_request, even_quotas
 from acqplan.plan.errors_by_view import soft_errors
 from acqplan.plan.lattice import Lattice
-from acqplan.plan.quotas import even_quotas
 from acqplan.rng import stream
 from acqplan.space import Shots
 

@@ -9,11 +9,10 @@ import numpy as np
 from jaxtyping import Float
 
 from acqplan.errors import StrategyError
-from acqplan.plan.base import Choice, History, Situation, check_request
+from acqplan.plan.base import Choice, History, Situation, check_request, even_quotas
 from acqplan.plan.errors_by_view import ErrorMaps, error_maps, soft_errors
 from acqplan.plan.greedy import Herd, greedy_choice
 from acqplan.plan.lattice import Lattice
-from acqplan.plan.quotas import even_quotas
 from acqplan.space import Shots
 from acqplan.space.kernel import Similarity
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from acqplan.plan.base import Choice, History, Situation, check_request
+from acqplan.plan.base import Choice, History, Situation, check_request, even_quotas
 from acqplan.plan.greedy import Herd, Herding, greedy_choice
-from acqplan.plan.quotas import even_quotas
 from acqplan.plan.surrogate import fit_surrogate
 from acqplan.space import Shots
 
