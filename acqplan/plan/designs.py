@@ -149,11 +149,12 @@ class Sobol:
             for number in members:
                 views[number] = _nearest_free(situation, number, points[start : start + quota[number]])
                 start += quota[number]
-
-        def words(number: int, k: int) -> str:
-            return f"Sobol point {k + 1} of {quota[number]} of {situation.names[number]}"
-
-        return choice_in_turns(situation, views, seed=seed, reason=words)
+        return choice_in_turns(
+            situation,
+            views,
+            seed=seed,
+            reason=lambda number, k: f"Sobol point {k + 1} of {quota[number]} of {situation.names[number]}",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
