@@ -48,6 +48,11 @@ class History:
         """Nothing captured yet."""
         return cls(shots=candidates.take([]))
 
+    def take(self, rows: Int[np.ndarray, " taken"]) -> History:
+        """Some of the shots with what was learned from their images, in the order of ``rows``."""
+        features, beliefs = (None if own is None else own[rows] for own in (self.features, self.beliefs))
+        return History(shots=self.shots.take(rows), features=features, beliefs=beliefs)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Choice:

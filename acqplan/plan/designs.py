@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import ClassVar
 
@@ -105,7 +105,27 @@ class EvenStaggered:
         quota, cover = even_quotas(situation, n, seed), Farthest(situation, CLASS_WEIGHT)
         if situation.space.table is not None:
             return greedy_choice(situation, cover, quota, seed)
-        points = _shifted_grids(situation, quota, seed)
+        space, n_axes = situation.space, len(situation.space.axes)
+        # multiples of these steps, modulo 1, fill the unit cube evenly: powers of the solution of
+        # x ** (axes + 1) = x + 1, for one axis the golden ratio
+        # (M. Roberts, The unreasonable effectiveness of quasirandom sequences, 2018)
+        ratio = 2.0
+        for _ in range(60):
+            ratio = (1.0 + ratio) ** (1.0 / (n_axes + 1))
+        steps = ratio ** -np.arange(1.0, n_axes + 1.0)
+        # free views of each object's grid, well spread from the first on, at most its quota
+        grids = {size: staggered_factorial(space, size) for size in set(quota.tolist()) - {0}}
+        points: list[list[int]] = [[] for _ in situation.names]
+        for label, members in situation.classes.items():
+            start = generator(seed, "even-staggered", label).random(n_axes)
+            for place, number in enumerate(members):
+                if quota[number]:
+                    grid, fractions = grids[int(quota[number])], (start + place * steps) % 1.0
+                    moved = zip(space.axes, grid.levels, fractions, strict=True)
+                    levels = tuple(shifted(axis, len(own), fraction) for axis, own, fraction in moved)
+                    wanted = replace(grid, levels=levels).views(space)
+                    wanted = wanted[van_der_corput_order(len(wanted))]
+                    points[number] = wanted[np.isin(wanted, situation.free[number])].tolist()
 
         def words(number: int, k: int) -> str:
             if k >= len(points[number]):
@@ -199,33 +219,6 @@ def _same_for_all(situation: Situation, wanted: Int[np.ndarray, " wanted"], n: i
         kept[number] += 1
     views = [own[:count] for own, count in zip(views, kept, strict=True)]
     return choice_in_turns(situation, views, seed=seed, reason=lambda number, k: words)
-
-
-def _shifted_grids(situation: Situation, quota: Int[np.ndarray, " objects"], seed: int) -> list[list[int]]:
-    """Free views of each object's grid, well spread from the first on, at most its quota."""
-    space, n_axes = situation.space, len(situation.space.axes)
-    # multiples of these steps, modulo 1, fill the unit cube evenly: powers of the solution of x ** (axes + 1) = x + 1
-    # (M. Roberts, The unreasonable effectiveness of quasirandom sequences, 2018); for one axis the golden ratio
-    ratio = 2.0
-    for _ in range(60):
-        ratio = (1.0 + ratio) ** (1.0 / (n_axes + 1))
-    steps = ratio ** -np.arange(1.0, n_axes + 1.0)
-    grids = {size: staggered_factorial(space, size) for size in set(quota.tolist()) - {0}}
-    views: list[list[int]] = [[] for _ in situation.names]
-    for label, members in situation.classes.items():
-        start = generator(seed, "even-staggered", label).random(n_axes)
-        for place, number in enumerate(members):
-            if quota[number]:
-                fractions = (start + place * steps) % 1.0
-                grid = grids[int(quota[number])]
-                levels = tuple(
-                    shifted(axis, len(own), fraction)
-                    for axis, own, fraction in zip(space.axes, grid.levels, fractions, strict=True)
-                )
-                wanted = Factorial(levels=levels, radius=grid.radius).views(space)
-                wanted = wanted[van_der_corput_order(len(wanted))]
-                views[number] = wanted[np.isin(wanted, situation.free[number])].tolist()
-    return views
 
 
 def _nearest_free(situation: Situation, number: int, points: Float[np.ndarray, "points axes"]) -> list[int]:

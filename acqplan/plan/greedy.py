@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -352,21 +352,15 @@ def choice_of(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gap:
-    """How far a shot is from the nearest shot of the same object before it.
-
-    Attributes:
-        distance: In scales; the diameter of the space if there is no shot before.
-        words: The distance for a person.
-    """
+class Gap(NamedTuple):
+    """Distance of a shot from the nearest shot of the same object before it, in scales, and in words."""
 
     distance: float
     words: str
 
 
 def gaps(situation: Situation, number: int, views: Int[np.ndarray, " chosen"]) -> list[Gap]:
-    """The gap that each view of one object fills, given its captures and the views before."""
+    """The gap that each view of one object fills, given its captures and the views before; at first the diameter."""
     before = np.concatenate([situation.taken[number], views])
     found: list[Gap] = []
     for start in range(0, len(views), BLOCK):
@@ -377,11 +371,10 @@ def gaps(situation: Situation, number: int, views: Int[np.ndarray, " chosen"]) -
         apart[np.arange(len(earlier))[None] >= n_before[:, None]] = np.inf
         for row, view in enumerate(block):
             if n_before[row] == 0:
-                first = f"first view of {situation.names[number]}"
-                found.append(Gap(distance=diameter(situation.space), words=first))
+                found.append(Gap(diameter(situation.space), f"first view of {situation.names[number]}"))
                 continue
             nearest = np.round(apart[row], 9).argmin()
-            found.append(Gap(distance=float(apart[row, nearest]), words=_gap_words(situation, view, earlier[nearest])))
+            found.append(Gap(float(apart[row, nearest]), _gap_words(situation, view, earlier[nearest])))
     return found
 
 
