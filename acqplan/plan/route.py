@@ -233,10 +233,6 @@ class Stops:
             total += actuator.seconds * actuator.axis.difference(actuator.codes[a], actuator.codes[b])
         return total * (self.is_place[a] & self.is_place[b])
 
-    def length(self, path: Int[np.ndarray, " stops_and_ends"]) -> float:
-        """Seconds of a whole path."""
-        return float(self.seconds(path[:-1], path[1:]).sum())
-
 
 def short_tour(stops: Stops) -> Int[np.ndarray, " stops"]:
     """Numbers of the stops in an order that is quick to drive: the best nesting of loops, shortened by moves.
@@ -261,7 +257,8 @@ def short_tour(stops: Stops) -> Int[np.ndarray, " stops"]:
     keys = [actuator.keys()[:n] for actuator in stops.actuators]
     loops = [_back_and_forth([keys[number] for number in nesting]) for nesting in nestings]
     paths = [np.concatenate([[n], order, [n + 1]]) for loop in loops for order in (loop, loop[::-1])]
-    path = paths[int(np.argmin(np.round([stops.length(path) for path in paths], 6)))].copy()
+    lengths = [float(stops.seconds(path[:-1], path[1:]).sum()) for path in paths]
+    path = paths[int(np.argmin(np.round(lengths, 6)))].copy()
     where, near = np.argsort(path), _neighbours(stops, nestings)
     # apply moves while any saves time; after the first sweep look only at stops whose surroundings changed
     awake = np.arange(n)

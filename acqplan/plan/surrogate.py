@@ -211,7 +211,15 @@ def fit_surrogate(
         return Surrogate(kernel=middle, why="features that are not numbers")
     rows = _chosen(shots, features, seed)
     some, seen = shots.take(rows), features[rows].astype(np.float64)
-    coordinates = _coordinates(some, seen)
+    # principal components and out-of-object discriminants, each of mean 0 and variance 1
+    centred = seen - seen.mean(axis=0)
+    products = centred @ centred.T
+    values, vectors = np.linalg.eigh(products)
+    kept = np.flatnonzero(values > 1e-9 * len(products) * max(float(values[-1]), 1e-9))[-COMPONENTS:]
+    found = np.concatenate([vectors[:, kept], _discriminants(some, products)], axis=1)
+    spread = found.std(axis=0)
+    varies = spread > 1e-6 * max(float(spread.max(initial=0.0)), 1e-6)
+    coordinates = (found[:, varies] - found[:, varies].mean(axis=0)) / spread[varies]
     if not coordinates.shape[1]:
         return Surrogate(kernel=middle, why="features that are all equal")
     points = points_of(some)
@@ -302,18 +310,6 @@ def _chosen(shots: Shots, features: Float32[np.ndarray, "shots features"], seed:
         mine = np.flatnonzero(owners == owner)
         place[mine] = draw.permutation(len(mine)) + draw.random()
     return order[np.sort(np.argsort(place, kind="stable")[:LARGEST])]
-
-
-def _coordinates(shots: Shots, seen: Float[np.ndarray, "shots features"]) -> Float[np.ndarray, "shots coordinates"]:
-    """Principal components and out-of-object discriminants, each of mean 0 and variance 1."""
-    centred = seen - seen.mean(axis=0)
-    products = centred @ centred.T
-    values, vectors = np.linalg.eigh(products)
-    kept = np.flatnonzero(values > 1e-9 * len(products) * max(float(values[-1]), 1e-9))[-COMPONENTS:]
-    found = np.concatenate([vectors[:, kept], _discriminants(shots, products)], axis=1)
-    spread = found.std(axis=0)
-    varies = spread > 1e-6 * max(float(spread.max(initial=0.0)), 1e-6)
-    return (found[:, varies] - found[:, varies].mean(axis=0)) / spread[varies]
 
 
 def _discriminants(shots: Shots, products: Float[np.ndarray, "shots shots"]) -> Float[np.ndarray, "shots classes"]:

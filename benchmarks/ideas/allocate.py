@@ -180,12 +180,18 @@ class Allocate(Lattice):
         """Share shots out by what is known of objects or classes, then lay lattices."""
         check_request(candidates, n)
         # what is known, once enough was captured of all that there will be after the coming round
-        demand = None
+        worth: Callable[[str, str], float] | None = None
         if len(history) >= self.pilot * (len(history) + n):
-            demand = _by_errors(history) if self.by == "errors" else _by_curves(history, seed)
-        if demand is None:
+            found = soft_errors(history) if self.by == "errors" else None
+            curves = learning_curves(history, seed=seed) if self.by == "curves" else None
+            if found is not None and max(map(len, found.errors)) >= 2:
+                expected = expected_errors(found)
+                worth, note = expected.of, f"errors known to {expected.reliability:.0%}: "
+            elif curves is not None:
+                of_class = curves.shares()
+                worth, note = lambda _, label: of_class.get(label, 1.0), "by learning curves: "
+        if worth is None:
             return Lattice.propose(self, candidates, history, n, seed)
-        worth, note = demand
         situation = Situation.of(candidates, history)
         # wanted totals over their mean
         pairs = zip(situation.names, situation.labels, strict=True)
@@ -196,26 +202,6 @@ class Allocate(Lattice):
         quota = weighted_quotas(situation, n, shares, seed, floor=self.floor, ceiling=self.ceiling)
         choice = self.share_out(situation, quota, seed)
         return replace(choice, reason=tuple((note + words)[:LONGEST_REASON] for words in choice.reason))
-
-
-Demand = tuple[Callable[[str, str], float], str]
-"""What an object is worth, from its name and label to a number from 0 on, and a note on where that comes from."""
-
-
-def _by_errors(history: History) -> Demand | None:
-    found = soft_errors(history)
-    if found is None or max(map(len, found.errors)) < 2:
-        return None
-    expected = expected_errors(found)
-    return expected.of, f"errors known to {expected.reliability:.0%}: "
-
-
-def _by_curves(history: History, seed: int) -> Demand | None:
-    curves = learning_curves(history, seed=seed)
-    if curves is None:
-        return None
-    shares = curves.shares()
-    return lambda _, label: shares.get(label, 1.0), "by learning curves: "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
