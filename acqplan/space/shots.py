@@ -243,21 +243,12 @@ class Shots:
     def take(self, rows: Int[np.ndarray, " taken"] | Sequence[int]) -> Shots:
         """Some of the shots, in the order of ``rows`` (or where a mask is true)."""
         chosen = np.asarray(rows) if len(rows) else np.empty(0, dtype=np.int64)
-        return Shots(
-            space=self.space,
-            objects=self.objects,
-            object_rows=self.object_rows[chosen],
-            coordinates=self.coordinates[chosen],
-        )
+        return replace(self, object_rows=self.object_rows[chosen], coordinates=self.coordinates[chosen])
 
     def join(self, other: Shots) -> Shots:
         """These shots followed by those of another table of the same space and objects."""
-        return Shots(
-            space=self.space,
-            objects=self.objects,
-            object_rows=np.concatenate([self.object_rows, other.object_rows]),
-            coordinates=np.concatenate([self.coordinates, other.coordinates]),
-        )
+        object_rows = np.concatenate([self.object_rows, other.object_rows])
+        return replace(self, object_rows=object_rows, coordinates=np.concatenate([self.coordinates, other.coordinates]))
 
     def narrow(self, rows: Int[np.ndarray, " kept"]) -> Shots:
         """The shots of some objects only, over a table of just these objects.
@@ -265,16 +256,11 @@ class Shots:
         Args:
             rows: Rows of the objects to keep, ascending, shape ``[kept]``.
         """
-        mine = np.flatnonzero(np.isin(self.object_rows, rows))
-        objects = Objects(
-            names=tuple(self.objects.names[row] for row in rows), labels=tuple(self.objects.labels[row] for row in rows)
-        )
-        return Shots(
-            space=self.space,
-            objects=objects,
-            object_rows=np.searchsorted(rows, self.object_rows[mine]),
-            coordinates=self.coordinates[mine],
-        )
+        names = tuple(self.objects.names[row] for row in rows)
+        labels = tuple(self.objects.labels[row] for row in rows)
+        mine = self.take(np.flatnonzero(np.isin(self.object_rows, rows)))
+        own_rows = np.searchsorted(rows, mine.object_rows)
+        return replace(mine, objects=Objects(names=names, labels=labels), object_rows=own_rows)
 
     @property
     def class_rows(self) -> Int[np.ndarray, " shots"]:
