@@ -93,9 +93,18 @@ class Bayes:
         if found.chance > self.level or found.gain <= 0.0:
             plain = Lattice().propose(candidates, history, n, seed)
             return replace(plain, reason=tuple((STAYS + words)[:LONGEST_REASON] for words in plain.reason))
+        # the settings in words
         situation = Situation.of(candidates, history)
+        settings = []
+        for axis, length in zip(situation.space.axes, found.tuning.lengths, strict=True):
+            if len(axis.values) > 1:
+                unit = "°" if axis.unit == "deg" else f" {axis.unit}".rstrip()
+                settings.append(f"{axis.name} {length:.3g}{unit}")
+        others = {"class": "class_weight", "errors of objects": "temperature", "of views": "exponent"}
+        settings += [f"{words} {getattr(found.tuning, name):.2g}" for words, name in others.items()]
+        words = f"bayes +{100.0 * found.gain:.1f} points on left-out objects: {', '.join(settings)}"[:LONGEST_REASON]
         errors = Errors.of(history, situation.space, seed=seed)
-        return tuned_choice(situation, found.tuning, errors, n, seed=seed, reason=_words(situation.space, found))
+        return tuned_choice(situation, found.tuning, errors, n, seed=seed, reason=words)
 
     def search(self, trial: SubPlans, seed: int) -> Found:
         """Try settings in batches.
@@ -216,17 +225,6 @@ def chance_of(differences: Float[np.ndarray, "tried objects"], best: int, draw: 
     return (1 + int((largest >= found - 1e-9).sum())) / (1 + FLIPS)
 
 
-def _words(space: Space, found: Found) -> str:
-    settings = []
-    for axis, length in zip(space.axes, found.tuning.lengths, strict=True):
-        if len(axis.values) > 1:
-            unit = "°" if axis.unit == "deg" else f" {axis.unit}".rstrip()
-            settings.append(f"{axis.name} {length:.3g}{unit}")
-    others = {"class": "class_weight", "errors of objects": "temperature", "of views": "exponent"}
-    settings += [f"{words} {getattr(found.tuning, name):.2g}" for words, name in others.items()]
-    return f"bayes +{100.0 * found.gain:.1f} points on left-out objects: {', '.join(settings)}"[:LONGEST_REASON]
-
-
 def spread_points(n: int, n_parameters: int, *, seed: int) -> Float[np.ndarray, "points parameters"]:
     """Scrambled Sobol points of the unit cube, shape ``[points, parameters]``."""
     import torch  # takes long to import, as does botorch; needed for a search alone
@@ -303,15 +301,13 @@ def smoothed(
 
 
 def _process(points: Float[np.ndarray, "points parameters"], scores: Float[np.ndarray, " points"]) -> SingleTaskGP:
+    """The Gaussian process of the scores; callers keep torch's warnings quiet."""
     import torch
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from botorch.exceptions.errors import ModelFittingError  # before gpytorch: botorch changes how that solves
-        from botorch.fit import fit_gpytorch_mll
-        from botorch.models import SingleTaskGP
-        from botorch.models.transforms import Standardize
-        from gpytorch.mlls import ExactMarginalLogLikelihood
+    from botorch.exceptions.errors import ModelFittingError  # before gpytorch: botorch changes how that solves
+    from botorch.fit import fit_gpytorch_mll
+    from botorch.models import SingleTaskGP
+    from botorch.models.transforms import Standardize
+    from gpytorch.mlls import ExactMarginalLogLikelihood
 
     x, y = torch.from_numpy(points), torch.from_numpy(np.ascontiguousarray(scores))[:, None]
     process = SingleTaskGP(x, y, outcome_transform=Standardize(m=1))

@@ -10,11 +10,21 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from acqplan.errors import StrategyError
-from acqplan.plan.base import LONGEST_REASON, Choice, History, Situation, Strategy, check_request, learns
-from acqplan.plan.quotas import NEARLY, level_of, whole_shares
+from acqplan.plan.base import (
+    LONGEST_REASON,
+    NEARLY,
+    Choice,
+    History,
+    Situation,
+    Strategy,
+    check_request,
+    learns,
+    level_of,
+    whole_shares,
+)
 from acqplan.rng import stream
 from acqplan.space import Axis, Category, Circle, Objects, Shots, Space
-from acqplan.space.space import from_first_level
+from acqplan.space.shots import from_first_level
 
 STRATA = 4
 """Most strata: within one, views count alike; more of them leave each too few shots to spread."""
@@ -132,12 +142,8 @@ class Deployed:
     ) -> Choice:
         """What the rule takes of a stratum, in rows of all candidates."""
         # the captures in the stratum, with what was learned from their images
-        own, known = stratum.captures, len(stratum.captures) > 0
-        past = History(
-            shots=stratum.inside(history.shots.take(own)),
-            features=history.features[own] if known and history.features is not None else None,
-            beliefs=history.beliefs[own] if known and history.beliefs is not None else None,
-        )
+        own = history.take(stratum.captures)
+        past = replace(own, shots=stratum.inside(own.shots)) if len(own) else History(shots=stratum.inside(own.shots))
         # the rule, with the weights of the stratum's views if it has a use for them
         rule = self.rule
         if self._weighs and np.ptp(stratum.weights) > NEARLY:
@@ -206,7 +212,7 @@ def strata_of(weights: Float[np.ndarray, " views"], candidates: Shots, captures:
         found.append(
             Stratum(
                 weights=weights[rows],
-                views=_every_view(space).take(rows),
+                views=every_view(space).take(rows),
                 narrow=_narrowed(space, space.views()[rows]),
                 candidates=np.flatnonzero(of_candidates == number),
                 captures=np.flatnonzero(of_captures == number),
@@ -246,23 +252,19 @@ def shares_of(strata: Sequence[Stratum], n: int) -> list[int]:
 
 def view_rows(shots: Shots) -> Int[np.ndarray, " shots"]:
     """Row in ``space.views()`` of the view nearest to each shot, shape ``[shots]``."""
-    numbers = _numbers(_every_view(shots.space))
-    rows = np.zeros(int(numbers.max()) + 1, dtype=np.int64)
-    rows[numbers] = np.arange(len(numbers))
-    return rows[_numbers(shots)]
-
-
-def _numbers(shots: Shots) -> Int[np.ndarray, " shots"]:
-    """Number of the view of each shot as `Situation` counts, which turns with the space."""
-    numbers = np.zeros(len(shots), dtype=np.int64)
+    # by the number of the view as `Situation` counts, which turns with the space
+    every = every_view(shots.space)
+    row_of = Situation.of(every, History.empty(every)).rows[0]
+    found = np.zeros(len(shots), dtype=np.int64)
     if len(shots):
         situation = Situation.of(shots, History.empty(shots))
         for rows, free in zip(situation.rows, situation.free, strict=True):
-            numbers[rows] = free
-    return numbers
+            found[rows] = row_of[free]
+    return found
 
 
-def _every_view(space: Space) -> Shots:
+def every_view(space: Space) -> Shots:
+    """The views of a space in their order, as shots of no particular object."""
     return Shots.every(space, Objects(names=("any",), labels=("any",)))
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from acqplan.plan.base import Choice, History, Situation, check_request
+from acqplan.plan.base import Choice, History, Situation, check_request, even_quotas, taking_order
 from acqplan.plan.greedy import Farthest, choice_in_turns, filled, greedy_choice
-from acqplan.plan.quotas import even_quotas, taking_order
 from acqplan.rng import generator
 from acqplan.space import Axis, Category, Circle, Interval, Shots, Space
 from acqplan.space.kernel import Similarity, diameter, distance_columns, distances
@@ -45,7 +44,14 @@ class Even:
         situation = Situation.of(candidates, history)
         size = _views_of_each(situation, n)
         if situation.space.table is not None:
-            return _same_for_all(situation, _farthest_first(situation, size), n, seed, "farthest point")
+            # each as far as possible from those before it, beginning with the one most like all others
+            columns, mean = distance_columns(situation.space), np.round(Similarity(situation.space).mean(), 9)
+            nearest, views = np.full(len(mean), diameter(situation.space)), [int(np.argmax(mean))]
+            while len(views) < min(size, len(mean)):
+                nearest = np.minimum(nearest, columns(views[-1]))
+                nearest[views[-1]] = -1.0
+                views.append(int(np.argmax(np.round(nearest, 9))))
+            return _same_for_all(situation, np.array(views, dtype=np.int64), n, seed, "farthest point")
         grid = even_factorial(situation.space, size)
         name = axey_name(situation.space, grid.levels)
         return _same_for_all(situation, grid.views(situation.space), n, seed, f"grid {name}")
@@ -99,7 +105,27 @@ class EvenStaggered:
         quota, cover = even_quotas(situation, n, seed), Farthest(situation, CLASS_WEIGHT)
         if situation.space.table is not None:
             return greedy_choice(situation, cover, quota, seed)
-        points = _shifted_grids(situation, quota, seed)
+        space, n_axes = situation.space, len(situation.space.axes)
+        # multiples of these steps, modulo 1, fill the unit cube evenly: powers of the solution of
+        # x ** (axes + 1) = x + 1, for one axis the golden ratio
+        # (M. Roberts, The unreasonable effectiveness of quasirandom sequences, 2018)
+        ratio = 2.0
+        for _ in range(60):
+            ratio = (1.0 + ratio) ** (1.0 / (n_axes + 1))
+        steps = ratio ** -np.arange(1.0, n_axes + 1.0)
+        # free views of each object's grid, well spread from the first on, at most its quota
+        grids = {size: staggered_factorial(space, size) for size in set(quota.tolist()) - {0}}
+        points: list[list[int]] = [[] for _ in situation.names]
+        for label, members in situation.classes.items():
+            start = generator(seed, "even-staggered", label).random(n_axes)
+            for place, number in enumerate(members):
+                if quota[number]:
+                    grid, fractions = grids[int(quota[number])], (start + place * steps) % 1.0
+                    moved = zip(space.axes, grid.levels, fractions, strict=True)
+                    levels = tuple(shifted(axis, len(own), fraction) for axis, own, fraction in moved)
+                    wanted = replace(grid, levels=levels).views(space)
+                    wanted = wanted[van_der_corput_order(len(wanted))]
+                    points[number] = wanted[np.isin(wanted, situation.free[number])].tolist()
 
         def words(number: int, k: int) -> str:
             if k >= len(points[number]):
@@ -143,11 +169,12 @@ class Sobol:
             for number in members:
                 views[number] = _nearest_free(situation, number, points[start : start + quota[number]])
                 start += quota[number]
-
-        def words(number: int, k: int) -> str:
-            return f"Sobol point {k + 1} of {quota[number]} of {situation.names[number]}"
-
-        return choice_in_turns(situation, views, seed=seed, reason=words)
+        return choice_in_turns(
+            situation,
+            views,
+            seed=seed,
+            reason=lambda number, k: f"Sobol point {k + 1} of {quota[number]} of {situation.names[number]}",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,19 +206,6 @@ def _drawn_views(situation: Situation, number: int, seed: int) -> list[int]:
     return drawn[np.isin(drawn, situation.free[number])].tolist()
 
 
-def _farthest_first(situation: Situation, n: int) -> Int[np.ndarray, " chosen"]:
-    """Views, each as far as possible from those before it, beginning with the one most like all others."""
-    columns = distance_columns(situation.space)
-    mean = np.round(Similarity(situation.space).mean(), 9)
-    nearest = np.full(len(mean), diameter(situation.space))
-    order = [int(np.argmax(mean))]
-    while len(order) < min(n, len(mean)):
-        nearest = np.minimum(nearest, columns(order[-1]))
-        nearest[order[-1]] = -1.0
-        order.append(int(np.argmax(np.round(nearest, 9))))
-    return np.array(order, dtype=np.int64)
-
-
 def _same_for_all(situation: Situation, wanted: Int[np.ndarray, " wanted"], n: int, seed: int, what: str) -> Choice:
     """The same views for every object as far as they are free, at most ``n`` shots."""
     views = [wanted[np.isin(wanted, free)].tolist() for free in situation.free]
@@ -205,33 +219,6 @@ def _same_for_all(situation: Situation, wanted: Int[np.ndarray, " wanted"], n: i
         kept[number] += 1
     views = [own[:count] for own, count in zip(views, kept, strict=True)]
     return choice_in_turns(situation, views, seed=seed, reason=lambda number, k: words)
-
-
-def _shifted_grids(situation: Situation, quota: Int[np.ndarray, " objects"], seed: int) -> list[list[int]]:
-    """Free views of each object's grid, well spread from the first on, at most its quota."""
-    space, n_axes = situation.space, len(situation.space.axes)
-    # multiples of these steps, modulo 1, fill the unit cube evenly: powers of the solution of x ** (axes + 1) = x + 1
-    # (M. Roberts, The unreasonable effectiveness of quasirandom sequences, 2018); for one axis the golden ratio
-    ratio = 2.0
-    for _ in range(60):
-        ratio = (1.0 + ratio) ** (1.0 / (n_axes + 1))
-    steps = ratio ** -np.arange(1.0, n_axes + 1.0)
-    grids = {size: staggered_factorial(space, size) for size in set(quota.tolist()) - {0}}
-    views: list[list[int]] = [[] for _ in situation.names]
-    for label, members in situation.classes.items():
-        start = generator(seed, "even-staggered", label).random(n_axes)
-        for place, number in enumerate(members):
-            if quota[number]:
-                fractions = (start + place * steps) % 1.0
-                grid = grids[int(quota[number])]
-                levels = tuple(
-                    shifted(axis, len(own), fraction)
-                    for axis, own, fraction in zip(space.axes, grid.levels, fractions, strict=True)
-                )
-                wanted = Factorial(levels=levels, radius=grid.radius).views(space)
-                wanted = wanted[van_der_corput_order(len(wanted))]
-                views[number] = wanted[np.isin(wanted, situation.free[number])].tolist()
-    return views
 
 
 def _nearest_free(situation: Situation, number: int, points: Float[np.ndarray, "points axes"]) -> list[int]:
@@ -297,16 +284,19 @@ def even_factorial(space: Space, size: int) -> Factorial:
         space: A grid, levels ascending from the first.
         size: Most views that the grid may have, at least 1.
     """
-    if prod(len(axis.values) for axis in space.axes if isinstance(axis, Category)) <= size:
-        poses = [_even_levels(axis) for axis in space.axes]
-        return _best_of(space, poses, size, counts=lambda axis: not isinstance(axis, Category))
-    fewer = [
-        [shifted(axis, n_levels, 0.0) for n_levels in range(1, len(axis.values) + 1)]
-        if isinstance(axis, Category)
-        else [_middle(axis)]
-        for axis in space.axes
-    ]
-    return _best_of(space, fewer, size, counts=lambda axis: isinstance(axis, Category))
+    is_room = prod(len(axis.values) for axis in space.axes if isinstance(axis, Category)) <= size
+    options: list[list[Levels]] = []
+    for axis in space.axes:
+        total, middle = len(axis.values), ((len(axis.values) - 1) // 2,)
+        if isinstance(axis, Category):
+            options.append([tuple(range(total))] if is_room else [shifted(axis, k, 0.0) for k in range(1, total + 1)])
+        elif not is_room:
+            options.append([middle])
+        elif is_even_circle(axis):
+            options.append([tuple(range(0, total, total // k)) for k in range(1, total + 1) if total % k == 0])
+        else:
+            options.append([*(tuple(range(0, total, step)) for step in range(1, total)), middle])
+    return _best_of(space, options, size, counts=lambda axis: isinstance(axis, Category) != is_room)
 
 
 def staggered_factorial(space: Space, size: int) -> Factorial:
@@ -365,10 +355,16 @@ def axey_name(space: Space, levels: Sequence[Levels]) -> str:
     """
     named = [(axis, chosen) for axis, chosen in zip(space.axes, levels, strict=True) if not isinstance(axis, Category)]
     short = len({axis.name[0].upper() for axis, _ in named}) == len(named)
-    parts = [
-        (axis.name[0].upper() if short else axis.name.capitalize()) + _step(axis, chosen) for axis, chosen in named
-    ]
-    return "".join(parts) or "categories"
+    words = ""
+    for axis, chosen in named:
+        steps = np.diff([axis.values[level] for level in chosen])
+        step = "mid" if len(chosen) == 1 else f"({len(chosen)})"
+        if isinstance(axis, Circle) and is_even_circle(axis):
+            step = f"{axis.period / len(chosen):g}"
+        elif len(chosen) > 1 and np.ptp(steps) < STEP_TOLERANCE:
+            step = f"{steps[0]:g}"
+        words += (axis.name[0].upper() if short else axis.name.capitalize()) + step
+    return words or "categories"
 
 
 def van_der_corput_order(n: int) -> Int[np.ndarray, " n"]:
@@ -380,29 +376,6 @@ def van_der_corput_order(n: int) -> Int[np.ndarray, " n"]:
     bits = max(n - 1, 1).bit_length()
     reversed_bits = [int(f"{number:0{bits}b}"[::-1], 2) for number in range(2**bits)]
     return np.array([number for number in reversed_bits if number < n], dtype=np.int64)
-
-
-def _step(axis: Circle | Interval, chosen: Levels) -> str:
-    if isinstance(axis, Circle) and is_even_circle(axis):
-        return f"{axis.period / len(chosen):g}"
-    if len(chosen) == 1:
-        return "mid"
-    steps = np.diff([axis.values[level] for level in chosen])
-    return f"{steps[0]:g}" if np.ptp(steps) < STEP_TOLERANCE else f"({len(chosen)})"
-
-
-def _even_levels(axis: Axis) -> list[Levels]:
-    """Levels that the thesis would take: of a category all, of others at one step, or the middle one."""
-    total = len(axis.values)
-    if isinstance(axis, Category):
-        return [tuple(range(total))]
-    if is_even_circle(axis):
-        return [tuple(range(0, total, total // count)) for count in range(1, total + 1) if total % count == 0]
-    return [*(tuple(range(0, total, step)) for step in range(1, total)), _middle(axis)]
-
-
-def _middle(axis: Axis) -> Levels:
-    return ((len(axis.values) - 1) // 2,)
 
 
 def _best_of(

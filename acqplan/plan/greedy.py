@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from acqplan.errors import StrategyError
-from acqplan.plan.base import Choice, History, Situation, check_request
-from acqplan.plan.quotas import even_quotas, taking_order
+from acqplan.plan.base import Choice, History, Situation, check_request, even_quotas, taking_order
 from acqplan.rng import generator
 from acqplan.space import Category, Shots
 from acqplan.space.kernel import Similarity, diameter, distance_columns, distances
@@ -113,7 +112,29 @@ class Farthest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Herding:
+class _InTurns:
+    """A rule by which each object in turn takes the view that adds most to a cover."""
+
+    name: ClassVar[str]
+    exact: ClassVar[bool] = True
+    turns: ClassVar[bool] = True
+    cover: ClassVar[type[Herd] | type[Farthest]]
+    class_weight: float
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.class_weight <= 1.0:
+            raise StrategyError(f"class_weight {self.class_weight} is not a share", "give a number from 0 to 1")
+
+    def propose(self, candidates: Shots, history: History, n: int, seed: int) -> Choice:
+        """Choose greedily, object by object in turn."""
+        check_request(candidates, n)
+        situation = Situation.of(candidates, history)
+        cover = self.cover(situation, self.class_weight)
+        return greedy_choice(situation, cover, even_quotas(situation, n, seed), seed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Herding(_InTurns):
     """Kernel herding to the uniform distribution over views.
 
     Each shot makes the mean similarity to the shots of its object, and to those of its class, follow the
@@ -127,22 +148,12 @@ class Herding:
     """
 
     name: ClassVar[str] = "herding"
-    exact: ClassVar[bool] = True
-    turns: ClassVar[bool] = True
+    cover: ClassVar[type[Herd] | type[Farthest]] = Herd
     class_weight: float = 0.7
-
-    def __post_init__(self) -> None:
-        _check_share(self.class_weight)
-
-    def propose(self, candidates: Shots, history: History, n: int, seed: int) -> Choice:
-        """Choose greedily, object by object in turn."""
-        check_request(candidates, n)
-        situation = Situation.of(candidates, history)
-        return greedy_choice(situation, Herd(situation, self.class_weight), even_quotas(situation, n, seed), seed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Maximin:
+class Maximin(_InTurns):
     """Farthest points: each shot is as far as possible from the shots of its object, and from those of its class.
 
     Attributes:
@@ -153,23 +164,8 @@ class Maximin:
     """
 
     name: ClassVar[str] = "maximin"
-    exact: ClassVar[bool] = True
-    turns: ClassVar[bool] = True
+    cover: ClassVar[type[Herd] | type[Farthest]] = Farthest
     class_weight: float = 0.5
-
-    def __post_init__(self) -> None:
-        _check_share(self.class_weight)
-
-    def propose(self, candidates: Shots, history: History, n: int, seed: int) -> Choice:
-        """Choose greedily, object by object in turn."""
-        check_request(candidates, n)
-        situation = Situation.of(candidates, history)
-        return greedy_choice(situation, Farthest(situation, self.class_weight), even_quotas(situation, n, seed), seed)
-
-
-def _check_share(share: float) -> None:
-    if not 0.0 <= share <= 1.0:
-        raise StrategyError(f"class_weight {share} is not a share", "give a number from 0 to 1")
 
 
 def greedy_choice(
@@ -356,21 +352,15 @@ def choice_of(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gap:
-    """How far a shot is from the nearest shot of the same object before it.
-
-    Attributes:
-        distance: In scales; the diameter of the space if there is no shot before.
-        words: The distance for a person.
-    """
+class Gap(NamedTuple):
+    """Distance of a shot from the nearest shot of the same object before it, in scales, and in words."""
 
     distance: float
     words: str
 
 
 def gaps(situation: Situation, number: int, views: Int[np.ndarray, " chosen"]) -> list[Gap]:
-    """The gap that each view of one object fills, given its captures and the views before."""
+    """The gap that each view of one object fills, given its captures and the views before; at first the diameter."""
     before = np.concatenate([situation.taken[number], views])
     found: list[Gap] = []
     for start in range(0, len(views), BLOCK):
@@ -381,11 +371,10 @@ def gaps(situation: Situation, number: int, views: Int[np.ndarray, " chosen"]) -
         apart[np.arange(len(earlier))[None] >= n_before[:, None]] = np.inf
         for row, view in enumerate(block):
             if n_before[row] == 0:
-                first = f"first view of {situation.names[number]}"
-                found.append(Gap(distance=diameter(situation.space), words=first))
+                found.append(Gap(diameter(situation.space), f"first view of {situation.names[number]}"))
                 continue
             nearest = np.round(apart[row], 9).argmin()
-            found.append(Gap(distance=float(apart[row, nearest]), words=_gap_words(situation, view, earlier[nearest])))
+            found.append(Gap(float(apart[row, nearest]), _gap_words(situation, view, earlier[nearest])))
     return found
 
 

@@ -12,10 +12,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from acqplan.errors import StrategyError
-from acqplan.plan.base import Choice, History, Situation, check_request
+from acqplan.plan.base import Choice, History, Situation, check_request, even_quotas
 from acqplan.plan.designs import has_even_steps, is_even_circle, van_der_corput_order
 from acqplan.plan.greedy import Herd, choice_in_turns, filled, greedy_choice, herd_batch
-from acqplan.plan.quotas import even_quotas
 from acqplan.rng import generator
 from acqplan.space import Axis, Category, Shots, Space
 from acqplan.space.kernel import LENGTHS, Similarity, distances
@@ -175,24 +174,8 @@ def _open_points(situation: Situation, number: int, points: Int[np.ndarray, "poi
     return list(dict.fromkeys(free.tolist()))[:quota]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class RankOneLattice:
-    """A rank-1 lattice: point ``i`` lies at ``i * steps / n + shift``, modulo 1.
-
-    Attributes:
-        steps: For each axis a number without common factor with the number of points, shape ``[axes]``.
-        shift: Where point 0 lies, in ``[0, 1)``, shape ``[axes]``.
-    """
-
-    steps: Int[np.ndarray, " axes"]
-    shift: Float[np.ndarray, " axes"]
-
-    def parts(self, shape: tuple[int, ...], n_objects: int, n_points: int) -> Int[np.ndarray, "objects points axes"]:
-        """Levels of the points, those of each object a residue class; shape ``[objects, points, axes]``."""
-        n = n_objects * n_points
-        fractions = (np.arange(n)[:, None] * (self.steps / n) + self.shift) % 1.0
-        levels = np.minimum((fractions * shape).astype(np.int64), np.array(shape) - 1)
-        return levels.reshape(n_points, n_objects, len(shape)).transpose(1, 0, 2)
+RankOneLattice = tuple[Int[np.ndarray, " axes"], Float[np.ndarray, " axes"]]
+"""Steps and shift: point ``i`` lies at ``i * steps / n + shift``, modulo 1; steps have no common factor with ``n``."""
 
 
 @lru_cache(maxsize=64)
@@ -229,23 +212,20 @@ def good_lattices(axes: tuple[Axis, ...], n_objects: int, n_points: int) -> Int[
     def relative(rule: RankOneLattice) -> RankOneLattice:
         # the same lattice elsewhere, or with another step along one axis
         if draw.random() < 0.5:
-            return RankOneLattice(steps=rule.steps, shift=draw.random(len(shape)))
-        steps = rule.steps.copy()
+            return rule[0], draw.random(len(shape))
+        steps = rule[0].copy()
         steps[draw.integers(len(shape))] = coprime()
-        return RankOneLattice(steps=steps, shift=rule.shift)
+        return steps, rule[1]
 
     # draw as many lattices as their discrepancies may cost
     n_drawn = int(np.clip(OPERATIONS / (4.0 * np.prod(shape) * np.sum(shape) * 3.0), *TRIES))
-    drawn = [
-        RankOneLattice(steps=np.array([coprime() for _ in shape]), shift=draw.random(len(shape)))
-        for _ in range(n_drawn)
-    ]
+    drawn = [(np.array([coprime() for _ in shape]), draw.random(len(shape))) for _ in range(n_drawn)]
     # refine the most even ones by relatives of each
     likely = _most_even(axes, drawn, n_objects, n_points)[: max(len(drawn) // REFINED_SHARE, 1)]
     relatives = [relative(rule) for rule in likely for _ in range(RELATIVES)]
     finalists = _most_even(axes, [*likely, *relatives], n_objects, n_points)[:FINALISTS]
     # judge the finalists by all objects and by the balance of pairs of axes
-    parts = [rule.parts(shape, n_objects, n_points) for rule in finalists]
+    parts = [_parts(rule, shape, n_objects, n_points) for rule in finalists]
     imbalance = [PAIR_WEIGHT * pair_imbalance(axes, own.reshape(-1, len(axes))) for own in parts]
     scores = np.array([class_discrepancy(axes, own) + pairs for own, pairs in zip(parts, imbalance, strict=True)])
     order = np.argsort(np.round(scores, 9), kind="stable")[:KEPT]
@@ -300,11 +280,21 @@ def _most_even(
     block = max(LARGEST_BLOCK // int(np.prod(shape)), 1)
     scores = []
     for start in range(0, len(rules), block):
-        several = [rule.parts(shape, n_objects, n_points) for rule in rules[start : start + block]]
+        several = [_parts(rule, shape, n_objects, n_points) for rule in rules[start : start + block]]
         first = np.stack([counted(shape, parts[0]) for parts in several])
         union = np.stack([counted(shape, parts.reshape(-1, len(shape))) for parts in several])
         scores.append(discrepancies(axes, first) + discrepancies(axes, union))
     return [rules[row] for row in np.argsort(np.round(np.concatenate(scores), 9), kind="stable")]
+
+
+def _parts(
+    rule: RankOneLattice, shape: tuple[int, ...], n_objects: int, n_points: int
+) -> Int[np.ndarray, "objects points axes"]:
+    """Levels of the points of a lattice, those of each object a residue class."""
+    n, (steps, shift) = n_objects * n_points, rule
+    fractions = (np.arange(n)[:, None] * (steps / n) + shift) % 1.0
+    levels = np.minimum((fractions * shape).astype(np.int64), np.array(shape) - 1)
+    return levels.reshape(n_points, n_objects, len(shape)).transpose(1, 0, 2)
 
 
 def class_discrepancy(axes: tuple[Axis, ...], parts: Iterable[Int[np.ndarray, "points axes"]]) -> float:

@@ -92,8 +92,8 @@ class Plan:
             "budget": self.budget,
             "captured": self.captured,
             "time_budget_seconds": self.time_budget,
-            "route_seconds": _tenths(self.route_seconds),
-            "route_seconds_naive": _tenths(self.naive_seconds),
+            "route_seconds": None if self.route_seconds is None else round(self.route_seconds, 1),
+            "route_seconds_naive": None if self.naive_seconds is None else round(self.naive_seconds, 1),
             "sensitivity": self.sensitivity,
             "space": self.shots.space.digest(),
             "backbone": self.backbone,
@@ -133,7 +133,3 @@ def _written_views(shots: Shots) -> list[list[float | int | str]]:
     return [
         [short(value) if not isinstance(value, str) else value for value in view.values()] for view in shots.views()
     ]
-
-
-def _tenths(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds, 1)

@@ -17,7 +17,7 @@ from acqplan.errors import UsageError
 from acqplan.numbers import duration
 from acqplan.plan.plan import Plan
 from acqplan.space import Axis, Category, Circle, Shots, Space
-from acqplan.space.space import from_first_level
+from acqplan.space.shots import from_first_level
 
 NEAR = 10
 """Neighbours of a stop beside which a move may put it; twice as many shorten the travel by at most 1 % and take
@@ -69,7 +69,7 @@ def travel_seconds(
     """
     total = np.zeros(len(a))
     for column, axis in enumerate(space.axes):
-        total += _speed(axis) * axis.difference(a[:, column], b[:, column])
+        total += axis.seconds * axis.difference(a[:, column], b[:, column])
     return total
 
 
@@ -87,7 +87,7 @@ def route_seconds(shots: Shots, times: Times | None = None) -> float:
 
 def costs_travel(space: Space, times: Times | None = None) -> bool:
     """Whether the order of shots can matter: something takes time to move."""
-    return any(map(_speed, space.axes)) or (times or Times()).per_object > 0
+    return any(axis.seconds for axis in space.axes) or (times or Times()).per_object > 0
 
 
 def cheap_order(
@@ -152,11 +152,6 @@ def saved_words(plan: Plan) -> str:
     return f"{duration(before - after)} less than in the order of the strategy ({100 * (1 - after / before):.0f} %)"
 
 
-def _speed(axis: Axis) -> float:
-    """Seconds for one unit, or for a change."""
-    return axis.seconds_per_change if isinstance(axis, Category) else axis.seconds_per_unit
-
-
 def _round_order(shots: Shots, start: Shots, times: Times) -> Int[np.ndarray, " shots"]:
     """Order of the shots of one round, which sets out from ``start`` (one shot or none)."""
     joined = shots.join(start)
@@ -165,7 +160,7 @@ def _round_order(shots: Shots, start: Shots, times: Times) -> Int[np.ndarray, " 
     for column, axis in enumerate(shots.space.axes):
         codes = joined.coordinates[:, column]
         codes = from_first_level(axis, codes) if isinstance(axis, Circle) else codes
-        actuators.append(Actuator(axis=axis, codes=codes, seconds=_speed(axis)))
+        actuators.append(Actuator(axis=axis, codes=codes, seconds=axis.seconds))
     turntable = Category(name="object on the turntable", values=shots.objects.names)
     objects = joined.object_rows.astype(np.float64)
     actuators.append(Actuator(axis=turntable, codes=objects, seconds=times.per_object))
@@ -238,10 +233,6 @@ class Stops:
             total += actuator.seconds * actuator.axis.difference(actuator.codes[a], actuator.codes[b])
         return total * (self.is_place[a] & self.is_place[b])
 
-    def length(self, path: Int[np.ndarray, " stops_and_ends"]) -> float:
-        """Seconds of a whole path."""
-        return float(self.seconds(path[:-1], path[1:]).sum())
-
 
 def short_tour(stops: Stops) -> Int[np.ndarray, " stops"]:
     """Numbers of the stops in an order that is quick to drive: the best nesting of loops, shortened by moves.
@@ -266,7 +257,8 @@ def short_tour(stops: Stops) -> Int[np.ndarray, " stops"]:
     keys = [actuator.keys()[:n] for actuator in stops.actuators]
     loops = [_back_and_forth([keys[number] for number in nesting]) for nesting in nestings]
     paths = [np.concatenate([[n], order, [n + 1]]) for loop in loops for order in (loop, loop[::-1])]
-    path = paths[int(np.argmin(np.round([stops.length(path) for path in paths], 6)))].copy()
+    lengths = [float(stops.seconds(path[:-1], path[1:]).sum()) for path in paths]
+    path = paths[int(np.argmin(np.round(lengths, 6)))].copy()
     where, near = np.argsort(path), _neighbours(stops, nestings)
     # apply moves while any saves time; after the first sweep look only at stops whose surroundings changed
     awake = np.arange(n)

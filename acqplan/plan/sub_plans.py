@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from acqplan.plan.base import Choice, History, Situation
+from acqplan.plan.base import Choice, History, Situation, taking_order, weighted_quotas
 from acqplan.plan.errors_by_view import ErrorMaps, Expected, error_maps, expected_errors, soft_errors
 from acqplan.plan.greedy import Herd, greedy_choice, herd_batch, lots_of
-from acqplan.plan.quotas import taking_order, weighted_quotas
 from acqplan.rng import generator, stream
 from acqplan.space import Space
 from acqplan.space.kernel import Similarity
@@ -180,8 +179,7 @@ class SubPlans:
         # an order that no table of rows decides: repeated shots by what was seen of them
         order = np.lexsort(features.T[:8][::-1])
         order = order[history.shots.take(order).canonical_order()]
-        beliefs = None if history.beliefs is None else history.beliefs[order]
-        history = History(shots=history.shots.take(order), features=features[order], beliefs=beliefs)
+        history = history.take(order)
         captured = _thinned(Situation.of(history.shots, History.empty(history.shots)), seed)
         rows, members = np.concatenate(captured.rows), captured.classes
         n_judged = sum(len(own) for own in members.values() if len(own) > 1)
@@ -192,11 +190,14 @@ class SubPlans:
         draws = [generator(seed, "bayes", "folds", repeat) for repeat in range(repeats)]
         fold = np.stack([places(classes, draw) % FOLDS for draw in draws])
         fold[:, np.bincount(classes)[classes] < 2] = -1
-        parts = [
-            _remainder(captured, history, np.flatnonzero(own != left), stream(seed, "bayes", "lots", repeat))
-            for repeat, own in enumerate(fold)
-            for left in range(int(fold.max()) + 1)
-        ]
+        parts = []
+        for repeat, own in enumerate(fold):
+            for left in range(int(fold.max()) + 1):
+                kept, lot = np.flatnonzero(own != left), stream(seed, "bayes", "lots", repeat)
+                situation = captured.only(kept.tolist())
+                past = history.take(np.flatnonzero(np.isin(history.shots.names, situation.names)))
+                errors = Errors.of(past, captured.space, seed=lot)
+                parts.append(Remainder(kept=kept, situation=situation, errors=errors, seed=lot))
         return cls(
             captured=captured,
             gram=gram_of(features[order][rows].astype(np.float64)),
@@ -332,11 +333,3 @@ def _thinned(captured: Situation, seed: int) -> Situation:
         tuple(own[places] for own, places in zip(part, kept, strict=True)) for part in (captured.free, captured.rows)
     )
     return replace(captured, free=free, rows=rows)
-
-
-def _remainder(captured: Situation, history: History, kept: Int[np.ndarray, " kept"], seed: int) -> Remainder:
-    situation = captured.only(kept.tolist())
-    rows = np.flatnonzero(np.isin(history.shots.names, situation.names))
-    beliefs = None if history.beliefs is None else history.beliefs[rows]
-    errors = Errors.of(History(shots=history.shots.take(rows), beliefs=beliefs), captured.space, seed=seed)
-    return Remainder(kept=kept, situation=situation, errors=errors, seed=seed)

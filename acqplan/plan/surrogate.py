@@ -13,7 +13,7 @@ from jaxtyping import Float, Float32, Int
 
 from acqplan.errors import UsageError
 from acqplan.rng import generator
-from acqplan.space import Axis, Category, Shots, Space
+from acqplan.space import Category, Shots, Space
 from acqplan.space.kernel import axis_similarity, view_kernel
 
 if TYPE_CHECKING:
@@ -150,22 +150,19 @@ def gram(
 
 def describe(space: Space, kernel: ShotKernel) -> str:
     """In words, e.g. ``azimuth changes the picture within 25°, lighting hardly at all``."""
-    reaches = [_reach(axis, length) for axis, length in zip(space.axes, kernel.lengths, strict=True)]
-    verbs = ["changes the picture ", *[""] * (len(reaches) - 1)]
-    named = zip(space.names, verbs, reaches, strict=True)
-    return ", ".join(f"{name} {verb}{reach}" for name, verb, reach in named)
-
-
-def _reach(axis: Axis, length: float) -> str:
-    """How much a change along an axis matters, by the similarity of its lowest level to the least similar one."""
-    levels = np.sort(axis.codes())
-    alike = float(axis_similarity(axis, axis.difference(levels[:1], levels), length).min())
-    if alike > HARDLY:
-        return "hardly at all"
-    if isinstance(axis, Category):
-        return "a little" if alike > A_LITTLE else "much"
-    unit = "°" if axis.unit == "deg" else f" {axis.unit}".rstrip()
-    return f"within {round(length) if length >= 10 else round(length, 1):g}{unit}"
+    words: list[str] = []
+    for axis, length in zip(space.axes, kernel.lengths, strict=True):
+        # by the similarity of the lowest level to the least similar one
+        levels = np.sort(axis.codes())
+        alike = float(axis_similarity(axis, axis.difference(levels[:1], levels), length).min())
+        unit = "°" if axis.unit == "deg" else f" {axis.unit}".rstrip()
+        reach = f"within {round(length) if length >= 10 else round(length, 1):g}{unit}"
+        if isinstance(axis, Category):
+            reach = "a little" if alike > A_LITTLE else "much"
+        if alike > HARDLY:
+            reach = "hardly at all"
+        words.append(f"{axis.name} {'' if words else 'changes the picture '}{reach}")
+    return ", ".join(words)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,7 +211,15 @@ def fit_surrogate(
         return Surrogate(kernel=middle, why="features that are not numbers")
     rows = _chosen(shots, features, seed)
     some, seen = shots.take(rows), features[rows].astype(np.float64)
-    coordinates = _coordinates(some, seen)
+    # principal components and out-of-object discriminants, each of mean 0 and variance 1
+    centred = seen - seen.mean(axis=0)
+    products = centred @ centred.T
+    values, vectors = np.linalg.eigh(products)
+    kept = np.flatnonzero(values > 1e-9 * len(products) * max(float(values[-1]), 1e-9))[-COMPONENTS:]
+    found = np.concatenate([vectors[:, kept], _discriminants(some, products)], axis=1)
+    spread = found.std(axis=0)
+    varies = spread > 1e-6 * max(float(spread.max(initial=0.0)), 1e-6)
+    coordinates = (found[:, varies] - found[:, varies].mean(axis=0)) / spread[varies]
     if not coordinates.shape[1]:
         return Surrogate(kernel=middle, why="features that are all equal")
     points = points_of(some)
@@ -279,19 +284,17 @@ def fit(
             scipy_minimize(closure, logs, bounds=bounds, options={"maxiter": ITERATIONS})
     except (RuntimeError, ValueError) as error:
         raise ArithmeticError(f"no likelihood of {len(points)} shots: {error}") from error
-    found = {name: value.detach().exp().tolist() for name, value in logs.items()}
-    fitted = dict(zip(LEVELS, map(_rounded, found["variances"]), strict=True))
-    return ShotKernel(lengths=tuple(map(_rounded, found["lengths"])), **fitted)
+    found = {
+        name: [float(f"{number:.{DIGITS}g}") for number in value.detach().exp().tolist()]
+        for name, value in logs.items()
+    }
+    return ShotKernel(lengths=tuple(found["lengths"]), **dict(zip(LEVELS, found["variances"], strict=True)))
 
 
 def _same(a: Float[np.ndarray, "left columns"], b: Float[np.ndarray, "right columns"]) -> tuple[np.ndarray, np.ndarray]:
     """Whether points are of the same class, and whether they are of the same object."""
     same_class, same_object = (a[:, None, column] == b[None, :, column] for column in (0, 1))
     return same_class, same_object & (a[:, None, 1] != NEW_OBJECT)
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.{DIGITS}g}")
 
 
 def _chosen(shots: Shots, features: Float32[np.ndarray, "shots features"], seed: int) -> Int[np.ndarray, " kept"]:
@@ -307,18 +310,6 @@ def _chosen(shots: Shots, features: Float32[np.ndarray, "shots features"], seed:
         mine = np.flatnonzero(owners == owner)
         place[mine] = draw.permutation(len(mine)) + draw.random()
     return order[np.sort(np.argsort(place, kind="stable")[:LARGEST])]
-
-
-def _coordinates(shots: Shots, seen: Float[np.ndarray, "shots features"]) -> Float[np.ndarray, "shots coordinates"]:
-    """Principal components and out-of-object discriminants, each of mean 0 and variance 1."""
-    centred = seen - seen.mean(axis=0)
-    products = centred @ centred.T
-    values, vectors = np.linalg.eigh(products)
-    kept = np.flatnonzero(values > 1e-9 * len(products) * max(float(values[-1]), 1e-9))[-COMPONENTS:]
-    found = np.concatenate([vectors[:, kept], _discriminants(shots, products)], axis=1)
-    spread = found.std(axis=0)
-    varies = spread > 1e-6 * max(float(spread.max(initial=0.0)), 1e-6)
-    return (found[:, varies] - found[:, varies].mean(axis=0)) / spread[varies]
 
 
 def _discriminants(shots: Shots, products: Float[np.ndarray, "shots shots"]) -> Float[np.ndarray, "shots classes"]:

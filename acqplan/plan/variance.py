@@ -9,9 +9,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from acqplan.errors import StrategyError
-from acqplan.plan.base import LONGEST_REASON, Choice, History, Situation, check_request
+from acqplan.plan.base import LONGEST_REASON, Choice, History, Situation, check_request, even_quotas, taking_order
 from acqplan.plan.greedy import choice_of
-from acqplan.plan.quotas import even_quotas, taking_order
 from acqplan.plan.surrogate import ShotKernel, covariance, fit_surrogate
 from acqplan.rng import generator
 from acqplan.space import Category, Objects, Shots, Space
@@ -68,30 +67,26 @@ class Variance:
         """Choose greedily, object by object in turn."""
         check_request(candidates, n)
         situation = Situation.of(candidates, history)
-        kernel, source = self._kernel(history, seed)
-        groups = groups_of(situation.space, kernel.lengths, largest=self.largest)
-        basis = basis_of(
-            situation.space, groups.centres, kernel.lengths, weights=self._weights(candidates.space, groups)
-        )
-        order = [number for number, _ in taking_order(situation, even_quotas(situation, n, seed), seed)]
-        picked = _picked(situation, kernel, groups, basis, order, seed)
-
-        def words(gain: float, gap: str) -> str:
-            return f"{source} kernel, {100 * gain:.2g} % less doubt: {gap}"[:LONGEST_REASON]
-
-        return choice_of(situation, order, picked, words)
-
-    def _kernel(self, history: History, seed: int) -> tuple[ShotKernel, str]:
-        """The kernel, and where it comes from."""
         if self.kernel is None:
             fitted = fit_surrogate(history.shots, history.features, seed=seed)
-            return fitted.kernel, "learned" if fitted.learned else "assumed"
-        if len(self.kernel.lengths) != len(history.shots.space.axes):
+            kernel, source = fitted.kernel, "learned" if fitted.learned else "assumed"
+        else:
+            kernel, source = self.kernel, "given"
+        if len(kernel.lengths) != len(candidates.space.axes):
             raise StrategyError(
-                f"a kernel of {len(self.kernel.lengths)} lengths, the space has {len(history.shots.space.axes)} axes",
+                f"a kernel of {len(kernel.lengths)} lengths, the space has {len(candidates.space.axes)} axes",
                 "give one length for each axis",
             )
-        return self.kernel, "given"
+        groups = groups_of(situation.space, kernel.lengths, largest=self.largest)
+        weights = self._weights(candidates.space, groups)
+        basis = basis_of(situation.space, groups.centres, kernel.lengths, weights=weights)
+        order = [number for number, _ in taking_order(situation, even_quotas(situation, n, seed), seed)]
+        return choice_of(
+            situation,
+            order,
+            _picked(situation, kernel, groups, basis, order, seed),
+            lambda gain, gap: f"{source} kernel, {100 * gain:.2g} % less doubt: {gap}"[:LONGEST_REASON],
+        )
 
     def _weights(self, space: Space, groups: Groups) -> Float[np.ndarray, " groups"]:
         """Weight of each group of views."""

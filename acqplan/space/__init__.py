@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from acqplan.space.axes import Axis, Category, Circle, Interval, parse_values
-    from acqplan.space.shots import Objects, Shots
-    from acqplan.space.space import Space, ViewValue
+    from acqplan.space.shots import Objects, Shots, Space, ViewValue
 
 __all__ = ["Axis", "Category", "Circle", "Interval", "Objects", "Shots", "Space", "ViewValue", "parse_values"]
 
-_HOMES = {"Objects": "shots", "Shots": "shots", "Space": "space", "ViewValue": "space"}
+_HOMES = {"Objects": "shots", "Shots": "shots", "Space": "shots", "ViewValue": "shots"}
 
 
 def __getattr__(name: str) -> Any:

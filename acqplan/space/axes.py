@@ -24,8 +24,65 @@ FULL_TURN = 360.0
 """Where a circle closes unless it says otherwise, in degrees."""
 
 
+class _Levels:
+    """Levels of an axis are given, distinct, and finite if they are numbers."""
+
+    __slots__ = ()
+    name: str
+    values: tuple[Any, ...]
+
+    def __post_init__(self) -> None:
+        levels = self.values
+        if not levels:
+            raise SpaceError(f"axis '{self.name}' has no values", "list at least one")
+        for value in levels:
+            if isinstance(self, _Numbers) and not math.isfinite(value):
+                raise SpaceError(f"axis '{self.name}': value {value} is not a finite number", "remove it")
+        if isinstance(self, Circle):
+            outside = [value for value in levels if not -self.period <= value <= self.period]
+            if outside:
+                raise SpaceError(
+                    f"axis '{self.name}': {outside[0]:g} {self.unit} is more than a full turn",
+                    f"give values between {-self.period:g} and {self.period:g}",
+                )
+            levels = tuple(value % self.period for value in levels)
+        seen: set[object] = set()
+        for value in levels:
+            if value in seen:
+                twice = f"axis '{self.name}': value {value} appears twice"
+                raise SpaceError(twice, "remove one (a full turn is the same)")
+            seen.add(value)
+
+
+class _Numbers(_Levels):
+    """Levels of an axis are numbers in a unit."""
+
+    __slots__ = ()
+    unit: str
+    seconds_per_unit: float
+
+    @property
+    def seconds(self) -> float:
+        """Time to move by one unit."""
+        return self.seconds_per_unit
+
+    def read(self, value: object) -> ViewValue:
+        """A setting that the rig reached, as a person or a robot writes it.
+
+        Raises:
+            SpaceError: If it is not a finite number.
+        """
+        try:
+            number = float(value)  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            number = math.nan
+        if not math.isfinite(number):
+            raise SpaceError(f"axis '{self.name}': '{value}' is not a number", f"give {self.unit or 'a number'}")
+        return number
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Circle:
+class Circle(_Numbers):
     """A factor that wraps around, such as azimuth.
 
     Attributes:
@@ -43,25 +100,10 @@ class Circle:
     period: float = FULL_TURN
     seconds_per_unit: float = 0.0
 
-    def __post_init__(self) -> None:
-        _check_numbers(self.name, self.values)
-        outside = [value for value in self.values if not -self.period <= value <= self.period]
-        if outside:
-            raise SpaceError(
-                f"axis '{self.name}': {outside[0]:g} {self.unit} is more than a full turn",
-                f"give values between {-self.period:g} and {self.period:g}",
-            )
-        _check_distinct(self.name, tuple(value % self.period for value in self.values))
-
     @property
     def scale(self) -> float:
         """What counts as one unit of distance between views: a twelfth of the circle."""
         return self.period / 12.0
-
-    @property
-    def seconds(self) -> float:
-        """Time to move by one unit."""
-        return self.seconds_per_unit
 
     def codes(self) -> Float[np.ndarray, " levels"]:
         """The levels as coordinates, in ``[0, period)``."""
@@ -87,12 +129,12 @@ class Circle:
         Raises:
             SpaceError: If it is not a finite number.
         """
-        turned = _finite_number(self, value) % self.period
+        turned = float(_Numbers.read(self, value)) % self.period
         return turned if round(turned, 6) < self.period else 0.0  # files would show it as the period itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Interval:
+class Interval(_Numbers):
     """A factor with two ends, such as elevation.
 
     Attributes:
@@ -108,20 +150,11 @@ class Interval:
     unit: str = ""
     seconds_per_unit: float = 0.0
 
-    def __post_init__(self) -> None:
-        _check_numbers(self.name, self.values)
-        _check_distinct(self.name, self.values)
-
     @property
     def scale(self) -> float:
         """What counts as one unit of distance: 30 degrees, or a quarter of the range of another unit."""
         span = max(self.values) - min(self.values)
         return RADIUS_DEGREES if self.unit == "deg" else span / 4.0 or 1.0
-
-    @property
-    def seconds(self) -> float:
-        """Time to move by one unit."""
-        return self.seconds_per_unit
 
     def codes(self) -> Float[np.ndarray, " levels"]:
         """The levels as coordinates, in ``unit``."""
@@ -131,25 +164,15 @@ class Interval:
 
     def difference(self, a: Float[np.ndarray, "..."], b: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
         """Distance between coordinates, in ``unit``."""
-        import numpy as np
-
-        return np.abs(a - b)
+        return abs(a - b)
 
     def apart(self, a: ViewValue, b: ViewValue) -> float:
         """Distance between two settings, in ``unit``; `difference` without numpy."""
         return abs(float(a) - float(b))
 
-    def read(self, value: object) -> ViewValue:
-        """A setting that the rig reached, as a person or a robot writes it.
-
-        Raises:
-            SpaceError: If it is not a finite number.
-        """
-        return _finite_number(self, value)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Category:
+class Category(_Levels):
     """A factor with unordered levels, such as lighting.
 
     Attributes:
@@ -163,11 +186,6 @@ class Category:
     name: str
     values: tuple[str, ...]
     seconds_per_change: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not self.values:
-            raise SpaceError(f"axis '{self.name}' has no values", "list at least one")
-        _check_distinct(self.name, self.values)
 
     @property
     def scale(self) -> float:
@@ -259,29 +277,3 @@ def parse_values(text: str) -> tuple[float, ...]:
     if count > 1_000_000:
         raise SpaceError(f"values '{text}' are {count:,} levels, more than a million", "take a larger step")
     return tuple(round(start + step * number, 9) for number in range(count))
-
-
-def _finite_number(axis: Circle | Interval, value: object) -> float:
-    try:
-        number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise SpaceError(f"axis '{axis.name}': '{value}' is not a number", f"give {axis.unit or 'a number'}")
-    return number
-
-
-def _check_numbers(name: str, values: tuple[float, ...]) -> None:
-    if not values:
-        raise SpaceError(f"axis '{name}' has no values", "list at least one")
-    for value in values:
-        if not math.isfinite(value):
-            raise SpaceError(f"axis '{name}': value {value} is not a finite number", "remove it")
-
-
-def _check_distinct(name: str, values: tuple[object, ...]) -> None:
-    seen: set[object] = set()
-    for value in values:
-        if value in seen:
-            raise SpaceError(f"axis '{name}': value {value} appears twice", "remove one (a full turn is the same)")
-        seen.add(value)

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from acqplan.space.axes import Axis, Circle, Interval
-from acqplan.space.space import Space
+from acqplan.space.shots import Space
 
 LENGTHS = (0.5, 1.0, 2.0)
 """Lengths over the scale of an axis: `Similarity` is a mean over them, as nobody knows yet how fast images change."""
@@ -134,11 +134,8 @@ def mixed_kernel(
 @lru_cache(maxsize=64)
 def level_kernels(axes: tuple[Axis, ...], lengths: tuple[float, ...]) -> tuple[Float[np.ndarray, "levels levels"], ...]:
     """Similarity between the levels of each axis; the kernel of a grid is their product. Not to be written to."""
-    lines = [Space(axes=(axis,)) for axis in axes]
-    scales = np.array(lengths)[:, None]
-    return tuple(
-        view_kernel(line, line.views(), line.views(), scales=own) for line, own in zip(lines, scales, strict=True)
-    )
+    lines = zip([Space(axes=(axis,)) for axis in axes], np.array(lengths)[:, None], strict=True)
+    return tuple(view_kernel(line, line.views(), line.views(), scales=own) for line, own in lines)
 
 
 class Similarity:
@@ -192,7 +189,7 @@ class Similarity:
     @cached_property
     def _matrix(self) -> Float[np.ndarray, "views views"]:
         if self._space.table is None:
-            return _grid_similarity(self._space.axes, tuple(self._scales.tolist()))
+            return _grid_matrix(self._space.axes, tuple(self._scales.tolist()))
         return mixed_kernel(self._space, self._space.table, self._space.table, scales=self._scales)
 
 
@@ -200,7 +197,7 @@ def distance_columns(space: Space) -> Columns:
     """Distance of every view from a given one, in scales, shape ``[views]``."""
     views = space.views()
     if space.n_views <= LARGEST_MATRIX:
-        matrix = _grid_distances(space.axes) if space.table is None else distances(space, views, views)
+        matrix = _grid_matrix(space.axes) if space.table is None else distances(space, views, views)
         return matrix.__getitem__
     if space.table is not None:
         return lambda view: distances(space, views, views[view : view + 1])[:, 0]
@@ -209,18 +206,12 @@ def distance_columns(space: Space) -> Columns:
     return lambda view: np.sqrt(_outer(np.add, _rows(squares, space, view)))
 
 
-@lru_cache(maxsize=4)
-def _grid_similarity(axes: tuple[Axis, ...], scales: tuple[float, ...]) -> Float[np.ndarray, "views views"]:
+@lru_cache(maxsize=8)
+def _grid_matrix(axes: tuple[Axis, ...], scales: tuple[float, ...] | None = None) -> Float[np.ndarray, "views views"]:
+    """Similarity of all pairs of views of a grid, or their distance without scales."""
     space = Space(axes=axes)
-    matrix = mixed_kernel(space, space.views(), space.views(), scales=np.array(scales))
-    matrix.flags.writeable = False
-    return matrix
-
-
-@lru_cache(maxsize=4)
-def _grid_distances(axes: tuple[Axis, ...]) -> Float[np.ndarray, "views views"]:
-    space = Space(axes=axes)
-    matrix = distances(space, space.views(), space.views())
+    views = space.views()
+    matrix = mixed_kernel(space, views, views, scales=np.array(scales)) if scales else distances(space, views, views)
     matrix.flags.writeable = False
     return matrix
 

@@ -20,9 +20,7 @@ rounds, gained +0.2, -1.0, -1.0 and -0.7. So most of the loss is the price of pl
 within 0.2 points.
 """
 
-from benchmarks.ideas.allocate import Allocate
-from benchmarks.ideas.choose_objects import ChooseObjects
-from benchmarks.ideas.difficulty import Difficulty
-from benchmarks.ideas.learned_herding import LearnedHerding
+from benchmarks.ideas.allocate import Allocate, ChooseObjects
+from benchmarks.ideas.learned_herding import Difficulty, LearnedHerding
 
 __all__ = ["Allocate", "ChooseObjects", "Difficulty", "LearnedHerding"]

@@ -12,12 +12,11 @@ import pytest
 import torch
 
 from acqplan.errors import StrategyError
-from acqplan.plan.base import Choice, History, check_choice
+from acqplan.plan.base import Choice, History, check_choice, taking_order
 from acqplan.plan.bayes import Bayes, chance_of
 from acqplan.plan.deployed import deployed
 from acqplan.plan.greedy import greedy_views
 from acqplan.plan.lattice import Lattice
-from acqplan.plan.quotas import taking_order
 from acqplan.plan.sub_plans import RIDGE, SOFTNESS, SubPlans, Tuning, fit_ridge, tuned_herd
 from acqplan.space import Category, Circle, Interval, Objects, Shots, Space, parse_values
 

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from acqplan.plan.base import History, Situation
-from acqplan.plan.quotas import even_quotas, taking_order, weighted_quotas
+from acqplan.plan.base import History, Situation, even_quotas, taking_order, weighted_quotas
 from acqplan.space import Interval, Objects, Shots, Space
 
 MakeObjects = Callable[..., Objects]
