@@ -10,8 +10,8 @@ import numpy as np
 
 from acqplan.errors import ManifestError
 from acqplan.evaluate.verdict import Answer, answer, sentence
-from acqplan.statistics.clustered import ChiSquare, durkalski, equivalence, interval, obuchowski, sign_flip
-from acqplan.statistics.mcnemar import McNemar, mcnemar
+from acqplan.statistics.clustered import ChiSquare, McNemar, durkalski, equivalence, mcnemar, obuchowski, sign_flip
+from acqplan.statistics.objects import interval
 from acqplan.table import read_table
 
 COLUMNS = ("image", "object", "label", "predicted")

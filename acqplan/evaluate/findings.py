@@ -18,11 +18,17 @@ from acqplan.evaluate.results import Accuracies, FailedCell, Results
 from acqplan.evaluate.verdict import Point, Validation, Verdict, curve_points, sentence
 from acqplan.files import replacing
 from acqplan.numbers import finite
-from acqplan.statistics.clustered import objects_needed, smallest_difference
+from acqplan.statistics.clustered import CochranQ, cochran_q
 from acqplan.statistics.curves import ImagesToReach, SpeedUp, area_under_curve, common_runs, images_to_match, mean_ranks
-from acqplan.statistics.mcnemar import CochranQ, cochran_q
-from acqplan.statistics.objects import Estimate, bca_interval, two_way_interval
-from acqplan.statistics.two_way import TwoWay, two_way
+from acqplan.statistics.objects import (
+    Estimate,
+    TwoWay,
+    bca_interval,
+    objects_needed,
+    smallest_difference,
+    two_way,
+    two_way_interval,
+)
 
 IDEAS = (
     ("staggering one grid over the objects", "even-staggered", "even"),

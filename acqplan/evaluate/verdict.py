@@ -13,9 +13,8 @@ from jaxtyping import Bool, Float, Int
 
 from acqplan.files import replacing
 from acqplan.numbers import count_noun, p_words, points, signed
-from acqplan.statistics.clustered import MARGIN, durkalski, holm, obuchowski, sign_flip
-from acqplan.statistics.mcnemar import mcnemar
-from acqplan.statistics.two_way import two_way
+from acqplan.statistics.clustered import MARGIN, durkalski, holm, mcnemar, obuchowski, sign_flip
+from acqplan.statistics.objects import two_way
 
 if TYPE_CHECKING:
     from acqplan.evaluate.compare import Comparison

@@ -21,7 +21,7 @@ from acqplan.report.plot.style import ANSWER_COLOURS, LIGHT, bare, drawing, new_
 
 if TYPE_CHECKING:
     from acqplan.evaluate.findings import Findings
-    from acqplan.statistics.two_way import TwoWay
+    from acqplan.statistics.objects import TwoWay
 
 N_BINS = 64
 """Dots within a 64th of the width are stacked."""
