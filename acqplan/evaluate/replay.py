@@ -128,12 +128,8 @@ def replay(
     Raises:
         StrategyError: If a strategy breaks its contract. What a strategy raises is not caught.
     """
-    ended = attempt(arms, candidates, start, capture, learn=learn, fail=_reraise, progress=progress)
+    ended = attempt(arms, candidates, start, capture, learn=learn, fail=None, progress=progress)
     return [run for run in ended if isinstance(run, Run)]
-
-
-def _reraise(_: Arm, error: Exception) -> Failure:
-    raise error
 
 
 def attempt(
@@ -143,12 +139,13 @@ def attempt(
     capture: Capture | None,
     *,
     learn: Learn | None = None,
-    fail: Callable[[Arm, Exception], Failure] = Failure,
+    fail: Callable[[Arm, Exception], Failure] | None = Failure,
     progress: Progress = SILENT,
 ) -> list[Run | Failure]:
     """Run all arms as `replay` does, but let the others go on when one fails.
 
-    Further arguments are those of `replay`; ``fail`` makes what is returned for an arm whose strategy raised.
+    Further arguments are those of `replay`; ``fail`` makes what is returned for an arm whose strategy raised, ``None``
+    lets it raise.
     """
     none = np.empty(0, dtype=np.int64)
     empty = Choice(rows=none, gain=np.empty(0), reason=())
@@ -168,6 +165,8 @@ def attempt(
                     if history is not None and arm.ends[number] > len(history):
                         choices[place] = _choose(arm, candidates, history, arm.ends[number] - len(history))
                 except Exception as error:  # strategies of others may raise anything
+                    if fail is None:
+                        raise
                     ended[place] = fail(arm, error)
                 advance(1)
         # 2. The chosen shots of all arms are taken, each distinct one once.

@@ -9,7 +9,7 @@ import json
 import shutil
 import time
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -203,7 +203,15 @@ class Results:
             writer = csv.writer(handle, lineterminator="\n")
             writer.writerow(COLUMNS)
             for result in self.blocks:
-                writer.writerows(self._rows(result))
+                block, tests, shares = result.block, self.shots.take(result.test_rows), self._shares(result)
+                rows, counts = np.unique(tests.object_rows, return_counts=True)
+                hits = np.rint(weighted_shares(result.correct, tests, None) * counts).astype(np.int64)
+                for (cell, about), (place, row) in itertools.product(enumerate(self.design.cells), enumerate(rows)):
+                    failure = result.failures[cell]
+                    scored = ("", "") if failure else (hits[cell, place], f"{shares[cell, place]:.6f}")
+                    run = (*about, block.seed, block.number, int(block.swapped), result.images[cell])
+                    tested = (self.shots.objects.names[row], self.shots.objects.labels[row], counts[place])
+                    writer.writerow((*run, *tested, *scored, failure))
 
     def _shares(self, result: BlockResult) -> Float[np.ndarray, "cells tested"]:
         """For each cell the share of the shots of each tested object that it got right; NaN if it failed."""
@@ -234,18 +242,6 @@ class Results:
             image_objects=owners_a[both_a],
         )
 
-    def _rows(self, result: BlockResult) -> Iterator[tuple[object, ...]]:
-        block, table = result.block, self.shots.objects
-        tests, shares = self.shots.take(result.test_rows), self._shares(result)
-        objects, counts = np.unique(tests.object_rows, return_counts=True)
-        hits = np.rint(weighted_shares(result.correct, tests, None) * counts).astype(np.int64)
-        for cell, (strategy, budget) in enumerate(self.design.cells):
-            about = (strategy, budget, block.seed, block.number, int(block.swapped), int(result.images[cell]))
-            for place, row in enumerate(objects.tolist()):
-                failure = result.failures[cell]
-                scored = ("", "") if failure else (int(hits[cell, place]), f"{shares[cell, place]:.6f}")
-                yield (*about, table.names[row], table.labels[row], int(counts[place]), *scored, failure)
-
 
 class Ledger:
     """The finished blocks of a design in the folder ``cells`` beside its design.json, so that a killed run goes on.
@@ -272,7 +268,13 @@ class Ledger:
             )
         design.write_json(file)
         self.cells = folder(out / "cells")
-        self._remove_abandoned()
+        # What killed runs left half written goes; nothing that another run may still be writing.
+        latest = time.time() - ABANDONED_SECONDS
+        patterns = ((out, ".acqplan-????????"), (out, ".design.json.*.part"), (self.cells, ".seed-*.npz.*.part"))
+        for path in (path for place, pattern in patterns for path in place.glob(pattern)):
+            with contextlib.suppress(OSError):  # another run may have cleared it away
+                if path.stat().st_mtime <= latest:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def load(self, block: Block, material: str) -> BlockResult | None:
         """What a block found, ``None`` if it has not been finished.
@@ -328,20 +330,3 @@ class Ledger:
                 test_rows=result.test_rows,
                 **{f"taken {name}": rows for name, rows in result.taken.items()},
             )
-
-    def _remove_abandoned(self) -> None:
-        """Remove what killed runs left half written; nothing that another run may still be writing."""
-        latest = time.time() - ABANDONED_SECONDS
-        patterns = (
-            (self.out, ".acqplan-????????"),
-            (self.out, ".design.json.*.part"),
-            (self.cells, ".seed-*.npz.*.part"),
-        )
-        for path in (path for place, pattern in patterns for path in place.glob(pattern)):
-            with contextlib.suppress(OSError):  # another run may have cleared it away
-                if path.stat().st_mtime > latest:
-                    continue
-                if path.is_dir():
-                    shutil.rmtree(path)
-                else:
-                    path.unlink()
