@@ -85,7 +85,7 @@ def advise_history(
     # 1. Without two objects of a class nothing can be left out and judged.
     reason = _nothing_to_compare(history)
     if reason:
-        return _without_answer(silent, reason)
+        return replace(silent, next=replace(silent.next, reason=reason), end=replace(silent.end, reason=reason))
     # 2. Accuracies on left-out objects, by size of sub-sample.
     heard = Titled(progress=progress, title="learning curve")
     samples = measure_samples(history, seed=seed, device=device, progress=heard)
@@ -104,7 +104,7 @@ def advise_history(
     )
     reason = _too_little(measured)
     if reason:
-        return _without_answer(measured, reason)
+        return replace(measured, next=replace(measured.next, reason=reason), end=replace(measured.end, reason=reason))
     # 3. A power law through them, with its resamples, answers everything else.
     resampled = Resampled.of(samples, shots, seed=seed)
     law = resampled.law
@@ -187,10 +187,6 @@ def _end(resampled: Resampled, margin: float) -> End:
         return End(answer="stop", reason="the curve is flat", margin=margin, confidence=sure, gain=found)
     reason = "the curve still rises" if found.estimate > margin else "a rise is not ruled out"
     return End(answer="go on", reason=reason, margin=margin, confidence=sure, gain=found)
-
-
-def _without_answer(advice: Advice, reason: str) -> Advice:
-    return replace(advice, next=replace(advice.next, reason=reason), end=replace(advice.end, reason=reason))
 
 
 def _check(history: History, targets: Sequence[float], margin: float, test_objects: int | None) -> None:

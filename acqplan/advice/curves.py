@@ -151,7 +151,7 @@ def measure_samples(
         accuracy=accuracy[:-2],
         few=accuracy[-2],
         many=accuracy[-1],
-        contrast=float(np.mean([1 / _half(n) - 1 / n for n in n_teachers])),
+        contrast=float(np.mean([1 / max(n // 2, 1) - 1 / n for n in n_teachers])),
         objects=judged,
     )
 
@@ -237,7 +237,7 @@ def _few_and_many(
     """All images of half of the objects of each class, and as many of all objects of the class."""
     kept, share = np.zeros(len(stays), dtype=np.bool_), np.ones(len(stays))
     for target, objects in _teachers(captured, stays):
-        chosen = random.permutation(objects)[: _half(len(objects))]
+        chosen = random.permutation(objects)[: max(len(objects) // 2, 1)]
         mine = (captured.targets == target) & stays
         kept |= np.isin(captured.objects, chosen)
         share[mine] = kept[mine].mean()
@@ -251,10 +251,6 @@ def _teachers(
     """Objects of each class that are not left out."""
     for target in np.unique(captured.targets[stays]):
         yield int(target), np.unique(captured.objects[stays & (captured.targets == target)])
-
-
-def _half(n_objects: int) -> int:
-    return max(n_objects // 2, 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

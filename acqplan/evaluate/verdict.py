@@ -235,11 +235,6 @@ class Pair:
     correct_b: Bool[np.ndarray, " images"]
     image_objects: Int[np.ndarray, " images"]
 
-    @property
-    def object_means(self) -> Float[np.ndarray, " objects"]:
-        """Difference of each object, mean over seeds."""
-        return np.nanmean(self.differences, axis=1)
-
 
 def judge_pairs(pairs: Sequence[Pair], *, margin: float = MARGIN) -> list[Verdict]:
     """Judge a family of comparisons: p over objects and seeds, corrected by Holm; images beside it.
@@ -252,11 +247,12 @@ def judge_pairs(pairs: Sequence[Pair], *, margin: float = MARGIN) -> list[Verdic
     """
     # Holm corrects within the family: once for p over objects and seeds, once for p over objects alone.
     means = [two_way(pair.differences) for pair in pairs]
-    flips = [sign_flip(pair.object_means) for pair in pairs]
+    of_objects = [np.nanmean(pair.differences, axis=1) for pair in pairs]
+    flips = [sign_flip(one) for one in of_objects]
     one_seed = [pair.differences.shape[1] == 1 for pair in pairs]
     raw = [flip if one else mean.p for one, mean, flip in zip(one_seed, means, flips, strict=True)]
     found = []
-    for pair, mean, p, p_object in zip(pairs, means, holm(raw), holm(flips), strict=True):
+    for pair, mean, of_object, p, p_object in zip(pairs, means, of_objects, holm(raw), holm(flips), strict=True):
         images = mcnemar(pair.correct_a, pair.correct_b)
         _, places = np.unique(pair.image_objects, return_inverse=True)
         n01 = np.bincount(places, weights=~pair.correct_a & pair.correct_b)
@@ -278,7 +274,7 @@ def judge_pairs(pairs: Sequence[Pair], *, margin: float = MARGIN) -> list[Verdic
             n_objects=len(pair.objects),
             n_seeds=pair.differences.shape[1],
             verdict=answer(mean.mean, p),
-            per_object=dict(zip(pair.objects, map(float, pair.object_means), strict=True)),
+            per_object=dict(zip(pair.objects, map(float, of_object), strict=True)),
         )
         found.append(verdict)
     return found
