@@ -177,9 +177,30 @@ class Results:
 
     def verdicts(self, names: Sequence[tuple[str, str]], budget: int) -> list[Verdict]:
         """Compare pairs of strategies at one budget: one family; pairs without a common run are left out."""
-        accuracy = self.accuracy()
-        pairs = [pair for a, b in names if (pair := self._pair(accuracy, a, b, budget)) is not None]
-        return judge_pairs(pairs, margin=self.design.margin)
+        design, pairs = self.design, []
+        at_budget = dict(zip(design.strategies, self.accuracy()[:, design.budgets.index(budget)], strict=True))
+        for a, b in names:
+            # Only the objects and seeds that both strategies have.
+            differences = at_budget[a] - at_budget[b]
+            objects, seeds = (np.flatnonzero(np.isfinite(differences).any(axis=axis)) for axis in (1, 0))
+            if not len(objects):
+                continue
+            # Tests on images compare one pair of heads, those of the first seed that both have.
+            first = design.seeds[int(seeds[0])]
+            (right_a, owners_a), (right_b, owners_b) = (self.correct(name, budget, first) for name in (a, b))
+            both_a, both_b = np.isin(owners_a, owners_b), np.isin(owners_b, owners_a)
+            pair = Pair(
+                a=a,
+                b=b,
+                budget=budget,
+                differences=differences[np.ix_(objects, seeds)],
+                objects=tuple(self.shots.objects.names[row] for row in objects),
+                correct_a=right_a[both_a],
+                correct_b=right_b[both_b],
+                image_objects=owners_a[both_a],
+            )
+            pairs.append(pair)
+        return judge_pairs(pairs, margin=design.margin)
 
     def failed(self) -> list[FailedCell]:
         """Every cell that failed, in order."""
@@ -218,29 +239,6 @@ class Results:
         shares = weighted_shares(result.correct, self.shots.take(result.test_rows), self.view_weights)
         shares[[bool(reason) for reason in result.failures]] = np.nan
         return shares
-
-    def _pair(self, accuracy: Accuracies, a: str, b: str, budget: int) -> Pair | None:
-        """Both strategies at a budget, over the objects and seeds that both have; ``None`` if there are none."""
-        design, column = self.design, self.design.budgets.index(budget)
-        mine, theirs = (accuracy[design.strategies.index(name), column] for name in (a, b))
-        differences = mine - theirs
-        objects, seeds = (np.flatnonzero(np.isfinite(differences).any(axis=axis)) for axis in (1, 0))
-        if not len(objects):
-            return None
-        # Tests on images compare one pair of heads, those of the first seed that both have.
-        first = design.seeds[int(seeds[0])]
-        (right_a, owners_a), (right_b, owners_b) = (self.correct(name, budget, first) for name in (a, b))
-        both_a, both_b = np.isin(owners_a, owners_b), np.isin(owners_b, owners_a)
-        return Pair(
-            a=a,
-            b=b,
-            budget=budget,
-            differences=differences[np.ix_(objects, seeds)],
-            objects=tuple(self.shots.objects.names[row] for row in objects),
-            correct_a=right_a[both_a],
-            correct_b=right_b[both_b],
-            image_objects=owners_a[both_a],
-        )
 
 
 class Ledger:
