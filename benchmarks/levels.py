@@ -25,10 +25,17 @@ from joblib import Parallel, delayed
 
 from acqplan.rng import generator
 from acqplan.runtime import available_cores
-from acqplan.statistics.clustered import MARGIN, durkalski, equivalence, holm, mean_interval, obuchowski, sign_flip
-from acqplan.statistics.mcnemar import cochran_q, mcnemar_counts
-from acqplan.statistics.objects import bca_interval, two_way_interval
-from acqplan.statistics.two_way import two_way
+from acqplan.statistics.clustered import (
+    MARGIN,
+    cochran_q,
+    durkalski,
+    equivalence,
+    holm,
+    mcnemar_counts,
+    obuchowski,
+    sign_flip,
+)
+from acqplan.statistics.objects import bca_interval, mean_interval, two_way, two_way_interval
 
 ARMS, SEEDS, STUDIES, DRAWS = 4, 20, 2_000, 999
 NOMINAL = (0.05, 0.01)

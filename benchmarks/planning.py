@@ -28,7 +28,7 @@ from acqplan.evaluate.verdict import Verdict
 from acqplan.rig.spec import Rig, open_rig
 from acqplan.runtime import Runtime, available_cores
 from acqplan.statistics.curves import images_to_match
-from acqplan.statistics.two_way import two_way
+from acqplan.statistics.objects import two_way
 
 LEARNED, DIFFICULTY, ALLOCATE, CHOOSE_OBJECTS = (
     f"benchmarks.ideas:{name}" for name in ("LearnedHerding", "Difficulty", "Allocate", "ChooseObjects")

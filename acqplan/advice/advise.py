@@ -8,28 +8,20 @@ from dataclasses import replace
 
 import numpy as np
 
-from acqplan.advice.answers import Advice, CurvePoint, End, Next, check_accuracies
-from acqplan.advice.curves import (
-    FEWEST_SIZES,
-    NEXT_SHARE,
-    Resampled,
-    capacity_of,
-    curve_of,
-    end_of,
-    next_images,
-    reaches,
-)
-from acqplan.advice.samples import Samples, measure_samples
+from acqplan.advice.answers import Advice, Curve, CurvePoint, End, Next, Reach, Which, check_accuracies
+from acqplan.advice.curves import FEWEST_SIZES, NEXT_SHARE, Resampled, Samples, capacity_of, measure_samples
 from acqplan.errors import UsageError
 from acqplan.plan.base import History
 from acqplan.progress import SILENT, Progress, Titled
-from acqplan.statistics.clustered import mean_interval, smallest_difference
-from acqplan.statistics.objects import Estimate
+from acqplan.statistics.objects import Estimate, mean_interval, outward, smallest_difference
 
 MARGIN = 0.005
 """A gain of accuracy that is not worth going on for."""
 
 SATURATION_SHARES = (0.99,)
+
+CONFIDENCE = 0.95
+"""One-sided, of the advice to stop; intervals are two-sided 95 %."""
 
 FEWEST_OBJECTS = 4
 """Judged objects below which nothing is said: a bootstrap of three objects has ten different resamples."""
@@ -93,7 +85,7 @@ def advise_history(
     # 1. Without two objects of a class nothing can be left out and judged.
     reason = _nothing_to_compare(history)
     if reason:
-        return _without_answer(silent, reason)
+        return replace(silent, next=replace(silent.next, reason=reason), end=replace(silent.end, reason=reason))
     # 2. Accuracies on left-out objects, by size of sub-sample.
     heard = Titled(progress=progress, title="learning curve")
     samples = measure_samples(history, seed=seed, device=device, progress=heard)
@@ -112,20 +104,89 @@ def advise_history(
     )
     reason = _too_little(measured)
     if reason:
-        return _without_answer(measured, reason)
+        return replace(measured, next=replace(measured.next, reason=reason), end=replace(measured.end, reason=reason))
     # 3. A power law through them, with its resamples, answers everything else.
     resampled = Resampled.of(samples, shots, seed=seed)
+    law = resampled.law
     return replace(
         measured,
-        curve=curve_of(resampled),
-        reach=reaches(resampled, accuracies, shares),
-        next=next_images(resampled, margin),
-        end=end_of(resampled, margin),
+        curve=Curve(
+            unit=resampled.captured,
+            scale=float(law.scale[0]),
+            exponent=float(law.exponent[0]),
+            floor=float(law.floor[0]),
+            saturation=resampled.interval(law.accuracy(resampled.capacity)),
+        ),
+        reach=(
+            *(_reach(resampled, accuracy=accuracy) for accuracy in accuracies),
+            *(_reach(resampled, share=share) for share in shares),
+        ),
+        next=_next(resampled, margin),
+        end=_end(resampled, margin),
     )
 
 
-def _without_answer(advice: Advice, reason: str) -> Advice:
-    return replace(advice, next=replace(advice.next, reason=reason), end=replace(advice.end, reason=reason))
+def _reach(resampled: Resampled, *, accuracy: float = 0.0, share: float | None = None) -> Reach:
+    """Images to reach an accuracy, or a share of the saturation; a share moves with the resample."""
+    saturation = resampled.law.accuracy(resampled.capacity)
+    target = np.full(len(saturation), accuracy) if share is None else share * saturation
+    images = resampled.law.images_for(target)
+    images = np.where(images > resampled.capacity * (1.0 + 1e-9), np.inf, np.maximum(images, resampled.smallest))
+    below = outward(0.95, resampled.n_objects)
+    return Reach(
+        accuracy=float(target[0]),
+        share=share,
+        images=float(images[0]),
+        low=float(min(np.quantile(images[1:], below, method="lower"), images[0])),
+        high=float(max(np.quantile(images[1:], 1.0 - below, method="higher"), images[0])),
+        smallest=resampled.smallest,
+    )
+
+
+def _next(resampled: Resampled, margin: float) -> Next:
+    """Whether the next images are better spent on more views or on more objects.
+
+    More objects, if they are shown to bring more. More views, if they are shown to bring something, and objects not to
+    bring ``margin`` more: another object costs more than another image.
+    """
+    n_next = max(round(NEXT_SHARE * resampled.captured), 1)
+    gain = resampled.gain(resampled.captured + n_next)
+    views = resampled.interval(gain)
+    if resampled.extra is None:
+        reason = "no class has three objects, so that it cannot be seen what an object adds"
+        return Next(answer="cannot tell", reason=reason, images=n_next, views=views)
+    extra = resampled.interval(resampled.extra)
+    answer: Which = "cannot tell"
+    reason = "the difference is within its uncertainty"
+    if extra.low > 0.0:
+        answer, reason = "more objects", "they are worth more than as many images of the same objects"
+    elif resampled.capacity == resampled.captured:
+        reason = "every view of these objects is captured"
+    elif views.low > 0.0 and extra.high < margin:
+        answer, reason = "more views", "they help, and another object is hardly worth more than its images"
+    elif views.high < margin and extra.high < margin:
+        reason = "neither is expected to gain much"
+    return Next(
+        answer=answer,
+        reason=reason,
+        images=n_next,
+        views=views,
+        objects=resampled.interval(gain + resampled.extra),
+        extra=extra,
+    )
+
+
+def _end(resampled: Resampled, margin: float) -> End:
+    """Whether all further images of these objects would gain no more than a margin."""
+    gain = resampled.gain(resampled.capacity)
+    found, sure = resampled.interval(gain), resampled.confidence(gain[1:] <= margin)
+    if resampled.capacity == resampled.captured:
+        reason = "every view of these objects is captured"
+        return End(answer="stop", reason=reason, margin=margin, confidence=1.0, gain=found)
+    if sure >= CONFIDENCE:
+        return End(answer="stop", reason="the curve is flat", margin=margin, confidence=sure, gain=found)
+    reason = "the curve still rises" if found.estimate > margin else "a rise is not ruled out"
+    return End(answer="go on", reason=reason, margin=margin, confidence=sure, gain=found)
 
 
 def _check(history: History, targets: Sequence[float], margin: float, test_objects: int | None) -> None:

@@ -254,36 +254,26 @@ def run_benchmark(
     done = {block.name: result for block in blocks if (result := ledger.load(block, digest)) is not None}
     missing = [block for block in blocks if block.name not in done]
     known = f" ({len(done) * len(design.cells):,} done before)" if done else ""
-    with (
-        progress.task(f"cells{known}", len(missing) * len(design.cells)) as advance,
-        closing(_computed(material, design, missing, workplace or Workplace())) as results,
-    ):
-        for result in results:
+    place = workplace or Workplace()
+    if missing and place.cluster:
+        found = _on_cluster(material, design, missing, place)
+    elif place.workers > 1 and len(missing) > 1:
+        found = _in_processes(material, design, missing, place)
+    else:
+        found = (run_block(material, design, block, device=place.device) for block in missing)
+    # Closing the generator ends what computes elsewhere.
+    with progress.task(f"cells{known}", len(missing) * len(design.cells)) as advance, closing(found):
+        for result in found:
             ledger.save(result, digest)
             done[result.block.name] = result
             advance(len(design.cells))
-    found = [done[block.name] for block in blocks]
-    return Results(design=design, shots=material.shots, blocks=found, view_weights=material.view_weights)
-
-
-def _computed(
-    material: Material, design: Design, blocks: Sequence[Block], workplace: Workplace
-) -> Generator[BlockResult, None, None]:
-    """Results as they come; closing it ends what computes elsewhere."""
-    if not blocks:
-        return
-    if workplace.cluster:
-        yield from _on_cluster(material, design, blocks, workplace)
-    elif workplace.workers > 1 and len(blocks) > 1:
-        yield from _in_processes(material, design, blocks, workplace)
-    else:
-        for block in blocks:
-            yield run_block(material, design, block, device=workplace.device)
+    every = [done[block.name] for block in blocks]
+    return Results(design=design, shots=material.shots, blocks=every, view_weights=material.view_weights)
 
 
 def _in_processes(
     material: Material, design: Design, blocks: Sequence[Block], workplace: Workplace
-) -> Iterator[BlockResult]:
+) -> Generator[BlockResult, None, None]:
     """Blocks side by side in processes of one core each; features are shared, not copied.
 
     Raises:
@@ -328,20 +318,20 @@ def _interrupts_blocked() -> Iterator[None]:
 
 def _begin_process(parent: int) -> None:
     """Leave Ctrl-C to the process that started this one, and do not outlive it."""
+
+    def end_with_parent() -> None:
+        """A killed parent cannot say so: an orphan would finish its block and then wait for minutes."""
+        while os.getppid() == parent:
+            time.sleep(WATCH_SECONDS)
+        os._exit(1)
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: int) -> None:
-    """A killed parent cannot say so: an orphan would finish its block and then wait for minutes."""
-    while os.getppid() == parent:
-        time.sleep(WATCH_SECONDS)
-    os._exit(1)
+    threading.Thread(target=end_with_parent, daemon=True).start()
 
 
 def _on_cluster(
     material: Material, design: Design, blocks: Sequence[Block], workplace: Workplace
-) -> Iterator[BlockResult]:
+) -> Generator[BlockResult, None, None]:
     """Blocks on a dask cluster that runs already; what a dead worker had in hand goes to another.
 
     Raises:
@@ -349,6 +339,8 @@ def _on_cluster(
         AcqplanError: If workers keep dying.
     """
     with _cluster(workplace.cluster) as client:
+        from dask.distributed import TimeoutError as NobodyCame
+
         left, fruitless = {block.name: block for block in blocks}, 0
         while left:
             before = len(left)
@@ -360,8 +352,15 @@ def _on_cluster(
                 raise AcqplanError(
                     f"the dask cluster lost {before} blocks {fruitless} times", "look after its workers and run again"
                 )
-            if left:
-                _wait_for_workers(client, workplace.cluster)
+            # Nannies start what has died anew; without them there is nothing to wait for.
+            try:
+                if left:
+                    client.wait_for_workers(1, timeout=RETURN_SECONDS)
+            except (NobodyCame, OSError) as error:
+                raise AcqplanError(
+                    f"the dask cluster at {workplace.cluster} has lost all its workers",
+                    "start some by `dask worker` and run the same command again: what was finished is kept",
+                ) from error
 
 
 @contextmanager
@@ -388,16 +387,3 @@ def _sent(client: Any, material: Material, design: Design, blocks: list[Block], 
                 continue
     finally:
         client.cancel(futures)
-
-
-def _wait_for_workers(client: Any, address: str) -> None:
-    """Nannies start what has died anew; without them there is nothing to wait for."""
-    from dask.distributed import TimeoutError as NobodyCame
-
-    try:
-        client.wait_for_workers(1, timeout=RETURN_SECONDS)
-    except (NobodyCame, OSError) as error:
-        raise AcqplanError(
-            f"the dask cluster at {address} has lost all its workers",
-            "start some by `dask worker` and run the same command again: what was finished is kept",
-        ) from error

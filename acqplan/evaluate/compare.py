@@ -10,8 +10,8 @@ import numpy as np
 
 from acqplan.errors import ManifestError
 from acqplan.evaluate.verdict import Answer, answer, sentence
-from acqplan.statistics.clustered import ChiSquare, durkalski, equivalence, interval, obuchowski, sign_flip
-from acqplan.statistics.mcnemar import McNemar, mcnemar
+from acqplan.statistics.clustered import ChiSquare, McNemar, durkalski, equivalence, mcnemar, obuchowski, sign_flip
+from acqplan.statistics.objects import interval
 from acqplan.table import read_table
 
 COLUMNS = ("image", "object", "label", "predicted")
@@ -132,17 +132,33 @@ def compare(a: Path | str, b: Path | str) -> Comparison:
         ManifestError: If a file is not valid, or the files do not show the same images, objects and labels.
     """
     tables = _read_predictions(Path(a)), _read_predictions(Path(b))
-    _check_pairs(Path(a), tables[0], Path(b), tables[1])
+    # Both files must show the same images, objects and labels.
+    for (path, here), (other, there) in (((b, tables[1]), (a, tables[0])), ((a, tables[0]), (b, tables[1]))):
+        missing = [row for image, row in there.items() if image not in here]
+        if missing:
+            raise ManifestError(
+                f"{path}: {len(missing):,} of the {len(there):,} images of {other} are missing, the first is "
+                f"'{missing[0].image}' ({other}: line {missing[0].line})",
+                "compare predictions on the same images",
+            )
+    for image, row in tables[0].items():
+        same = tables[1][image]
+        for column, mine, theirs in (("object", row.object, same.object), ("label", row.label, same.label)):
+            if mine != theirs:
+                raise ManifestError(
+                    f"{b}: line {same.line}: image '{image}' has {column} '{theirs}', but '{mine}' in {a}, line "
+                    f"{row.line}",
+                    f"make the {column}s of both files the same",
+                )
     # Images are paired by name; every object counts the same, however many images show it.
     images = sorted(tables[0])
     names, places = np.unique([tables[0][image].object for image in images], return_inverse=True)
     right_a, right_b = (np.array([table[image].correct for image in images]) for table in tables)
 
-    def per_object(which: np.ndarray) -> np.ndarray:
-        """How many of these images each object has."""
-        return np.bincount(places, weights=which)
-
-    n, n01, n10 = np.bincount(places), per_object(~right_a & right_b), per_object(right_a & ~right_b)
+    n = np.bincount(places)
+    n11, n10, n01 = (
+        np.bincount(places, weights=one) for one in (right_a & right_b, right_a & ~right_b, ~right_a & right_b)
+    )
     differences = (n10 - n01) / n
     difference, p_object = float(differences.mean()), sign_flip(differences)
     return Comparison(
@@ -150,10 +166,10 @@ def compare(a: Path | str, b: Path | str) -> Comparison:
         b=str(b),
         n_images=len(images),
         n_objects=len(names),
-        n11=int((right_a & right_b).sum()),
-        n00=int((~right_a & ~right_b).sum()),
-        accuracy_a=float((per_object(right_a) / n).mean()),
-        accuracy_b=float((per_object(right_b) / n).mean()),
+        n11=int(n11.sum()),
+        n00=int((n - n11 - n10 - n01).sum()),
+        accuracy_a=float(((n11 + n10) / n).mean()),
+        accuracy_b=float(((n11 + n01) / n).mean()),
         difference=difference,
         ci95=interval(differences),
         p_object=p_object,
@@ -203,28 +219,3 @@ def _read_predictions(path: Path) -> dict[str, _Prediction]:
     if not found:
         raise ManifestError(f"{path}: no predictions below the header", "write one row per image")
     return found
-
-
-def _check_pairs(path_a: Path, a: dict[str, _Prediction], path_b: Path, b: dict[str, _Prediction]) -> None:
-    """Hold two files to the same images, objects and labels.
-
-    Raises:
-        ManifestError: If an image is missing from one file, or has another object or label there.
-    """
-    for path, here, other, there in ((path_b, b, path_a, a), (path_a, a, path_b, b)):
-        missing = [row for image, row in there.items() if image not in here]
-        if missing:
-            raise ManifestError(
-                f"{path}: {len(missing):,} of the {len(there):,} images of {other} are missing, the first is "
-                f"'{missing[0].image}' ({other}: line {missing[0].line})",
-                "compare predictions on the same images",
-            )
-    for image, row in a.items():
-        for column in ("object", "label"):
-            mine, theirs = getattr(row, column), getattr(b[image], column)
-            if mine != theirs:
-                raise ManifestError(
-                    f"{path_b}: line {b[image].line}: image '{image}' has {column} '{theirs}', but '{mine}' in "
-                    f"{path_a}, line {row.line}",
-                    f"make the {column}s of both files the same",
-                )

@@ -86,21 +86,6 @@ class Material:
         return self.features[self.places(shots)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Trial:
-    """An arm after the examination of its head.
-
-    Attributes:
-        images: Images it paid for, those of the starting history included; 0 if it failed.
-        failure: Why it failed; empty if it did not.
-        correct: Whether its head classified each test shot correctly, shape ``[tests]``; nowhere if it failed.
-    """
-
-    images: int
-    failure: str
-    correct: Bool[np.ndarray, " tests"]
-
-
 def examine(
     ended: Sequence[Run | Failure],
     start: History,
@@ -109,7 +94,7 @@ def examine(
     device: str = "cpu",
     cores: int | None = None,
     progress: Progress = SILENT,
-) -> list[Trial]:
+) -> tuple[Int[np.ndarray, " arms"], tuple[str, ...], Bool[np.ndarray, "arms tests"]]:
     """Train a head on what each arm has seen, and let it classify the test shots.
 
     Args:
@@ -121,17 +106,16 @@ def examine(
         progress: Hears about the training.
 
     Returns:
-        One trial per arm, in order.
+        Of each arm, in order: the images it paid for, those of the starting history included, 0 if it failed; why it
+        failed, empty if it did not; and whether its head classified each test shot correctly, nowhere if it failed.
     """
     histories = [joined_history(start, run) for run in ended if isinstance(run, Run)]
     heads = train_on(histories, device=device, cores=cores, progress=progress) if histories else []
-    correct = iter(predict_all(heads, test.features) == test.shots.class_rows)
-    return [
-        Trial(images=len(start) + len(run.shots), failure="", correct=next(correct))
-        if isinstance(run, Run)
-        else Trial(images=0, failure=run.reason, correct=np.zeros(len(test.shots), dtype=np.bool_))
-        for run in ended
-    ]
+    correct = np.zeros((len(ended), len(test.shots)), dtype=np.bool_)
+    correct[[isinstance(run, Run) for run in ended]] = predict_all(heads, test.features) == test.shots.class_rows
+    images = [len(start) + len(run.shots) if isinstance(run, Run) else 0 for run in ended]
+    failures = tuple("" if isinstance(run, Run) else run.reason for run in ended)
+    return np.array(images, dtype=np.int64), failures, correct
 
 
 def run_block(
@@ -159,7 +143,7 @@ def run_block(
     ended = attempt(arms, candidates, start, material, learn=learn)
     # 2. Heads are trained on them, all in one batch, and examined on the test objects.
     planned = time.perf_counter()
-    trials = examine(ended, start, material.take(test_rows), device=device, cores=cores)
+    images, failures, correct = examine(ended, start, material.take(test_rows), device=device, cores=cores)
     done = time.perf_counter()
     # 3. A report shows which shots were taken under the primary budget, and one block's advice after each budget.
     finished = {cell: run for cell, run in zip(design.cells, ended, strict=True) if isinstance(run, Run)}
@@ -172,8 +156,12 @@ def run_block(
     last = {name: run.shots for (name, budget), run in finished.items() if budget == design.primary_budget}
     rows = material.places(reduce(Shots.join, last.values())) if last else np.empty(0, dtype=np.int64)
     ends = np.cumsum([len(shots) for shots in last.values()])[:-1]
-    return replace(
-        _block_result(block, trials, test_rows),
+    return BlockResult(
+        block=block,
+        images=images,
+        failures=failures,
+        correct=correct,
+        test_rows=test_rows,
         taken=dict(zip(last, np.split(rows, ends), strict=False)),
         seconds={"planning": planned - began, "heads": done - planned, "altogether": done - began},
         advice=advice,
@@ -209,16 +197,6 @@ def arms_of(
         )
         for name, budget in design.cells
     ]
-
-
-def _block_result(block: Block, trials: Sequence[Trial], test_rows: Int[np.ndarray, " tests"]) -> BlockResult:
-    return BlockResult(
-        block=block,
-        images=np.array([trial.images for trial in trials], dtype=np.int64),
-        failures=tuple(trial.failure for trial in trials),
-        correct=np.stack([trial.correct for trial in trials]),
-        test_rows=test_rows,
-    )
 
 
 def validate_run(
@@ -286,10 +264,19 @@ def validate_run(
     # 2. One head per arm, all in one batch, examined on the same test shots.
     features = extractor(test, progress=Titled(progress=progress, title="test views"))
     material = Material(shots=test, features=features, view_weights=view_weights)
-    trials = examine(ended, start, material, device=device, progress=progress)
+    images, failures, correct = examine(ended, start, material, device=device, progress=progress)
     # 3. A block per seed makes them results as a benchmark has them.
-    n_cells, rows = len(design.cells), np.arange(len(test))
-    found = [_block_result(block, trials[place * n_cells :][:n_cells], rows) for place, block in enumerate(blocks)]
+    found = []
+    for place, block in enumerate(blocks):
+        mine = slice(place * len(design.cells), (place + 1) * len(design.cells))
+        result = BlockResult(
+            block=block,
+            images=images[mine],
+            failures=failures[mine],
+            correct=correct[mine],
+            test_rows=np.arange(len(test)),
+        )
+        found.append(result)
     results = Results(design=design, shots=test, blocks=found, view_weights=view_weights)
     return Validation(
         records=sorted(results.records(), key=lambda one: (one.strategy, one.budget, one.seed) != key),

@@ -18,11 +18,17 @@ from acqplan.evaluate.results import Accuracies, FailedCell, Results
 from acqplan.evaluate.verdict import Point, Validation, Verdict, curve_points, sentence
 from acqplan.files import replacing
 from acqplan.numbers import finite
-from acqplan.statistics.clustered import objects_needed, smallest_difference
+from acqplan.statistics.clustered import CochranQ, cochran_q
 from acqplan.statistics.curves import ImagesToReach, SpeedUp, area_under_curve, common_runs, images_to_match, mean_ranks
-from acqplan.statistics.mcnemar import CochranQ, cochran_q
-from acqplan.statistics.objects import Estimate, bca_interval, two_way_interval
-from acqplan.statistics.two_way import TwoWay, two_way
+from acqplan.statistics.objects import (
+    Estimate,
+    TwoWay,
+    bca_interval,
+    objects_needed,
+    smallest_difference,
+    two_way,
+    two_way_interval,
+)
 
 IDEAS = (
     ("staggering one grid over the objects", "even-staggered", "even"),
@@ -60,20 +66,17 @@ class Standing:
 
     def to_dict(self) -> dict[str, object]:
         """All numbers, ready for JSON."""
+        reach, faster = self.reach, self.speed_up
         return {
             "strategy": self.strategy,
             "area": self.area,
             "area_gain": None if self.area_gain is None else asdict(self.area_gain),
             "images_to_reach": {
-                "images": self.reach.images.to_dict(),
-                "interval": self.reach.interval.to_dict(),
-                "text": self.reach.text,
+                "images": reach.images.to_dict(),
+                "interval": reach.interval.to_dict(),
+                "text": reach.text,
             },
-            "speed_up": {
-                "ratio": self.speed_up.ratio.to_dict(),
-                "interval": self.speed_up.interval.to_dict(),
-                "text": self.speed_up.text,
-            },
+            "speed_up": {"ratio": faster.ratio.to_dict(), "interval": faster.interval.to_dict(), "text": faster.text},
             "ranks": list(self.ranks),
             "rank": self.rank,
         }
@@ -202,13 +205,23 @@ def find(results: Results) -> Findings:
     """
     design, accuracy = results.design, results.accuracy()
     primary, budget = design.primary, design.primary_budget
-    mine, theirs = (_at_primary_budget(results, accuracy, name) for name in (primary, design.baseline))
-    if not np.isfinite(mine - theirs).any():
+    at_primary = dict(zip(design.strategies, accuracy[:, design.budgets.index(budget)], strict=True))
+    contrast = at_primary[primary] - at_primary[design.baseline]
+    if not np.isfinite(contrast).any():
         reasons = sorted({cell.reason for cell in results.failed()})
         raise AcqplanError(
             f"every cell of {primary} or {design.baseline} failed at {budget:,} images ({'; '.join(reasons)})",
             "mend the strategy, and choose another --out",
         )
+    # Each idea for which the strategies with and without it took part and have a run in common.
+    ideas, rows, areas = [], {name: row for row, name in enumerate(design.strategies)}, _areas(accuracy, design.budgets)
+    for idea, with_it, without in IDEAS:
+        if {with_it, without} <= set(rows):
+            one, other = rows[with_it], rows[without]
+            if np.isfinite(accuracy[one] - accuracy[other]).all(axis=0).any():
+                area = two_way(areas[one] - areas[other])
+                gain = two_way(at_primary[with_it] - at_primary[without])
+                ideas.append(Idea(idea=idea, with_it=with_it, without=without, area=area, primary=gain))
     # The claim is one family of comparisons; whatever else is compared makes families of its own.
     claim = [(primary, name) for name in design.strategies if name != primary]
     return Findings(
@@ -217,17 +230,17 @@ def find(results: Results) -> Findings:
         others=[one for other in design.budgets if other != budget for one in results.verdicts(claim, other)],
         pairs=results.verdicts(list(itertools.combinations(design.strategies, 2)), budget),
         points=curve_points(results.records()),
-        target=float(np.nanmean(theirs)),
+        target=float(np.nanmean(at_primary[design.baseline])),
         standings=_standings(results, accuracy),
-        ideas=_ideas(results, accuracy),
-        evidence=_evidence(results, accuracy),
+        ideas=ideas,
+        evidence=_evidence(results, at_primary, contrast[np.isfinite(contrast).any(axis=1)]),
         failed=results.failed(),
     )
 
 
-def _at_primary_budget(results: Results, accuracy: Accuracies, name: str) -> Float[np.ndarray, "objects seeds"]:
-    design = results.design
-    return accuracy[design.strategies.index(name), design.budgets.index(design.primary_budget)]
+def _areas(accuracy: Accuracies, budgets: Sequence[int]) -> Float[np.ndarray, "strategies objects seeds"]:
+    """Area under the curve of each strategy, object and seed; with one budget its accuracy."""
+    return np.stack([area_under_curve(one, budgets) if len(budgets) > 1 else one[0] for one in accuracy])
 
 
 def _standings(results: Results, accuracy: Accuracies) -> list[Standing]:
@@ -246,13 +259,13 @@ def _standings(results: Results, accuracy: Accuracies) -> list[Standing]:
     n = np.isfinite(accuracy[whole]).sum(axis=3)
     over_seeds = np.where(n > 0, np.nansum(accuracy[whole], axis=3) / np.maximum(n, 1), np.nan)
     ranks = mean_ranks(over_seeds) if len(whole) > 1 else np.ones((1, len(budgets)))
-    found = []
+    found, areas = [], _areas(runs, budgets)
     for place, row in enumerate(whole):
         reach, speed_up = images_to_match(runs[row], runs[origin], budgets, at=design.primary_budget)
         standing = Standing(
             strategy=design.strategies[row],
-            area=float(np.nanmean(_area(runs[row], budgets))),
-            area_gain=None if row == origin else _area_gain(runs[row], runs[origin], budgets),
+            area=float(np.nanmean(areas[row])),
+            area_gain=None if row == origin else two_way(areas[row] - areas[origin]),
             reach=reach,
             speed_up=speed_up,
             ranks=tuple(map(float, ranks[place])),
@@ -262,40 +275,13 @@ def _standings(results: Results, accuracy: Accuracies) -> list[Standing]:
     return found
 
 
-def _area(
-    accuracy: Float[np.ndarray, "budgets objects seeds"], budgets: Sequence[int]
-) -> Float[np.ndarray, "objects seeds"]:
-    """Area under the curve of each object and seed; with one budget its accuracy."""
-    return area_under_curve(accuracy, budgets) if len(budgets) > 1 else accuracy[0]
-
-
-def _area_gain(
-    mine: Float[np.ndarray, "budgets objects seeds"],
-    theirs: Float[np.ndarray, "budgets objects seeds"],
-    budgets: Sequence[int],
-) -> TwoWay:
-    return two_way(_area(mine, budgets) - _area(theirs, budgets))
-
-
-def _ideas(results: Results, accuracy: Accuracies) -> list[Idea]:
-    """Each idea for which the strategies with and without it took part and have a run in common."""
-    design, found = results.design, []
-    column = design.budgets.index(design.primary_budget)
-    for idea, with_it, without in IDEAS:
-        if {with_it, without} <= set(design.strategies):
-            mine, theirs = (accuracy[design.strategies.index(name)] for name in (with_it, without))
-            if np.isfinite(mine - theirs).all(axis=0).any():
-                area = _area_gain(mine, theirs, design.budgets)
-                primary = two_way(mine[column] - theirs[column])
-                found.append(Idea(idea=idea, with_it=with_it, without=without, area=area, primary=primary))
-    return found
-
-
-def _evidence(results: Results, accuracy: Accuracies) -> Evidence:
+def _evidence(
+    results: Results,
+    at_primary: Mapping[str, Float[np.ndarray, "objects seeds"]],
+    differences: Float[np.ndarray, "some_objects seeds"],
+) -> Evidence:
     """What other methods say of the primary contrast."""
     design = results.design
-    mine, theirs = (_at_primary_budget(results, accuracy, name) for name in (design.primary, design.baseline))
-    differences = (mine - theirs)[np.isfinite(mine - theirs).any(axis=1)]
     # Spread between objects, each averaged over its seeds: what more objects would average out.
     means, contrast = np.nanmean(differences, axis=1), two_way(differences)
     spread = float(means.std(ddof=1)) if len(means) > 1 else 0.0
@@ -305,7 +291,7 @@ def _evidence(results: Results, accuracy: Accuracies) -> Evidence:
         n = max(round(contrast.freedom) + 1, 2)
         smallest = smallest_difference(contrast.error * n**0.5, n, alpha=design.alpha)
     # Cochran's Q compares all strategies that were judged on the same images of the first seed.
-    there = [name for name in design.strategies if np.isfinite(_at_primary_budget(results, accuracy, name)[:, 0]).any()]
+    there = [name for name, accuracy in at_primary.items() if np.isfinite(accuracy[:, 0]).any()]
     judged = [results.correct(name, design.primary_budget, design.seeds[0])[0] for name in there]
     comparable = len(judged) >= 2 and len({len(right) for right in judged}) == 1
     return Evidence(

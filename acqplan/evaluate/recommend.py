@@ -31,7 +31,6 @@ from acqplan.space import Shots
 
 if TYPE_CHECKING:
     from acqplan.advice.answers import Advice
-    from acqplan.features.extractor import Extractor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -132,11 +131,18 @@ def recommend(
     # 3. What the captured images say: accuracy, sensitivity, stop or go on.
     plan, advice = replace(plan, seconds=time.perf_counter() - began), None
     if extractor and known.features is not None and known.features.size > 0:
+        from acqplan.plan.surrogate import describe, fit_surrogate
+
         advice = _advice(known, rig, accuracies, seed, extractor.runtime.device, progress)
         # The end of the advice's curve: accuracy on objects left out, by heads that saw all images of the others.
         last = advice.points[-1].accuracy if advice.points else None
         predicted = None if last is None else (last.estimate, last.low, last.high)
-        plan = replace(plan, predicted=predicted, sensitivity=_sensitivity(known, seed, progress))
+        # How far an image speaks along each axis, in words; empty if the captured images do not show it.
+        with progress.task("length scales", 1) as advance:
+            found = fit_surrogate(known.shots, known.features, seed=seed)
+            advance(1)
+        sensitivity = describe(known.shots.space, found.kernel) if found.learned else ""
+        plan = replace(plan, predicted=predicted, sensitivity=sensitivity)
     result = Recommendation(plan=plan, candidates=task.candidates, validation=None, sentences=(), advice=advice)
     if extractor is None or task.is_live or not validate or len(task.test) == 0:
         return result
@@ -303,14 +309,3 @@ def _advice(
     return advise_history(
         known, accuracies=accuracies, test_objects=others or None, seed=seed, device=device, progress=progress
     )
-
-
-def _sensitivity(known: History, seed: int, progress: Progress) -> str:
-    """How far an image speaks along each axis, in words; empty if the captured images do not show it."""
-    from acqplan.plan.surrogate import describe, fit_surrogate
-
-    assert known.features is not None, "only captured images tell"
-    with progress.task("length scales", 1) as advance:
-        found = fit_surrogate(known.shots, known.features, seed=seed)
-        advance(1)
-    return describe(known.shots.space, found.kernel) if found.learned else ""

@@ -128,12 +128,8 @@ def replay(
     Raises:
         StrategyError: If a strategy breaks its contract. What a strategy raises is not caught.
     """
-    ended = attempt(arms, candidates, start, capture, learn=learn, fail=_reraise, progress=progress)
+    ended = attempt(arms, candidates, start, capture, learn=learn, fail=None, progress=progress)
     return [run for run in ended if isinstance(run, Run)]
-
-
-def _reraise(_: Arm, error: Exception) -> Failure:
-    raise error
 
 
 def attempt(
@@ -143,12 +139,13 @@ def attempt(
     capture: Capture | None,
     *,
     learn: Learn | None = None,
-    fail: Callable[[Arm, Exception], Failure] = Failure,
+    fail: Callable[[Arm, Exception], Failure] | None = Failure,
     progress: Progress = SILENT,
 ) -> list[Run | Failure]:
     """Run all arms as `replay` does, but let the others go on when one fails.
 
-    Further arguments are those of `replay`; ``fail`` makes what is returned for an arm whose strategy raised.
+    Further arguments are those of `replay`; ``fail`` makes what is returned for an arm whose strategy raised, ``None``
+    lets it raise.
     """
     none = np.empty(0, dtype=np.int64)
     empty = Choice(rows=none, gain=np.empty(0), reason=())
@@ -165,15 +162,27 @@ def attempt(
         with progress.task("planning", len(arms)) as advance:
             for place, (arm, history) in enumerate(zip(arms, known, strict=True)):
                 try:
-                    if history is not None and arm.ends[number] > len(history):
-                        choices[place] = _choose(arm, candidates, history, arm.ends[number] - len(history))
+                    if history is not None and (n := arm.ends[number] - len(history)) > 0:
+                        # The strategy chooses among what is left; its rows become those of all candidates.
+                        left = np.flatnonzero(~is_among(candidates, history.shots))
+                        remaining = candidates.take(left)
+                        choice = arm.strategy.propose(remaining, history, n, arm.seed)
+                        check_choice(choice, remaining, n, strategy=arm.strategy)
+                        choices[place] = replace(choice, rows=left[choice.rows])
                 except Exception as error:  # strategies of others may raise anything
+                    if fail is None:
+                        raise
                     ended[place] = fail(arm, error)
                 advance(1)
         # 2. The chosen shots of all arms are taken, each distinct one once.
         taken = [candidates.take(choice.rows) for choice in choices]
-        title = "plan" if number == last else "pilot" if number == 0 else f"round {number + 1}"
-        seen = _captured(taken, capture, Titled(progress=progress, title=title))
+        seen = [np.empty((len(shots), 0), dtype=np.float32) for shots in taken]
+        joined = reduce(Shots.join, taken)
+        if capture is not None and len(joined):
+            title = "plan" if number == last else "pilot" if number == 0 else f"round {number + 1}"
+            first, inverse = distinct(joined)
+            features = capture(joined.take(first), progress=Titled(progress=progress, title=title))[inverse]
+            seen = np.split(features, np.cumsum([len(shots) for shots in taken])[:-1])
         # 3. Each arm remembers what it took and saw.
         for place, (choice, shots, features) in enumerate(zip(choices, taken, seen, strict=True)):
             run = ended[place]
@@ -213,24 +222,3 @@ def _known(ended: Sequence[Run | Failure], start: History, number: int, learn: L
         for place, history in zip(eager, learn(list(eager.values())), strict=True):
             known[place] = history
     return known
-
-
-def _choose(arm: Arm, candidates: Shots, history: History, n: int) -> Choice:
-    """Let the strategy choose among what is left, and translate its rows to those of all candidates."""
-    left = np.flatnonzero(~is_among(candidates, history.shots))
-    remaining = candidates.take(left)
-    choice = arm.strategy.propose(remaining, history, n, arm.seed)
-    check_choice(choice, remaining, n, strategy=arm.strategy)
-    return replace(choice, rows=left[choice.rows])
-
-
-def _captured(
-    tables: Sequence[Shots], capture: Capture | None, progress: Progress
-) -> list[Float32[np.ndarray, "shots features"]]:
-    """Features of each table of shots, in the order of its rows; a shot that is in many tables is taken once."""
-    joined = reduce(Shots.join, tables)
-    if capture is None or len(joined) == 0:
-        return [np.empty((len(table), 0), dtype=np.float32) for table in tables]
-    first, inverse = distinct(joined)
-    features = capture(joined.take(first), progress=progress)[inverse]
-    return np.split(features, np.cumsum([len(table) for table in tables])[:-1])

@@ -9,7 +9,7 @@ import json
 import shutil
 import time
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -177,9 +177,30 @@ class Results:
 
     def verdicts(self, names: Sequence[tuple[str, str]], budget: int) -> list[Verdict]:
         """Compare pairs of strategies at one budget: one family; pairs without a common run are left out."""
-        accuracy = self.accuracy()
-        pairs = [pair for a, b in names if (pair := self._pair(accuracy, a, b, budget)) is not None]
-        return judge_pairs(pairs, margin=self.design.margin)
+        design, pairs = self.design, []
+        at_budget = dict(zip(design.strategies, self.accuracy()[:, design.budgets.index(budget)], strict=True))
+        for a, b in names:
+            # Only the objects and seeds that both strategies have.
+            differences = at_budget[a] - at_budget[b]
+            objects, seeds = (np.flatnonzero(np.isfinite(differences).any(axis=axis)) for axis in (1, 0))
+            if not len(objects):
+                continue
+            # Tests on images compare one pair of heads, those of the first seed that both have.
+            first = design.seeds[int(seeds[0])]
+            (right_a, owners_a), (right_b, owners_b) = (self.correct(name, budget, first) for name in (a, b))
+            both_a, both_b = np.isin(owners_a, owners_b), np.isin(owners_b, owners_a)
+            pair = Pair(
+                a=a,
+                b=b,
+                budget=budget,
+                differences=differences[np.ix_(objects, seeds)],
+                objects=tuple(self.shots.objects.names[row] for row in objects),
+                correct_a=right_a[both_a],
+                correct_b=right_b[both_b],
+                image_objects=owners_a[both_a],
+            )
+            pairs.append(pair)
+        return judge_pairs(pairs, margin=design.margin)
 
     def failed(self) -> list[FailedCell]:
         """Every cell that failed, in order."""
@@ -203,48 +224,21 @@ class Results:
             writer = csv.writer(handle, lineterminator="\n")
             writer.writerow(COLUMNS)
             for result in self.blocks:
-                writer.writerows(self._rows(result))
+                block, tests, shares = result.block, self.shots.take(result.test_rows), self._shares(result)
+                rows, counts = np.unique(tests.object_rows, return_counts=True)
+                hits = np.rint(weighted_shares(result.correct, tests, None) * counts).astype(np.int64)
+                for (cell, about), (place, row) in itertools.product(enumerate(self.design.cells), enumerate(rows)):
+                    failure = result.failures[cell]
+                    scored = ("", "") if failure else (hits[cell, place], f"{shares[cell, place]:.6f}")
+                    run = (*about, block.seed, block.number, int(block.swapped), result.images[cell])
+                    tested = (self.shots.objects.names[row], self.shots.objects.labels[row], counts[place])
+                    writer.writerow((*run, *tested, *scored, failure))
 
     def _shares(self, result: BlockResult) -> Float[np.ndarray, "cells tested"]:
         """For each cell the share of the shots of each tested object that it got right; NaN if it failed."""
         shares = weighted_shares(result.correct, self.shots.take(result.test_rows), self.view_weights)
         shares[[bool(reason) for reason in result.failures]] = np.nan
         return shares
-
-    def _pair(self, accuracy: Accuracies, a: str, b: str, budget: int) -> Pair | None:
-        """Both strategies at a budget, over the objects and seeds that both have; ``None`` if there are none."""
-        design, column = self.design, self.design.budgets.index(budget)
-        mine, theirs = (accuracy[design.strategies.index(name), column] for name in (a, b))
-        differences = mine - theirs
-        objects, seeds = (np.flatnonzero(np.isfinite(differences).any(axis=axis)) for axis in (1, 0))
-        if not len(objects):
-            return None
-        # Tests on images compare one pair of heads, those of the first seed that both have.
-        first = design.seeds[int(seeds[0])]
-        (right_a, owners_a), (right_b, owners_b) = (self.correct(name, budget, first) for name in (a, b))
-        both_a, both_b = np.isin(owners_a, owners_b), np.isin(owners_b, owners_a)
-        return Pair(
-            a=a,
-            b=b,
-            budget=budget,
-            differences=differences[np.ix_(objects, seeds)],
-            objects=tuple(self.shots.objects.names[row] for row in objects),
-            correct_a=right_a[both_a],
-            correct_b=right_b[both_b],
-            image_objects=owners_a[both_a],
-        )
-
-    def _rows(self, result: BlockResult) -> Iterator[tuple[object, ...]]:
-        block, table = result.block, self.shots.objects
-        tests, shares = self.shots.take(result.test_rows), self._shares(result)
-        objects, counts = np.unique(tests.object_rows, return_counts=True)
-        hits = np.rint(weighted_shares(result.correct, tests, None) * counts).astype(np.int64)
-        for cell, (strategy, budget) in enumerate(self.design.cells):
-            about = (strategy, budget, block.seed, block.number, int(block.swapped), int(result.images[cell]))
-            for place, row in enumerate(objects.tolist()):
-                failure = result.failures[cell]
-                scored = ("", "") if failure else (int(hits[cell, place]), f"{shares[cell, place]:.6f}")
-                yield (*about, table.names[row], table.labels[row], int(counts[place]), *scored, failure)
 
 
 class Ledger:
@@ -272,7 +266,13 @@ class Ledger:
             )
         design.write_json(file)
         self.cells = folder(out / "cells")
-        self._remove_abandoned()
+        # What killed runs left half written goes; nothing that another run may still be writing.
+        latest = time.time() - ABANDONED_SECONDS
+        patterns = ((out, ".acqplan-????????"), (out, ".design.json.*.part"), (self.cells, ".seed-*.npz.*.part"))
+        for path in (path for place, pattern in patterns for path in place.glob(pattern)):
+            with contextlib.suppress(OSError):  # another run may have cleared it away
+                if path.stat().st_mtime <= latest:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def load(self, block: Block, material: str) -> BlockResult | None:
         """What a block found, ``None`` if it has not been finished.
@@ -328,20 +328,3 @@ class Ledger:
                 test_rows=result.test_rows,
                 **{f"taken {name}": rows for name, rows in result.taken.items()},
             )
-
-    def _remove_abandoned(self) -> None:
-        """Remove what killed runs left half written; nothing that another run may still be writing."""
-        latest = time.time() - ABANDONED_SECONDS
-        patterns = (
-            (self.out, ".acqplan-????????"),
-            (self.out, ".design.json.*.part"),
-            (self.cells, ".seed-*.npz.*.part"),
-        )
-        for path in (path for place, pattern in patterns for path in place.glob(pattern)):
-            with contextlib.suppress(OSError):  # another run may have cleared it away
-                if path.stat().st_mtime > latest:
-                    continue
-                if path.is_dir():
-                    shutil.rmtree(path)
-                else:
-                    path.unlink()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -13,9 +13,8 @@ from jaxtyping import Bool, Float, Int
 
 from acqplan.files import replacing
 from acqplan.numbers import count_noun, p_words, points, signed
-from acqplan.statistics.clustered import MARGIN, durkalski, holm, obuchowski, sign_flip
-from acqplan.statistics.mcnemar import mcnemar
-from acqplan.statistics.two_way import two_way
+from acqplan.statistics.clustered import MARGIN, durkalski, holm, mcnemar, obuchowski, sign_flip
+from acqplan.statistics.objects import two_way
 
 if TYPE_CHECKING:
     from acqplan.evaluate.compare import Comparison
@@ -177,49 +176,38 @@ def answer(difference: float, p: float) -> Answer:
     return "better" if difference > 0 else "worse"
 
 
-def image_answer(finding: Verdict | Comparison) -> Answer:
-    """What McNemar's test on images alone would say."""
-    return answer(float(finding.n10 - finding.n01), finding.p_mcnemar)
-
-
 def sentence(finding: Verdict | Comparison) -> str:
     """A verdict in plain words, with effect, interval, p, number of objects, and what the images alone would say."""
     low, high = (signed(100.0 * end).removeprefix("+") for end in finding.ci95)
     over = f"over {count_noun(finding.n_objects, 'object')}"
     seeds = f" and {finding.n_seeds} seeds" if finding.n_seeds > 1 else ""
     evidence = f"95 % interval {low} to {high}; p {p_words(finding.p)} {over}{seeds}"
-    if finding.verdict == NO_DIFFERENCE:
-        pair = f"{finding.a} and {finding.b}"
-        text = f"{NO_DIFFERENCE} between {pair} ({points(finding.difference)} points, {evidence})"
-    else:
-        by = f"{abs(100.0 * finding.difference):.1f} points"
-        text = f"{finding.a} is {finding.verdict} than {finding.b} by {by} ({evidence})"
-    return "; ".join([text, *_remarks(finding)])
-
-
-def _remarks(finding: Verdict | Comparison) -> Iterator[str]:
-    """Where tests and interval seem to disagree: that they do, and why."""
-    one_seed, images = finding.n_seeds == 1, image_answer(finding)
+    one_seed = finding.n_seeds == 1
     if finding.verdict != NO_DIFFERENCE:
+        by = f"{abs(100.0 * finding.difference):.1f} points"
+        parts = [f"{finding.a} is {finding.verdict} than {finding.b} by {by} ({evidence})"]
         if one_seed:
-            yield "one pair of heads: it says nothing of other seeds"
+            parts.append("one pair of heads: it says nothing of other seeds")
     else:
+        pair = f"{finding.a} and {finding.b}"
+        parts = [f"{NO_DIFFERENCE} between {pair} ({points(finding.difference)} points, {evidence})"]
+        # Where tests and interval seem to disagree: that they do, and why.
         if one_seed and 2.0 / 2.0**finding.n_objects >= ALPHA:
-            yield f"with {finding.n_objects} objects no difference could be found at .05, however large"
+            parts.append(f"with {finding.n_objects} objects no difference could be found at .05, however large")
         elif not finding.ci95[0] <= 0.0 <= finding.ci95[1]:
-            yield "the interval is that of this comparison alone, p is corrected for all comparisons"
+            parts.append("the interval is that of this comparison alone, p is corrected for all comparisons")
         if not one_seed and finding.p_object < ALPHA:
             p = p_words(finding.p_object)
-            yield f"the objects alone would tell them apart (p {p}), but two seeds of one rule differ as much"
-    if images == finding.verdict:
-        return
-    if images == NO_DIFFERENCE:
-        yield f"McNemar's test on one pair of heads does not see it (p {p_words(finding.p_mcnemar)})"
-    else:
-        yield (
-            f"McNemar's test on images says {images} (p {p_words(finding.p_mcnemar)}), but images of one object are "
-            "not independent: that holds for these heads on these objects and not for new ones"
+            parts.append(f"the objects alone would tell them apart (p {p}), but two seeds of one rule differ as much")
+    images, p = answer(float(finding.n10 - finding.n01), finding.p_mcnemar), p_words(finding.p_mcnemar)
+    if images != finding.verdict:
+        parts.append(
+            f"McNemar's test on one pair of heads does not see it (p {p})"
+            if images == NO_DIFFERENCE
+            else f"McNemar's test on images says {images} (p {p}), but images of one object are not independent: that "
+            "holds for these heads on these objects and not for new ones"
         )
+    return "; ".join(parts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -247,19 +235,6 @@ class Pair:
     correct_b: Bool[np.ndarray, " images"]
     image_objects: Int[np.ndarray, " images"]
 
-    @property
-    def object_means(self) -> Float[np.ndarray, " objects"]:
-        """Difference of each object, mean over seeds."""
-        return np.nanmean(self.differences, axis=1)
-
-    def counts(
-        self,
-    ) -> tuple[Float[np.ndarray, " objects"], Float[np.ndarray, " objects"], Int[np.ndarray, " objects"]]:
-        """Images of each object that only ``b``, that only ``a`` got right, and all."""
-        _, places = np.unique(self.image_objects, return_inverse=True)
-        only_b, only_a = (~self.correct_a & self.correct_b), (self.correct_a & ~self.correct_b)
-        return np.bincount(places, weights=only_b), np.bincount(places, weights=only_a), np.bincount(places)
-
 
 def judge_pairs(pairs: Sequence[Pair], *, margin: float = MARGIN) -> list[Verdict]:
     """Judge a family of comparisons: p over objects and seeds, corrected by Holm; images beside it.
@@ -272,12 +247,12 @@ def judge_pairs(pairs: Sequence[Pair], *, margin: float = MARGIN) -> list[Verdic
     """
     # Holm corrects within the family: once for p over objects and seeds, once for p over objects alone.
     means = [two_way(pair.differences) for pair in pairs]
-    flips = [sign_flip(pair.object_means) for pair in pairs]
-    raw = [
-        flip if pair.differences.shape[1] == 1 else mean.p for pair, mean, flip in zip(pairs, means, flips, strict=True)
-    ]
+    of_objects = [np.nanmean(pair.differences, axis=1) for pair in pairs]
+    flips = [sign_flip(one) for one in of_objects]
+    one_seed = [pair.differences.shape[1] == 1 for pair in pairs]
+    raw = [flip if one else mean.p for one, mean, flip in zip(one_seed, means, flips, strict=True)]
     found = []
-    for pair, mean, p, p_object in zip(pairs, means, holm(raw), holm(flips), strict=True):
+    for pair, mean, of_object, p, p_object in zip(pairs, means, of_objects, holm(raw), holm(flips), strict=True):
         images = mcnemar(pair.correct_a, pair.correct_b)
         _, places = np.unique(pair.image_objects, return_inverse=True)
         n01 = np.bincount(places, weights=~pair.correct_a & pair.correct_b)
@@ -299,7 +274,7 @@ def judge_pairs(pairs: Sequence[Pair], *, margin: float = MARGIN) -> list[Verdic
             n_objects=len(pair.objects),
             n_seeds=pair.differences.shape[1],
             verdict=answer(mean.mean, p),
-            per_object=dict(zip(pair.objects, map(float, pair.object_means), strict=True)),
+            per_object=dict(zip(pair.objects, map(float, of_object), strict=True)),
         )
         found.append(verdict)
     return found

@@ -9,8 +9,7 @@ import pytest
 
 from acqplan.errors import ManifestError
 from acqplan.evaluate.compare import compare
-from acqplan.statistics.clustered import durkalski, equivalence, obuchowski, sign_flip
-from acqplan.statistics.mcnemar import mcnemar
+from acqplan.statistics.clustered import durkalski, equivalence, mcnemar, obuchowski, sign_flip
 
 HEADER = "image,object,label,predicted"
 

@@ -107,12 +107,13 @@ def test_an_arm_is_as_good_beside_others_as_alone() -> None:
     test = Material(shots=only("a-1", "b-1"), features=see(only("a-1", "b-1")))
     arms = [Arm(strategy=find_strategy(name), budget=12, seed=0) for name in ("lattice", "random-shots")]
     runs = replay(arms, train, start, see)
-    together = examine(runs, start, test)
-    alone = [examine([run], start, test)[0] for run in runs]
-    for one, other in zip(together, alone, strict=True):
-        assert (one.images, one.failure) == (other.images, other.failure) == (12, "")
-        np.testing.assert_array_equal(one.correct, other.correct)
-    assert together[0].correct.all()
+    images, failures, correct = examine(runs, start, test)
+    assert (images.tolist(), failures) == ([12, 12], ("", ""))
+    for place, run in enumerate(runs):
+        images, failures, alone = examine([run], start, test)
+        assert (images.tolist(), failures) == ([12], ("",))
+        np.testing.assert_array_equal(alone[0], correct[place])
+    assert correct[0].all()
 
 
 def test_histories_with_the_same_shots_share_a_head() -> None:

@@ -11,9 +11,8 @@ from acqplan.evaluate.results import BlockResult, Results
 from acqplan.evaluate.task import Split
 from acqplan.evaluate.verdict import Verdict, sentence
 from acqplan.space import Interval, Objects, Shots, Space
-from acqplan.statistics.clustered import holm, sign_flip
-from acqplan.statistics.mcnemar import mcnemar
-from acqplan.statistics.two_way import two_way
+from acqplan.statistics.clustered import holm, mcnemar, sign_flip
+from acqplan.statistics.objects import two_way
 
 N_OBJECTS, N_IMAGES = 12, 50
 OBJECTS = [f"o-{number:02d}" for number in range(N_OBJECTS) for _ in range(N_IMAGES)]

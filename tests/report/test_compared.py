@@ -3,7 +3,7 @@ import pytest
 
 from acqplan.evaluate.verdict import Record, Validation
 from acqplan.report.compared import Compared
-from acqplan.statistics.two_way import two_way
+from acqplan.statistics.objects import two_way
 
 
 def test_strategies_are_compared_at_the_largest_budget(validation: Validation) -> None:

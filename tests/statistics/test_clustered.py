@@ -13,8 +13,8 @@ from statsmodels.stats.multitest import multipletests
 
 from acqplan.errors import UsageError
 from acqplan.statistics import clustered
-from acqplan.statistics.clustered import durkalski, holm, interval, mean_interval, obuchowski, sign_flip
-from acqplan.statistics.mcnemar import mcnemar_counts
+from acqplan.statistics.clustered import durkalski, holm, mcnemar_counts, obuchowski, sign_flip
+from acqplan.statistics.objects import interval, mean_interval
 
 # Agreement on 135 patients of 29 psychiatrists (Petryshen 1989), as printed by Durkalski et al. 2003: pairs of which
 # only the one, or only the other said yes, and pairs in all.

@@ -7,8 +7,15 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from acqplan.errors import UsageError
-from acqplan.statistics.clustered import interval
-from acqplan.statistics.objects import Estimate, bca_interval, outward, two_way_draws, two_way_interval, two_way_mean
+from acqplan.statistics.objects import (
+    Estimate,
+    bca_interval,
+    interval,
+    outward,
+    two_way_draws,
+    two_way_interval,
+    two_way_mean,
+)
 
 VALUES = np.random.default_rng(0).normal(0.02, 0.05, size=25)
 MATRIX = VALUES[:, None] + np.random.default_rng(1).normal(0.0, 0.03, size=(25, 20))

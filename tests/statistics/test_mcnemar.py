@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from statsmodels.stats.contingency_tables import mcnemar as outside
 
 from acqplan.errors import UsageError
-from acqplan.statistics.mcnemar import mcnemar, mcnemar_counts
+from acqplan.statistics.clustered import mcnemar, mcnemar_counts
 
 COUNTS = st.integers(0, 400)
 

@@ -10,7 +10,8 @@ from statsmodels.stats.power import TTestPower
 from statsmodels.stats.weightstats import DescrStatsW
 
 from acqplan.errors import UsageError
-from acqplan.statistics.clustered import equivalence, mean_interval, objects_needed, power, smallest_difference
+from acqplan.statistics.clustered import equivalence
+from acqplan.statistics.objects import mean_interval, objects_needed, power, smallest_difference
 
 VALUES = np.random.default_rng(0).normal(0.002, 0.015, size=25)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from acqplan.errors import UsageError
-from acqplan.statistics.two_way import two_way
+from acqplan.statistics.objects import two_way
 
 
 def table(objects: float, seeds: float, cells: float, *, n: tuple[int, int] = (12, 8), seed: int = 0) -> np.ndarray:
