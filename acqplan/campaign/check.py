@@ -50,6 +50,8 @@ PART_SECONDS = 86_400.0
 """Files half-written are deleted when they are older."""
 
 STARTED = Path("/proc/sys/kernel/random/boot_id")
+MACHINE = f"checked on {socket.gethostname()}"
+"""What this machine notes in a store."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -99,7 +101,7 @@ def check_campaign(campaign: Campaign, *, mend: bool = True) -> dict[str, Any]:
     _check_records(store, found)
     _check_images(campaign, found, newest=0)
     if mend:
-        store.note(_machine(), _start_and_file(store))
+        store.note(MACHINE, _start_and_file(store))
     return asdict(found)
 
 
@@ -113,7 +115,7 @@ def check_after_restart(campaign: Campaign) -> None:
         StoreError: If the database is damaged, or the images are not there.
     """
     store, images = campaign.store, campaign.images
-    before, now = store.noted(_machine()), _start_and_file(store)
+    before, now = store.noted(MACHINE), _start_and_file(store)
     if before == now or not (store.database.is_sqlite or images.root.is_dir()):
         return
     store.database.check_pages()
@@ -129,7 +131,7 @@ def check_after_restart(campaign: Campaign) -> None:
             "mount their disk; if they are lost, run: acqplan campaign check",
         )
     _check_images(campaign, found, newest=NEWEST)
-    store.note(_machine(), now)
+    store.note(MACHINE, now)
 
 
 def back_up(campaign: Campaign, folder: Path) -> Path:
@@ -156,10 +158,6 @@ def back_up(campaign: Campaign, folder: Path) -> Path:
         if root.absolute().parent == store.absolute().parent:
             shutil.copytree(root, part / root.name, ignore=shutil.ignore_patterns(".*.part"))
     return folder / store.name
-
-
-def _machine() -> str:
-    return f"checked on {socket.gethostname()}"
 
 
 def _start_and_file(store: Store) -> str:
@@ -207,7 +205,12 @@ def _check_images(campaign: Campaign, found: CheckResult, *, newest: int) -> Non
     found.damaged = [record.shot for record in damaged]
     whole = _whole_images(images, unspoken, owners, found)
     if damaged and found.mended:
-        _write_damaged(campaign, damaged)
+        with campaign.store.writing() as transaction:
+            for record in damaged:
+                now = transaction.get(record.shot)
+                unchanged = now is not None and now.state == CAPTURED and now.digest == record.digest
+                if unchanged and not images.is_whole(record.image, record.digest):
+                    transaction.append("damaged", record.shot, digest=record.digest, image=record.image)
     if whole:
         _write_recovered(campaign, whole, found)
     # what killed writers left, unless it may still be written
@@ -238,15 +241,6 @@ def _whole_images(
         else:
             found.left.append(name)
     return whole
-
-
-def _write_damaged(campaign: Campaign, damaged: list[ShotRecord]) -> None:
-    with campaign.store.writing() as transaction:
-        for record in damaged:
-            now = transaction.get(record.shot)
-            unchanged = now is not None and now.state == CAPTURED and now.digest == record.digest
-            if unchanged and not campaign.images.is_whole(record.image, record.digest):
-                transaction.append("damaged", record.shot, digest=record.digest, image=record.image)
 
 
 def _write_recovered(campaign: Campaign, whole: list[tuple[str, Written]], found: CheckResult) -> None:

@@ -115,7 +115,7 @@ class Fold:
                 else:
                     state.exposures += 1
                     state.surplus += 1
-                self._note_answer("1")
+                state.answers = f"{state.answers}1"[-FAILURE_WINDOW:]
             case "failed":
                 record = record.answered()
                 # behind everything else in the queue; but a late failure does not end the lease of another caller
@@ -124,7 +124,7 @@ class Fold:
                 record = replace(record, tries=record.tries + 1)
                 state.failures += 1
                 state.exposures += bool(body["exposed"])
-                self._note_answer("0")
+                state.answers = f"{state.answers}0"[-FAILURE_WINDOW:]
             case "rejected":
                 record = replace(record.returned(), state=REJECTED)
             case "restored":
@@ -135,9 +135,6 @@ class Fold:
                 record = replace(record, state=PROPOSED, lost=record.digest, reached=(), captured_at=0.0)
                 record = replace(record, digest="", image="")
         self._put(record)
-
-    def _note_answer(self, mark: str) -> None:
-        self.state.answers = (self.state.answers + mark)[-FAILURE_WINDOW:]
 
     def _change_campaign(self, event: Event) -> None:
         state, body = self.state, event.body

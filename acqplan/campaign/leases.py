@@ -153,7 +153,20 @@ def lease(transaction: Transaction, n: int, caller: str) -> list[ShotRecord]:
             number, behind = transaction.state.rounds, queue[-1].position + 1 if queue else 1
             transaction.append("replanned", replaces=False, round=number, position=behind, strategy="", shots=spares)
             queue = transaction.queue(wanted)
-    queue = _in_time(transaction, queue, caller)
+    # of a time budget, only those that this caller can take in what is left, after those that it holds already
+    left = transaction.state.seconds_left(transaction.now)
+    if queue and not math.isinf(left):
+        # the rig stands where the last image was captured
+        told = transaction.events(kinds=("told",), last=1)
+        last = transaction.get(told[0].shot) if told else None
+        before = (last.object, last.reached) if last and last.state == CAPTURED else None
+        held, spent = [record for record in transaction.every(LEASED) if record.caller == caller], 0.0
+        for place, record in enumerate([*held, *queue]):
+            spent += transaction.settings.seconds_between(before, (record.object, record.view))
+            if spent > left:
+                queue = queue[: max(place - len(held), 0)]
+                break
+            before = (record.object, record.view)
     if queue:
         transaction.append("asked", caller=caller, wanted=n, shots=[record.shot for record in queue])
     expires = transaction.now + transaction.settings.lease_seconds
@@ -167,25 +180,6 @@ def stop_if_exhausted(transaction: Transaction) -> None:
     state = transaction.state
     if state.room and not state.queued and not state.counts[LEASED] and not draw_spares(transaction, 1):
         transaction.append("stopped", reason="no shot is left that could be taken")
-
-
-def _in_time(transaction: Transaction, queue: list[ShotRecord], caller: str) -> list[ShotRecord]:
-    """The first shots of the queue that a caller can take in the time left, after those that it holds already."""
-    left = transaction.state.seconds_left(transaction.now)
-    if math.isinf(left):
-        return queue
-    # the rig stands where the last image was captured
-    told = transaction.events(kinds=("told",), last=1)
-    last = transaction.get(told[0].shot) if told else None
-    before = (last.object, last.reached) if last and last.state == CAPTURED else None
-    held = [record for record in transaction.every(LEASED) if record.caller == caller]
-    spent = 0.0
-    for place, record in enumerate([*held, *queue]):
-        spent += transaction.settings.seconds_between(before, (record.object, record.view))
-        if spent > left:
-            return queue[: max(place - len(held), 0)]
-        before = (record.object, record.view)
-    return queue
 
 
 def draw_spares(transaction: Transaction, n: int) -> list[list[Any]]:
