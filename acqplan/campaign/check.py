@@ -16,8 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from acqplan.campaign.events import CAPTURED, LEASED, ShotRecord
-from acqplan.campaign.fold import Fold
+from acqplan.campaign.events import CAPTURED, LEASED, Fold, ShotRecord
 from acqplan.campaign.images import (
     ALREADY,
     CAPTURED_NOW,

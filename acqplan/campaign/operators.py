@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from acqplan.campaign.events import CAPTURED, REJECTED, Event
-from acqplan.campaign.region import Region
+from acqplan.campaign.settings import Region
 from acqplan.errors import BudgetError, UsageError, nearest
 
 if TYPE_CHECKING:

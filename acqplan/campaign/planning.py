@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from acqplan.campaign.events import CAPTURED, LEASED, REJECTED, CampaignState, ShotRecord
-from acqplan.campaign.region import Region
-from acqplan.campaign.settings import CampaignSettings
+from acqplan.campaign.settings import CampaignSettings, Region
 from acqplan.errors import BudgetError, UsageError
 from acqplan.plan import find_strategy
 from acqplan.plan.base import History, Strategy, check_choice, learns

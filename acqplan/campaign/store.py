@@ -16,8 +16,7 @@ from typing import Any
 import sqlalchemy as sql
 
 from acqplan.campaign import store_database as tables
-from acqplan.campaign.events import CAPTURED, CampaignState, Event, ShotRecord
-from acqplan.campaign.fold import Fold, Records
+from acqplan.campaign.events import CAPTURED, CampaignState, Event, Fold, Records, ShotRecord
 from acqplan.campaign.settings import CampaignSettings
 from acqplan.campaign.store_database import RESTORE, VERSION, Database, is_url
 from acqplan.errors import StoreError, UsageError

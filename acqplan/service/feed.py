@@ -53,10 +53,21 @@ class Feed:
             cursor = self._last if after is None else after
             yield b": listening\n\n"
             while not self._closed.is_set():
-                for event in await self._after(cursor):
+                # from memory if it reaches back so far, else a page of the store
+                found: list[Event] = []
+                if cursor < self._last:
+                    if self._kept and self._kept[0].number <= cursor + 1 and self._kept[-1].number == self._last:
+                        found = [event for event in self._kept if event.number > cursor]
+                    else:
+                        found = await run_in_threadpool(read_events, self._store, cursor, PAGE)
+                for event in found:
                     yield f"id: {event.number}\ndata: {json.dumps(event_document(event))}\n\n".encode("ascii")
                     cursor = event.number
-                if not await self._has_news(cursor):
+                # wait for more, or the end; a listener hears that the stream is alive
+                try:
+                    async with self._news, asyncio.timeout(self._heartbeat_seconds):
+                        await self._news.wait_for(lambda: self._last > cursor or self._closed.is_set())
+                except TimeoutError:
                     yield b": still here\n\n"
         finally:
             self._listeners -= 1
@@ -84,24 +95,6 @@ class Feed:
             if len(found) < PAGE:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._closed.wait(), self._poll_seconds)
-
-    async def _after(self, cursor: int) -> list[Event]:
-        """Events after a number: from memory if it reaches back so far, else a page of the store."""
-        if cursor >= self._last:
-            return []
-        if self._kept and self._kept[0].number <= cursor + 1 and self._kept[-1].number == self._last:
-            return [event for event in self._kept if event.number > cursor]
-        return await run_in_threadpool(read_events, self._store, cursor, PAGE)
-
-    async def _has_news(self, cursor: int) -> bool:
-        """Wait for an event after a number, or the end; false once a heartbeat is due."""
-        async with self._news:
-            try:
-                async with asyncio.timeout(self._heartbeat_seconds):
-                    await self._news.wait_for(lambda: self._last > cursor or self._closed.is_set())
-            except TimeoutError:
-                return False
-        return True
 
 
 def read_events(store: Store, after: int, limit: int) -> list[Event]:

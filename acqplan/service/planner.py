@@ -154,7 +154,7 @@ class Worker:
             what = wish or self._due()
             if what:
                 self._tell(what)
-                self._do(what, forced=bool(wish))
+                self._do(what, is_wish=bool(wish))
                 self._failed = None
                 self._tell("")
         except (AcqplanError, Finished) as error:
@@ -181,7 +181,7 @@ class Worker:
         # Features that are computed early do not delay the next plan.
         return "features" if "features" in rested and standing.captured > self._extracted else ""
 
-    def _do(self, what: str, *, forced: bool) -> None:
+    def _do(self, what: str, *, is_wish: bool) -> None:
         began = time.monotonic()
         with self._campaign.store.reading() as ledger:
             captured = ledger.state.captured
@@ -189,7 +189,7 @@ class Worker:
         if captured and self._extractor is None:
             self._extractor = open_extractor(self._campaign)
         if what == "plan":
-            plan_next(self._campaign, extractor=self._extractor, force=forced)
+            plan_next(self._campaign, extractor=self._extractor, force=is_wish)
             return
         if what == "advice":
             self._advised = captured

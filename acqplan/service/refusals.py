@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from fastapi import FastAPI, Request
+from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPBearer
 from starlette.datastructures import MutableHeaders
@@ -101,13 +101,8 @@ class Refusal(HTTPException):
         return Document({"error": self.detail, "hint": self.hint}, self.status_code, self.headers)
 
 
-def add_refusals(app: FastAPI) -> None:
-    """Let an app answer errors as `Refusal` does."""
-    for kind in (AcqplanError, RequestValidationError, HTTPException, Exception):
-        app.add_exception_handler(kind, _answer)
-
-
-async def _answer(request: Request, error: Exception) -> Document:
+async def answer_error(request: Request, error: Exception) -> Document:
+    """Answer any error as `Refusal` does."""
     if isinstance(error, Refusal):
         refusal = error
     elif isinstance(error, AcqplanError):

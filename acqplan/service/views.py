@@ -15,14 +15,14 @@ from acqplan.campaign.events import CAPTURED, PROPOSED, WITHDRAWN, ShotRecord
 from acqplan.campaign.images import SUFFIXES, ImageFolder, known_shot
 from acqplan.campaign.leases import n_views, view_at
 from acqplan.campaign.operators import event_document
-from acqplan.campaign.region import WORDS, Region
+from acqplan.campaign.settings import WORDS, Region
 from acqplan.campaign.status import status_of
 from acqplan.campaign.store import Store, Transaction
 from acqplan.errors import ImageError, ShotError
 from acqplan.numbers import ViewValue
 from acqplan.service.feed import PAGE, read_events
-from acqplan.service.models import MOST_NUMBER, ClientCampaign, ShotName, refusing
 from acqplan.service.refusals import Document, Refusal
+from acqplan.service.routes import MOST_NUMBER, ClientCampaign, ShotName, refusing
 from acqplan.space.axes import axis_to_dict
 
 MOST_LISTED = 100_000

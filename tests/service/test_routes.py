@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from acqplan import Campaign, open_rig
-from acqplan.campaign.fold import Fold
+from acqplan.campaign.events import Fold
 from acqplan.service import feed
 from tests.service.serving import Served, made, png, serving, until
 
