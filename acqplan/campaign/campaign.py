@@ -55,10 +55,11 @@ class Campaign:
     Attributes:
         store: Keeps the events, and the records folded from them.
         images: Keeps the images.
+        settings: What the campaign was created with.
     """
 
     def __init__(self, store: Store, images: ImageFolder, *, caller: str | None = None) -> None:
-        self.store, self.images = store, images
+        self.store, self.images, self.settings = store, images, store.settings
         self._caller = caller
 
     @classmethod
@@ -173,7 +174,11 @@ class Campaign:
             found = leases.lease(transaction, n, self.caller)
             if not found:
                 leases.stop_if_exhausted(transaction)
-            return [Shot.of(record, self.settings) for record in found]
+            same = ("object", "label", "expires", "round", "reason")
+            return [
+                Shot(id=one.shot, view=self.settings.view(one.view), **{name: getattr(one, name) for name in same})
+                for one in found
+            ]
 
     def tell(
         self,
@@ -294,11 +299,6 @@ class Campaign:
         come back when they expire.
         """
         return self._caller or this_process()
-
-    @property
-    def settings(self) -> CampaignSettings:
-        """What the campaign was created with."""
-        return self.store.settings
 
     @property
     def finished(self) -> str:

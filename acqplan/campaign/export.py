@@ -113,8 +113,8 @@ def export_campaign(campaign: Campaign, folder: Path | str) -> tuple[Path, ...]:
         images = _copy_images(snapshot, campaign.images, place)
         if images:
             # of the images of an object from one pose, the first; later ones apart
-            axes, first = snapshot.settings.axes, {}
-            repeats: list[Row] = []
+            axes, repeats = snapshot.settings.axes, list[Row]()
+            first: dict[tuple[object, ...], Row] = {}
             for one in snapshot.captured:
                 reached = [_written(axis.read(value)) for axis, value in zip(axes, one.reached, strict=True)]
                 row = [images[one.shot], one.label, one.object, *reached]

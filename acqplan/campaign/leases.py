@@ -31,6 +31,9 @@ DRAWS = 30
 """Draws for each shot that is missing, before all shots of a small space are listed."""
 
 MOST_LISTED = 200_000
+THIS_SHELL = f"shell@{socket.gethostname()}"
+"""A name for a shell of this machine, whose programs each end at once while their leases go on."""
+
 REASON = "in place of a shot that cannot be had, by lot"
 
 
@@ -56,19 +59,6 @@ class Shot:
     round: int = 0
     reason: str = ""
 
-    @classmethod
-    def of(cls, record: ShotRecord, settings: CampaignSettings) -> Shot:
-        """The shot of a leased record."""
-        return cls(
-            id=record.shot,
-            object=record.object,
-            label=record.label,
-            view=settings.view(record.view),
-            expires=record.expires,
-            round=record.round,
-            reason=record.reason,
-        )
-
     def to_dict(self) -> dict[str, Any]:
         """All of it, fit for JSON."""
         return {**asdict(self), "expires": round(self.expires, 3)}
@@ -77,11 +67,6 @@ class Shot:
 def this_process() -> str:
     """A name for this process that no other process, earlier or later, has."""
     return f"{socket.gethostname()}/{os.getpid()}/{_started(os.getpid())}"
-
-
-def this_shell() -> str:
-    """A name for a shell of this machine, whose programs each end at once while their leases go on."""
-    return f"shell@{socket.gethostname()}"
 
 
 def is_gone(caller: str) -> bool:

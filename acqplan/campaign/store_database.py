@@ -261,9 +261,14 @@ def _turn(path: Path) -> Iterator[None]:
 _ENGINES: weakref.WeakSet[sql.Engine] = weakref.WeakSet()
 
 
+def _close_before_fork() -> None:
+    """A connection that two processes share loses data: SQLite would take its parent's locks for its own."""
+    for engine in list(_ENGINES):
+        engine.dispose()
+
+
 if hasattr(os, "register_at_fork"):
-    # a connection that two processes share loses data: SQLite would take its parent's locks for its own
-    os.register_at_fork(before=lambda: [engine.dispose() for engine in list(_ENGINES)])
+    os.register_at_fork(before=_close_before_fork)
 
 
 def _engine_of_server(place: str) -> sql.Engine:

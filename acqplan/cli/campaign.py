@@ -31,9 +31,9 @@ def opened(store: str, caller: str | None = None, *, check: bool = True) -> Iter
     """Open a campaign for one command; an error is printed and decides the exit code."""
     with exit_codes():
         from acqplan.campaign.campaign import Campaign
-        from acqplan.campaign.leases import this_shell
+        from acqplan.campaign.leases import THIS_SHELL
 
-        with Campaign.open(store, caller=caller or this_shell(), check=check) as campaign:
+        with Campaign.open(store, caller=caller or THIS_SHELL, check=check) as campaign:
             try:
                 yield campaign
             except UnicodeEncodeError as error:  # bytes of the command line that no database would take
@@ -64,13 +64,13 @@ def create(
     """Make a campaign with a plan of the whole budget."""
     with exit_codes():
         from acqplan.campaign.campaign import Campaign
-        from acqplan.campaign.leases import this_shell
+        from acqplan.campaign.leases import THIS_SHELL
         from acqplan.rig.spec import open_rig
 
         created = Campaign.create(
             open_rig(rig, progress=ProgressBars()),
             path=store,
-            caller=this_shell(),
+            caller=THIS_SHELL,
             budget=budget,
             time_budget=time_budget,
             images=images,

@@ -29,7 +29,15 @@ def status_table(status: Mapping[str, Any], settings: CampaignSettings) -> Rende
         status: From `acqplan.campaign.status.status_of`.
         settings: What the campaign was created with.
     """
-    parts: list[RenderableType] = [Text("\n".join(status_sentences(status))), Text(), _classes(status["by_class"])]
+    classes = _plain_table()
+    for name in ("class", "", "captured", "leased", "to come", "given up"):
+        classes.add_column(name, justify="left" if name in ("class", "") else "right", no_wrap=True)
+    for name, group in status["by_class"].items():
+        planned = group["captured"] + group["leased"] + group["queued"]
+        full = round(BAR * group["captured"] / planned) if planned else 0
+        numbers = [f"{group[word]:,}" for word in ("captured", "leased", "queued", "rejected")]
+        classes.add_row(Text(name), "█" * full + "░" * (BAR - full), *numbers)
+    parts: list[RenderableType] = [Text("\n".join(status_sentences(status))), Text(), classes]
     if len(status["by_object"]) <= MOST_OBJECTS:
         objects = {
             name: (one["captured"], one["captured"] + one["leased"] + one["queued"], 0)
@@ -63,18 +71,6 @@ def _plain_table() -> Table:
     return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
 
 
-def _classes(groups: Mapping[str, Mapping[str, int]]) -> Table:
-    table = _plain_table()
-    for name in ("class", "", "captured", "leased", "to come", "given up"):
-        table.add_column(name, justify="left" if name in ("class", "") else "right", no_wrap=True)
-    for name, group in groups.items():
-        planned = group["captured"] + group["leased"] + group["queued"]
-        full = round(BAR * group["captured"] / planned) if planned else 0
-        numbers = [f"{group[word]:,}" for word in ("captured", "leased", "queued", "rejected")]
-        table.add_row(Text(name), "█" * full + "░" * (BAR - full), *numbers)
-    return table
-
-
 def _levels(title: str, levels: Mapping[str, tuple[int, int, int]]) -> Iterator[RenderableType]:
     """Captured of planned and failed tries at each level, side by side as far as the terminal is wide."""
     failures = [f" {failed:,}✗" if failed else "" for *_, failed in levels.values()]
@@ -98,33 +94,27 @@ def _reached(body: Mapping[str, Any]) -> str:
     return f"reached {places}" + (", late" if body["late"] else "") + (", another image" if "replaces" in body else "")
 
 
-def _planned(body: Mapping[str, Any]) -> str:
-    by = f"by {body['strategy']}, round {body['round']}" if body["replaces"] else "by lot"
-    return f"{len(body['shots']):,} shots {by}"
-
-
 def _budget(body: Mapping[str, Any]) -> str:
     seconds = body["time_budget"]
     return f"{body['budget']:,} images" + ("" if seconds is None else f" in {duration(seconds)}")
 
 
-def _object(body: Mapping[str, Any]) -> str:
-    return f"{body['object']} ({body['label']})"
-
-
 DETAILS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "created": _budget,
     "budget": _budget,
-    "replanned": _planned,
+    "replanned": lambda body: (
+        f"{len(body['shots']):,} shots "
+        + (f"by {body['strategy']}, round {body['round']}" if body["replaces"] else "by lot")
+    ),
     "asked": lambda body: f"{len(body['shots'])} of {body['wanted']} for {body['caller']}",
-    "leased": lambda body: f"for {body['caller']}",
+    "leased": "for {caller}".format_map,
     "told": _reached,
     "surplus": _reached,
     "failed": lambda body: body["reason"] + (", exposed" if body["exposed"] else ""),
-    "forbidden": lambda body: body["where"],
-    "allowed": lambda body: body["where"],
-    "object added": _object,
-    "object removed": _object,
+    "forbidden": "{where}".format_map,
+    "allowed": "{where}".format_map,
+    "object added": "{object} ({label})".format_map,
+    "object removed": "{object} ({label})".format_map,
     "advised": lambda body: body.get("saturated") or "go on",
     "clock": lambda body: f"set back; {duration(abs(body['offset']))} are added to it",
 }

@@ -60,11 +60,6 @@ def print_note(text: str) -> None:
     _print_wrapped(Text(text))
 
 
-def terminal_width() -> int:
-    """Columns that results may take."""
-    return results.width
-
-
 @contextmanager
 def _standard_output() -> Iterator[None]:
     """Flush at once, so that a full disk is reported now and not when Python exits."""

@@ -63,11 +63,7 @@ class Feed:
                 for event in found:
                     yield f"id: {event.number}\ndata: {json.dumps(event_document(event))}\n\n".encode("ascii")
                     cursor = event.number
-                # wait for more, or the end; a listener hears that the stream is alive
-                try:
-                    async with self._news, asyncio.timeout(self._heartbeat_seconds):
-                        await self._news.wait_for(lambda: self._last > cursor or self._closed.is_set())
-                except TimeoutError:
+                if not await self._has_news(cursor):
                     yield b": still here\n\n"
         finally:
             self._listeners -= 1
@@ -95,6 +91,16 @@ class Feed:
             if len(found) < PAGE:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._closed.wait(), self._poll_seconds)
+
+    async def _has_news(self, cursor: int) -> bool:
+        """Wait for an event after a number, or the end; false once a heartbeat is due."""
+        async with self._news:
+            try:
+                async with asyncio.timeout(self._heartbeat_seconds):
+                    await self._news.wait_for(lambda: self._last > cursor or self._closed.is_set())
+            except TimeoutError:
+                return False
+        return True
 
 
 def read_events(store: Store, after: int, limit: int) -> list[Event]:

@@ -193,13 +193,8 @@ def plan_document(store: Store) -> dict[str, Any]:
             "omitted": max(len(known) - MOST_LISTED, 0),
             "forbidden": _forbidden(ledger),
             "latest": [
-                {
-                    "shot": one.shot,
-                    "object": one.object,
-                    "label": one.label,
-                    "digest": one.digest,
-                    "at": round(one.captured_at, 3),
-                }
+                {name: getattr(one, name) for name in ("shot", "object", "label", "digest")}
+                | {"at": round(one.captured_at, 3)}
                 for one in latest
             ],
         }
