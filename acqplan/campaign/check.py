@@ -39,18 +39,14 @@ if TYPE_CHECKING:
     from acqplan.campaign.campaign import Campaign
     from acqplan.campaign.store import Store, Transaction
 
-NEWEST = 1000
-"""Images that are looked at after the machine was started: more are never on their way to a disk at once."""
+NEWEST = 1000  # images that are looked at after the machine was started: more are never on their way to a disk at once
 
+# an image that is younger may be waiting for its event; writers wait for their turn for two minutes at most
 GRACE_SECONDS = 300.0
-"""An image that is younger may be waiting for its event; writers wait for their turn for two minutes at most."""
 
-PART_SECONDS = 86_400.0
-"""Files half-written are deleted when they are older."""
-
+PART_SECONDS = 86_400.0  # files half-written are deleted when they are older
 STARTED = Path("/proc/sys/kernel/random/boot_id")
-MACHINE = f"checked on {socket.gethostname()}"
-"""What this machine notes in a store."""
+MACHINE = f"checked on {socket.gethostname()}"  # what this machine notes in a store
 
 
 @dataclass(slots=True, kw_only=True)

@@ -15,11 +15,8 @@ STATES = (PROPOSED, LEASED, CAPTURED, REJECTED, WITHDRAWN)
 OF_SHOTS = {"leased", "expired", "told", "surplus", "failed", "rejected", "restored", "damaged"}
 OF_CAMPAIGN = {"created", "asked", "forbidden", "allowed", "paused", "resumed", "budget", "object added"}
 OF_CAMPAIGN |= {"object removed", "advised", "stopped", "continued", "clock"}
-KINDS = {"replanned", *OF_SHOTS, *OF_CAMPAIGN}
-"""Every kind of event."""
-
-BEHIND = 1_000_000_000
-"""Positions of shots that failed: behind every plan, in the order of failing."""
+KINDS = {"replanned", *OF_SHOTS, *OF_CAMPAIGN}  # every kind of event
+BEHIND = 1_000_000_000  # positions of shots that failed: behind every plan, in the order of failing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

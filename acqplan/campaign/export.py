@@ -37,20 +37,15 @@ from acqplan.files import digest_bytes, digest_content, whole_folder
 from acqplan.numbers import ViewValue, short
 from acqplan.space.axes import FULL_TURN, Circle
 
-FORMAT = 1
-"""Of terms.json and events.jsonl."""
-
-ORDER = (CAPTURED, LEASED, PROPOSED, REJECTED, WITHDRAWN)
-"""States of shots in the order of plan.csv."""
-
+FORMAT = 1  # of terms.json and events.jsonl
+ORDER = (CAPTURED, LEASED, PROPOSED, REJECTED, WITHDRAWN)  # states of shots in the order of plan.csv
 UNSAFE = re.compile(r"[^\w.+ -]")
 LONGEST_FOLDER = 60
 DIGITS = 6
-RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
-"""Names that Windows keeps for itself."""
+RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")  # names that Windows keeps for itself
 
+# what an image may be called in a campaign's folder: nothing that leads out of it
 IMAGE_NAME = re.compile(r"[0-9a-f]{2}/[A-Za-z0-9_+-][A-Za-z0-9._+-]*")
-"""What an image may be called in a campaign's folder: nothing that leads out of it."""
 
 Row = Sequence[object]
 

@@ -23,18 +23,14 @@ if TYPE_CHECKING:
     Picture = bytes | Path | np.ndarray[Any, Any]
 
 SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "BMP": ".bmp", "TIFF": ".tif", "WEBP": ".webp", "PPM": ".ppm"}
-PNG_END = b"IEND\xaeB`\x82"
-"""Pillow takes a file that lacks it, and the checksum before it, if no pixel is missing."""
-
+PNG_END = b"IEND\xaeB`\x82"  # Pillow takes a file that lacks it, and the checksum before it, if no pixel is missing
 UNSAFE = re.compile(r"^\.|[^A-Za-z0-9._+-]")
 LONGEST_NAME = 120
-DIGITS = 16
-"""Of the digest, in the name of a file."""
+DIGITS = 16  # of the digest, in the name of a file
 
 CAPTURED_NOW, ALREADY, SURPLUS, REPLACED = "captured", "already", "surplus", "replaced"
 
-WITH_IMAGE = ("told", "surplus")
-"""Kinds of events that mention an image."""
+WITH_IMAGE = ("told", "surplus")  # kinds of events that mention an image
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

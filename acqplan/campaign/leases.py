@@ -24,15 +24,11 @@ from acqplan.space.axes import Circle
 if TYPE_CHECKING:
     from acqplan.campaign.store import Transaction
 
-FEWEST_ANSWERS = 20
-"""Answers before which no share of failures stops a campaign."""
-
-DRAWS = 30
-"""Draws for each shot that is missing, before all shots of a small space are listed."""
-
+FEWEST_ANSWERS = 20  # answers before which no share of failures stops a campaign
+DRAWS = 30  # draws for each shot that is missing, before all shots of a small space are listed
 MOST_LISTED = 200_000
+# a name for a shell of this machine, whose programs each end at once while their leases go on
 THIS_SHELL = f"shell@{socket.gethostname()}"
-"""A name for a shell of this machine, whose programs each end at once while their leases go on."""
 
 REASON = "in place of a shot that cannot be had, by lot"
 

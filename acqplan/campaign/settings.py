@@ -23,17 +23,13 @@ if TYPE_CHECKING:
 
     from acqplan.space import Space
 
-FAILURE_WINDOW = 40
-"""Answers over which the share of failures is watched."""
-
+FAILURE_WINDOW = 40  # answers over which the share of failures is watched
 EQUALITIES: dict[str, Callable[[Any, Any], Any]] = {"!=": operator.ne, "==": operator.eq, "=": operator.eq}
 RELATIONS = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt, **EQUALITIES}
 CLAUSE = re.compile(r"\s*([^<>=!]+?)\s*(<=|>=|!=|==|=|<|>)\s*(.+?)\s*")
 BETWEEN = re.compile(r"\s*(.+?)\s+in\s+(\S+?)\.\.(\S+)\s*")
 AND = re.compile(r"\s+and\s+|\s*,\s*|\s*&&?\s*")
-WORDS = ("object", "label")
-"""What a clause may be about beside axes."""
-
+WORDS = ("object", "label")  # what a clause may be about beside axes
 REGION_EXAMPLE = "write e.g. 'elevation>65', 'azimuth in 350..10', 'object=car-01 and lighting=L2'"
 
 

@@ -13,30 +13,19 @@ from acqplan.campaign.leases import finished
 from acqplan.campaign.store import Store, Transaction
 from acqplan.numbers import ViewValue, count_noun, duration
 
-LATELY = 60
-"""Captures over which the present rate is measured."""
-
+LATELY = 60  # captures over which the present rate is measured
 HOUR = 3600.0
 
-FEWEST_FAILED = 3
-"""Failures in a region below which it is not named."""
-
-CHANCE = 0.01
-"""Probability that any region of a family is named in a campaign whose failures strike at random."""
-
+FEWEST_FAILED = 3  # failures in a region below which it is not named
+CHANCE = 0.01  # probability that any region of a family is named in a campaign whose failures strike at random
 NEGLIGIBLE = 1e-17
 MOST_REGIONS = 10
 MOST_REASONS = 3
 NO_REASON = "no reason given"
 
-Taken = tuple[str, str, tuple[ViewValue, ...]]
-"""Object, label and commanded view of a try."""
-
-Place = tuple[str, ViewValue]
-"""A region: an axis, ``object`` or ``label``, and the level or name."""
-
-Share = tuple[Place, int, int]
-"""A region, its failed tries, and its answers: captures and failed tries."""
+Taken = tuple[str, str, tuple[ViewValue, ...]]  # object, label and commanded view of a try
+Place = tuple[str, ViewValue]  # a region: an axis, ``object`` or ``label``, and the level or name
+Share = tuple[Place, int, int]  # a region, its failed tries, and its answers: captures and failed tries
 
 
 def status_of(store: Store) -> dict[str, Any]:

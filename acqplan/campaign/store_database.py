@@ -26,21 +26,15 @@ try:
 except ImportError:  # not on Windows: SQLite's own locks hold there, with longer waits
     fcntl = None  # type: ignore[assignment]
 
-BUSY_SECONDS = 120.0
-"""How long a writer waits for its turn."""
-
+BUSY_SECONDS = 120.0  # how long a writer waits for its turn
 PRAGMAS = (f"busy_timeout={int(1000 * BUSY_SECONDS)}", "journal_mode=WAL", "synchronous=FULL")
 
-LOCK = 0x61637170
-"""Number of the advisory lock that writers on PostgreSQL take."""
-
+LOCK = 0x61637170  # number of the advisory lock that writers on PostgreSQL take
 UNWRITABLE = ("disk is full", "readonly", "read-only", "disk i/o", "unable to open")
 BROKEN = ("not a database", "malformed", "no such table", "no such column")
 RESTORE = "put a backup in its place; the images beside it are files of their own"
 
-VERSION = 2
-"""Layout of the tables. Version 1 had no column ``barred``; records of an older version are folded anew."""
-
+VERSION = 2  # layout of the tables. Version 1 had no column ``barred``; records of an older version are folded anew
 METADATA = sql.MetaData()
 
 facts = sql.Table(

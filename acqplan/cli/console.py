@@ -17,8 +17,7 @@ from acqplan.cli import INTERRUPTED
 from acqplan.errors import AcqplanError, Finished, OutputError
 from acqplan.files import uninterrupted
 
-LONG_SECONDS = 2.0
-"""A bar that was done sooner is taken away."""
+LONG_SECONDS = 2.0  # a bar that was done sooner is taken away
 
 notes = Console(stderr=True, highlight=False)
 results = Console(highlight=False)

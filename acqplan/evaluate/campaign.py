@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from acqplan.runtime import Runtime
     from acqplan.space import Shots
 
+# share of the images that may still be taken: so few shots that were given up are replaced by lot, not by a plan
 SHORTAGE_SHARE = 0.02
-"""Share of the images that may still be taken: so few shots that were given up are replaced by lot, not by a plan."""
 
 
 def due(campaign: Campaign) -> str:

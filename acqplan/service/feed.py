@@ -15,11 +15,8 @@ from acqplan.campaign.operators import event_document
 from acqplan.campaign.store import Store
 from acqplan.errors import AcqplanError
 
-PAGE = 500
-"""Events read at once."""
-
-KEPT = 2_000
-"""Latest events kept in memory, so that listeners who are up to date cost no reading."""
+PAGE = 500  # events read at once
+KEPT = 2_000  # latest events kept in memory, so that listeners who are up to date cost no reading
 
 
 class Feed:

@@ -22,27 +22,14 @@ from acqplan.runtime import serve_parent
 if TYPE_CHECKING:
     from acqplan.features.extractor import Extractor
 
-LOOK_SECONDS = 2.0
-"""Interval at which the process looks whether a plan is due."""
-
-MORE_SHARE = 0.2
-"""Advice is given anew once there are so many more images, as a share of those it was given from."""
-
-FEWEST_PER_OBJECT = 2
-"""Images per object before the first advice."""
-
-REST = 5.0
-"""Work is followed by a rest of so many times as long as it took."""
-
+LOOK_SECONDS = 2.0  # interval at which the process looks whether a plan is due
+MORE_SHARE = 0.2  # advice is given anew once there are so many more images, as a share of those it was given from
+FEWEST_PER_OBJECT = 2  # images per object before the first advice
+REST = 5.0  # work is followed by a rest of so many times as long as it took
 LEAST_REST = {"advice": 60.0, "features": 10.0}
-AFTER_FAILURE = 60.0
-"""Seconds after which what failed is tried again."""
-
-RESTART_SECONDS = 30.0
-"""Seconds after which a process that died (killed for its memory, say) is started again."""
-
-NICENESS = 5
-"""Rigs and requests go first."""
+AFTER_FAILURE = 60.0  # seconds after which what failed is tried again
+RESTART_SECONDS = 30.0  # seconds after which a process that died (killed for its memory, say) is started again
+NICENESS = 5  # rigs and requests go first
 
 
 class Planner:

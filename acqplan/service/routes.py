@@ -17,12 +17,8 @@ from acqplan.campaign.campaign import Campaign
 from acqplan.campaign.operators import ACTIONS, SHOT, Action, event_document
 from acqplan.errors import ConflictError, SpaceError
 
-MOST_LEASED = 1_000
-"""Shots leased at once."""
-
-MOST_NUMBER = 2**31 - 1
-"""Of an event, and of a budget: what a database holds in a column."""
-
+MOST_LEASED = 1_000  # shots leased at once
+MOST_NUMBER = 2**31 - 1  # of an event, and of a budget: what a database holds in a column
 LONGEST_IDENTIFIER = 2_000
 
 

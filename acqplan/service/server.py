@@ -35,14 +35,10 @@ from acqplan.service.refusals import BodyLimits, Document, Guard, ServiceSetting
 from acqplan.service.routes import background, operators, rigs
 from acqplan.service.views import observers
 
-END_SECONDS = 3
-"""How long answers may take that are under way when the server is told to end."""
-
+END_SECONDS = 3  # how long answers may take that are under way when the server is told to end
 CONNECTIONS = 500
 
-THREADS = 12
-"""Requests served at once: as many as the pool of the store has connections."""
-
+THREADS = 12  # requests served at once: as many as the pool of the store has connections
 ABOUT = """
 Ask for shots, take them, and tell what happened. Errors are `{"error", "hint"}`. Where a token is required, send
 `Authorization: Bearer TOKEN`. Names of shots are percent-encoded in paths, slashes too.

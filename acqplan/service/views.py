@@ -25,16 +25,13 @@ from acqplan.service.refusals import Document, Refusal
 from acqplan.service.routes import MOST_NUMBER, ClientCampaign, ShotName, refusing
 from acqplan.space.axes import axis_to_dict
 
-MOST_LISTED = 100_000
-"""Shots listed one by one; of a larger plan, those that wait at the end of the queue are left out."""
+MOST_LISTED = 100_000  # shots listed one by one; of a larger plan, those that wait at the end of the queue are left out
 
+# views among which forbidden ones are looked for; in a larger space only the shots show where they are
 MOST_VIEWS = 20_000
-"""Views among which forbidden ones are looked for; in a larger space only the shots show where they are."""
 
 LATEST = 12
-EDGE = 200
-"""Pixels of a thumbnail's longer side: twice what the page shows, for sharp screens."""
-
+EDGE = 200  # pixels of a thumbnail's longer side: twice what the page shows, for sharp screens
 KEPT = 500
 QUALITY = 80
 KINDS = {suffix: f"image/{kind.lower()}" for kind, suffix in SUFFIXES.items()} | {".ppm": "image/x-portable-pixmap"}
