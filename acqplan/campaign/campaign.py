@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 IMAGES_SUFFIX = ".images"
 
 
-class Campaign:
+class Campaign(AbstractContextManager["Campaign"]):
     """The ask/tell loop over one rig, kept in a store.
 
     A capture script leases shots with `ask`, takes them, and answers each with `tell` or `fail`, until `finished` says
@@ -136,9 +137,6 @@ class Campaign:
         if check:
             check_after_restart(campaign)
         return campaign
-
-    def __enter__(self) -> Campaign:
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from acqplan.campaign.events import CAPTURED, LEASED, Fold, ShotRecord
+from acqplan.campaign.events import CAPTURED, LEASED, Fold
 from acqplan.campaign.images import (
     ALREADY,
     CAPTURED_NOW,
@@ -37,7 +37,7 @@ from acqplan.files import digest_content, whole_folder
 
 if TYPE_CHECKING:
     from acqplan.campaign.campaign import Campaign
-    from acqplan.campaign.store import Store, Transaction
+    from acqplan.campaign.store import Store
 
 NEWEST = 1000  # images that are looked at after the machine was started: more are never on their way to a disk at once
 
@@ -246,7 +246,16 @@ def _write_recovered(campaign: Campaign, whole: list[tuple[str, Written]], found
             take_back(transaction)
         for shot, written in whole:
             record, before = known_shot(transaction, shot), events_of_image(transaction, shot, written.digest)
-            outcome = _outcome(transaction, record, written.digest, told=bool(before))
+            try:
+                outcome = outcome_of_image(transaction, record, written.digest, replace=False)
+            except ConflictError:
+                outcome = SURPLUS
+            if before and record.lost != written.digest:
+                outcome = ALREADY
+            elif record.state == LEASED and not is_gone(record.caller):
+                outcome = ""  # nothing yet: its shot is leased to another caller
+            elif outcome == SURPLUS and not transaction.state.room:
+                outcome = ""  # nothing: the budget is spent
             if outcome in kept:
                 kept[outcome].append(shot)
             elif outcome != ALREADY:
@@ -254,16 +263,3 @@ def _write_recovered(campaign: Campaign, whole: list[tuple[str, Written]], found
             if outcome in kept and found.mended:
                 reached = before[-1].body["reached"] if before else record.view
                 take_image(transaction, record, written, reached, outcome, recovered=True)
-
-
-def _outcome(transaction: Transaction, record: ShotRecord, digest: str, *, told: bool) -> str:
-    """What an image will be; empty if nothing, as its shot is leased to another caller or the budget is spent."""
-    if told and record.lost != digest:
-        return ALREADY
-    if record.state == LEASED and not is_gone(record.caller):
-        return ""
-    try:
-        outcome = outcome_of_image(transaction, record, digest, replace=False)
-    except ConflictError:
-        outcome = SURPLUS
-    return "" if outcome == SURPLUS and not transaction.state.room else outcome

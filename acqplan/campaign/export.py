@@ -52,14 +52,7 @@ Row = Sequence[object]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """A campaign at one moment.
-
-    Attributes:
-        settings: What it was created with.
-        state: The campaign as a whole.
-        records: All shots, captured ones first.
-        events: What happened.
-    """
+    """A campaign at one moment, captured shots first."""
 
     settings: CampaignSettings
     state: CampaignState

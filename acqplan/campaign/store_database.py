@@ -105,7 +105,19 @@ class Database:
             self._engine = sql.create_engine(file, isolation_level="AUTOCOMMIT")
             sql.event.listen(self._engine, "connect", _prepare_sqlite)
         else:
-            self._engine = _engine_of_server(str(place))
+            try:
+                url = sql.make_url(str(place))
+                name = url.render_as_string()
+                if url.get_backend_name() != "postgresql":
+                    raise UsageError(f"'{name}' is no PostgreSQL database", "give a file, or postgresql://…")
+                driver = url if "+" in url.drivername else url.set(drivername="postgresql+psycopg")
+                self._engine = sql.create_engine(driver, pool_pre_ping=True)
+            except (ModuleNotFoundError, NoSuchModuleError) as error:
+                raise MissingError(f"'{name}' needs a driver ({error})", "pip install 'acqplan[postgresql]'") from error
+            except SQLAlchemyError as error:
+                raise UsageError(
+                    "the URL of the store cannot be read", "write postgresql://user@host/database"
+                ) from error
         self.is_sqlite = self._engine.dialect.name == "sqlite"
         url = self._engine.url
         self.place = str(url.database) if self.is_sqlite else url.render_as_string()
@@ -263,21 +275,6 @@ def _close_before_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_close_before_fork)
-
-
-def _engine_of_server(place: str) -> sql.Engine:
-    try:
-        url = sql.make_url(place)
-        if url.get_backend_name() != "postgresql":
-            raise UsageError(f"'{url.render_as_string()}' is no PostgreSQL database", "give a file, or postgresql://…")
-        driver = url if "+" in url.drivername else url.set(drivername="postgresql+psycopg")
-        return sql.create_engine(driver, pool_pre_ping=True)
-    except (ModuleNotFoundError, NoSuchModuleError) as error:
-        raise MissingError(
-            f"'{url.render_as_string()}' needs a driver ({error})", "pip install 'acqplan[postgresql]'"
-        ) from error
-    except SQLAlchemyError as error:
-        raise UsageError("the URL of the store cannot be read", "write postgresql://user@host/database") from error
 
 
 def _prepare_sqlite(connection: Any, _: object) -> None:

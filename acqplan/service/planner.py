@@ -141,7 +141,22 @@ class Worker:
             what = wish or self._due()
             if what:
                 self._tell(what)
-                self._do(what, is_wish=bool(wish))
+                began = time.monotonic()
+                with self._campaign.store.reading() as ledger:
+                    captured = ledger.state.captured
+                # The backbone is loaded once, and not before there are images.
+                if captured and self._extractor is None:
+                    self._extractor = open_extractor(self._campaign)
+                if what == "plan":
+                    plan_next(self._campaign, extractor=self._extractor, force=bool(wish))
+                else:
+                    if what == "advice":
+                        self._advised = captured
+                        advise_campaign(self._campaign, extractor=self._extractor)
+                    extract_told(self._campaign, extractor=self._extractor)
+                    self._extracted = captured
+                    seconds = time.monotonic() - began
+                    self._again_at[what] = time.monotonic() + max(REST * seconds, LEAST_REST[what])
                 self._failed = None
                 self._tell("")
         except (AcqplanError, Finished) as error:
@@ -167,21 +182,3 @@ class Worker:
             return "advice"
         # Features that are computed early do not delay the next plan.
         return "features" if "features" in rested and standing.captured > self._extracted else ""
-
-    def _do(self, what: str, *, is_wish: bool) -> None:
-        began = time.monotonic()
-        with self._campaign.store.reading() as ledger:
-            captured = ledger.state.captured
-        # The backbone is loaded once, and not before there are images.
-        if captured and self._extractor is None:
-            self._extractor = open_extractor(self._campaign)
-        if what == "plan":
-            plan_next(self._campaign, extractor=self._extractor, force=is_wish)
-            return
-        if what == "advice":
-            self._advised = captured
-            advise_campaign(self._campaign, extractor=self._extractor)
-        extract_told(self._campaign, extractor=self._extractor)
-        self._extracted = captured
-        seconds = time.monotonic() - began
-        self._again_at[what] = time.monotonic() + max(REST * seconds, LEAST_REST[what])

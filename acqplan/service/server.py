@@ -29,11 +29,10 @@ from acqplan import __version__
 from acqplan.campaign.campaign import Campaign
 from acqplan.errors import AcqplanError, UsageError
 from acqplan.report.plot.style import DARK, LIGHT
-from acqplan.service.feed import Feed
 from acqplan.service.planner import Planner
 from acqplan.service.refusals import BodyLimits, Document, Guard, ServiceSettings, answer_error
 from acqplan.service.routes import background, operators, rigs
-from acqplan.service.views import observers
+from acqplan.service.views import Feed, observers
 
 END_SECONDS = 3  # how long answers may take that are under way when the server is told to end
 CONNECTIONS = 500
