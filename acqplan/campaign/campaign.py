@@ -170,8 +170,10 @@ class Campaign(AbstractContextManager["Campaign"]):
             if leases.finished(self.settings, state, transaction.now) or state.paused_at is not None:
                 return []
             found = leases.lease(transaction, n, self.caller)
-            if not found:
-                leases.stop_if_exhausted(transaction)
+            # there is room, but no shot is queued, leased, or left to draw
+            is_stuck = not found and state.room and not state.queued and not state.counts[LEASED]
+            if is_stuck and not leases.draw_spares(transaction, 1):
+                transaction.append("stopped", reason="no shot is left that could be taken")
             same = ("object", "label", "expires", "round", "reason")
             return [
                 Shot(id=one.shot, view=self.settings.view(one.view), **{name: getattr(one, name) for name in same})

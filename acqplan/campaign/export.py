@@ -92,12 +92,11 @@ def export_campaign(campaign: Campaign, folder: Path | str) -> tuple[Path, ...]:
     with whole_folder(Path(folder)) as place:
         # as in `acqplan.plan.plan.Plan`, and at the end the state of each shot
         head = ["shot", "order", "object", "label", *snapshot.settings.names, "round", "gain", "reason", "state"]
-        rows: list[Row] = [
-            [one.shot, order, one.object, one.label, *map(_written, one.view), *rest]
-            for order, one in enumerate(snapshot.records)
-            for rest in [(one.round, short(one.gain), one.reason, one.state)]
-        ]
-        _write_table(place / "plan.csv", [head, *rows])
+        rows: list[Row] = [head]
+        for order, one in enumerate(snapshot.records):
+            chosen = one.round, short(one.gain), one.reason, one.state
+            rows.append([one.shot, order, one.object, one.label, *map(_written, one.view), *chosen])
+        _write_table(place / "plan.csv", rows)
         images = _copy_images(snapshot, campaign.images, place)
         if images:
             # of the images of an object from one pose, the first; later ones apart

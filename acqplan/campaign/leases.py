@@ -156,13 +156,6 @@ def lease(transaction: Transaction, n: int, caller: str) -> list[ShotRecord]:
     return [found for record in queue if (found := transaction.get(record.shot))]
 
 
-def stop_if_exhausted(transaction: Transaction) -> None:
-    """Stop a campaign that has room, but no shot that is queued, leased, or left to draw."""
-    state = transaction.state
-    if state.room and not state.queued and not state.counts[LEASED] and not draw_spares(transaction, 1):
-        transaction.append("stopped", reason="no shot is left that could be taken")
-
-
 def draw_spares(transaction: Transaction, n: int) -> list[list[Any]]:
     """Draw up to ``n`` shots that are neither taken nor forbidden, as rows of a plan.
 
