@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from acqplan import Campaign
-from acqplan.campaign.fold import Fold
+from acqplan.campaign.events import Fold
 from acqplan.errors import StoreError
 from tests.campaign.rigs import live_rig
 

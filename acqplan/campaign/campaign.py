@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 IMAGES_SUFFIX = ".images"
 
 
-class Campaign:
+class Campaign(AbstractContextManager["Campaign"]):
     """The ask/tell loop over one rig, kept in a store.
 
     A capture script leases shots with `ask`, takes them, and answers each with `tell` or `fail`, until `finished` says
@@ -55,10 +56,11 @@ class Campaign:
     Attributes:
         store: Keeps the events, and the records folded from them.
         images: Keeps the images.
+        settings: What the campaign was created with.
     """
 
     def __init__(self, store: Store, images: ImageFolder, *, caller: str | None = None) -> None:
-        self.store, self.images = store, images
+        self.store, self.images, self.settings = store, images, store.settings
         self._caller = caller
 
     @classmethod
@@ -136,9 +138,6 @@ class Campaign:
             check_after_restart(campaign)
         return campaign
 
-    def __enter__(self) -> Campaign:
-        return self
-
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
@@ -171,9 +170,15 @@ class Campaign:
             if leases.finished(self.settings, state, transaction.now) or state.paused_at is not None:
                 return []
             found = leases.lease(transaction, n, self.caller)
-            if not found:
-                leases.stop_if_exhausted(transaction)
-            return [Shot.of(record, self.settings) for record in found]
+            # there is room, but no shot is queued, leased, or left to draw
+            is_stuck = not found and state.room and not state.queued and not state.counts[LEASED]
+            if is_stuck and not leases.draw_spares(transaction, 1):
+                transaction.append("stopped", reason="no shot is left that could be taken")
+            same = ("object", "label", "expires", "round", "reason")
+            return [
+                Shot(id=one.shot, view=self.settings.view(one.view), **{name: getattr(one, name) for name in same})
+                for one in found
+            ]
 
     def tell(
         self,
@@ -294,11 +299,6 @@ class Campaign:
         come back when they expire.
         """
         return self._caller or this_process()
-
-    @property
-    def settings(self) -> CampaignSettings:
-        """What the campaign was created with."""
-        return self.store.settings
 
     @property
     def finished(self) -> str:

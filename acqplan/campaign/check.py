@@ -16,8 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from acqplan.campaign.events import CAPTURED, LEASED, ShotRecord
-from acqplan.campaign.fold import Fold
+from acqplan.campaign.events import CAPTURED, LEASED, Fold
 from acqplan.campaign.images import (
     ALREADY,
     CAPTURED_NOW,
@@ -38,18 +37,16 @@ from acqplan.files import digest_content, whole_folder
 
 if TYPE_CHECKING:
     from acqplan.campaign.campaign import Campaign
-    from acqplan.campaign.store import Store, Transaction
+    from acqplan.campaign.store import Store
 
-NEWEST = 1000
-"""Images that are looked at after the machine was started: more are never on their way to a disk at once."""
+NEWEST = 1000  # images that are looked at after the machine was started: more are never on their way to a disk at once
 
+# an image that is younger may be waiting for its event; writers wait for their turn for two minutes at most
 GRACE_SECONDS = 300.0
-"""An image that is younger may be waiting for its event; writers wait for their turn for two minutes at most."""
 
-PART_SECONDS = 86_400.0
-"""Files half-written are deleted when they are older."""
-
+PART_SECONDS = 86_400.0  # files half-written are deleted when they are older
 STARTED = Path("/proc/sys/kernel/random/boot_id")
+MACHINE = f"checked on {socket.gethostname()}"  # what this machine notes in a store
 
 
 @dataclass(slots=True, kw_only=True)
@@ -99,7 +96,7 @@ def check_campaign(campaign: Campaign, *, mend: bool = True) -> dict[str, Any]:
     _check_records(store, found)
     _check_images(campaign, found, newest=0)
     if mend:
-        store.note(_machine(), _start_and_file(store))
+        store.note(MACHINE, _start_and_file(store))
     return asdict(found)
 
 
@@ -113,7 +110,7 @@ def check_after_restart(campaign: Campaign) -> None:
         StoreError: If the database is damaged, or the images are not there.
     """
     store, images = campaign.store, campaign.images
-    before, now = store.noted(_machine()), _start_and_file(store)
+    before, now = store.noted(MACHINE), _start_and_file(store)
     if before == now or not (store.database.is_sqlite or images.root.is_dir()):
         return
     store.database.check_pages()
@@ -129,7 +126,7 @@ def check_after_restart(campaign: Campaign) -> None:
             "mount their disk; if they are lost, run: acqplan campaign check",
         )
     _check_images(campaign, found, newest=NEWEST)
-    store.note(_machine(), now)
+    store.note(MACHINE, now)
 
 
 def back_up(campaign: Campaign, folder: Path) -> Path:
@@ -156,10 +153,6 @@ def back_up(campaign: Campaign, folder: Path) -> Path:
         if root.absolute().parent == store.absolute().parent:
             shutil.copytree(root, part / root.name, ignore=shutil.ignore_patterns(".*.part"))
     return folder / store.name
-
-
-def _machine() -> str:
-    return f"checked on {socket.gethostname()}"
 
 
 def _start_and_file(store: Store) -> str:
@@ -207,7 +200,12 @@ def _check_images(campaign: Campaign, found: CheckResult, *, newest: int) -> Non
     found.damaged = [record.shot for record in damaged]
     whole = _whole_images(images, unspoken, owners, found)
     if damaged and found.mended:
-        _write_damaged(campaign, damaged)
+        with campaign.store.writing() as transaction:
+            for record in damaged:
+                now = transaction.get(record.shot)
+                unchanged = now is not None and now.state == CAPTURED and now.digest == record.digest
+                if unchanged and not images.is_whole(record.image, record.digest):
+                    transaction.append("damaged", record.shot, digest=record.digest, image=record.image)
     if whole:
         _write_recovered(campaign, whole, found)
     # what killed writers left, unless it may still be written
@@ -240,15 +238,6 @@ def _whole_images(
     return whole
 
 
-def _write_damaged(campaign: Campaign, damaged: list[ShotRecord]) -> None:
-    with campaign.store.writing() as transaction:
-        for record in damaged:
-            now = transaction.get(record.shot)
-            unchanged = now is not None and now.state == CAPTURED and now.digest == record.digest
-            if unchanged and not campaign.images.is_whole(record.image, record.digest):
-                transaction.append("damaged", record.shot, digest=record.digest, image=record.image)
-
-
 def _write_recovered(campaign: Campaign, whole: list[tuple[str, Written]], found: CheckResult) -> None:
     """Give images to their shots."""
     kept = {CAPTURED_NOW: found.recovered, SURPLUS: found.surplus}
@@ -257,7 +246,16 @@ def _write_recovered(campaign: Campaign, whole: list[tuple[str, Written]], found
             take_back(transaction)
         for shot, written in whole:
             record, before = known_shot(transaction, shot), events_of_image(transaction, shot, written.digest)
-            outcome = _outcome(transaction, record, written.digest, told=bool(before))
+            try:
+                outcome = outcome_of_image(transaction, record, written.digest, replace=False)
+            except ConflictError:
+                outcome = SURPLUS
+            if before and record.lost != written.digest:
+                outcome = ALREADY
+            elif record.state == LEASED and not is_gone(record.caller):
+                outcome = ""  # nothing yet: its shot is leased to another caller
+            elif outcome == SURPLUS and not transaction.state.room:
+                outcome = ""  # nothing: the budget is spent
             if outcome in kept:
                 kept[outcome].append(shot)
             elif outcome != ALREADY:
@@ -265,16 +263,3 @@ def _write_recovered(campaign: Campaign, whole: list[tuple[str, Written]], found
             if outcome in kept and found.mended:
                 reached = before[-1].body["reached"] if before else record.view
                 take_image(transaction, record, written, reached, outcome, recovered=True)
-
-
-def _outcome(transaction: Transaction, record: ShotRecord, digest: str, *, told: bool) -> str:
-    """What an image will be; empty if nothing, as its shot is leased to another caller or the budget is spent."""
-    if told and record.lost != digest:
-        return ALREADY
-    if record.state == LEASED and not is_gone(record.caller):
-        return ""
-    try:
-        outcome = outcome_of_image(transaction, record, digest, replace=False)
-    except ConflictError:
-        outcome = SURPLUS
-    return "" if outcome == SURPLUS and not transaction.state.room else outcome

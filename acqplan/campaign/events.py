@@ -1,14 +1,22 @@
-"""Events, and what they are folded into: the record of each shot, and the state of the campaign as a whole."""
+"""Events, and the fold over them: the record of each shot and the state of the campaign, in a store and in memory."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from acqplan.campaign.settings import FAILURE_WINDOW, CampaignSettings, Region
 from acqplan.numbers import ViewValue
 
 PROPOSED, LEASED, CAPTURED, REJECTED, WITHDRAWN = "proposed", "leased", "captured", "rejected", "withdrawn"
 STATES = (PROPOSED, LEASED, CAPTURED, REJECTED, WITHDRAWN)
+
+OF_SHOTS = {"leased", "expired", "told", "surplus", "failed", "rejected", "restored", "damaged"}
+OF_CAMPAIGN = {"created", "asked", "forbidden", "allowed", "paused", "resumed", "budget", "object added"}
+OF_CAMPAIGN |= {"object removed", "advised", "stopped", "continued", "clock"}
+KINDS = {"replanned", *OF_SHOTS, *OF_CAMPAIGN}  # every kind of event
+BEHIND = 1_000_000_000  # positions of shots that failed: behind every plan, in the order of failing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,3 +186,210 @@ class CampaignState:
     def to_dict(self) -> dict[str, Any]:
         """All of it, fit for JSON."""
         return asdict(self)
+
+
+class Records:
+    """Records of shots, in memory; a transaction of a store keeps them in a database."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, ShotRecord | None] = {}  # None of a shot without a record
+
+    def get(self, shot: str) -> ShotRecord | None:
+        """The record of a shot."""
+        return self._held.get(shot)
+
+    def put(self, record: ShotRecord) -> None:
+        """Keep a record in place of the one before."""
+        self._held[record.shot] = record
+
+    def fetch(self, shots: Sequence[str]) -> None:
+        """Read the records of many shots at once, where each query takes time; `get` then finds them at hand."""
+
+    def every(self, *states: str) -> Iterator[ShotRecord]:
+        """All records in these states, or all there are."""
+        return iter([one for one in self._held.values() if one and (not states or one.state in states)])
+
+
+class Fold:
+    """Applies events to the state of a campaign and to the records of its shots.
+
+    It never refuses an event: what may happen was decided before the event was written.
+
+    Attributes:
+        settings: What the campaign was created with.
+        state: The campaign as a whole.
+        records: Its shots.
+    """
+
+    def __init__(self, settings: CampaignSettings, state: CampaignState, records: Records) -> None:
+        self.settings, self.state, self.records = settings, state, records
+        self._regions: dict[str, Region] = {}
+
+    @classmethod
+    def replay(cls, settings: CampaignSettings, events: Iterable[Event]) -> Fold:
+        """Everything from the first event on, in memory."""
+        fold = cls(settings, CampaignState(), Records())
+        for event in events:
+            fold.apply(event)
+        return fold
+
+    def apply(self, event: Event) -> None:
+        """Change state and records by one event.
+
+        Raises:
+            KeyError: If there is no such kind of event, or its body lacks something.
+        """
+        if event.kind in OF_SHOTS:
+            self._change_shot(event)
+        elif event.kind in OF_CAMPAIGN:
+            self._change_campaign(event)
+        elif event.kind == "replanned":
+            self._replan(event)
+        else:
+            raise KeyError(event.kind)
+        self.state.last, self.state.last_at = event.number, event.at
+
+    def is_barred(self, record: ShotRecord) -> bool:
+        """Whether an operator has forbidden the region of a shot, or removed its object."""
+        if record.object not in self.state.objects:
+            return True
+        view = self.settings.view(record.view)
+        for text in self.state.regions.values():
+            if text not in self._regions:
+                self._regions[text] = Region.parse(text, self.settings, known_only=False)
+            if self._regions[text].holds(record.object, record.label, view):
+                return True
+        return False
+
+    def _change_shot(self, event: Event) -> None:
+        state, body, record = self.state, event.body, self.records.get(event.shot)
+        assert record is not None, f"event {event.number} is about {event.shot}, which no plan holds"
+        match event.kind:
+            case "leased":
+                caller, expires = body["caller"], body["expires"]
+                record = replace(record, state=LEASED, caller=caller, expires=expires, open=record.open + 1)
+                state.began = event.at if state.began is None else state.began
+            case "expired":
+                record = record.returned()
+                record = record.answered() if body.get("given_back") else record
+            case "told" | "surplus":
+                # a recovered image answers no lease: its own was given back, or is lost
+                record = record if body.get("recovered") else record.answered()
+                if event.kind == "told":
+                    # an image counts once: not again if it was lost, or kept aside before it replaced another
+                    state.exposures += body["digest"] != record.lost and not body.get("counted", False)
+                    reached = tuple(body["reached"])
+                    record = replace(record.returned(), state=CAPTURED, captured_at=event.at, reached=reached, lost="")
+                    record = replace(record, digest=body["digest"], image=body["image"])
+                else:
+                    state.exposures += 1
+                    state.surplus += 1
+                state.answers = f"{state.answers}1"[-FAILURE_WINDOW:]
+            case "failed":
+                record = record.answered()
+                # behind everything else in the queue; but a late failure does not end the lease of another caller
+                if record.state in (LEASED, PROPOSED) and not body.get("late"):
+                    record = replace(record.returned(), position=BEHIND + event.number)
+                record = replace(record, tries=record.tries + 1)
+                state.failures += 1
+                state.exposures += bool(body["exposed"])
+                state.answers = f"{state.answers}0"[-FAILURE_WINDOW:]
+            case "rejected":
+                record = replace(record.returned(), state=REJECTED)
+            case "restored":
+                record = replace(record, state=PROPOSED, tries=0)
+                state.short = 0
+            case "damaged":
+                # the image is lost: it counts as taken, and the shot is wanted again
+                record = replace(record, state=PROPOSED, lost=record.digest, reached=(), captured_at=0.0)
+                record = replace(record, digest="", image="")
+        self._put(record)
+
+    def _change_campaign(self, event: Event) -> None:
+        state, body = self.state, event.body
+        match event.kind:
+            case "created" | "budget":
+                state.budget, state.time_budget = body["budget"], body["time_budget"]
+                state.objects = dict(self.settings.objects) if event.kind == "created" else state.objects
+            case "forbidden":
+                state.regions[str(event.number)] = body["where"]
+                self._bar_again()
+            case "allowed":
+                state.regions.pop(str(body["undoes"]), None)
+                self._bar_again()
+                state.short = 0
+            case "object added":
+                state.objects[body["object"]] = body["label"]
+                state.added.append(body["object"])
+                state.unplanned.append(body["object"])
+                for record in list(self.records.every()):
+                    if record.object == body["object"] and record.label != body["label"]:
+                        self._put(replace(record, label=body["label"]))
+                self._bar_again()
+                state.short = 0
+            case "object removed":
+                state.objects.pop(body["object"], None)
+                state.added = [name for name in state.added if name != body["object"]]
+                state.unplanned = [name for name in state.unplanned if name != body["object"]]
+                self._bar_again()
+            case "paused":
+                state.paused_at = event.at
+            case "resumed":
+                # a pause before the first lease takes nothing from the time budget
+                if state.paused_at is not None and state.began is not None:
+                    state.paused_seconds += event.at - max(state.paused_at, state.began)
+                state.paused_at = None
+            case "advised":
+                state.advice = body
+                state.saturated = "" if state.overruled else body.get("saturated", "")
+            case "stopped":
+                state.stopped = body["reason"]
+            case "continued":
+                # the failures and the advice that stopped the campaign shall not stop it again
+                state.overruled |= bool(state.saturated)
+                state.stopped, state.saturated, state.answers = "", "", ""
+            case "clock":
+                state.offset = body["offset"]
+
+    def _replan(self, event: Event) -> None:
+        """A new queue, or more shots for the one there is; what is leased, captured or rejected stays what it is."""
+        state, body, rows = self.state, event.body, event.body["shots"]
+        self.records.fetch([row[0] for row in rows])
+        # a plan withdraws what it does without; spares only add to the queue
+        if body["replaces"]:
+            kept = {row[0] for row in rows}
+            for record in list(self.records.every(PROPOSED)):
+                if record.shot not in kept:
+                    self._put(replace(record, state=WITHDRAWN))
+            state.rounds += 1
+            state.planned_at = body.get("captured", state.captured)
+            state.learns = body.get("learns", False)
+            known = body.get("objects", state.unplanned)
+            state.unplanned = [name for name in state.unplanned if name not in known]
+        for position, (shot, name, view, gain, reason) in enumerate(rows, body["position"]):
+            before = self.records.get(shot)
+            if before is not None and before.state not in (PROPOSED, WITHDRAWN):
+                continue
+            label = state.objects.get(name) or self.settings.objects.get(name, "")
+            fresh = before or ShotRecord(shot=shot, object=name, label=label, view=tuple(view))
+            chosen = replace(fresh, position=position, round=body["round"], gain=gain, reason=reason)
+            self._put(replace(chosen, state=PROPOSED, barred=self.is_barred(chosen)))
+        # a plan that found fewer shots than asked for is not made again for the same shortage
+        short = body.get("short", 0) if body["replaces"] else state.short
+        state.short = min(short, state.shortage)
+
+    def _bar_again(self) -> None:
+        for record in list(self.records.every()):
+            barred = self.is_barred(record)
+            if barred != record.barred:
+                self._put(replace(record, barred=barred))
+
+    def _put(self, record: ShotRecord) -> None:
+        """Keep a record, and count its state in place of the state before."""
+        before = self.records.get(record.shot)
+        if before is not None:
+            self.state.counts[before.state] -= 1
+            self.state.queued -= before.is_queued
+        self.state.counts[record.state] += 1
+        self.state.queued += record.is_queued
+        self.records.put(record)

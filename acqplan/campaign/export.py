@@ -8,14 +8,26 @@ import os
 import re
 import shutil
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from acqplan import __version__
 from acqplan.campaign.campaign import Campaign, images_folder, images_root
-from acqplan.campaign.events import CAPTURED, LEASED, PROPOSED, REJECTED, WITHDRAWN, CampaignState, Event, ShotRecord
-from acqplan.campaign.fold import KINDS, Fold, Records
+from acqplan.campaign.events import (
+    CAPTURED,
+    KINDS,
+    LEASED,
+    PROPOSED,
+    REJECTED,
+    WITHDRAWN,
+    CampaignState,
+    Event,
+    Fold,
+    Records,
+    ShotRecord,
+)
 from acqplan.campaign.images import WITH_IMAGE, ImageFolder
 from acqplan.campaign.settings import CampaignSettings
 from acqplan.campaign.store import Store
@@ -25,34 +37,22 @@ from acqplan.files import digest_bytes, digest_content, whole_folder
 from acqplan.numbers import ViewValue, short
 from acqplan.space.axes import FULL_TURN, Circle
 
-FORMAT = 1
-"""Of terms.json and events.jsonl."""
-
-ORDER = (CAPTURED, LEASED, PROPOSED, REJECTED, WITHDRAWN)
-"""States of shots in the order of plan.csv."""
-
+FORMAT = 1  # of terms.json and events.jsonl
+ORDER = (CAPTURED, LEASED, PROPOSED, REJECTED, WITHDRAWN)  # states of shots in the order of plan.csv
 UNSAFE = re.compile(r"[^\w.+ -]")
 LONGEST_FOLDER = 60
 DIGITS = 6
-RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
-"""Names that Windows keeps for itself."""
+RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")  # names that Windows keeps for itself
 
+# what an image may be called in a campaign's folder: nothing that leads out of it
 IMAGE_NAME = re.compile(r"[0-9a-f]{2}/[A-Za-z0-9_+-][A-Za-z0-9._+-]*")
-"""What an image may be called in a campaign's folder: nothing that leads out of it."""
 
 Row = Sequence[object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """A campaign at one moment.
-
-    Attributes:
-        settings: What it was created with.
-        state: The campaign as a whole.
-        records: All shots, captured ones first.
-        events: What happened.
-    """
+    """A campaign at one moment, captured shots first."""
 
     settings: CampaignSettings
     state: CampaignState
@@ -90,15 +90,31 @@ def export_campaign(campaign: Campaign, folder: Path | str) -> tuple[Path, ...]:
     """
     snapshot, names = snapshot_of(campaign), ["plan.csv"]
     with whole_folder(Path(folder)) as place:
-        _write_table(place / "plan.csv", _plan_rows(snapshot))
+        # as in `acqplan.plan.plan.Plan`, and at the end the state of each shot
+        head = ["shot", "order", "object", "label", *snapshot.settings.names, "round", "gain", "reason", "state"]
+        rows: list[Row] = [head]
+        for order, one in enumerate(snapshot.records):
+            chosen = one.round, short(one.gain), one.reason, one.state
+            rows.append([one.shot, order, one.object, one.label, *map(_written, one.view), *chosen])
+        _write_table(place / "plan.csv", rows)
         images = _copy_images(snapshot, campaign.images, place)
         if images:
-            rows, repeats = _manifest_rows(snapshot, images)
-            _write_table(place / "manifest.csv", rows)
+            # of the images of an object from one pose, the first; later ones apart
+            axes, repeats = snapshot.settings.axes, list[Row]()
+            first: dict[tuple[object, ...], Row] = {}
+            for one in snapshot.captured:
+                reached = [_written(axis.read(value)) for axis, value in zip(axes, one.reached, strict=True)]
+                row = [images[one.shot], one.label, one.object, *reached]
+                if first.setdefault((one.object, *reached), row) is not row:
+                    repeats.append(row)
+            head = ["image", "label", "object", *snapshot.settings.names]
+            _write_table(place / "manifest.csv", [head, *first.values()])
+            names.append("manifest.csv")
+            if repeats:
+                _write_table(place / "repeats.csv", [head, *repeats])
+                names.append("repeats.csv")
             (place / "rig.toml").write_text(_rig_text(snapshot), encoding="utf-8")
-            if len(repeats) > 1:
-                _write_table(place / "repeats.csv", repeats)
-            names += ["manifest.csv", *(["repeats.csv"] if len(repeats) > 1 else []), "rig.toml"]
+            names.append("rig.toml")
         terms = {"format": FORMAT, "acqplan": __version__, "terms": snapshot.settings.to_dict()}
         (place / "terms.json").write_text(json.dumps(terms, indent=1) + "\n", encoding="utf-8")
         with (place / "events.jsonl").open("w", encoding="utf-8", newline="\n") as file:
@@ -152,12 +168,9 @@ def import_campaign(
 
 def snapshot_of(campaign: Campaign) -> Snapshot:
     """Read everything of a campaign in one transaction: captured shots by time, all others as they are queued."""
-
-    def key(record: ShotRecord) -> tuple[int, float, int, str]:
-        return ORDER.index(record.state), record.captured_at, record.position, record.shot
-
     with campaign.store.reading() as transaction:
-        records, events = sorted(transaction.every(), key=key), transaction.events()
+        records, events = list(transaction.every()), transaction.events()
+        records.sort(key=lambda one: (ORDER.index(one.state), one.captured_at, one.position, one.shot))
         return Snapshot(settings=campaign.settings, state=transaction.state, records=records, events=events)
 
 
@@ -180,14 +193,6 @@ def class_folders(labels: Iterable[str]) -> dict[str, str]:
 def _write_table(path: Path, rows: Iterable[Row]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows(rows)
-
-
-def _plan_rows(snapshot: Snapshot) -> Iterator[Row]:
-    """plan.csv as in `acqplan.plan.plan.Plan`, and at its end the state of each shot."""
-    yield ["shot", "order", "object", "label", *snapshot.settings.names, "round", "gain", "reason", "state"]
-    for order, one in enumerate(snapshot.records):
-        view = map(_written, one.view)
-        yield [one.shot, order, one.object, one.label, *view, one.round, short(one.gain), one.reason, one.state]
 
 
 def _copy_images(snapshot: Snapshot, images: ImageFolder, place: Path) -> dict[str, str]:
@@ -226,30 +231,12 @@ def _copy_images(snapshot: Snapshot, images: ImageFolder, place: Path) -> dict[s
     return found
 
 
-def _manifest_rows(snapshot: Snapshot, images: dict[str, str]) -> tuple[list[Row], list[Row]]:
-    """The manifest, and apart from it later images of an object from a pose of which it has one."""
-    header = ["image", "label", "object", *snapshot.settings.names]
-    rows: list[Row] = [header]
-    repeats: list[Row] = [header]
-    seen: set[tuple[object, ...]] = set()
-    for one in snapshot.captured:
-        reached = [_written(axis.read(value)) for axis, value in zip(snapshot.settings.axes, one.reached, strict=True)]
-        row = [images[one.shot], one.label, one.object, *reached]
-        (repeats if (one.object, *reached) in seen else rows).append(row)
-        seen.add((one.object, *reached))
-    return rows, repeats
-
-
 def _rig_text(snapshot: Snapshot) -> str:
     """rig.toml beside the manifest: the campaign's axes and times.
 
     Levels are listed where all images were taken at them; a rig that reaches its views roughly has those that occur.
     """
-
-    def quoted(value: object) -> str:
-        return json.dumps(value, ensure_ascii=False)
-
-    settings = snapshot.settings
+    settings, quoted = snapshot.settings, partial(json.dumps, ensure_ascii=False)
     lines = ['source = "folder"', 'path = "manifest.csv"']
     for place, axis in enumerate(settings.axes):
         # rig.toml knows circles of 360 degrees only; others become intervals, which keeps their numbers
@@ -271,9 +258,19 @@ def _written(value: ViewValue) -> object:
 
 def _read(source: Path, place: str) -> tuple[Fold, list[Event]]:
     """The events, told where the images will be, and what they are folded into."""
-    path, events = source / "events.jsonl", []
-    fold = Fold(_read_settings(source / "terms.json"), CampaignState(), Records())
-    for line, event in enumerate(_read_events(path), 1):
+    path = source / "terms.json"
+    try:
+        found = json.loads(_text(path))
+        settings = CampaignSettings.from_dict(found["terms"]) if found["format"] == FORMAT else None
+    except (KeyError, TypeError, ValueError, UsageError) as error:
+        raise StoreError(f"{path}: not the settings of a campaign ({error!r})", "export it again") from error
+    if settings is None:
+        said = f"{path}: an export of format {found['format']}; this acqplan knows {FORMAT}"
+        raise StoreError(said, "update acqplan")
+    path, events, fold = source / "events.jsonl", [], Fold(settings, CampaignState(), Records())
+    lines = _text(path).removesuffix("\n").split("\n")  # splitlines() would also split at U+2028 within a text
+    for line, text in enumerate(lines, 1):
+        event = _event(text, f"{path}: line {line}")
         if event.kind == "created":
             event = replace(event, body={**event.body, "images": place})
         try:
@@ -282,37 +279,25 @@ def _read(source: Path, place: str) -> tuple[Fold, list[Event]]:
         except (AssertionError, LookupError, TypeError, ValueError, AttributeError, UsageError) as error:
             raise StoreError(f"{path}: line {line}: an event that cannot be ({error!r})", "export it again") from error
         events.append(event)
-    if not events or events[0].kind != "created":
+    if events[0].kind != "created":
         raise StoreError(f"{path}: the beginning is missing", "export it again")
     return fold, events
 
 
-def _read_settings(path: Path) -> CampaignSettings:
+def _event(text: str, where: str) -> Event:
     try:
-        found = json.loads(_text(path))
-        if found["format"] == FORMAT:
-            return CampaignSettings.from_dict(found["terms"])
-    except (KeyError, TypeError, ValueError, UsageError) as error:
-        raise StoreError(f"{path}: not the settings of a campaign ({error!r})", "export it again") from error
-    raise StoreError(f"{path}: an export of format {found['format']}; this acqplan knows {FORMAT}", "update acqplan")
-
-
-def _read_events(path: Path) -> Iterator[Event]:
-    lines = _text(path).removesuffix("\n").split("\n")  # splitlines() would also split at U+2028 within a text
-    for line, text in enumerate(lines, 1):
-        try:
-            event = Event(**json.loads(text))
-        except (TypeError, ValueError) as error:
-            raise StoreError(f"{path}: line {line}: no event ({error})", "export it again") from error
-        if not (isinstance(event.at, int | float) and isinstance(event.kind, str) and isinstance(event.body, dict)):
-            raise StoreError(f"{path}: line {line}: no event", "export it again")
-        if event.kind in WITH_IMAGE:
-            name, digest = event.body.get("image"), event.body.get("digest")
-            if not isinstance(digest, str) or not isinstance(name, str) or not IMAGE_NAME.fullmatch(name):
-                raise StoreError(f"{path}: line {line}: an image cannot be called '{name}'", "export it again")
-        if event.kind not in KINDS:
-            raise StoreError(f"{path}: line {line}: an event of kind '{event.kind}'", "update acqplan")
-        yield event
+        event = Event(**json.loads(text))
+    except (TypeError, ValueError) as error:
+        raise StoreError(f"{where}: no event ({error})", "export it again") from error
+    if not (isinstance(event.at, int | float) and isinstance(event.kind, str) and isinstance(event.body, dict)):
+        raise StoreError(f"{where}: no event", "export it again")
+    if event.kind in WITH_IMAGE:
+        name, digest = event.body.get("image"), event.body.get("digest")
+        if not isinstance(digest, str) or not isinstance(name, str) or not IMAGE_NAME.fullmatch(name):
+            raise StoreError(f"{where}: an image cannot be called '{name}'", "export it again")
+    if event.kind not in KINDS:
+        raise StoreError(f"{where}: an event of kind '{event.kind}'", "update acqplan")
+    return event
 
 
 def _text(path: Path) -> str:

@@ -23,18 +23,14 @@ if TYPE_CHECKING:
     Picture = bytes | Path | np.ndarray[Any, Any]
 
 SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "BMP": ".bmp", "TIFF": ".tif", "WEBP": ".webp", "PPM": ".ppm"}
-PNG_END = b"IEND\xaeB`\x82"
-"""Pillow takes a file that lacks it, and the checksum before it, if no pixel is missing."""
-
+PNG_END = b"IEND\xaeB`\x82"  # Pillow takes a file that lacks it, and the checksum before it, if no pixel is missing
 UNSAFE = re.compile(r"^\.|[^A-Za-z0-9._+-]")
 LONGEST_NAME = 120
-DIGITS = 16
-"""Of the digest, in the name of a file."""
+DIGITS = 16  # of the digest, in the name of a file
 
 CAPTURED_NOW, ALREADY, SURPLUS, REPLACED = "captured", "already", "surplus", "replaced"
 
-WITH_IMAGE = ("told", "surplus")
-"""Kinds of events that mention an image."""
+WITH_IMAGE = ("told", "surplus")  # kinds of events that mention an image
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +138,17 @@ def encoded(picture: Picture, shot: str) -> tuple[bytes, str]:
     elif isinstance(picture, bytes | bytearray | memoryview):
         content, source = bytes(picture), f"image of {shot}"
     else:
-        return _png(picture, shot), ".png"
+        from PIL import Image
+
+        shape, kind = getattr(picture, "shape", None), str(getattr(picture, "dtype", type(picture).__name__))
+        fits = shape is not None and (len(shape) == 2 or (len(shape) == 3 and shape[2] == 3)) and 0 not in shape
+        if kind != "uint8" or not fits:
+            raise ImageError(
+                f"image of {shot}: {kind} of shape {shape}", "give uint8 of shape [height, width] or [height, width, 3]"
+            )
+        file = io.BytesIO()
+        Image.fromarray(picture).save(file, format="PNG", compress_level=1)
+        return file.getvalue(), ".png"
     return content, SUFFIXES[_kind(content, source)]
 
 
@@ -164,20 +170,6 @@ def _kind(content: bytes, source: str) -> str:
     if kind not in SUFFIXES:
         raise ImageError(f"{source}: an image of kind {kind or 'unknown'}", f"give {', '.join(SUFFIXES)}")
     return kind
-
-
-def _png(pixels: Any, shot: str) -> bytes:
-    from PIL import Image
-
-    shape, kind = getattr(pixels, "shape", None), str(getattr(pixels, "dtype", type(pixels).__name__))
-    fits = shape is not None and (len(shape) == 2 or (len(shape) == 3 and shape[2] == 3)) and 0 not in shape
-    if kind != "uint8" or not fits:
-        raise ImageError(
-            f"image of {shot}: {kind} of shape {shape}", "give uint8 of shape [height, width] or [height, width, 3]"
-        )
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, format="PNG", compress_level=1)
-    return file.getvalue()
 
 
 def named(shot: str, digest: str, suffix: str) -> str:

@@ -24,13 +24,12 @@ from acqplan.space.axes import Circle
 if TYPE_CHECKING:
     from acqplan.campaign.store import Transaction
 
-FEWEST_ANSWERS = 20
-"""Answers before which no share of failures stops a campaign."""
-
-DRAWS = 30
-"""Draws for each shot that is missing, before all shots of a small space are listed."""
-
+FEWEST_ANSWERS = 20  # answers before which no share of failures stops a campaign
+DRAWS = 30  # draws for each shot that is missing, before all shots of a small space are listed
 MOST_LISTED = 200_000
+# a name for a shell of this machine, whose programs each end at once while their leases go on
+THIS_SHELL = f"shell@{socket.gethostname()}"
+
 REASON = "in place of a shot that cannot be had, by lot"
 
 
@@ -56,19 +55,6 @@ class Shot:
     round: int = 0
     reason: str = ""
 
-    @classmethod
-    def of(cls, record: ShotRecord, settings: CampaignSettings) -> Shot:
-        """The shot of a leased record."""
-        return cls(
-            id=record.shot,
-            object=record.object,
-            label=record.label,
-            view=settings.view(record.view),
-            expires=record.expires,
-            round=record.round,
-            reason=record.reason,
-        )
-
     def to_dict(self) -> dict[str, Any]:
         """All of it, fit for JSON."""
         return {**asdict(self), "expires": round(self.expires, 3)}
@@ -77,11 +63,6 @@ class Shot:
 def this_process() -> str:
     """A name for this process that no other process, earlier or later, has."""
     return f"{socket.gethostname()}/{os.getpid()}/{_started(os.getpid())}"
-
-
-def this_shell() -> str:
-    """A name for a shell of this machine, whose programs each end at once while their leases go on."""
-    return f"shell@{socket.gethostname()}"
 
 
 def is_gone(caller: str) -> bool:
@@ -153,39 +134,26 @@ def lease(transaction: Transaction, n: int, caller: str) -> list[ShotRecord]:
             number, behind = transaction.state.rounds, queue[-1].position + 1 if queue else 1
             transaction.append("replanned", replaces=False, round=number, position=behind, strategy="", shots=spares)
             queue = transaction.queue(wanted)
-    queue = _in_time(transaction, queue, caller)
+    # of a time budget, only those that this caller can take in what is left, after those that it holds already
+    left = transaction.state.seconds_left(transaction.now)
+    if queue and not math.isinf(left):
+        # the rig stands where the last image was captured
+        told = transaction.events(kinds=("told",), last=1)
+        last = transaction.get(told[0].shot) if told else None
+        before = (last.object, last.reached) if last and last.state == CAPTURED else None
+        held, spent = [record for record in transaction.every(LEASED) if record.caller == caller], 0.0
+        for place, record in enumerate([*held, *queue]):
+            spent += transaction.settings.seconds_between(before, (record.object, record.view))
+            if spent > left:
+                queue = queue[: max(place - len(held), 0)]
+                break
+            before = (record.object, record.view)
     if queue:
         transaction.append("asked", caller=caller, wanted=n, shots=[record.shot for record in queue])
     expires = transaction.now + transaction.settings.lease_seconds
     for record in queue:
         transaction.append("leased", record.shot, caller=caller, expires=expires)
     return [found for record in queue if (found := transaction.get(record.shot))]
-
-
-def stop_if_exhausted(transaction: Transaction) -> None:
-    """Stop a campaign that has room, but no shot that is queued, leased, or left to draw."""
-    state = transaction.state
-    if state.room and not state.queued and not state.counts[LEASED] and not draw_spares(transaction, 1):
-        transaction.append("stopped", reason="no shot is left that could be taken")
-
-
-def _in_time(transaction: Transaction, queue: list[ShotRecord], caller: str) -> list[ShotRecord]:
-    """The first shots of the queue that a caller can take in the time left, after those that it holds already."""
-    left = transaction.state.seconds_left(transaction.now)
-    if math.isinf(left):
-        return queue
-    # the rig stands where the last image was captured
-    told = transaction.events(kinds=("told",), last=1)
-    last = transaction.get(told[0].shot) if told else None
-    before = (last.object, last.reached) if last and last.state == CAPTURED else None
-    held = [record for record in transaction.every(LEASED) if record.caller == caller]
-    spent = 0.0
-    for place, record in enumerate([*held, *queue]):
-        spent += transaction.settings.seconds_between(before, (record.object, record.view))
-        if spent > left:
-            return queue[: max(place - len(held), 0)]
-        before = (record.object, record.view)
-    return queue
 
 
 def draw_spares(transaction: Transaction, n: int) -> list[list[Any]]:

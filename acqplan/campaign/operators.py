@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from acqplan.campaign.events import CAPTURED, REJECTED, Event
-from acqplan.campaign.region import Region
+from acqplan.campaign.settings import Region
 from acqplan.errors import BudgetError, UsageError, nearest
 
 if TYPE_CHECKING:
@@ -188,17 +188,14 @@ class Parameter:
         kind: What it holds; the command line and the service each know how they read it.
         help: What it means, as a sentence.
         is_required: Whether it must be given.
+        default: Value where it is not given.
     """
 
     name: str
     kind: Literal["text", "name", "region", "shot", "event", "images", "seconds"]
     help: str
     is_required: bool = True
-
-    @property
-    def default(self) -> str | None:
-        """Value where it is not given."""
-        return "" if self.kind == "text" else None
+    default: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +220,7 @@ class Action:
         return (self.function.__doc__ or "").partition("\n")[0]
 
 
-REASON = Parameter("reason", "text", "Why, in a few words.", is_required=False)
+REASON = Parameter("reason", "text", "Why, in a few words.", is_required=False, default="")
 WHERE = Parameter("where", "region", "E.g. 'elevation>65', 'azimuth in 350..10 and lighting=L2', 'object=car-01'.")
 OBJECT = Parameter("object", "name", "Name of the object.")
 LABEL = Parameter("label", "name", "Its class.")

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from acqplan.campaign.events import CAPTURED, LEASED, REJECTED, CampaignState, ShotRecord
-from acqplan.campaign.region import Region
-from acqplan.campaign.settings import CampaignSettings
+from acqplan.campaign.settings import CampaignSettings, Region
 from acqplan.errors import BudgetError, UsageError
 from acqplan.plan import find_strategy
 from acqplan.plan.base import History, Strategy, check_choice, learns
@@ -121,7 +120,10 @@ def planned(request: PlanRequest, settings: CampaignSettings, rule: Strategy, hi
                 budget=len(taken),
             )
             # each part is driven by itself: the second begins when the first is over
-            rows += _rows(routed(part, times))
+            part = routed(part, times)
+            columns = shot_identifiers(part.shots), part.shots.names, part.shots.views(), part.gain, part.reason
+            for shot, name, view, gain, reason in zip(*columns, strict=True):
+                rows.append([shot, name, list(view.values()), float(gain), reason])
             history = History(shots=history.shots.join(taken))
             left = left.take(np.setdiff1d(np.arange(len(left)), choice.rows))
     twice = [name for name, count in Counter(row[0] for row in rows).items() if count > 1]
@@ -164,22 +166,7 @@ def _request(settings: CampaignSettings, state: CampaignState, known: Sequence[S
     space, objects = settings.space(), objects_of(settings, state, known)
     captured = tuple(record for record in known if record.state == CAPTURED)
     gone = shots_of(space, objects, [(record.object, record.view) for record in known])
-    n_known = state.captured + state.counts[LEASED]
-    stop = next_stop(state.budget, len(state.objects), n_known)
-    return PlanRequest(
-        as_of=state.last,
-        candidates=_candidates(settings, state, gone),
-        captured=shots_of(space, objects, [(record.object, record.reached) for record in captured]),
-        records=captured,
-        objects=tuple(state.objects),
-        n=state.room,
-        first=state.room if stop is None else stop - n_known,
-        round=state.rounds,
-    )
-
-
-def _candidates(settings: CampaignSettings, state: CampaignState, gone: Shots) -> Shots:
-    space, objects = gone.space, gone.objects
+    # candidates: what is neither gone, removed, forbidden, nor never met in deployment
     every = Shots.every(space, objects)
     free = np.isin(np.array(objects.names), list(state.objects))[every.object_rows]
     if len(gone):
@@ -197,14 +184,15 @@ def _candidates(settings: CampaignSettings, state: CampaignState, gone: Shots) -
         for text in state.regions.values():
             held = Region.parse(text, settings, known_only=False).holds(names, labels, view)
             free &= ~np.asarray(held, dtype=np.bool_)
-    return every.take(np.flatnonzero(free))
-
-
-def _rows(plan: Plan) -> list[list[Any]]:
-    """Rows of the event: shot, object, view, gain and reason of each."""
-    return [
-        [shot, name, list(view.values()), float(gain), reason]
-        for shot, name, view, gain, reason in zip(
-            shot_identifiers(plan.shots), plan.shots.names, plan.shots.views(), plan.gain, plan.reason, strict=True
-        )
-    ]
+    n_known = state.captured + state.counts[LEASED]
+    stop = next_stop(state.budget, len(state.objects), n_known)
+    return PlanRequest(
+        as_of=state.last,
+        candidates=every.take(np.flatnonzero(free)),
+        captured=shots_of(space, objects, [(record.object, record.reached) for record in captured]),
+        records=captured,
+        objects=tuple(state.objects),
+        n=state.room,
+        first=state.room if stop is None else stop - n_known,
+        round=state.rounds,
+    )

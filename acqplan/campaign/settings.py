@@ -1,4 +1,4 @@
-"""What a campaign is created with: its rig, its rule and its limits; nothing here changes afterwards.
+"""What a campaign is created with: its rig, its rule and its limits; and regions of its space, as operators write them.
 
 Nothing here loads numpy: telling a store that an image was taken must take no longer than writing it.
 """
@@ -6,13 +6,15 @@ Nothing here loads numpy: telling a store that an image was taken must take no l
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import operator
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Protocol
 
 from acqplan.errors import SpaceError, UsageError, nearest
 from acqplan.numbers import ViewValue
-from acqplan.space.axes import Axis, axis_from_dict, axis_to_dict
+from acqplan.space.axes import Axis, Category, Circle, Interval, axis_from_dict, axis_to_dict
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,8 +23,14 @@ if TYPE_CHECKING:
 
     from acqplan.space import Space
 
-FAILURE_WINDOW = 40
-"""Answers over which the share of failures is watched."""
+FAILURE_WINDOW = 40  # answers over which the share of failures is watched
+EQUALITIES: dict[str, Callable[[Any, Any], Any]] = {"!=": operator.ne, "==": operator.eq, "=": operator.eq}
+RELATIONS = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt, **EQUALITIES}
+CLAUSE = re.compile(r"\s*([^<>=!]+?)\s*(<=|>=|!=|==|=|<|>)\s*(.+?)\s*")
+BETWEEN = re.compile(r"\s*(.+?)\s+in\s+(\S+?)\.\.(\S+)\s*")
+AND = re.compile(r"\s+and\s+|\s*,\s*|\s*&&?\s*")
+WORDS = ("object", "label")  # what a clause may be about beside axes
+REGION_EXAMPLE = "write e.g. 'elevation>65', 'azimuth in 350..10', 'object=car-01 and lighting=L2'"
 
 
 class CampaignRig(Protocol):
@@ -170,3 +178,93 @@ class CampaignSettings:
         if self.table is None:
             return whole
         return Space(axes=self.axes, table=np.stack([whole.coordinates(self.view(row)) for row in self.table]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Region:
+    """Shots for which all clauses hold.
+
+    Attributes:
+        text: The region as it was written.
+        clauses: Name, relation and value of each clause.
+    """
+
+    text: str
+    clauses: tuple[tuple[str, str, Any], ...]
+
+    @classmethod
+    def parse(cls, text: str, settings: CampaignSettings, *, known_only: bool = True) -> Region:
+        """Read a region.
+
+        Args:
+            text: Clauses joined by ``and``: ``axis>value``, ``axis in low..high`` (on a circle upwards from low to
+                high, past its end if need be), ``object=name``, ``label=name``.
+            settings: Says which axes, levels and objects there are.
+            known_only: Whether objects and labels must be known; those of a region forbidden long ago may be gone.
+
+        Raises:
+            SpaceError: If it cannot be read, or names what is not there.
+        """
+        clauses = tuple(_clause(clause, text, settings, known_only) for clause in AND.split(text.strip()))
+        return cls(text=text.strip(), clauses=clauses)
+
+    def holds(self, name: Any, label: Any, view: Mapping[str, Any]) -> Any:
+        """Whether a shot lies in the region; for arrays of names, labels and settings, an array."""
+        values = {**view, "object": name, "label": label}
+        found: Any = True
+        for key, relation, value in self.clauses:
+            setting = values[key]
+            if relation != "in":
+                held = RELATIONS[relation](setting, value)
+            else:
+                low, high, period = value
+                if period is None:
+                    held = (setting >= low) & (setting <= high)
+                elif high - low >= period:
+                    held = setting == setting  # a whole turn
+                else:
+                    held = (setting - low) % period <= (high - low) % period
+            found = held & found
+        return found
+
+
+def _clause(clause: str, text: str, settings: CampaignSettings, known_only: bool) -> tuple[str, str, Any]:
+    between, plain = BETWEEN.fullmatch(clause), CLAUSE.fullmatch(clause)
+    found = between or plain
+    if not found:
+        raise SpaceError(f"region '{text}' cannot be read at '{clause.strip()}'", REGION_EXAMPLE)
+    name = found[1]
+    if name not in settings.names and name not in WORDS:
+        raise SpaceError(f"region '{text}': nothing is called '{name}'", nearest(name, [*settings.names, *WORDS]))
+    axis = settings.axes[settings.names.index(name)] if name in settings.names else None
+    ordered = None if axis is None or isinstance(axis, Category) else axis
+    if between:
+        if ordered is None:
+            raise SpaceError(f"region '{text}': '{name}' has no order", "a range needs an axis of numbers")
+        # both ends, and where a circle closes; 0 and 360 are two ends, not one
+        low, high = _number(ordered, between[2]), _number(ordered, between[3])
+        if isinstance(ordered, Interval) and low > high:
+            hint = f"write '{name} in {between[3]}..{between[2]}'"
+            raise SpaceError(f"region '{text}': {between[2]} is above {between[3]}", hint)
+        return name, "in", (low, high, ordered.period if isinstance(ordered, Circle) else None)
+    relation, value = found[2], found[3]
+    if relation in EQUALITIES:
+        if axis is not None:
+            return name, relation, axis.read(value)
+        known = sorted(settings.objects if name == "object" else set(settings.objects.values()))
+        if known_only and value not in known:
+            raise SpaceError(f"no {name} is called '{value}'", nearest(value, known))
+        return name, relation, value
+    if ordered is None:
+        raise SpaceError(f"region '{text}': '{name}' has no order", "use = or !=")
+    bound = _number(ordered, value)
+    if isinstance(ordered, Circle) and not 0.0 <= bound <= ordered.period:
+        raise SpaceError(
+            f"region '{text}': {name} runs from 0 to {ordered.period:g}", f"write an arc: '{name} in 350..10'"
+        )
+    return name, relation, bound
+
+
+def _number(axis: Circle | Interval, value: str) -> float:
+    axis.read(value)  # refuses what is not a number, but turns what is beyond a circle
+    return float(value)

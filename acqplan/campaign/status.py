@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -13,30 +13,19 @@ from acqplan.campaign.leases import finished
 from acqplan.campaign.store import Store, Transaction
 from acqplan.numbers import ViewValue, count_noun, duration
 
-LATELY = 60
-"""Captures over which the present rate is measured."""
-
+LATELY = 60  # captures over which the present rate is measured
 HOUR = 3600.0
 
-FEWEST_FAILED = 3
-"""Failures in a region below which it is not named."""
-
-CHANCE = 0.01
-"""Probability that any region of a family is named in a campaign whose failures strike at random."""
-
+FEWEST_FAILED = 3  # failures in a region below which it is not named
+CHANCE = 0.01  # probability that any region of a family is named in a campaign whose failures strike at random
 NEGLIGIBLE = 1e-17
 MOST_REGIONS = 10
 MOST_REASONS = 3
 NO_REASON = "no reason given"
 
-Taken = tuple[str, str, tuple[ViewValue, ...]]
-"""Object, label and commanded view of a try."""
-
-Place = tuple[str, ViewValue]
-"""A region: an axis, ``object`` or ``label``, and the level or name."""
-
-Share = tuple[Place, int, int]
-"""A region, its failed tries, and its answers: captures and failed tries."""
+Taken = tuple[str, str, tuple[ViewValue, ...]]  # object, label and commanded view of a try
+Place = tuple[str, ViewValue]  # a region: an axis, ``object`` or ``label``, and the level or name
+Share = tuple[Place, int, int]  # a region, its failed tries, and its answers: captures and failed tries
 
 
 def status_of(store: Store) -> dict[str, Any]:
@@ -58,6 +47,11 @@ def status_of(store: Store) -> dict[str, Any]:
         rate, tally = _rate(transaction), transaction.tally()
         failures, failed_at = failure_summary(transaction)
         reason, left = finished(store.settings, state, transaction.now), state.seconds_left(transaction.now)
+        # until the budget is spent, or the time is up; unknown before a rate can be measured
+        to_go = 0.0 if reason else None
+        if not reason and rate["per_hour_last"]:
+            needed = HOUR * (state.room + state.counts[LEASED]) / rate["per_hour_last"]
+            to_go = round(min(needed, max(left, 0.0)), 1)
         return {
             "budget": state.budget,
             "exposures": state.exposures,
@@ -80,7 +74,7 @@ def status_of(store: Store) -> dict[str, Any]:
             "by_object": _grouped([(name, *rest) for name, _, *rest in tally]),
             "by_axis": _levels(transaction, failed_at),
             "rate": rate,
-            "remaining_seconds": 0.0 if reason else _remaining_seconds(transaction, rate["per_hour_last"]),
+            "remaining_seconds": to_go,
             "failures": failures,
             "regions": [{"number": int(number), "where": where} for number, where in state.regions.items()],
             "advice": state.advice,
@@ -94,11 +88,38 @@ def status_sentences(status: Mapping[str, Any]) -> list[str]:
     Args:
         status: From `acqplan.campaign.status.status_of`.
     """
-    said = [_progress(status), *_pace(status), *_failures(status)]
-    if status["finished"]:
-        said.insert(0, f"finished: {status['finished']}")
-    elif status["paused"]:
-        said.insert(0, "paused: no shots are handed out until it is resumed")
+    said = [f"finished: {status['finished']}"] if status["finished"] else []
+    if status["paused"] and not said:
+        said = ["paused: no shots are handed out until it is resumed"]
+    # progress
+    budget, captured = status["budget"], status["captured"]
+    counts = {
+        "{:,} leased": status["leased"],
+        "{:,} to come": status["remaining"],
+        "{:,} more that count but are not in the data set": status["exposures"] - captured,
+        f"{count_noun(status['rejected'], 'shot')} given up": status["rejected"],
+    }
+    words = [f"{captured:,} of {budget:,} images captured ({100 * captured / budget:.0f} %)"]
+    said.append(", ".join(words + [text.format(count) for text, count in counts.items() if count]))
+    # pace
+    lately, overall = (
+        rate and (f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}")
+        for rate in (status["rate"]["per_hour_last"], status["rate"]["per_hour"])
+    )
+    if lately:
+        left = status["remaining_seconds"] if not status["finished"] else None
+        said.append(f"{lately} images an hour lately" + (f", {overall} on the whole" if overall else ""))
+        said[-1] += f"; about {duration(left)} to go" if left else ""
+    if status["seconds_left"] is not None:
+        said.append(f"{duration(status['seconds_left'])} left of a time budget of {duration(status['time_budget'])}")
+    # failures
+    if status["failed"]:
+        reasons = list(status["failures"]["by_reason"].items())
+        named = ", ".join(f"{reason} ({count:,})" for reason, count in reasons[:MOST_REASONS])
+        more = f" and {len(reasons) - MOST_REASONS} other reasons" if len(reasons) > MOST_REASONS else ""
+        said.append(f"{status['failed']:,} failed {'try' if status['failed'] == 1 else 'tries'}: {named}{more}")
+        for region in status["failures"]["by_region"]:
+            said.append(f"{region['where']} fails {region['failed']:,} of {region['answers']:,}")
     if status["regions"]:
         said.append("forbidden: " + "; ".join(region["where"] for region in status["regions"]))
     if status["saturated"] and status["saturated"] != status["finished"]:
@@ -259,49 +280,3 @@ def _rate(transaction: Transaction) -> dict[str, float | None]:
 
 def _per_hour(count: int, seconds: float) -> float | None:
     return round(HOUR * count / seconds, 2) if count and seconds > 0 else None
-
-
-def _remaining_seconds(transaction: Transaction, per_hour: float | None) -> float | None:
-    """Time until the budget is spent, or the time is up; unknown before a rate can be measured."""
-    state = transaction.state
-    if not per_hour:
-        return None
-    needed = HOUR * (state.room + state.counts[LEASED]) / per_hour
-    return round(min(needed, max(state.seconds_left(transaction.now), 0.0)), 1)
-
-
-def _progress(status: Mapping[str, Any]) -> str:
-    budget, captured, rejected = status["budget"], status["captured"], status["rejected"]
-    counts = {
-        f"{status['leased']:,} leased": status["leased"],
-        f"{status['remaining']:,} to come": status["remaining"],
-        f"{status['exposures'] - captured:,} more that count but are not in the data set": status["exposures"]
-        - captured,
-        f"{count_noun(rejected, 'shot')} given up": rejected,
-    }
-    said = f"{captured:,} of {budget:,} images captured ({100 * captured / budget:.0f} %)"
-    return ", ".join([said, *(words for words, count in counts.items() if count)])
-
-
-def _pace(status: Mapping[str, Any]) -> Iterator[str]:
-    def rounded(rate: float) -> str:
-        return f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"
-
-    rate, remaining = status["rate"], status["remaining_seconds"]
-    if rate["per_hour_last"]:
-        said = f"{rounded(rate['per_hour_last'])} images an hour lately"
-        said += f", {rounded(rate['per_hour'])} on the whole" if rate["per_hour"] else ""
-        yield said + (f"; about {duration(remaining)} to go" if remaining and not status["finished"] else "")
-    if status["seconds_left"] is not None:
-        yield f"{duration(status['seconds_left'])} left of a time budget of {duration(status['time_budget'])}"
-
-
-def _failures(status: Mapping[str, Any]) -> Iterator[str]:
-    if not status["failed"]:
-        return
-    reasons = list(status["failures"]["by_reason"].items())
-    said = ", ".join(f"{reason} ({count:,})" for reason, count in reasons[:MOST_REASONS])
-    more = f" and {len(reasons) - MOST_REASONS} other reasons" if len(reasons) > MOST_REASONS else ""
-    yield f"{status['failed']:,} failed {'try' if status['failed'] == 1 else 'tries'}: {said}{more}"
-    for region in status["failures"]["by_region"]:
-        yield f"{region['where']} fails {region['failed']:,} of {region['answers']:,}"

@@ -16,19 +16,14 @@ from typing import Any
 import sqlalchemy as sql
 
 from acqplan.campaign import store_database as tables
-from acqplan.campaign.events import CAPTURED, CampaignState, Event, ShotRecord
-from acqplan.campaign.fold import Fold, Records
+from acqplan.campaign.events import CAPTURED, CampaignState, Event, Fold, Records, ShotRecord
 from acqplan.campaign.settings import CampaignSettings
 from acqplan.campaign.store_database import RESTORE, VERSION, Database, is_url
 from acqplan.errors import StoreError, UsageError
 from acqplan.numbers import ViewValue
 
-SET_BACK_SECONDS = 1.0
-"""A clock that lags the last event by more was set back; less is two processors' difference."""
-
-AT_ONCE = 500
-"""Shots named in one query; SQLite before 3.32 takes 999."""
-
+SET_BACK_SECONDS = 1.0  # a clock that lags the last event by more was set back; less is two processors' difference
+AT_ONCE = 500  # shots named in one query; SQLite before 3.32 takes 999
 Clock = Callable[[], float]
 
 

@@ -8,7 +8,7 @@ import os
 import sqlite3
 import weakref
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -26,21 +26,15 @@ try:
 except ImportError:  # not on Windows: SQLite's own locks hold there, with longer waits
     fcntl = None  # type: ignore[assignment]
 
-BUSY_SECONDS = 120.0
-"""How long a writer waits for its turn."""
-
+BUSY_SECONDS = 120.0  # how long a writer waits for its turn
 PRAGMAS = (f"busy_timeout={int(1000 * BUSY_SECONDS)}", "journal_mode=WAL", "synchronous=FULL")
 
-LOCK = 0x61637170
-"""Number of the advisory lock that writers on PostgreSQL take."""
-
+LOCK = 0x61637170  # number of the advisory lock that writers on PostgreSQL take
 UNWRITABLE = ("disk is full", "readonly", "read-only", "disk i/o", "unable to open")
 BROKEN = ("not a database", "malformed", "no such table", "no such column")
 RESTORE = "put a backup in its place; the images beside it are files of their own"
 
-VERSION = 2
-"""Layout of the tables. Version 1 had no column ``barred``; records of an older version are folded anew."""
-
+VERSION = 2  # layout of the tables. Version 1 had no column ``barred``; records of an older version are folded anew
 METADATA = sql.MetaData()
 
 facts = sql.Table(
@@ -106,9 +100,27 @@ class Database:
     """
 
     def __init__(self, place: Path | str) -> None:
-        self._engine = _engine(place)
+        if not is_url(place):
+            file = sql.URL.create("sqlite", database=str(Path(place).absolute()))
+            self._engine = sql.create_engine(file, isolation_level="AUTOCOMMIT")
+            sql.event.listen(self._engine, "connect", _prepare_sqlite)
+        else:
+            try:
+                url = sql.make_url(str(place))
+                name = url.render_as_string()
+                if url.get_backend_name() != "postgresql":
+                    raise UsageError(f"'{name}' is no PostgreSQL database", "give a file, or postgresql://…")
+                driver = url if "+" in url.drivername else url.set(drivername="postgresql+psycopg")
+                self._engine = sql.create_engine(driver, pool_pre_ping=True)
+            except (ModuleNotFoundError, NoSuchModuleError) as error:
+                raise MissingError(f"'{name}' needs a driver ({error})", "pip install 'acqplan[postgresql]'") from error
+            except SQLAlchemyError as error:
+                raise UsageError(
+                    "the URL of the store cannot be read", "write postgresql://user@host/database"
+                ) from error
         self.is_sqlite = self._engine.dialect.name == "sqlite"
-        self.place = str(self._engine.url.database) if self.is_sqlite else _name(self._engine.url)
+        url = self._engine.url
+        self.place = str(url.database) if self.is_sqlite else url.render_as_string()
         _ENGINES.add(self._engine)
 
     @contextmanager
@@ -119,8 +131,26 @@ class Database:
             OutputError: If it cannot be written.
             StoreError: If it cannot be used.
         """
-        with plain_errors(self.place), (self._on_file if self.is_sqlite else self._on_server)(write) as connection:
-            yield connection
+        with plain_errors(self.place), ExitStack() as stack:
+            if not self.is_sqlite:
+                level = "READ COMMITTED" if write else "REPEATABLE READ"  # a writer must see what the last one wrote
+                engine = self._engine.execution_options(isolation_level=level)
+                connection = stack.enter_context(engine.begin())
+                if write:
+                    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
+                yield connection
+                return
+            if write and fcntl is not None:
+                stack.enter_context(_turn(Path(f"{self.place}-turn")))
+            connection = stack.enter_context(self._engine.connect())
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+            try:
+                yield connection
+                connection.exec_driver_sql("COMMIT")
+            except BaseException:
+                if _driver(connection).in_transaction:  # on a full disk SQLite has rolled back by itself
+                    connection.exec_driver_sql("ROLLBACK")
+                raise
 
     def check_pages(self) -> None:
         """Check that the file is whole, as far as SQLite can tell quickly.
@@ -157,26 +187,6 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
-
-    @contextmanager
-    def _on_server(self, write: bool) -> Iterator[sql.Connection]:
-        level = "READ COMMITTED" if write else "REPEATABLE READ"  # a writer must see what the last one wrote
-        with self._engine.execution_options(isolation_level=level).begin() as connection:
-            if write:
-                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
-            yield connection
-
-    @contextmanager
-    def _on_file(self, write: bool) -> Iterator[sql.Connection]:
-        with _turn(Path(f"{self.place}-turn"), wanted=write), self._engine.connect() as connection:
-            connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
-            try:
-                yield connection
-                connection.exec_driver_sql("COMMIT")
-            except BaseException:
-                if _driver(connection).in_transaction:  # on a full disk SQLite has rolled back by itself
-                    connection.exec_driver_sql("ROLLBACK")
-                raise
 
 
 def is_url(place: Path | str) -> bool:
@@ -241,11 +251,8 @@ def event_of(row: sql.Row[Any]) -> Event:
 
 
 @contextmanager
-def _turn(path: Path, *, wanted: bool) -> Iterator[None]:
+def _turn(path: Path) -> Iterator[None]:
     """Wait until no other writer has the turn; a killed process gives it back. The locked file stays, empty."""
-    if not wanted or fcntl is None:
-        yield
-        return
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:
@@ -270,24 +277,6 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_close_before_fork)
 
 
-def _engine(place: Path | str) -> sql.Engine:
-    if not is_url(place):
-        file = sql.URL.create("sqlite", database=str(Path(place).absolute()))
-        engine = sql.create_engine(file, isolation_level="AUTOCOMMIT")
-        sql.event.listen(engine, "connect", _prepare_sqlite)
-        return engine
-    try:
-        url = sql.make_url(str(place))
-        if url.get_backend_name() != "postgresql":
-            raise UsageError(f"'{_name(url)}' is no PostgreSQL database", "give a file, or postgresql://…")
-        driver = url if "+" in url.drivername else url.set(drivername="postgresql+psycopg")
-        return sql.create_engine(driver, pool_pre_ping=True)
-    except (ModuleNotFoundError, NoSuchModuleError) as error:
-        raise MissingError(f"'{_name(url)}' needs a driver ({error})", "pip install 'acqplan[postgresql]'") from error
-    except SQLAlchemyError as error:
-        raise UsageError("the URL of the store cannot be read", "write postgresql://user@host/database") from error
-
-
 def _prepare_sqlite(connection: Any, _: object) -> None:
     with closing(connection.cursor()) as cursor:
         for pragma in PRAGMAS:
@@ -298,7 +287,3 @@ def _driver(connection: sql.Connection) -> sqlite3.Connection:
     driver = connection.connection.driver_connection
     assert isinstance(driver, sqlite3.Connection)
     return driver
-
-
-def _name(url: sql.URL) -> str:
-    return url.render_as_string(hide_password=True)

@@ -6,12 +6,14 @@ import importlib.metadata
 import importlib.util
 import platform
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
 from acqplan import __version__
-from acqplan.cli import benchmark, campaign, options, recommend
+from acqplan.cli import campaign, evaluate, options
 from acqplan.cli.console import exit_codes, print_json, print_note, print_result
 from acqplan.errors import AcqplanError, MissingError
 
@@ -32,10 +34,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command()(recommend.recommend)
-app.command()(recommend.advise)
-app.command()(benchmark.benchmark)
-app.command()(benchmark.compare)
+for _command in (evaluate.recommend, evaluate.advise, evaluate.benchmark, evaluate.compare):
+    app.command()(_command)
 app.add_typer(campaign.app)
 
 
@@ -85,11 +85,36 @@ def doctor(as_json: options.Json = False) -> None:
             "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
         }
         # One thing that is missing hides none of the others.
-        for look in (_versions, _extras, _device, _embedded_weights, _renderer, _cache):
-            try:
-                findings |= look()
-            except AcqplanError as error:
-                missing.append(error)
+        with _collected(missing):
+            findings |= {name: importlib.metadata.version(name) for name in LIBRARIES}
+        for name, (module, use) in EXTRAS.items():
+            is_there = importlib.util.find_spec(module) is not None
+            findings[f"extra {name}"] = "installed" if is_there else f"not installed ({use})"
+        with _collected(missing):
+            from acqplan.runtime import Runtime
+
+            runtime = Runtime.detect()
+            findings |= {"device": runtime.device, "cores": str(runtime.workers)}
+        with _collected(missing):
+            from acqplan.features.backbone import load_backbone
+
+            toynet = load_backbone("toynet", runtime=Runtime())
+            said = f"{toynet.name}:{toynet.layer}, {toynet.n_features} features, {toynet.fingerprint[:12]}"
+            findings["embedded backbone"] = said
+        with _collected(missing):
+            from acqplan.rig.rendered import toy_rig
+
+            rig, started = toy_rig(workers=1), time.perf_counter()
+            n_images = len(list(rig.capture(rig.shots().take(range(6)))))
+            seconds = time.perf_counter() - started
+            findings["renderer"] = (
+                f"embree, first pose with {n_images} lights in {1000 * seconds:.0f} ms, model included"
+            )
+        with _collected(missing):
+            from acqplan.features.cache import FeatureCache
+
+            cache = FeatureCache.open()
+            findings["cache"] = f"{cache.size() / 1e6:,.1f} MB in {cache.root}"
         if as_json:
             print_json(findings)
         else:
@@ -100,51 +125,15 @@ def doctor(as_json: options.Json = False) -> None:
             raise MissingError(missing[0].message, missing[0].hint)
 
 
-def _versions() -> dict[str, str]:
+@contextmanager
+def _collected(missing: list[AcqplanError]) -> Iterator[None]:
+    """Keep the error of a block, a library without its metadata included."""
     try:
-        return {name: importlib.metadata.version(name) for name in LIBRARIES}
+        yield
+    except AcqplanError as error:
+        missing.append(error)
     except importlib.metadata.PackageNotFoundError as error:
-        raise MissingError(f"library {error.name} is not installed", "install acqplan again") from error
-
-
-def _extras() -> dict[str, str]:
-    return {
-        f"extra {name}": "installed" if importlib.util.find_spec(module) else f"not installed ({use})"
-        for name, (module, use) in EXTRAS.items()
-    }
-
-
-def _device() -> dict[str, str]:
-    from acqplan.runtime import Runtime
-
-    runtime = Runtime.detect()
-    return {"device": runtime.device, "cores": str(runtime.workers)}
-
-
-def _embedded_weights() -> dict[str, str]:
-    from acqplan.features.backbone import load_backbone
-    from acqplan.runtime import Runtime
-
-    toynet = load_backbone("toynet", runtime=Runtime())
-    name = f"{toynet.name}:{toynet.layer}"
-    return {"embedded backbone": f"{name}, {toynet.n_features} features, {toynet.fingerprint[:12]}"}
-
-
-def _renderer() -> dict[str, str]:
-    from acqplan.rig.rendered import toy_rig
-
-    rig = toy_rig(workers=1)
-    started = time.perf_counter()
-    n_images = len(list(rig.capture(rig.shots().take(range(6)))))
-    milliseconds = 1000 * (time.perf_counter() - started)
-    return {"renderer": f"embree, first pose with {n_images} lights in {milliseconds:.0f} ms, model included"}
-
-
-def _cache() -> dict[str, str]:
-    from acqplan.features.cache import FeatureCache
-
-    cache = FeatureCache.open()
-    return {"cache": f"{cache.size() / 1e6:,.1f} MB in {cache.root}"}
+        missing.append(MissingError(f"library {error.name} is not installed", "install acqplan again"))
 
 
 def _print_version(asked: bool) -> None:

@@ -17,8 +17,7 @@ from acqplan.cli import INTERRUPTED
 from acqplan.errors import AcqplanError, Finished, OutputError
 from acqplan.files import uninterrupted
 
-LONG_SECONDS = 2.0
-"""A bar that was done sooner is taken away."""
+LONG_SECONDS = 2.0  # a bar that was done sooner is taken away
 
 notes = Console(stderr=True, highlight=False)
 results = Console(highlight=False)
@@ -58,11 +57,6 @@ def print_result(*renderables: RenderableType) -> None:
 def print_note(text: str) -> None:
     """Print a remark on stderr."""
     _print_wrapped(Text(text))
-
-
-def terminal_width() -> int:
-    """Columns that results may take."""
-    return results.width
 
 
 @contextmanager

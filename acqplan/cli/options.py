@@ -11,9 +11,7 @@ import typer
 
 from acqplan.runtime import Runtime
 
-LARGEST_NUMBER = 2**53
-"""Beyond it, numbers of JSON are not exact."""
-
+LARGEST_NUMBER = 2**53  # beyond it, numbers of JSON are not exact
 _NUMBER = r"(\d+(?:\.\d+)?)"
 TIME_SPAN = re.compile(rf"(?:{_NUMBER} ?h)? ?(?:{_NUMBER} ?min)? ?(?:{_NUMBER} ?s)?")
 HOURS_AND_MINUTES = re.compile(r"\d+ ?h ?\d{1,2}")

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from acqplan.runtime import Runtime
     from acqplan.space import Shots
 
+# share of the images that may still be taken: so few shots that were given up are replaced by lot, not by a plan
 SHORTAGE_SHARE = 0.02
-"""Share of the images that may still be taken: so few shots that were given up are replaced by lot, not by a plan."""
 
 
 def due(campaign: Campaign) -> str:
@@ -55,23 +55,19 @@ def due(campaign: Campaign) -> str:
 def plan_next(
     campaign: Campaign,
     *,
-    backbone: str | None = None,
-    weights: Path | None = None,
-    runtime: Runtime | None = None,
     extractor: Extractor | None = None,
     force: bool = False,
     progress: Progress = SILENT,
+    **asked: Any,
 ) -> dict[str, Any]:
     """Plan the next round if one is due, outside of any transaction: shots are leased and told meanwhile.
 
     Args:
         campaign: The campaign.
-        backbone: Network that sees the images, if the rule learns; by default as in `open_extractor`.
-        weights: File of its weights.
-        runtime: Where it runs; the fastest device by default.
-        extractor: From `open_extractor`, in place of these; for callers that plan again and again.
+        extractor: From `open_extractor`, which is called by default if the rule learns; for callers that plan again.
         force: Whether to plan even if nothing is due.
         progress: Hears about long work.
+        asked: Backbone, weights and runtime, as in `open_extractor`.
 
     Returns:
         ``planned`` (whether there is a new plan), ``due`` (why), ``dropped`` (why it was not adopted, if so),
@@ -95,9 +91,7 @@ def plan_next(
     if len(source.taken) and learns(rule):
         from acqplan.evaluate.experiment import with_beliefs
 
-        seen = extractor or open_extractor(
-            campaign, backbone=backbone, weights=weights, runtime=runtime, progress=progress
-        )
+        seen = extractor or open_extractor(campaign, progress=progress, **asked)
         history = History(shots=source.taken, features=_features(source, seen, progress))
         history = with_beliefs([history], device=seen.runtime.device)[0]
     with progress.task("planning", 1) as advance:
@@ -141,11 +135,9 @@ def advise_campaign(
     campaign: Campaign,
     *,
     accuracies: Sequence[float] = (),
-    backbone: str | None = None,
-    weights: Path | None = None,
-    runtime: Runtime | None = None,
     extractor: Extractor | None = None,
     progress: Progress = SILENT,
+    **asked: Any,
 ) -> Advice:
     """Advise on capturing more, from what the campaign has captured; the advice becomes an event.
 
@@ -155,11 +147,9 @@ def advise_campaign(
     Args:
         campaign: The campaign.
         accuracies: Accuracies for which the images needed are estimated, above 0 and at most 1.
-        backbone: Network that sees the images; by default as in `open_extractor`.
-        weights: File of its weights.
-        runtime: Where it runs; the fastest device by default.
-        extractor: From `open_extractor`, in place of these; for callers that advise again and again.
+        extractor: From `open_extractor`, which is called by default; for callers that advise again and again.
         progress: Hears about long work.
+        asked: Backbone, weights and runtime, as in `open_extractor`.
 
     Raises:
         UsageError: If nothing is captured, or an accuracy cannot be. Other errors as in `open_extractor`.
@@ -172,7 +162,7 @@ def advise_campaign(
     source = _captured(campaign)
     if len(source.taken) == 0:
         raise UsageError("no image is captured yet", "ask for shots, take them and tell; then ask for advice")
-    seen = extractor or open_extractor(campaign, backbone=backbone, weights=weights, runtime=runtime, progress=progress)
+    seen = extractor or open_extractor(campaign, progress=progress, **asked)
     known = History(shots=source.taken, features=_features(source, seen, progress))
     device = seen.runtime.device
     advice = advise_history(known, accuracies=accuracies, seed=campaign.settings.seed, device=device, progress=progress)

@@ -22,27 +22,14 @@ from acqplan.pool import serve_parent
 if TYPE_CHECKING:
     from acqplan.features.extractor import Extractor
 
-LOOK_SECONDS = 2.0
-"""Interval at which the process looks whether a plan is due."""
-
-MORE_SHARE = 0.2
-"""Advice is given anew once there are so many more images, as a share of those it was given from."""
-
-FEWEST_PER_OBJECT = 2
-"""Images per object before the first advice."""
-
-REST = 5.0
-"""Work is followed by a rest of so many times as long as it took."""
-
+LOOK_SECONDS = 2.0  # interval at which the process looks whether a plan is due
+MORE_SHARE = 0.2  # advice is given anew once there are so many more images, as a share of those it was given from
+FEWEST_PER_OBJECT = 2  # images per object before the first advice
+REST = 5.0  # work is followed by a rest of so many times as long as it took
 LEAST_REST = {"advice": 60.0, "features": 10.0}
-AFTER_FAILURE = 60.0
-"""Seconds after which what failed is tried again."""
-
-RESTART_SECONDS = 30.0
-"""Seconds after which a process that died (killed for its memory, say) is started again."""
-
-NICENESS = 5
-"""Rigs and requests go first."""
+AFTER_FAILURE = 60.0  # seconds after which what failed is tried again
+RESTART_SECONDS = 30.0  # seconds after which a process that died (killed for its memory, say) is started again
+NICENESS = 5  # rigs and requests go first
 
 
 class Planner:
@@ -154,7 +141,22 @@ class Worker:
             what = wish or self._due()
             if what:
                 self._tell(what)
-                self._do(what, forced=bool(wish))
+                began = time.monotonic()
+                with self._campaign.store.reading() as ledger:
+                    captured = ledger.state.captured
+                # The backbone is loaded once, and not before there are images.
+                if captured and self._extractor is None:
+                    self._extractor = open_extractor(self._campaign)
+                if what == "plan":
+                    plan_next(self._campaign, extractor=self._extractor, force=bool(wish))
+                else:
+                    if what == "advice":
+                        self._advised = captured
+                        advise_campaign(self._campaign, extractor=self._extractor)
+                    extract_told(self._campaign, extractor=self._extractor)
+                    self._extracted = captured
+                    seconds = time.monotonic() - began
+                    self._again_at[what] = time.monotonic() + max(REST * seconds, LEAST_REST[what])
                 self._failed = None
                 self._tell("")
         except (AcqplanError, Finished) as error:
@@ -180,21 +182,3 @@ class Worker:
             return "advice"
         # Features that are computed early do not delay the next plan.
         return "features" if "features" in rested and standing.captured > self._extracted else ""
-
-    def _do(self, what: str, *, forced: bool) -> None:
-        began = time.monotonic()
-        with self._campaign.store.reading() as ledger:
-            captured = ledger.state.captured
-        # The backbone is loaded once, and not before there are images.
-        if captured and self._extractor is None:
-            self._extractor = open_extractor(self._campaign)
-        if what == "plan":
-            plan_next(self._campaign, extractor=self._extractor, force=forced)
-            return
-        if what == "advice":
-            self._advised = captured
-            advise_campaign(self._campaign, extractor=self._extractor)
-        extract_told(self._campaign, extractor=self._extractor)
-        self._extracted = captured
-        seconds = time.monotonic() - began
-        self._again_at[what] = time.monotonic() + max(REST * seconds, LEAST_REST[what])

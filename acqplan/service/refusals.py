@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from fastapi import FastAPI, Request
+from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPBearer
 from starlette.datastructures import MutableHeaders
@@ -45,23 +45,13 @@ STATUSES: Mapping[type[AcqplanError], int] = {
 """HTTP status of an error: that of the first class it is an instance of."""
 
 MEGABYTE = 1_000_000
-MOST_JSON = 64_000
-"""Bytes of a body that is no image."""
-
-SLOWEST = 50_000
-"""Bytes per second that give a body more time."""
-
-AT_ONCE = 8
-"""Images of the largest size that may be on their way at the same time; they are held in memory."""
-
-FEWEST_TOKEN = 16
-"""Characters of a token: fewer can be guessed."""
-
+MOST_JSON = 64_000  # bytes of a body that is no image
+SLOWEST = 50_000  # bytes per second that give a body more time
+AT_ONCE = 8  # images of the largest size that may be on their way at the same time; they are held in memory
+FEWEST_TOKEN = 16  # characters of a token: fewer can be guessed
 TOKEN = re.compile(r"[!-~]*")
 
-PUBLIC = ("/", "/docs", "/openapi.json")
-"""Shown without a token: nothing in it is about the campaign."""
-
+PUBLIC = ("/", "/docs", "/openapi.json")  # shown without a token: nothing in it is about the campaign
 SAFE = ("GET", "HEAD")
 ALWAYS = {
     "x-content-type-options": "nosniff",
@@ -101,13 +91,8 @@ class Refusal(HTTPException):
         return Document({"error": self.detail, "hint": self.hint}, self.status_code, self.headers)
 
 
-def add_refusals(app: FastAPI) -> None:
-    """Let an app answer errors as `Refusal` does."""
-    for kind in (AcqplanError, RequestValidationError, HTTPException, Exception):
-        app.add_exception_handler(kind, _answer)
-
-
-async def _answer(request: Request, error: Exception) -> Document:
+async def answer_error(request: Request, error: Exception) -> Document:
+    """Answer any error as `Refusal` does."""
     if isinstance(error, Refusal):
         refusal = error
     elif isinstance(error, AcqplanError):

@@ -8,7 +8,7 @@ import pytest
 
 from acqplan import Campaign
 from acqplan.campaign import operators
-from acqplan.campaign.fold import Fold
+from acqplan.campaign.events import Fold
 from acqplan.campaign.planning import planned, request_of, rule_of
 from acqplan.errors import BudgetError, ConflictError, ImageError, ShotError, StoreError, UsageError
 from acqplan.plan.base import History

@@ -10,7 +10,7 @@ import pytest
 
 from acqplan import Campaign
 from acqplan.campaign.check import GRACE_SECONDS, PART_SECONDS, check_campaign
-from acqplan.campaign.fold import Fold
+from acqplan.campaign.events import Fold
 from acqplan.campaign.images import encoded
 from acqplan.campaign.leases import Shot
 from tests.campaign.rigs import live_rig

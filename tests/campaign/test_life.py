@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from acqplan.campaign.fold import Fold
+from acqplan.campaign.events import Fold
 from tests.campaign.life_model import REGIONS
 from tests.campaign.life_operators import Operated
 from tests.campaign.life_twins import CALLERS, STATES, exposures_of, state_of

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acqplan.campaign.region import Region
+from acqplan.campaign.settings import Region
 from acqplan.errors import SpaceError
 from tests.campaign.spaces import AZIMUTH, ELEVATION, LIGHTING, TERMS
 

@@ -37,7 +37,7 @@ def measured(store: Path, n_captured: int, n_asks: int) -> dict[str, object]:
     """
     from acqplan.campaign.campaign import Campaign
     from acqplan.campaign.check import check_campaign
-    from acqplan.campaign.fold import Fold
+    from acqplan.campaign.events import Fold
 
     filled = _seconds(lambda: _fill(store, n_captured))
     _forget_this_start(store)

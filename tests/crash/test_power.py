@@ -11,8 +11,7 @@ import pytest
 
 from acqplan import Campaign
 from acqplan.campaign.check import check_campaign
-from acqplan.campaign.events import CAPTURED, Event
-from acqplan.campaign.fold import Fold
+from acqplan.campaign.events import CAPTURED, Event, Fold
 from acqplan.campaign.store import Store
 from acqplan.errors import StoreError
 from tests.crash.conftest import BUDGET, STORE

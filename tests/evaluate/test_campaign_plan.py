@@ -10,8 +10,7 @@ import pytest
 
 from acqplan import Campaign
 from acqplan.campaign import operators
-from acqplan.campaign.events import LEASED
-from acqplan.campaign.fold import Fold
+from acqplan.campaign.events import LEASED, Fold
 from acqplan.campaign.images import encoded
 from acqplan.campaign.leases import Shot
 from acqplan.errors import ImageError, UsageError

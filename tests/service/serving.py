@@ -17,10 +17,9 @@ import numpy as np
 from PIL import Image
 
 from acqplan import Campaign
-from acqplan.service.app import make_app
 from acqplan.service.planner import Planner
 from acqplan.service.refusals import ServiceSettings
-from acqplan.service.server import Server, bound
+from acqplan.service.server import Server, bound, make_app
 from tests.campaign.rigs import live_rig
 
 SECONDS = 20.0

@@ -24,11 +24,11 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from acqplan import Campaign
-from acqplan.campaign.fold import Fold
+from acqplan.campaign.events import Fold
 from acqplan.campaign.images import SUFFIXES, encoded
 from acqplan.errors import ImageError
-from acqplan.service.app import make_app
 from acqplan.service.refusals import ServiceSettings
+from acqplan.service.server import make_app
 from tests.service.serving import made, png
 
 EXAMPLES = 400 if os.environ.get("ACQPLAN_SLOW") else 20

@@ -17,8 +17,8 @@ import pytest
 from PIL import Image
 
 from acqplan import Campaign, open_rig
-from acqplan.campaign.fold import Fold
-from acqplan.service import feed
+from acqplan.campaign.events import Fold
+from acqplan.service import views
 from tests.service.serving import Served, made, png, serving, until
 
 ODD = [
@@ -241,12 +241,12 @@ def test_a_stream_tells_of_what_other_processes_do(served: Served, listen: Liste
     until(lambda: ": still here\n" in listener.lines)
 
 
-@pytest.mark.parametrize("kept", [feed.KEPT, 3])
+@pytest.mark.parametrize("kept", [views.KEPT, 3])
 def test_a_broken_stream_goes_on_where_it_ended(
     kept: int, listen: Listen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feed, "PAGE", 7)
-    monkeypatch.setattr(feed, "KEPT", kept)
+    monkeypatch.setattr(views, "PAGE", 7)
+    monkeypatch.setattr(views, "KEPT", kept)
     with serving(made(tmp_path), poll_seconds=0.1) as served:
         served.ask(15)
         numbers = [event.number for event in served.campaign.events()]
@@ -267,13 +267,13 @@ def test_one_look_at_the_store_serves_all_listeners(
     served: Served, listen: Listen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks: list[float] = []
-    look = feed.read_events
+    look = views.read_events
 
     def counted(*arguments: object) -> object:
         looks.append(time.monotonic())
         return look(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(feed, "read_events", counted)
+    monkeypatch.setattr(views, "read_events", counted)
     listeners = [listen(served) for _ in range(20)]
     served.ask(5)
     until(lambda: all(len(one.events) == 6 for one in listeners))

@@ -1,0 +1,256 @@
+"""Commands that decide and measure: ``recommend`` and ``advise``, ``benchmark`` and ``compare``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from acqplan.cli import options
+from acqplan.cli.console import ProgressBars, exit_codes, print_json, print_note, print_result, results
+from acqplan.errors import AcqplanError, UsageError
+from acqplan.files import folder_for_result
+from acqplan.numbers import count_noun
+
+
+def recommend(
+    budget: Annotated[
+        int | None, options.number("Images that may be taken, those already captured included.", "IMAGES")
+    ] = None,
+    time_budget: Annotated[
+        float | None,
+        options.time("Time of taking them, e.g. 2h, 90min, 1h30: as many images as fit, at most the budget."),
+    ] = None,
+    rig: options.Rig = None,
+    captured: Annotated[
+        Path | None, typer.Option(help="Manifest of images already captured: image,label,object,<axis>,…")
+    ] = None,
+    strategy: Annotated[str, typer.Option(help="auto, lattice, herding, maximin, sobol, even, random, …")] = "auto",
+    backbone: options.Backbone = None,
+    weights: options.Weights = None,
+    seed: options.Seed = 0,
+    out: Annotated[Path, typer.Option(help="Folder for the plan, the validation and the report.")] = Path(
+        "acqplan-out"
+    ),
+    no_validate: Annotated[bool, typer.Option("--no-validate", help="Plan only; do not compare strategies.")] = False,
+    device: options.Device = None,
+    precision: options.PrecisionChoice = options.Precision.float32,
+    dask: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Scheduler of a dask cluster that computes features.")
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Recommend which views of which objects to photograph, and show what that gains."""
+    with exit_codes(), folder_for_result(out):
+        if budget is None and time_budget is None:
+            raise UsageError("neither --budget nor --time-budget is given", "give e.g. --budget 2430")
+        from acqplan.evaluate import recommend as library
+        from acqplan.report.result import write_result
+        from acqplan.rig.spec import open_rig
+
+        progress = ProgressBars()
+        opened = open_rig(rig, progress=progress)
+        result = library.recommend(
+            opened,
+            budget,
+            time_budget=time_budget,
+            strategy=strategy,
+            backbone=backbone,
+            weights=weights,
+            captured=captured,
+            seed=seed,
+            validate=not no_validate,
+            runtime=options.chosen_runtime(device, precision, dask),
+            progress=progress,
+        )
+        facts = {"rig": opened.source.name, "rig.toml": str(rig or "embedded toys")}
+        files = write_result(result, out, facts=facts, progress=progress)
+        if as_json:
+            print_json({**result.to_dict(), "files": [str(path) for path in files]})
+            return
+        from acqplan.report.terminal import advice_summary, plan_table, validation_summary
+
+        print_result(plan_table(result.plan, width=results.width))
+        if result.validation is not None:
+            print_result("", validation_summary(result.validation, result.sentences, emphasised=result.plan.strategy))
+        if result.advice is not None:
+            print_result("", advice_summary(result.advice))
+        print_note(f"written to {out}: {', '.join(path.name for path in files)}")
+
+
+def advise(
+    rig: options.Rig = None,
+    captured: Annotated[
+        Path | None, typer.Option(help="Manifest of the captured images: image,label,object,<axis>,…")
+    ] = None,
+    budget: Annotated[
+        int | None,
+        options.number(
+            "Instead of --captured, on a virtual rig: let the default strategy capture so many images first.", "IMAGES"
+        ),
+    ] = None,
+    store: Annotated[
+        str | None,
+        typer.Option(help="Instead of all these: a campaign, whose images they are.", metavar="FILE_OR_URL"),
+    ] = None,
+    accuracy: Annotated[float, typer.Option(help="Accuracy to be reached, above 0 and at most 1.")] = 0.95,
+    backbone: options.Backbone = None,
+    weights: options.Weights = None,
+    seed: Annotated[int | None, options.number("Seed of all randomness; 0 by default.")] = None,
+    device: options.Device = None,
+    precision: options.PrecisionChoice = options.Precision.float32,
+    as_json: options.Json = False,
+) -> None:
+    """Advise from captured images: stop or go on, more views or more objects, how many images to reach X."""
+    with exit_codes():
+        from acqplan.advice.answers import advice_sentences, worded
+
+        # A campaign knows its rig, images and seed; all else is the same for both sources.
+        shared: dict[str, Any] = {
+            "accuracies": (accuracy,),
+            "backbone": backbone,
+            "weights": weights,
+            "runtime": options.chosen_runtime(device, precision),
+            "progress": ProgressBars(),
+        }
+        if store is None:
+            from acqplan.evaluate.recommend import advise as advise_of
+            from acqplan.rig.spec import open_rig
+
+            opened = open_rig(rig, progress=shared["progress"])
+            advice = advise_of(opened, captured, budget=budget, seed=seed or 0, **shared)
+        else:
+            if any(given is not None for given in (rig, captured, budget, seed)):
+                raise UsageError("--store beside --rig, --captured, --budget or --seed", "the campaign knows them")
+            from acqplan.campaign.campaign import Campaign
+            from acqplan.evaluate.campaign import advise_campaign
+
+            with Campaign.open(store) as campaign:
+                advice = advise_campaign(campaign, **shared)
+        if as_json:
+            print_json(worded(advice))
+        else:
+            from acqplan.report.terminal import advice_report
+
+            print_result(advice_report(advice, advice_sentences(advice)))
+
+
+def benchmark(
+    rig: options.Rig = None,
+    strategies: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,NAME,…",
+            help="Built-in names, entry points, or module:Class; random-shots#2 is a second copy of random-shots.",
+        ),
+    ] = None,
+    budgets: Annotated[
+        str | None, typer.Option(metavar="IMAGES,…", help="By default six, from 4 images an object to a sixth of all.")
+    ] = None,
+    seeds: Annotated[int, options.number("How many seeds; a claim needs 20.")] = 20,
+    splits: Annotated[int | None, options.number("Splits of the objects; by default one a seed.")] = None,
+    no_swap: Annotated[
+        bool, typer.Option("--no-swap", help="Do not use each split with train and test objects swapped as well.")
+    ] = False,
+    primary: Annotated[str | None, typer.Option(help="The strategy the claim is about; by default the first.")] = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="What it is compared with first; random-shots if it takes part.")
+    ] = None,
+    primary_budget: Annotated[
+        int | None, options.number("The budget of the claim; by default the largest.", "IMAGES")
+    ] = None,
+    backbone: options.Backbone = None,
+    weights: options.Weights = None,
+    device: options.Device = None,
+    precision: options.PrecisionChoice = options.Precision.float32,
+    workers: Annotated[int | None, options.number("Processes; by default one a core.")] = None,
+    dask: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Scheduler of a dask cluster that runs the cells.")
+    ] = None,
+    plan_only: Annotated[
+        bool, typer.Option("--plan-only", help="Write the design and its digest (pre-registration); measure nothing.")
+    ] = False,
+    out: Annotated[Path, typer.Option(help="Folder of the results; a killed run goes on from it.")] = Path(
+        "acqplan-benchmark"
+    ),
+    as_json: options.Json = False,
+) -> None:
+    """Compare strategies over budgets, seeds and splits of the objects, with tests that can be trusted."""
+    with exit_codes(), folder_for_result(out):
+        for name, count in (("seeds", seeds), ("splits", splits), ("workers", workers)):
+            if count is not None and count < 1:
+                raise UsageError(f"--{name} {count} cannot be", "give at least 1")
+        # What is wrong in the options is found before the rig is opened and numpy loaded.
+        names = tuple(name.strip() for name in strategies.split(",")) if strategies is not None else ()
+        sizes = []
+        for part in budgets.split(",") if budgets is not None else ():
+            try:
+                sizes.append(int(part))
+            except ValueError as error:
+                raise UsageError(f"budget '{part}' is not a whole number", "give numbers, e.g. 90,270,810") from error
+        from acqplan.evaluate.benchmark import STRATEGIES, prepare
+        from acqplan.report.result import write_benchmark
+        from acqplan.rig.spec import open_rig
+
+        progress = ProgressBars()
+        prepared = prepare(
+            open_rig(rig, progress=progress),
+            strategies=names or STRATEGIES,
+            budgets=tuple(sizes),
+            seeds=range(seeds),
+            n_splits=splits,
+            swap=not no_swap,
+            primary=primary,
+            baseline=baseline,
+            primary_budget=primary_budget,
+            backbone=backbone,
+            weights=weights,
+            runtime=options.chosen_runtime(device, precision),
+        )
+        if plan_only:
+            prepared.register(out)
+            if as_json:
+                print_json(prepared.design.to_dict())
+            else:
+                print_result(f"design {prepared.design.digest}")
+                print_note(f"written to {out / 'design.json'}; the same options without --plan-only measure it")
+            return
+        findings = prepared.run(out, workers=workers, cluster=dask or "", progress=progress)
+        facts = {"rig": prepared.extractor.source.name, "rig.toml": str(rig or "embedded toys")}
+        files = write_benchmark(findings, out, facts=facts, progress=progress)
+        if as_json:
+            print_json({**findings.to_dict(), "files": [str(path) for path in files]})
+        else:
+            from acqplan.report.terminal import benchmark_summary
+
+            print_result(benchmark_summary(findings, width=results.width))
+            print_note(f"written to {out}: {', '.join(path.name for path in files)}")
+        # The report is written; but a strategy that failed must not look like success.
+        if findings.failed:
+            first = findings.failed[0]
+            raise AcqplanError(
+                f"{count_noun(len(findings.failed), 'cell')} failed, the first {first.strategy} at {first.budget:,} "
+                f"images, seed {first.seed}: {first.reason}",
+                "the report names them all",
+            )
+
+
+def compare(
+    a: Annotated[
+        Path, typer.Argument(metavar="A.csv", help="Predictions of one classifier: image,object,label,predicted.")
+    ],
+    b: Annotated[Path, typer.Argument(metavar="B.csv", help="Predictions of the other, on the same images.")],
+    as_json: options.Json = False,
+) -> None:
+    """Compare two classifiers' predictions: McNemar on images, and tests on objects."""
+    with exit_codes():
+        from acqplan.evaluate import compare as library
+
+        comparison = library.compare(a, b)
+        if as_json:
+            print_json(comparison.to_dict())
+        else:
+            from acqplan.report.terminal import predictions_summary
+
+            print_result(predictions_summary(comparison), "", comparison.sentence)
