@@ -18,14 +18,12 @@ from acqplan.errors import AcqplanError
 from acqplan.progress import SILENT, Progress
 from acqplan.runtime import available_cores
 
+# Tasks in flight for each process: enough to keep it busy, few enough to hold in memory.
 AHEAD: Final = 3
-"""Tasks in flight for each process: enough to keep it busy, few enough to hold in memory."""
-
+# Items below this size are handed to threads several at a time.
 SMALL_BYTES: Final = 1_000_000
-"""Items below this size are handed to threads several at a time."""
-
+# Items handed over at a time: what a hand-over costs (20 to 50 µs) shall be little beside a small image (150 µs).
 TOGETHER: Final = 16
-"""Items handed over at a time: what a hand-over costs (20 to 50 µs) shall be little beside a small image (150 µs)."""
 
 
 class Loadable(Protocol):

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from acqplan.errors import ManifestError, nearest
 
+# Angles in degrees lie within one turn either way: 725 is a typing error, not two turns.
 FULL_TURN = 360.0
-"""Angles in degrees lie within one turn either way: 725 is a typing error, not two turns."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

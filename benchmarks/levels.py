@@ -22,12 +22,12 @@ import numpy as np
 from common import machine, options, say, write
 from jaxtyping import Float, Int
 from joblib import Parallel, delayed
+from resampling import bca_interval, cochran_q, two_way_interval
 
 from acqplan.rng import generator
 from acqplan.runtime import available_cores
 from acqplan.statistics.clustered import (
     MARGIN,
-    cochran_q,
     durkalski,
     equivalence,
     holm,
@@ -35,7 +35,7 @@ from acqplan.statistics.clustered import (
     obuchowski,
     sign_flip,
 )
-from acqplan.statistics.objects import bca_interval, mean_interval, two_way, two_way_interval
+from acqplan.statistics.objects import mean_interval, two_way
 
 ARMS, SEEDS, STUDIES, DRAWS = 4, 20, 2_000, 999
 NOMINAL = (0.05, 0.01)

@@ -70,6 +70,10 @@ def room(dotted: str) -> str:
     return parts[1] if parts[0] == "acqplan" and len(parts) > 1 else ""
 
 
+SAVING = {("evaluate/recommend.py", "report"), ("evaluate/findings.py", "report")}
+"""The one door back: results save themselves."""
+
+
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_imports_go_one_way(path: Path) -> None:
     here = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
@@ -79,7 +83,8 @@ def test_imports_go_one_way(path: Path) -> None:
     if here in LEAVES:
         assert not rooms, f"a leaf imports {rooms}"
         return
-    later = {name for name in rooms if ROOMS.index(name) > ROOMS.index(here)}
+    where = path.relative_to(PACKAGE).as_posix()
+    later = {name for name in rooms if ROOMS.index(name) > ROOMS.index(here) and (where, name) not in SAVING}
     assert not later, f"{here} imports the later {later}"
     if here in BLIND:
         assert not rooms & PIXELS, f"planning sees pixels through {rooms & PIXELS}"

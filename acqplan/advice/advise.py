@@ -15,16 +15,14 @@ from acqplan.plan.base import History
 from acqplan.progress import SILENT, Progress, Titled
 from acqplan.statistics.objects import Estimate, mean_interval, outward, smallest_difference
 
+# A gain of accuracy that is not worth going on for.
 MARGIN = 0.005
-"""A gain of accuracy that is not worth going on for."""
-
 SATURATION_SHARES = (0.99,)
 
+# One-sided, of the advice to stop; intervals are two-sided 95 %.
 CONFIDENCE = 0.95
-"""One-sided, of the advice to stop; intervals are two-sided 95 %."""
-
+# Judged objects below which nothing is said: a bootstrap of three objects has ten different resamples.
 FEWEST_OBJECTS = 4
-"""Judged objects below which nothing is said: a bootstrap of three objects has ten different resamples."""
 
 
 def advise_history(

@@ -19,35 +19,27 @@ from acqplan.rng import generator
 from acqplan.space import Shots
 from acqplan.statistics.objects import Estimate, outward, two_way_draws, two_way_mean
 
+# Sizes of sub-samples, in equal ratios.
 SIZES = 6
-"""Sizes of sub-samples, in equal ratios."""
-
+# Share of the smallest; never less than one image of each object.
 SMALLEST_SHARE = 1 / 16
-"""Share of the smallest; never less than one image of each object."""
-
+# Random sub-samples of each size.
 REPEATS = 6
-"""Random sub-samples of each size."""
-
 FOLDS = 5
 
+# Half as many as `train_heads` tries; one is chosen for each size, see `_strengths`.
 STRENGTHS = (1e-2, 1e-3, 1e-4)
-"""Half as many as `train_heads` tries; one is chosen for each size, see `_strengths`."""
-
+# Exponents that are tried. Below 0.1 a curve cannot be told from a straight line in the logarithm, and its floor is no
+# floor; above 3 it has ended before the second size.
 STEEPEST, FLATTEST = 3.0, 0.1
-"""Exponents that are tried. Below 0.1 a curve cannot be told from a straight line in the logarithm, and its floor is no
-floor; above 3 it has ended before the second size."""
-
+# Exponents of a grid, and grids, each between the neighbours of the last one's best.
 STEPS, PASSES = 41, 3
-"""Exponents of a grid, and grids, each between the neighbours of the last one's best."""
-
+# As many as a curve has numbers to fit.
 FEWEST_SIZES = 3
-"""As many as a curve has numbers to fit."""
-
+# Images that views and objects are compared by, as a share of those captured.
 NEXT_SHARE = 0.1
-"""Images that views and objects are compared by, as a share of those captured."""
-
+# Resamples of objects and repeats.
 DRAWS = 1_999
-"""Resamples of objects and repeats."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -155,8 +147,8 @@ def measure_samples(
     )
 
 
+# A head: its fold, its part (number of a size, then few objects, then many), its repeat.
 Key = tuple[int, int, int]
-"""A head: its fold, its part (number of a size, then few objects, then many), its repeat."""
 
 
 def _strengths(captured: _Captured, sizes: Sequence[float], seed: int, device: str, progress: Progress) -> list[float]:

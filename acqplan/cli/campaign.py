@@ -251,6 +251,7 @@ def import_(
             print_json({"store": campaign.store.place, "captured": found["captured"], "events": found["events"]})
 
 
+# Type, word in the help, and reader of each kind of parameter.
 OPTIONS: dict[str, tuple[type, str, Callable[[Any], Any] | None]] = {
     "text": (str, "TEXT", None),
     "name": (str, "NAME", None),
@@ -260,7 +261,6 @@ OPTIONS: dict[str, tuple[type, str, Callable[[Any], Any] | None]] = {
     "images": (int, "IMAGES", options.whole_number),
     "seconds": (float, "TIME", options.time_span),
 }
-"""Type, word in the help, and reader of each kind of parameter."""
 
 
 def _command(action: Action) -> Callable[..., None]:
@@ -391,6 +391,7 @@ def _budget(body: Mapping[str, Any]) -> str:
     return f"{body['budget']:,} images" + ("" if seconds is None else f" in {duration(seconds)}")
 
 
+# What a table says of an event by its kind; of all others, the reason.
 DETAILS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "created": _budget,
     "budget": _budget,
@@ -410,4 +411,3 @@ DETAILS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "advised": lambda body: body.get("saturated") or "go on",
     "clock": lambda body: f"set back; {duration(abs(body['offset']))} are added to it",
 }
-"""What a table says of an event by its kind; of all others, the reason."""

@@ -18,14 +18,13 @@ from acqplan.cli.console import exit_codes, print_json, print_note, print_result
 from acqplan.errors import AcqplanError, MissingError
 
 LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "botorch", "trimesh", "embreex", "SQLAlchemy")
+# A module that each extra installs, and what the extra is for.
 EXTRAS = {
     "timm": ("timm", "more backbones: pip install 'acqplan[timm]'"),
     "dask": ("distributed", "clusters: pip install 'acqplan[dask]'"),
     "serve": ("fastapi", "campaigns over HTTP: pip install 'acqplan[serve]'"),
     "postgresql": ("psycopg", "campaigns of several machines: pip install 'acqplan[postgresql]'"),
 }
-"""A module that each extra installs, and what the extra is for."""
-
 app = typer.Typer(
     name="acqplan",
     help="Plan which views of which objects to photograph, so that a classifier is as accurate as possible "

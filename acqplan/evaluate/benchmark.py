@@ -29,24 +29,19 @@ from acqplan.progress import SILENT, Progress
 from acqplan.rig.spec import Rig
 from acqplan.runtime import Runtime, available_cores
 
+# What is compared by default; the first is the one that the claim is about.
 STRATEGIES = ("lattice", "herding", "maximin", "sobol", "even-staggered", "random-shots", "even", "random")
-"""What is compared by default; the first is the one that the claim is about."""
-
+# A claim needs as many (METHODS.md section 3).
 SEEDS = 20
-"""A claim needs as many (METHODS.md section 3)."""
-
 N_BUDGETS = 6
+# Default budgets run from 4 images per object to a sixth of what can be had, in equal steps of their logarithm.
 FEWEST_PER_OBJECT, LARGEST_SHARE = 4, 1 / 6
-"""Default budgets run from 4 images per object to a sixth of what can be had, in equal steps of their logarithm."""
-
+# How often what was lost with its workers is sent anew without a single block coming back.
 FRUITLESS_AT_MOST = 3
-"""How often what was lost with its workers is sent anew without a single block coming back."""
-
+# A cluster that has lost all its workers is given so long until nannies have started new ones.
 RETURN_SECONDS = 15
-"""A cluster that has lost all its workers is given so long until nannies have started new ones."""
-
+# How often a process of the benchmark looks whether the one that started it still lives.
 WATCH_SECONDS = 0.5
-"""How often a process of the benchmark looks whether the one that started it still lives."""
 
 
 def benchmark(

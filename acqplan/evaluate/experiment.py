@@ -31,14 +31,12 @@ from acqplan.progress import SILENT, Progress, Titled
 from acqplan.space import Shots
 from acqplan.space.shots import distinct
 
+# Every recommendation is compared with the thesis' arms and a staggered one (DESIGN.md section 1, fact 2).
 OPPONENTS = ("even", "even-staggered", "random", "random-shots")
-"""Every recommendation is compared with the thesis' arms and a staggered one (DESIGN.md section 1, fact 2)."""
-
+# Seeds of every arm of a recommendation: enough for a first look; a claim needs 20 (`acqplan benchmark`).
 SEEDS = 5
-"""Seeds of every arm of a recommendation: enough for a first look; a claim needs 20 (`acqplan benchmark`)."""
-
+# Budgets of a recommendation's accuracy curve, as shares of the whole.
 SHARES = (1 / 27, 1 / 9, 1 / 3, 1.0)
-"""Budgets of a recommendation's accuracy curve, as shares of the whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -14,22 +14,21 @@ from jaxtyping import Float
 
 from acqplan.advice.answers import Advice, worded
 from acqplan.errors import AcqplanError
+from acqplan.evaluate.design import Design
 from acqplan.evaluate.results import Accuracies, FailedCell, Results
 from acqplan.evaluate.verdict import Point, Validation, Verdict, curve_points, sentence
 from acqplan.files import replacing
 from acqplan.numbers import finite
-from acqplan.statistics.clustered import CochranQ, cochran_q
+from acqplan.progress import SILENT, Progress
 from acqplan.statistics.curves import ImagesToReach, SpeedUp, area_under_curve, common_runs, images_to_match, mean_ranks
 from acqplan.statistics.objects import (
-    Estimate,
     TwoWay,
-    bca_interval,
     objects_needed,
     smallest_difference,
     two_way,
-    two_way_interval,
 )
 
+# What each idea adds: the strategy with it, and the one without it.
 IDEAS = (
     ("staggering one grid over the objects", "even-staggered", "even"),
     ("views of its own for each object", "random-shots", "random"),
@@ -39,7 +38,6 @@ IDEAS = (
     ("an even spread (farthest point)", "maximin", "random-shots"),
     ("choosing the rule by what was captured", "auto", "lattice"),
 )
-"""What each idea adds: the strategy with it, and the one without it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,22 +101,14 @@ class Idea:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What other methods say of the primary contrast, and how much it could have found.
+    """How much the primary contrast could have found.
 
     Attributes:
-        bootstrap: Interval of the difference, objects and seeds resampled (pigeonhole bootstrap): errs on the long
-            side.
-        bca: Interval over objects alone (BCa bootstrap): too short with few objects, and conditional on these seeds.
-        cochran: Cochran's Q over all strategies on the images of the first seed, conditional on these objects; ``None``
-            if fewer than two strategies were judged on the same images.
         smallest_difference: Smallest true difference found with 80 % power; NaN if it is unknown.
         objects_for_margin: Objects needed to find a difference as large as the margin of equivalence with 80 % power,
             at this spread of objects; ``None`` if it is unknown.
     """
 
-    bootstrap: Estimate
-    bca: Estimate
-    cochran: CochranQ | None
     smallest_difference: float
     objects_for_margin: int | None
 
@@ -171,6 +161,12 @@ class Findings:
     def sentences(self) -> tuple[str, ...]:
         """The verdicts of the claim in words."""
         return tuple(sentence(verdict) for verdict in self.verdicts)
+
+    def save(self, folder: Path | str, *, progress: Progress = SILENT) -> list[Path]:
+        """Write what ``acqplan benchmark --out`` holds, all files or none; see `acqplan.report.result.save`."""
+        from acqplan.report.result import save
+
+        return save(self, Path(folder), progress=progress)
 
     def to_dict(self) -> dict[str, object]:
         """validation.json: records and verdicts as in a recommendation, and the rest."""
@@ -233,7 +229,7 @@ def find(results: Results) -> Findings:
         target=float(np.nanmean(at_primary[design.baseline])),
         standings=_standings(results, accuracy),
         ideas=ideas,
-        evidence=_evidence(results, at_primary, contrast[np.isfinite(contrast).any(axis=1)]),
+        evidence=_evidence(design, contrast[np.isfinite(contrast).any(axis=1)]),
         failed=results.failed(),
     )
 
@@ -275,13 +271,8 @@ def _standings(results: Results, accuracy: Accuracies) -> list[Standing]:
     return found
 
 
-def _evidence(
-    results: Results,
-    at_primary: Mapping[str, Float[np.ndarray, "objects seeds"]],
-    differences: Float[np.ndarray, "some_objects seeds"],
-) -> Evidence:
-    """What other methods say of the primary contrast."""
-    design = results.design
+def _evidence(design: Design, differences: Float[np.ndarray, "some_objects seeds"]) -> Evidence:
+    """How much the primary contrast could have found."""
     # Spread between objects, each averaged over its seeds: what more objects would average out.
     means, contrast = np.nanmean(differences, axis=1), two_way(differences)
     spread = float(means.std(ddof=1)) if len(means) > 1 else 0.0
@@ -290,14 +281,7 @@ def _evidence(
     if contrast.error != 0.0 and math.isfinite(contrast.freedom):
         n = max(round(contrast.freedom) + 1, 2)
         smallest = smallest_difference(contrast.error * n**0.5, n, alpha=design.alpha)
-    # Cochran's Q compares all strategies that were judged on the same images of the first seed.
-    there = [name for name, accuracy in at_primary.items() if np.isfinite(accuracy[:, 0]).any()]
-    judged = [results.correct(name, design.primary_budget, design.seeds[0])[0] for name in there]
-    comparable = len(judged) >= 2 and len({len(right) for right in judged}) == 1
     return Evidence(
-        bootstrap=two_way_interval(differences),
-        bca=bca_interval(means),
-        cochran=cochran_q(np.stack(judged)) if comparable else None,
         smallest_difference=smallest,
         objects_for_margin=objects_needed(design.margin, spread, alpha=design.alpha) if spread else None,
     )

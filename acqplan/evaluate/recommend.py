@@ -52,6 +52,12 @@ class Recommendation:
     sentences: tuple[str, ...]
     advice: Advice | None = None
 
+    def save(self, folder: Path | str, *, progress: Progress = SILENT) -> list[Path]:
+        """Write what ``acqplan recommend --out`` holds, all files or none; see `acqplan.report.result.save`."""
+        from acqplan.report.result import save
+
+        return save(self, Path(folder), progress=progress)
+
     def to_dict(self) -> dict[str, object]:
         """Plan, validation, verdicts in words and advice, as one JSON document."""
         from acqplan.advice.answers import worded

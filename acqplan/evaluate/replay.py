@@ -20,8 +20,8 @@ from acqplan.progress import SILENT, Progress, Titled
 from acqplan.space import Shots
 from acqplan.space.shots import distinct, is_among
 
+# Adds beliefs to histories: class probabilities of captured shots by heads that never saw their objects.
 Learn = Callable[[Sequence[History]], Sequence[History]]
-"""Adds beliefs to histories: class probabilities of captured shots by heads that never saw their objects."""
 
 
 class Capture(Protocol):

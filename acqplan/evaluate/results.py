@@ -24,17 +24,15 @@ from acqplan.files import folder, replacing
 from acqplan.plan.deployed import view_rows
 from acqplan.space import Shots
 
+# Share of each object's shots classified correctly; NaN where it was not tested or the cell failed.
 Accuracies = Float[np.ndarray, "strategies budgets objects seeds"]
-"""Share of each object's shots classified correctly; NaN where it was not tested or the cell failed."""
-
+# results.csv: one row for each cell and test object; ``correct`` of ``tested`` shots were classified correctly.
 COLUMNS = (
     "strategy", "budget", "seed", "split", "swapped", "images", "object", "label", "tested", "correct", "accuracy",
     "failure",
 )  # fmt: skip
-"""results.csv: one row for each cell and test object; ``correct`` of ``tested`` shots were classified correctly."""
-
+# What is being written changes within seconds: a temporary file so old was left by a run that was killed.
 ABANDONED_SECONDS = 600
-"""What is being written changes within seconds: a temporary file so old was left by a run that was killed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

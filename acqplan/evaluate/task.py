@@ -29,12 +29,10 @@ from acqplan.space.shots import is_among
 if TYPE_CHECKING:
     from acqplan.rig.folder import FolderSource
 
+# Larger even plans that are tried where a time ends.
 EVEN_PLANS = 8
-"""Larger even plans that are tried where a time ends."""
-
+# Steps of the search upwards; the last one goes too far, and large plans take long to make.
 LARGEST_GROWTH = 8.0
-"""Steps of the search upwards; the last one goes too far, and large plans take long to make."""
-
 LEAST_SECONDS = 1e-3
 
 

@@ -25,18 +25,15 @@ from acqplan.files import folder, replacing
 
 SUFFIX: Final = ".features"
 
+# What is kept of each image beside its features: 128 bits of its identity, and a sum over the features by which a page
+# that the disk lost is noticed.
 ROW: Final = np.dtype([("key", "<u8", (2,)), ("check", "<u8")])
-"""What is kept of each image beside its features: 128 bits of its identity, and a sum over the features
-by which a page that the disk lost is noticed."""
-
 LIMIT_GIGABYTES: Final = 10.0
 MANY_SEGMENTS: Final = 32
+# More than this many segments below this size are merged into one, half a gigabyte at most.
 SMALL_BYTES: Final = 16_000_000
-"""More than this many segments below this size are merged into one, half a gigabyte at most."""
-
+# A half-written file older than this is no longer being written.
 ABANDONED_SECONDS: Final = 3600.0
-"""A half-written file older than this is no longer being written."""
-
 Keys = UInt64[np.ndarray, "images 2"]
 Features = Float32[np.ndarray, "images features"]
 

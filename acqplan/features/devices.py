@@ -31,21 +31,16 @@ from acqplan.pool import ended, one_core_threads, serve_parent
 from acqplan.rig.source import Image
 from acqplan.runtime import available_cores
 
+# Batches that wait for each network, so that none waits for the next image of the source.
 AHEAD: Final = 2
-"""Batches that wait for each network, so that none waits for the next image of the source."""
-
+# For so many images several GPUs are used unasked; for fewer, one is done before the processes of the others start.
 MANY_IMAGES: Final = 20_000
-"""For so many images several GPUs are used unasked; for fewer, one is done before the processes of the others start."""
-
+# On more cores one network runs on all of them: so many batches would not lie in the caches together.
 MOST_CORES: Final = 4
-"""On more cores one network runs on all of them: so many batches would not lie in the caches together."""
-
+# For fewer batches per core, one network on all cores is done as soon, or sooner.
 MANY_BATCHES: Final = 4
-"""For fewer batches per core, one network on all cores is done as soon, or sooner."""
-
+# A scheduler that does not answer for so long counts as absent.
 PATIENCE_SECONDS: Final = 5
-"""A scheduler that does not answer for so long counts as absent."""
-
 Features = Float32[np.ndarray, "shots features"]
 Rows = Int[np.ndarray, " images"]
 
@@ -202,8 +197,8 @@ def in_processes(backbone: Backbone, devices: tuple[str, ...]) -> Iterator[Netwo
                 pool.shutdown(wait=wait, cancel_futures=True)
 
 
+# In a process that was started here: its backbone.
 _TAKEN: list[PackedBackbone] = []
-"""In a process that was started here: its backbone."""
 
 
 def _take(packed: PackedBackbone, n_threads: int) -> None:

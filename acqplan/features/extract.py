@@ -23,17 +23,14 @@ from acqplan.runtime import Precision, Runtime
 from acqplan.space import Shots
 
 FLUSH_IMAGES: Final = 2048
+# Features are saved as soon as so many are new, or the last save is so long ago: a kill loses no more.
 FLUSH_SECONDS: Final = 20.0
-"""Features are saved as soon as so many are new, or the last save is so long ago: a kill loses no more."""
-
+# Largest distance from features in float32: Frobenius norm of the difference over that of the features.
 TOLERANCE: Final = 1e-2
-"""Largest distance from features in float32: Frobenius norm of the difference over that of the features."""
-
+# Images by which a precision is judged.
 PROBE_IMAGES: Final = 32
-"""Images by which a precision is judged."""
-
+# Processors without these emulate bfloat16, slower than they compute in float32.
 CPU_FLAGS: Final = ("amx_bf16", "avx512_bf16")
-"""Processors without these emulate bfloat16, slower than they compute in float32."""
 
 
 def extract(

@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     from acqplan.rig.source import Source
     from acqplan.space import Shots
 
+# Backbone of a source unless another is asked for; any other source gets ImageNet's.
 DEFAULT_BACKBONES = {"toys": "toynet"}
-"""Backbone of a source unless another is asked for; any other source gets ImageNet's."""
-
 IMAGENET_BACKBONE = "mobilenet_v2"
 
 

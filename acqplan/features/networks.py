@@ -34,12 +34,11 @@ TIMM_LAYER = "pool"
 SUFFIXES = (".safetensors", ".pth", ".pt")
 COUNTER = "num_batches_tracked"
 
+# The first release of each network's weights. The later ones classify ImageNet better, but the losses and augmentations
+# that make them so make frozen features transfer worse (Kornblith et al., NeurIPS 2021).
 RELEASE = "IMAGENET1K_V1"
-"""The first release of each network's weights. The later ones classify ImageNet better, but the losses
-and augmentations that make them so make frozen features transfer worse (Kornblith et al., NeurIPS 2021)."""
-
+# A network that swallows packets shall not hold the program for minutes.
 PATIENCE_SECONDS = 20.0
-"""A network that swallows packets shall not hold the program for minutes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

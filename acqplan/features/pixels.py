@@ -15,15 +15,13 @@ from torch.nn import functional
 
 from acqplan.errors import ImageError, WeightsError
 
+# Grey from red, green and blue (ITU-R BT.601), as Pillow does it.
 LUMINANCE = (0.299, 0.587, 0.114)
-"""Grey from red, green and blue (ITU-R BT.601), as Pillow does it."""
-
 N_ORIENTATIONS = 9
+# Side of a cell, pixels: 8 x 8 cells of an image of 96 pixels, so 576 features.
 CELL = 12
-"""Side of a cell, pixels: 8 x 8 cells of an image of 96 pixels, so 576 features."""
-
+# No orientation counts for more of its block (Dalal and Triggs; Lowe's choice for SIFT).
 CLIP = 0.2
-"""No orientation counts for more of its block (Dalal and Triggs; Lowe's choice for SIFT)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,9 +8,8 @@ from typing import Literal
 
 from acqplan.errors import BackboneError, nearest
 
+# Part of a network -> how many of its children stay; a part with none left passes its input on.
 Cut = Mapping[str, int]
-"""Part of a network -> how many of its children stay; a part with none left passes its input on."""
-
 WeightSource = Literal["torchvision", "embedded", "none"]
 
 WHOLE: Cut = {}

@@ -9,16 +9,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+# Height and width of the input, pixels.
 SIZE: Final = 96
-"""Height and width of the input, pixels."""
-
 MEAN: Final = 0.5
+# The input is ``(grey - MEAN) / STD`` of grey values in ``[0, 1]``.
 STD: Final = 0.25
-"""The input is ``(grey - MEAN) / STD`` of grey values in ``[0, 1]``."""
-
+# Metadata of the embedded safetensors file.
 METADATA: Final = {"architecture": "acqplan toynet", "input": f"grey {SIZE}, mean {MEAN}, std {STD}"}
-"""Metadata of the embedded safetensors file."""
-
 N_FEATURES: Final = 256
 
 STEM: Final = 16

@@ -18,26 +18,20 @@ from acqplan.heads.solver import Problems, solve
 from acqplan.pool import side_by_side
 from acqplan.progress import SILENT, Progress
 
+# L2 strengths to choose from. On ETH-80 (MobileNetV2 and gradient histograms, 80 to 820 images) the chosen ones lie
+# between 1e-5 and 1e-3; weaker ones take longer and gain nothing.
 STRENGTHS = (1e-2, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5)
-"""L2 strengths to choose from. On ETH-80 (MobileNetV2 and gradient histograms, 80 to 820 images) the chosen ones
-lie between 1e-5 and 1e-3; weaker ones take longer and gain nothing."""
-
+# Principal components kept: on ETH-80 64 cost 0.1 to 0.3 points at 320 images, and 256 gain 0.2 at most.
 COMPONENTS = 128
-"""Principal components kept: on ETH-80 64 cost 0.1 to 0.3 points at 320 images, and 256 gain 0.2 at most."""
-
 FOLDS = 5
 
+# Tolerance of the heads that choose a strength: their probabilities are good to about .005, whatever the batch; ten
+# times more saves a fifth of the time and chose the same strengths, but beliefs then depend on the batch by .04.
 ROUGH = 1e-4
-"""Tolerance of the heads that choose a strength: their probabilities are good to about .005, whatever the
-batch; ten times more saves a fifth of the time and chose the same strengths, but beliefs then depend on the batch
-by .04."""
-
+# Tolerance of the heads that are returned, in double precision: probabilities good to 1e-5, most to 1e-6.
 FINE = 1e-8
-"""Tolerance of the heads that are returned, in double precision: probabilities good to 1e-5, most to 1e-6."""
-
+# Prepared features that are trained on at once; on a processor, by each core.
 BATCH_BYTES = {"cpu": 16 << 20, "mps": 1 << 30, "cuda": 4 << 30}
-"""Prepared features that are trained on at once; on a processor, by each core."""
-
 Beliefs = Float32[np.ndarray, "rows classes"]
 
 

@@ -10,15 +10,12 @@ from jaxtyping import Float32, Int
 
 from acqplan.errors import AcqplanError, UsageError
 
+# Rows of features whose logits under many heads are held in memory at once.
 ROWS_AT_ONCE = 16_384
-"""Rows of features whose logits under many heads are held in memory at once."""
-
+# Rows that are checked together, so that a large pool is not copied.
 CHECKED_AT_ONCE = 4096
-"""Rows that are checked together, so that a large pool is not copied."""
-
+# Fold of the rows of an object that is the only one of its class: it is never left out.
 NEVER = -1
-"""Fold of the rows of an object that is the only one of its class: it is never left out."""
-
 Rows = Int[np.ndarray, " rows"]
 
 

@@ -10,11 +10,10 @@ from torch import Tensor
 
 from acqplan.errors import AcqplanError
 
+# Steps that L-BFGS remembers.
 MEMORY = 8
-"""Steps that L-BFGS remembers."""
-
+# Steps after which a problem counts as not converged (typical: 10 to 60).
 CEILING = 400
-"""Steps after which a problem counts as not converged (typical: 10 to 60)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -15,14 +15,12 @@ from acqplan.space import Category, Shots, Space
 from acqplan.space.kernel import distances
 from acqplan.space.shots import from_first_level
 
+# Letters of a reason at most.
 LONGEST_REASON = 80
-"""Letters of a reason at most."""
-
+# Numbers closer than this are equal.
 NEARLY = 1e-9
-"""Numbers closer than this are equal."""
-
+# More than enough to the last bit of any level.
 BISECTIONS = 200
-"""More than enough to the last bit of any level."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

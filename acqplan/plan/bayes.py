@@ -19,23 +19,19 @@ from acqplan.space import Shots, Space
 if TYPE_CHECKING:
     from botorch.models import SingleTaskGP
 
+# Lengths are searched within this factor of the scale of their axis.
 WIDEST = 4.0
-"""Lengths are searched within this factor of the scale of their axis."""
-
+# Largest power of errors.
 STEEPEST = 2.0
-"""Largest power of errors."""
-
+# Of points of the unit cube: last bits of a search must not change a plan.
 DIGITS = 3
-"""Of points of the unit cube: last bits of a search must not change a plan."""
-
+# Accuracies that differ by less are the same: nothing can be searched.
 NOTHING = 1e-9
-"""Accuracies that differ by less are the same: nothing can be searched."""
-
 FLIPS = 1000
 STAYS = "bayes: nothing beat the lattice: "
 SAMPLES = 64
+# Enough for a score whose noise is larger than what a better maximum of the acquisition would be worth.
 RESTARTS, RAW_SAMPLES, ITERATIONS = 2, 64, 40
-"""Enough for a score whose noise is larger than what a better maximum of the acquisition would be worth."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

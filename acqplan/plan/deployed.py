@@ -26,11 +26,10 @@ from acqplan.rng import stream
 from acqplan.space import Axis, Category, Circle, Objects, Shots, Space
 from acqplan.space.shots import from_first_level
 
+# Most strata: within one, views count alike; more of them leave each too few shots to spread.
 STRATA = 4
-"""Most strata: within one, views count alike; more of them leave each too few shots to spread."""
-
+# Least share of the weight that a stratum of positive weight counts with, so that levels stay finite.
 TINY = 1e-12
-"""Least share of the weight that a stratum of positive weight counts with, so that levels stay finite."""
 
 
 def deployed(rule: Strategy, view_weights: Float[np.ndarray, " views"] | None) -> Strategy:

@@ -16,14 +16,12 @@ from acqplan.rng import generator
 from acqplan.space import Axis, Category, Circle, Interval, Shots, Space
 from acqplan.space.kernel import Similarity, diameter, distance_columns, distances
 
+# Share of the class among farthest points: little, so that it decides only between nearly equal ones.
 CLASS_WEIGHT = 0.1
-"""Share of the class among farthest points: little, so that it decides only between nearly equal ones."""
-
+# Numbers of the chosen levels of one axis, ascending.
 Levels = tuple[int, ...]
-"""Numbers of the chosen levels of one axis, ascending."""
-
+# Steps that differ by less are one step: levels such as 360 / 7 are rounded to 1e-6.
 STEP_TOLERANCE = 1e-5
-"""Steps that differ by less are one step: levels such as 360 / 7 are rounded to 1e-6."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,14 +14,12 @@ from acqplan.rng import generator
 from acqplan.space import Space
 from acqplan.space.kernel import Similarity
 
+# Ways of halving the objects over which the reliability is averaged.
 HALVINGS = 8
-"""Ways of halving the objects over which the reliability is averaged."""
-
+# Captured views that a map is made of at most, evenly drawn from all of them.
 MOST_POINTS = 1000
-"""Captured views that a map is made of at most, evenly drawn from all of them."""
-
+# A map is drawn to zero as if this many shots without any deviation had been taken at each view.
 PRIOR_SHOTS = 1.0
-"""A map is drawn to zero as if this many shots without any deviation had been taken at each view."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

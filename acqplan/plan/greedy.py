@@ -20,14 +20,12 @@ from acqplan.rng import generator
 from acqplan.space import Category, Shots
 from acqplan.space.kernel import Similarity, diameter, distance_columns, distances
 
+# Views whose distances to all views before them are computed at once.
 BLOCK = 256
-"""Views whose distances to all views before them are computed at once."""
-
+# Values closer than this are equal: sums in another order may differ in the last bits.
 TIE = 1e-9
-"""Values closer than this are equal: sums in another order may differ in the last bits."""
-
+# Why a shot is taken, by the number of its object and its place among the object's new shots.
 Reason = Callable[[int, int], str]
-"""Why a shot is taken, by the number of its object and its place among the object's new shots."""
 
 
 class Cover(Protocol):

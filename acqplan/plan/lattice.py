@@ -19,31 +19,25 @@ from acqplan.rng import generator
 from acqplan.space import Axis, Category, Shots, Space
 from acqplan.space.kernel import LENGTHS, Similarity, distances
 
+# Pairs of captures and lattice points that all tries together may compare for a class.
 MATCHED = 5_000_000
-"""Pairs of captures and lattice points that all tries together may compare for a class."""
-
 TRIES = (16, 400)
+# Multiplications that the first draws may cost, a tenth of a second; at least 16 lattices are drawn.
 OPERATIONS = 2e8
-"""Multiplications that the first draws may cost, a tenth of a second; at least 16 lattices are drawn."""
-
 REFINED_SHARE = 8
+# One of 8 lattices drawn is refined by six relatives: measured, this equals four times as many draws.
 RELATIVES = 6
-"""One of 8 lattices drawn is refined by six relatives: measured, this equals four times as many draws."""
-
 FINALISTS = 24
 KEPT = 4
+# Lattices at most this much worse than the best found are as good.
 NEARLY_BEST = 1.03
-"""Lattices at most this much worse than the best found are as good."""
-
+# Little: the balance of two axes decides only between lattices that are about equally even.
 PAIR_WEIGHT = 0.05
-"""Little: the balance of two axes decides only between lattices that are about equally even."""
-
 LARGEST_BLOCK = 100_000
+# Points of a class whose order is herded.
 LARGEST_CLASS = 2000
-"""Points of a class whose order is herded."""
-
+# Share of the class when points are ordered.
 CLASS_WEIGHT = 0.7
-"""Share of the class when points are ordered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,9 +110,13 @@ class Auto(Lattice):
 
     No rule that looks at captured images has been measured to gain anything over it; ``benchmarks/ideas`` has those
     that were tried, with their figures.
+
+    Attributes:
+        trust: 1, the only value left: designs of benchmarks and plans made before it hold it, and keep their digest.
     """
 
     name: ClassVar[str] = "auto"
+    trust: float = 1.0
 
 
 def _class_views(
@@ -174,8 +172,8 @@ def _open_points(situation: Situation, number: int, points: Int[np.ndarray, "poi
     return list(dict.fromkeys(free.tolist()))[:quota]
 
 
+# Steps and shift: point ``i`` lies at ``i * steps / n + shift``, modulo 1; steps have no common factor with ``n``.
 RankOneLattice = tuple[Int[np.ndarray, " axes"], Float[np.ndarray, " axes"]]
-"""Steps and shift: point ``i`` lies at ``i * steps / n + shift``, modulo 1; steps have no common factor with ``n``."""
 
 
 @lru_cache(maxsize=64)

@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from acqplan.plan.base import Strategy
 
+# The pilot's share of a budget (METHODS.md: 5 to 15 %).
 PILOT_SHARE = 0.1
-"""The pilot's share of a budget (METHODS.md: 5 to 15 %)."""
-
+# Shares after which a strategy that learns looks at its images: after the pilot, for length scales; after half of the
+# budget, for where errors are (METHODS.md: half first, the rest where it is needed).
 LEARNING_SHARES = (PILOT_SHARE, 0.5)
-"""Shares after which a strategy that learns looks at its images: after the pilot, for length scales; after half of the
-budget, for where errors are (METHODS.md: half first, the rest where it is needed)."""
-
+# Share of the images up to a stop after which the next round is planned: the last few are on their way.
 ENOUGH_SHARE = 0.9
-"""Share of the images up to a stop after which the next round is planned: the last few are on their way."""
 
 
 def learning_stops(budget: int, n_objects: int, *, known: int = 0) -> tuple[int, ...]:

@@ -19,19 +19,16 @@ from acqplan.plan.plan import Plan
 from acqplan.space import Axis, Category, Circle, Shots, Space
 from acqplan.space.shots import from_first_level
 
+# Neighbours of a stop beside which a move may put it; twice as many shorten the travel by at most 1 % and take half as
+# long again (400 and 810 random shots of the toys, with and without changes of the object).
 NEAR = 10
-"""Neighbours of a stop beside which a move may put it; twice as many shorten the travel by at most 1 % and take
-half as long again (400 and 810 random shots of the toys, with and without changes of the object)."""
-
+# Orders of nesting that are tried: all of up to four actuators, of more only those with the slowest outermost.
 MOST_NESTINGS = 24
-"""Orders of nesting that are tried: all of up to four actuators, of more only those with the slowest outermost."""
-
+# Stops that Or-opt moves together, as its author did.
 LONGEST_SEGMENT = 3
-"""Stops that Or-opt moves together, as its author did."""
-
 CHUNK = 1000
+# A move, or an order, that saves less is rounding.
 LEAST_SECONDS = 1e-6
-"""A move, or an order, that saves less is rounding."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

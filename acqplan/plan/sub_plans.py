@@ -16,29 +16,23 @@ from acqplan.rng import generator, stream
 from acqplan.space import Space
 from acqplan.space.kernel import Similarity
 
+# Bounds of totals of objects and of weights of views, over their means.
 FLOOR, CEILING = 0.5, 2.0
-"""Bounds of totals of objects and of weights of views, over their means."""
-
+# Maps over more views take too long where one is needed for every part of the objects.
 MOST_VIEWS = 2500
-"""Maps over more views take too long where one is needed for every part of the objects."""
-
+# Penalty over the mean squared length of a feature vector; answers are compared, none is used as a classifier.
 RIDGE = 0.1
-"""Penalty over the mean squared length of a feature vector; answers are compared, none is used as a classifier."""
-
 FOLDS = 5
 
+# Objects judged at least: signs of fewer differences than five cannot be surer than one in twenty.
 FEWEST_OBJECTS = 5
-"""Objects judged at least: signs of fewer differences than five cannot be surer than one in twenty."""
-
+# Mean number of shots per object, at least: of fewer a sub-plan has next to no choice of views.
 FEWEST_SHOTS = 3
-"""Mean number of shots per object, at least: of fewer a sub-plan has next to no choice of views."""
-
+# With more captures sub-plans are drawn from so many of them: solving takes the third power of their number.
 MOST_SHOTS = 400
-"""With more captures sub-plans are drawn from so many of them: solving takes the third power of their number."""
-
+# Temperature of the softmax over scores, which are regressions to 0 and 1: an accuracy that moves with every margin,
+# where the plain one moves by whole shots and a search sees mostly steps.
 SOFTNESS = 0.1
-"""Temperature of the softmax over scores, which are regressions to 0 and 1: an accuracy that moves with every margin,
-where the plain one moves by whole shots and a search sees mostly steps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,37 +19,29 @@ from acqplan.space.kernel import axis_similarity, view_kernel
 if TYPE_CHECKING:
     from torch import Tensor
 
+# Number of an object that is like no other, not even like itself: the mean of its class.
 NEW_OBJECT = -1.0
-"""Number of an object that is like no other, not even like itself: the mean of its class."""
-
+# Length assumed of a category: its levels correlate 0.72.
 CATEGORY_LENGTH = 3.0
-"""Length assumed of a category: its levels correlate 0.72."""
-
+# Shots of a fit: more would make it slow and hardly more certain.
 LARGEST = 600
-"""Shots of a fit: more would make it slow and hardly more certain."""
-
 FEWEST = 8
 COMPONENTS = 8
 FOLDS = 5
+# Strength of the discriminants, as a share of the mean variance of a direction times the shots.
 RIDGE = 0.1
-"""Strength of the discriminants, as a share of the mean variance of a direction times the shots."""
-
+# Standard deviations of the log-normal priors: of variances, of lengths.
 SPREAD = 0.7, 0.7
-"""Standard deviations of the log-normal priors: of variances, of lengths."""
-
 LEVELS = ("common", "shared", "offset", "deviation", "noise")
+# Of variances; features have variance 1. A noise from 0.001 on keeps every matrix regular.
 LOG_BOUNDS = math.log(1e-3), math.log(10.0)
-"""Of variances; features have variance 1. A noise from 0.001 on keeps every matrix regular."""
-
+# Lengths stay within this factor of the middle of their prior.
 LONGEST = math.log(20.0)
-"""Lengths stay within this factor of the middle of their prior."""
-
 ITERATIONS = 60
+# Digits of the fitted numbers, so that last bits of a fit cannot change a plan.
 DIGITS = 4
-"""Digits of the fitted numbers, so that last bits of a fit cannot change a plan."""
-
+# Similarities above which the least alike levels of an axis count as hardly, or as a little, different.
 HARDLY, A_LITTLE = 0.8, 0.5
-"""Similarities above which the least alike levels of an axis count as hardly, or as a little, different."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,18 +16,15 @@ from acqplan.rng import generator
 from acqplan.space import Category, Objects, Shots, Space
 from acqplan.space.kernel import view_kernel
 
+# Views that are told apart; in a larger space neighbours make a group.
 LARGEST = 1000
-"""Views that are told apart; in a larger space neighbours make a group."""
-
+# Coordinates of the shared part of a class at most.
 LARGEST_RANK = 300
-"""Coordinates of the shared part of a class at most."""
-
+# Share of the variance at target views that coordinates may leave out, if there are more views than `LARGEST_RANK`.
+# What is left out counts as an object's own, so that the variance of each shot stays exact.
 TRUNCATED = 1e-4
-"""Share of the variance at target views that coordinates may leave out, if there are more views than `LARGEST_RANK`.
-What is left out counts as an object's own, so that the variance of each shot stays exact."""
-
+# Gains closer than this share of the largest are equal.
 TIE = 1e-7
-"""Gains closer than this share of the largest are equal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

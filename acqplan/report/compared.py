@@ -12,8 +12,8 @@ from acqplan.statistics.clustered import MARGIN
 if TYPE_CHECKING:
     from acqplan.evaluate.findings import Findings
 
+# Strategies that a picture tells apart; the others are in the tables and in validation.json.
 MOST_DRAWN = 14
-"""Strategies that a picture tells apart; the others are in the tables and in validation.json."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,16 +31,13 @@ from acqplan.space import Shots
 if TYPE_CHECKING:
     from acqplan.evaluate.findings import Findings
 
+# Width of a small dial in inches.
 SMALL_DIAL = 1.7
-"""Width of a small dial in inches."""
-
 MOST_CLASSES = 6
+# Small dials of classes, and of objects of the first class.
 MOST_OBJECTS = 3
-"""Small dials of classes, and of objects of the first class."""
-
+# What a template shows, by the names that it uses.
 Content = dict[str, object]
-"""What a template shows, by the names that it uses."""
-
 TEMPLATES = Environment(
     loader=PackageLoader("acqplan.report"),
     autoescape=True,
@@ -54,8 +51,8 @@ TEMPLATES.filters |= {function.__name__: function for function in (count_noun, d
 TEMPLATES.filters["thousands"] = "{:,.0f}".format
 
 _LIGHT, _DARK = (";".join(f"--{name}:{colour}" for name, colour in palette.items()) for palette in (LIGHT, DARK))
+# Both palettes as the variables of a page's style sheet.
 STYLE = Markup(f":root{{color-scheme:light dark;{_LIGHT}}}\n@media (prefers-color-scheme: dark){{:root{{{_DARK}}}}}")
-"""Both palettes as the variables of a page's style sheet."""
 
 
 def page_text(

@@ -20,17 +20,16 @@ from acqplan.report.plot.style import save_png
 if TYPE_CHECKING:
     from acqplan.evaluate.findings import Findings
 
+# Every file that a recommendation may leave behind.
 FILES = (
     "plan.csv", "plan.json", "validation.json", "report.html", "dial.png", "classes.png", "coverage.png",
     "objects.png", "overview.png", "accuracy.png", "bars.png", "gains.png", "advice.png",
 )  # fmt: skip
-"""Every file that a recommendation may leave behind."""
-
+# Every file that a benchmark may leave behind, beside its design.json and its cells.
 BENCHMARK_FILES = (
     "results.csv", "validation.json", "report.html", "curves.png", "strategies.png", "verdicts.png", "objects.png",
     "views.png", "ideas.png", "ranks.png",
 )  # fmt: skip
-"""Every file that a benchmark may leave behind, beside its design.json and its cells."""
 
 
 def save(
@@ -82,8 +81,8 @@ def save(
     return written
 
 
+# `save` by the names of what it saves.
 write_result = write_benchmark = save
-"""`save` by the names of what it saves."""
 
 
 def _writers(result: Recommendation | Findings, facts: Mapping[str, str] | None) -> dict[str, Callable[[Path], None]]:

@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from acqplan.evaluate.findings import Findings
     from acqplan.statistics.curves import ImagesToReach
 
+# A cell without a value.
 NONE = "–"
-"""A cell without a value."""
-
 FIRST_SHOTS = 12
 
 

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from acqplan.evaluate.findings import Findings
 
 ROW_STYLES = {"own": "bold", "end": "dim"}
+# Styles of rows, and of their last cells, by the kind of row.
 LAST_STYLES = {"better": "bold green", "worse": "bold red", "no": "yellow", "failed": "dim"}
-"""Styles of rows, and of their last cells, by the kind of row."""
-
+# Few shots to many: from blue to yellow (as cividis), readable on dark and light terminals.
 HEAT_STYLES = (
     "#ffffff on #26456e",
     "#ffffff on #4a5a74",
@@ -37,16 +37,14 @@ HEAT_STYLES = (
     "#000000 on #b0a26d",
     "#000000 on #f0d04a",
 )
-"""Few shots to many: from blue to yellow (as cividis), readable on dark and light terminals."""
-
 MOST_COLUMNS = 18
 MOST_ROWS = 12
 MOST_CLASSES = 12
 MOST_SENTENCES = 12
 EIGHTHS = " ▁▂▃▄▅▆▇█"
 
+# Letters of a benchmark's last column: a signed difference and one word.
 VERDICT_WIDTH = 14
-"""Letters of a benchmark's last column: a signed difference and one word."""
 
 
 def drawn_table(table: Table) -> RenderableType:

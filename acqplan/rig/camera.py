@@ -12,19 +12,16 @@ from jaxtyping import Float32, Float64
 from acqplan.errors import UsageError
 
 StereoCamera = Literal["mono", "left", "right"]
+# Samples, rows and columns of the rays that can meet something.
 Window = tuple[slice, slice, slice]
-"""Samples, rows and columns of the rays that can meet something."""
-
+# Objects of 12 cm and all their shadows lie before a camera that keeps this distance.
 NEAREST_CM = 25.0
-"""Objects of 12 cm and all their shadows lie before a camera that keeps this distance."""
-
+# Where the rays of a pixel pass, in pixels from its middle (right, down): a rotated grid.
 _PATTERNS = {
     1: ((0.0, 0.0),),
     2: ((-0.25, -0.25), (0.25, 0.25)),
     4: ((-0.125, -0.375), (0.375, -0.125), (-0.375, 0.125), (0.125, 0.375)),
 }
-"""Where the rays of a pixel pass, in pixels from its middle (right, down): a rotated grid."""
-
 _SIDES = {"mono": 0.0, "left": -0.5, "right": 0.5}
 
 

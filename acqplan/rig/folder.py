@@ -34,17 +34,14 @@ from acqplan.rig.source import Image, Known, Source, rows_of
 from acqplan.runtime import available_cores
 from acqplan.space import Objects, Shots, Space
 
+# Formats that are read; Pillow knows others, some of which run foreign programs or hold no photographs.
 READABLE: Final = ("PNG", "JPEG", "BMP", "PPM", "TIFF", "WEBP")
-"""Formats that are read; Pillow knows others, some of which run foreign programs or hold no photographs."""
-
+# Pillow's own bound against images that unpack to more than 256 MB.
 MAX_PIXELS: Final = 89_478_485
-"""Pillow's own bound against images that unpack to more than 256 MB."""
-
+# Pillow's modes that become ``[h, w]`` and ``[h, w, 3]``.
 GREY, COLOUR = ("1", "L"), ("RGB", "P")
-"""Pillow's modes that become ``[h, w]`` and ``[h, w, 3]``."""
-
+# Last bytes of a whole file; one that ends otherwise is decoded to see whether it is truncated.
 ENDINGS: Final = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}
-"""Last bytes of a whole file; one that ends otherwise is decoded to see whether it is truncated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

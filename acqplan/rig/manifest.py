@@ -15,8 +15,8 @@ from acqplan.errors import ManifestError, nearest
 from acqplan.space import Axis, Category, Circle, Interval, Objects, Space
 from acqplan.table import FULL_TURN, CsvTable, number, read_table
 
+# Columns that are in degrees unless rig.toml says otherwise; azimuth is a circle.
 ANGLES = ("azimuth", "elevation")
-"""Columns that are in degrees unless rig.toml says otherwise; azimuth is a circle."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -25,9 +25,8 @@ PARTS = {
     "testing": "smallnorb-5x01235x9x18x6x2x96x96-testing",
 }
 CATEGORIES = ("animal", "human", "airplane", "truck", "car")
+# Magic numbers of the authors' matrix format (LeCun, Huang, Bottou, CVPR 2004; see their format page).
 BYTES, INTEGERS = 0x1E3D4C55, 0x1E3D4C54
-"""Magic numbers of the authors' matrix format (LeCun, Huang, Bottou, CVPR 2004; see their format page)."""
-
 CAMERAS: dict[Stereo, tuple[int, ...]] = {"left": (0,), "right": (1,), "both": (0, 1)}
 HOME = "https://cs.nyu.edu/~ylclab/data/norb-v1.0-small/"
 

@@ -22,13 +22,12 @@ from acqplan.files import digest_bytes
 from acqplan.rig.camera import Camera, Optics, Pose, StereoCamera, Window, image_window, place_camera, ray_directions
 from acqplan.rng import generator
 
+# Changes whenever the same mesh and settings would give other pixels.
 RENDERER = "acqplan-render-1"
-"""Changes whenever the same mesh and settings would give other pixels."""
-
 _LAMPS = np.array([[0.55, -0.65, 0.75], [0.55, 0.65, 0.75], [-0.70, -0.35, 0.85], [-0.40, 0.75, 0.90]])
+# Unit vectors to the lamps from the table: towards the camera, right, up. Shape ``[4, 3]``.
 LAMPS = _LAMPS / np.linalg.norm(_LAMPS, axis=1, keepdims=True)
-"""Unit vectors to the lamps from the table: towards the camera, right, up. Shape ``[4, 3]``."""
-
+# Strength of the four lamps in each of the six lightings.
 LIGHTINGS = {
     "L0": (0.30, 0.30, 0.20, 0.20),
     "L1": (1.00, 0.05, 0.10, 0.00),
@@ -37,20 +36,16 @@ LIGHTINGS = {
     "L4": (0.10, 0.10, 0.45, 0.45),
     "L5": (0.35, 0.05, 0.00, 0.75),
 }
-"""Strength of the four lamps in each of the six lightings."""
-
+# Every object is scaled so that the box around it has this diagonal.
 DIAGONAL_CM = 12.0
-"""Every object is scaled so that the box around it has this diagonal."""
-
 _PAINT, _TABLE = 0.60, 0.86
 _AMBIENT = 0.25
 _GLOSS, _SHININESS = 0.10, 24.0
 _EXPOSURE = 250.0
+# Rays to the lamps start this far off a surface, so that it does not shade itself.
 _LIFT_CM = 2e-3
-"""Rays to the lamps start this far off a surface, so that it does not shade itself."""
-
+# Faces that bend less look round, others meet in an edge.
 _CREASE = np.float32(np.cos(np.radians(40.0)))
-"""Faces that bend less look round, others meet in an edge."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

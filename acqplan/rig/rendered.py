@@ -23,15 +23,13 @@ from acqplan.rig.source import Image
 from acqplan.runtime import available_cores
 from acqplan.space import Category, Objects, Shots, Space, ViewValue
 
+# The axes that can be set, and their values where a space does not name them.
 STANDARD_VIEW: dict[str, ViewValue] = {"azimuth": 0.0, "elevation": 45.0, "lighting": "L0"}
-"""The axes that can be set, and their values where a space does not name them."""
-
+# Toys per category.
 N_INSTANCES = 10
-"""Toys per category."""
-
 _POSES_A_TASK = 27
+# Poses from which starting processes (about a second) pays.
 _WORTH_PROCESSES = 300
-"""Poses from which starting processes (about a second) pays."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

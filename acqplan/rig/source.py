@@ -13,8 +13,8 @@ from acqplan.errors import UsageError
 from acqplan.progress import SILENT, Progress
 from acqplan.space import Objects, Shots, Space
 
+# One picture: grey ``[height, width]`` or colour ``[height, width, 3]``, bytes.
 Image = UInt8[np.ndarray, "height width *channels"]
-"""One picture: grey ``[height, width]`` or colour ``[height, width, 3]``, bytes."""
 
 
 class Source(Protocol):
@@ -46,8 +46,8 @@ class Source(Protocol):
         """
 
 
+# Row of each shot that a source holds, by what tells shots apart (`Shots.pairs`).
 Known = Mapping[tuple[str, tuple[float, ...]], int]
-"""Row of each shot that a source holds, by what tells shots apart (`Shots.pairs`)."""
 
 
 def rows_of(shots: Shots, known: Known, holder: str) -> list[int]:

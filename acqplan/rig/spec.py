@@ -27,15 +27,12 @@ from acqplan.table import read_table
 if TYPE_CHECKING:
     from acqplan.rig.render import RenderSettings
 
+# Columns of a manifest or of plan.csv; an axis with such a name would be mistaken for one of them.
 RESERVED = ("image", "mesh", "label", "object", "shot", "order", "round", "gain", "reason", "state")
-"""Columns of a manifest or of plan.csv; an axis with such a name would be mistaken for one of them."""
-
+# Keys that mean something for some sources only.
 MEANING = {"path": ("folder", "meshes", "norb"), "stereo": ("norb",), "render": ("toys", "meshes")}
-"""Keys that mean something for some sources only."""
-
+# Levels closer than this, in the unit of their axis, are the same.
 SAME = 1e-6
-"""Levels closer than this, in the unit of their axis, are the same."""
-
 EMBEDDED = TomlFile(path=Path("embedded toys"), content={"source": "toys"}, lines={})
 
 

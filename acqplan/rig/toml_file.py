@@ -21,9 +21,8 @@ from acqplan.space import parse_values
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
+# Where a value is, e.g. ``("axis", 0, "values")``.
 Location = tuple[str | int, ...]
-"""Where a value is, e.g. ``("axis", 0, "values")``."""
-
 HEADING = re.compile(r"^\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?$")
 KEY = re.compile(r"""^\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=""")
 

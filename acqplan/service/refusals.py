@@ -33,6 +33,7 @@ from acqplan.errors import (
     UsageError,
 )
 
+# HTTP status of an error: that of the first class it is an instance of.
 STATUSES: Mapping[type[AcqplanError], int] = {
     ShotError: 404,
     ConflictError: 409,
@@ -42,8 +43,6 @@ STATUSES: Mapping[type[AcqplanError], int] = {
     MissingError: 503,
     AcqplanError: 422,
 }
-"""HTTP status of an error: that of the first class it is an instance of."""
-
 MEGABYTE = 1_000_000
 MOST_JSON = 64_000  # bytes of a body that is no image
 SLOWEST = 50_000  # bytes per second that give a body more time
@@ -53,6 +52,7 @@ TOKEN = re.compile(r"[!-~]*")
 
 PUBLIC = ("/", "/docs", "/openapi.json")  # shown without a token: nothing in it is about the campaign
 SAFE = ("GET", "HEAD")
+# Headers of every answer that does not set them itself; an answer that is no page loads and runs nothing.
 ALWAYS = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
@@ -61,7 +61,6 @@ ALWAYS = {
     "cache-control": "no-store",
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
 }
-"""Headers of every answer that does not set them itself; an answer that is no page loads and runs nothing."""
 
 
 class Document(JSONResponse):

@@ -165,6 +165,7 @@ def release(request: Request, shot: ShotName, body: Annotated[Release, Body(defa
 
 operators = APIRouter(tags=["operators"])
 
+# Type of each kind of parameter in a body.
 TYPES: dict[str, Any] = {
     "text": Words,
     "name": Name,
@@ -173,7 +174,6 @@ TYPES: dict[str, Any] = {
     "images": Annotated[int, Field(ge=1, le=MOST_NUMBER)],
     "seconds": Annotated[float, Field(gt=0, le=1e9)],
 }
-"""Type of each kind of parameter in a body."""
 
 
 def _endpoint(action: Action) -> Callable[..., dict[str, Any]]:

@@ -17,11 +17,10 @@ if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Float
 
+# A change of angle by this much counts as one unit of distance; see `Axis.scale`.
 RADIUS_DEGREES = 30.0
-"""A change of angle by this much counts as one unit of distance; see `Axis.scale`."""
-
+# Where a circle closes unless it says otherwise, in degrees.
 FULL_TURN = 360.0
-"""Where a circle closes unless it says otherwise, in degrees."""
 
 
 class _Levels:

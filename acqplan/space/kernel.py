@@ -17,17 +17,14 @@ from jaxtyping import Float, Int
 from acqplan.space.axes import Axis, Circle, Interval
 from acqplan.space.shots import Space
 
+# Lengths over the scale of an axis: `Similarity` is a mean over them, as nobody knows yet how fast images change.
 LENGTHS = (0.5, 1.0, 2.0)
-"""Lengths over the scale of an axis: `Similarity` is a mean over them, as nobody knows yet how fast images change."""
-
+# Views of which all pairs are held as a matrix.
 LARGEST_MATRIX = 2000
-"""Views of which all pairs are held as a matrix."""
-
+# Views of a large table over which similarities are averaged.
 SAMPLED_VIEWS = 1000
-"""Views of a large table over which similarities are averaged."""
-
+# Column of a matrix over all pairs of views, by the number of its view.
 Columns = Callable[[int], Float[np.ndarray, " views"]]
-"""Column of a matrix over all pairs of views, by the number of its view."""
 
 
 def distances(

@@ -14,17 +14,14 @@ from acqplan.errors import UsageError
 from acqplan.rng import generator
 from acqplan.statistics.objects import check_values
 
+# Up to this many objects that differ, all sign patterns are counted (in two halves of at most 2**18).
 EXACT_OBJECTS = 36
-"""Up to this many objects that differ, all sign patterns are counted (in two halves of at most 2**18)."""
-
+# Sign patterns drawn beyond that: the standard error of p = .05 is .0007.
 DRAWS = 99_999
-"""Sign patterns drawn beyond that: the standard error of p = .05 is .0007."""
-
+# Accuracies less than a point apart are called equivalent.
 MARGIN = 0.01
-"""Accuracies less than a point apart are called equivalent."""
-
+# The thesis takes the asymptotic test for more discordant images than this, else the exact one.
 ENOUGH = 20
-"""The thesis takes the asymptotic test for more discordant images than this, else the exact one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,56 +265,6 @@ def mcnemar_counts(*, n01: int, n10: int) -> McNemar:
         p_exact=min(1.0, 2.0 * float(at_most)),
         p_asymptotic=float(stats.chi2.sf(chi2, 1)),
         p_mid=float(1.0 - 0.5 * exactly if n01 == n10 else 2.0 * at_most - exactly),
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CochranQ:
-    """Result of Cochran's Q test.
-
-    Attributes:
-        statistic: Q, 0 if all classifiers agree on every image.
-        degrees_of_freedom: Classifiers less one.
-        p: p of chi-square with as many degrees of freedom.
-    """
-
-    statistic: float
-    degrees_of_freedom: int
-    p: float
-
-
-def cochran_q(correct: Bool[np.ndarray, "classifiers images"]) -> CochranQ:
-    """Compare several classifiers on the same images; with two it is McNemar's test without continuity correction.
-
-    Conditional on these objects and these heads: it takes images as independent, which images of one object are not.
-    Over new objects it rejects far too often, more so than McNemar's test: in benchmarks/README.md in 24 to 98 % of
-    the studies of three equal arms, at .05, as soon as images of an object are correlated. For a claim about new
-    objects compare arms in pairs by `sign_flip`, corrected by `holm`.
-
-    Args:
-        correct: Whether each classifier was right on each image, shape ``[classifiers, images]``.
-
-    Raises:
-        UsageError: If there are fewer than two classifiers, no image, or the array is not one of booleans.
-
-    Source:
-        W. G. Cochran, Biometrika 37 (1950) 256-266.
-    """
-    if correct.ndim != 2 or correct.shape[0] < 2 or correct.shape[1] == 0 or correct.dtype != np.bool_:
-        raise UsageError(
-            f"{correct.dtype} numbers of shape {correct.shape}",
-            "give booleans of at least two classifiers on the same images, shape [classifiers, images]",
-        )
-    n_classifiers = len(correct)
-    per_classifier = correct.sum(axis=1).astype(np.float64)
-    per_image = correct.sum(axis=0).astype(np.float64)
-    spread = float((per_image * (n_classifiers - per_image)).sum())
-    unequal = float(((per_classifier - per_classifier.mean()) ** 2).sum())
-    statistic = n_classifiers * (n_classifiers - 1) * unequal / spread if spread else 0.0
-    return CochranQ(
-        statistic=statistic,
-        degrees_of_freedom=n_classifiers - 1,
-        p=float(stats.chi2.sf(statistic, n_classifiers - 1)),
     )
 
 

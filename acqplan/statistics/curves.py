@@ -14,8 +14,8 @@ from scipy import stats
 from acqplan.errors import UsageError
 from acqplan.statistics.objects import check_resampling, outward, two_way_draws, two_way_mean
 
+# Resamples of an interval of images.
 DRAWS = 4_999
-"""Resamples of an interval of images."""
 
 
 def common_runs(

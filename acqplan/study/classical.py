@@ -20,8 +20,8 @@ from acqplan.rng import stream
 
 Kind = Literal["svm", "logistic"]
 
+# Iterations after which a head counts as not converged (1,000, the default of scikit-learn, are sometimes too few).
 CEILING = 10_000
-"""Iterations after which a head counts as not converged (1,000, the default of scikit-learn, are sometimes too few)."""
 
 
 def train_classical(

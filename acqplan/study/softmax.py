@@ -21,21 +21,18 @@ from acqplan.study.softmax_plan import BlockPlan, DataSet, SoftmaxFit, SoftmaxSe
 
 __all__ = ["DataSet", "SoftmaxFit", "SoftmaxSetting", "thesis_settings", "train_softmax"]
 
+# Updates of every head, whatever the size of its data set: 25 epochs of the thesis' largest, 14,580 images.
 UPDATES = 45_575
-"""Updates of every head, whatever the size of its data set: 25 epochs of the thesis' largest, 14,580 images."""
-
+# Images in an update.
 BATCH = 8
-"""Images in an update."""
-
 DROPOUTS = (0.0, 0.25, 0.5, 0.75)
 RATES = (1e-6, 1e-5, 5e-5, 1e-4)
 VARIANCES = (None, 0.9)
 
+# Updates before a graph is captured, as torch advises: libraries make their workspaces in them.
 WARM_UP = 3
-"""Updates before a graph is captured, as torch advises: libraries make their workspaces in them."""
-
+# Heads that are trained together: on a processor what its caches hold, on a GPU hundreds.
 BLOCK_BYTES = {"cpu": 16 << 20, "mps": 1 << 30, "cuda": 16 << 30}
-"""Heads that are trained together: on a processor what its caches hold, on a GPU hundreds."""
 
 
 def thesis_settings(seeds: Sequence[int] = (0,)) -> tuple[SoftmaxSetting, ...]:
@@ -137,8 +134,8 @@ def _check_data_set(number: int, data: DataSet, targets: np.ndarray) -> None:
         )
 
 
+# Heads with the number of their data set.
 Done = list[tuple[int, SoftmaxFit]]
-"""Heads with the number of their data set."""
 
 
 def run_blocks(plans: Sequence[BlockPlan], work: Work, workers: int) -> Done:

@@ -16,15 +16,12 @@ from torch.optim.adam import adam
 from acqplan.rng import generator
 from acqplan.study.softmax_plan import BlockPlan, HeadFamily
 
+# Fills up the last batch of an epoch.
 NOBODY: Final = -1
-"""Fills up the last batch of an epoch."""
-
+# Rows of validation that are looked at together.
 VALIDATED_ROWS: Final = 1024
-"""Rows of validation that are looked at together."""
-
+# Steps of the uniform number that decides whether an input is dropped.
 LEVELS: Final = 2**31
-"""Steps of the uniform number that decides whether an input is dropped."""
-
 _FACTORS: Final = (0x21F0AAAD, 0xD35A2D97)
 _SHIFTS: Final = (16, 15, 15)
 

@@ -15,8 +15,8 @@ from acqplan.errors import UsageError
 from acqplan.heads.linear import Head
 from acqplan.heads.prepare import Preparation
 
+# Numbers kept for each weight: the weight, its gradient, two moments, and the weight at the best epoch.
 COPIES = 5
-"""Numbers kept for each weight: the weight, its gradient, two moments, and the weight at the best epoch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

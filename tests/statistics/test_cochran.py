@@ -8,7 +8,7 @@ from statsmodels.stats.contingency_tables import cochrans_q
 from statsmodels.stats.contingency_tables import mcnemar as outside_mcnemar
 
 from acqplan.errors import UsageError
-from acqplan.statistics.clustered import cochran_q
+from benchmarks.resampling import cochran_q
 
 # The example of W. J. Conover, Practical Nonparametric Statistics, p. 253, three forecasters of 12 games, for which the
 # manual of NIST's Dataplot (and after it the tests of statsmodels) give Q = 2.8 and p = .246597.

@@ -9,7 +9,8 @@ from scipy import stats
 from acqplan.errors import UsageError
 from acqplan.statistics.clustered import sign_flip
 from acqplan.statistics.curves import area_under_curve, common_runs, mean_ranks
-from acqplan.statistics.objects import two_way_interval, two_way_mean
+from acqplan.statistics.objects import two_way_mean
+from benchmarks.resampling import two_way_interval
 
 BUDGETS = [90, 270, 810, 2430]
 CURVES = np.random.default_rng(0).uniform(0.5, 1.0, size=(4, 6, 5))

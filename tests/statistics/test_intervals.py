@@ -9,13 +9,12 @@ from scipy import stats
 from acqplan.errors import UsageError
 from acqplan.statistics.objects import (
     Estimate,
-    bca_interval,
     interval,
     outward,
     two_way_draws,
-    two_way_interval,
     two_way_mean,
 )
+from benchmarks.resampling import bca_interval, two_way_interval
 
 VALUES = np.random.default_rng(0).normal(0.02, 0.05, size=25)
 MATRIX = VALUES[:, None] + np.random.default_rng(1).normal(0.0, 0.03, size=(25, 20))

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from acqplan.advice.answers import Advice
     from acqplan.evaluate.findings import Findings
 
+# Figures by the names of their files, without ``.png``; each is drawn when it is asked for.
 Drawings = dict[str, Callable[[], Figure]]
-"""Figures by the names of their files, without ``.png``; each is drawn when it is asked for."""
 
 
 def overview(plan: Plan, compared: Compared) -> Figure:

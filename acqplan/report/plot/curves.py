@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 LINES = ("--", "-.", ":", (0, (5, 1, 1, 1)), "-")
 MARKERS = ("s", "^", "D", "v", "P", "X", "<", ">", "h")
 
+# Inches that a label at the end of a line takes upwards.
 LABEL = 0.165
-"""Inches that a label at the end of a line takes upwards."""
 
 
 def accuracy_curve(compared: Compared, *, width: float = 5.6) -> Figure:

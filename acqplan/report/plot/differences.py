@@ -22,27 +22,22 @@ from acqplan.report.plot.style import ANSWER_COLOURS, LIGHT, bare, new_figure
 if TYPE_CHECKING:
     from acqplan.evaluate.findings import Findings
 
+# Dots within a 64th of the width are stacked.
 N_BINS = 64
-"""Dots within a 64th of the width are stacked."""
-
+# How high stacked dots reach at most, and how far apart two are, in rows.
 PILE, STEP = 0.5, 0.085
-"""How high stacked dots reach at most, and how far apart two are, in rows."""
-
+# Inches of a letter of an object's name, of which `LONGEST` letters are shown, and of a bold name.
 LETTER, BOLD_LETTER = 0.062, 0.088
-"""Inches of a letter of an object's name, of which `LONGEST` letters are shown, and of a bold name."""
-
 LONGEST = 14
 
 OBJECT_NOTE = (
     "one dot per object, the outermost named; diamond and bar: mean\nand 95 % interval; grey: no difference found"
 )
 
+# Inches of the largest square of the matrix, and below the matrix.
 SQUARE, BELOW = 0.58, 0.55
-"""Inches of the largest square of the matrix, and below the matrix."""
-
+# How far a name above a column reaches to the right and up, as a share of its length: it is turned by 40 degrees.
 SLANT = (0.77, 0.65)
-"""How far a name above a column reaches to the right and up, as a share of its length: it is turned by 40 degrees."""
-
 MATRIX_NOTE = (
     "Row minus column, points of accuracy.\n▲ full: row better.  ▼ hollow: row worse.  No square: no difference found."
 )

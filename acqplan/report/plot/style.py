@@ -45,12 +45,10 @@ that many shots stand out from the ground.
 LIGHT: Mapping[str, str] = {name: light for name, (light, _) in COLOURS.items()}
 DARK: Mapping[str, str] = {name: dark for name, (_, dark) in COLOURS.items()}
 
+# Few shots to many.
 HEAT = ("heat1", "heat2", "heat3", "heat4", "heat5")
-"""Few shots to many."""
-
+# Colours of the strategies that are not the primary one.
 OTHERS = ("rust", "green", "plum", "gold", "slate")
-"""Colours of the strategies that are not the primary one."""
-
 ANSWER_COLOURS = {"better": "green", "worse": "rust", "no difference found": "slate"}
 
 

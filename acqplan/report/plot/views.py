@@ -22,17 +22,14 @@ from acqplan.space import Axis, Category, Circle, Shots, Space
 if TYPE_CHECKING:
     from acqplan.evaluate.findings import Findings
 
+# Radius of the empty middle, so that views from straight above stay apart, and of the only ring.
 HOLE, ALONE = 0.34, 0.85
-"""Radius of the empty middle, so that views from straight above stay apart, and of the only ring."""
-
+# Dials narrower than this, in inches, go without labels and legend.
 SMALL = 3.0
-"""Dials narrower than this, in inches, go without labels and legend."""
-
+# Dots that an SVG holds one by one, small dials in a group, and objects with a bar each instead of one per class.
 MOST_DOTS, MOST_DIALS, MOST_OBJECTS = 400, 12, 40
-"""Dots that an SVG holds one by one, small dials in a group, and objects with a bar each instead of one per class."""
-
+# Inches of the title above a group of dials.
 HEADING = 0.3
-"""Inches of the title above a group of dials."""
 
 
 def dial(shots: Shots, *, title: str = "", most: int | None = None, size: float = 4.8) -> Figure:
