@@ -75,13 +75,13 @@ def folder(path: Path) -> Path:
     """
     there = next(place for place in (path, *path.parents) if place.exists())
     if not there.is_dir():
-        raise OutputError(f"{path}: cannot be a folder, as {there} is a file", "choose another place")
+        raise OutputError(f"{path}: cannot be a folder, as {there} is a file", "choose another place", path=path)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _unwritable(path, error) from error
     if not os.access(path, os.W_OK):
-        raise OutputError(f"{path}: this folder cannot be written", "choose another place")
+        raise OutputError(f"{path}: this folder cannot be written", "choose another place", path=path)
     return path
 
 
@@ -115,7 +115,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
         OutputError: If the folder holds something, or cannot be written.
     """
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise OutputError(f"{path}: is there already", "give a folder that does not exist, or is empty")
+        raise OutputError(f"{path}: is there already", "give a folder that does not exist, or is empty", path=path)
     beside = folder(path.absolute().parent)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=beside))
     try:
@@ -175,4 +175,4 @@ def _umask() -> int:
 
 def _unwritable(path: Path, error: OSError) -> OutputError:
     reason = error.strerror or str(error)
-    return OutputError(f"{path}: cannot be written ({reason})", "choose another place, or make room")
+    return OutputError(f"{path}: cannot be written ({reason})", "choose another place, or make room", path=path)

@@ -142,7 +142,7 @@ def import_campaign(
     fold, events = _read(source, str(place))
     root = images_root(path, place)
     if not is_url(path) and Path(path).exists():
-        raise UsageError(f"{path}: is there already", "choose another place")
+        raise UsageError(f"{path}: is there already", "choose another place", path=path)
     # every image that is there gets the name that it had; those of the data set must be there
     with whole_folder(root) as beside:
         found = sorted(source.glob("images/*/*")) + sorted(source.glob("aside/*"))
@@ -263,7 +263,7 @@ def _read(source: Path, place: str) -> tuple[Fold, list[Event]]:
         found = json.loads(_text(path))
         settings = CampaignSettings.from_dict(found["terms"]) if found["format"] == FORMAT else None
     except (KeyError, TypeError, ValueError, UsageError) as error:
-        raise StoreError(f"{path}: not the settings of a campaign ({error!r})", "export it again") from error
+        raise StoreError(f"{path}: not the settings of a campaign ({error!r})", "export it again", path=path) from error
     if settings is None:
         said = f"{path}: an export of format {found['format']}; this acqplan knows {FORMAT}"
         raise StoreError(said, "update acqplan")
@@ -280,7 +280,7 @@ def _read(source: Path, place: str) -> tuple[Fold, list[Event]]:
             raise StoreError(f"{path}: line {line}: an event that cannot be ({error!r})", "export it again") from error
         events.append(event)
     if events[0].kind != "created":
-        raise StoreError(f"{path}: the beginning is missing", "export it again")
+        raise StoreError(f"{path}: the beginning is missing", "export it again", path=path)
     return fold, events
 
 
@@ -306,4 +306,4 @@ def _text(path: Path) -> str:
     except OSError as error:
         raise StoreError(f"{path}: cannot be read ({error.strerror})", "give the folder of an export") from error
     except UnicodeDecodeError as error:
-        raise StoreError(f"{path}: the text is not UTF-8", "export it again") from error
+        raise StoreError(f"{path}: the text is not UTF-8", "export it again", path=path) from error

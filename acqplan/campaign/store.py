@@ -238,7 +238,7 @@ class Store:
             StoreError: If there is none, it is of a newer acqplan, or it is damaged.
         """
         if not is_url(place) and not Path(place).is_file():
-            raise StoreError(f"{place}: there is no campaign", "create one: acqplan campaign create")
+            raise StoreError(f"{place}: there is no campaign", "create one: acqplan campaign create", path=place)
         database = Database(place)
         with database.transaction(write=False) as connection:
             if not sql.inspect(connection).has_table("facts"):
@@ -246,7 +246,7 @@ class Store:
             found = {row.name: row.text for row in connection.execute(sql.select(tables.facts))}
         missing = [name for name in ("version", "terms", "standing") if name not in found]
         if missing:
-            raise StoreError(f"{database.place}: a campaign without its {missing[0]}", RESTORE)
+            raise StoreError(f"{database.place}: a campaign without its {missing[0]}", RESTORE, path=database.place)
         version = int(found["version"])
         if version > VERSION:
             raise StoreError(

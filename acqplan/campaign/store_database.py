@@ -161,7 +161,7 @@ class Database:
         with self.transaction(write=False) as connection:
             found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one() if self.is_sqlite else "ok"
         if found != "ok":
-            raise StoreError(f"{self.place}: the file is damaged ({' '.join(found.split())})", RESTORE)
+            raise StoreError(f"{self.place}: the file is damaged ({' '.join(found.split())})", RESTORE, path=self.place)
 
     def copy_to(self, path: Path) -> None:
         """Copy a file of SQLite as it is at one moment, while others may go on writing.
@@ -173,7 +173,7 @@ class Database:
         if not self.is_sqlite:
             raise UsageError(f"{self.place}: a database on a server", "use its own tools, e.g. pg_dump")
         if path.exists():
-            raise UsageError(f"{path}: is there already", "choose another place")
+            raise UsageError(f"{path}: is there already", "choose another place", path=path)
         part = path.with_name(f".{path.name}.part")
         part.unlink(missing_ok=True)
         try:
@@ -202,13 +202,13 @@ def plain_errors(place: str) -> Iterator[None]:
     except AcqplanError:
         raise
     except PoolTimeout as error:
-        raise StoreError(f"{place}: too many requests at once", "ask again in a moment") from error
+        raise StoreError(f"{place}: too many requests at once", "ask again in a moment", path=place) from error
     except (DBAPIError, sqlite3.Error) as error:
         said = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
         if any(words in said.lower() for words in UNWRITABLE):
             raise OutputError(f"{place}: cannot be written ({said})", "make room, or allow writing") from error
         if any(words in said.lower() for words in BROKEN):
-            raise StoreError(f"{place}: not a usable store ({said})", RESTORE) from error
+            raise StoreError(f"{place}: not a usable store ({said})", RESTORE, path=place) from error
         raise StoreError(f"{place}: the database says: {said}", "is it running, and may you use it?") from error
 
 

@@ -87,7 +87,7 @@ class CampaignSource:
             try:
                 found = digest_file(file.path)
             except OSError as error:
-                raise ImageError(f"{file.path}: cannot be read ({error.strerror})", remedy) from error
+                raise ImageError(f"{file.path}: cannot be read ({error.strerror})", remedy, path=file.path) from error
             if found != digests[file]:
                 raise ImageError(f"{file.path}: is not the image that was told of {file.origin}", remedy)
             return decode(file)

@@ -217,5 +217,5 @@ def _read_predictions(path: Path) -> dict[str, _Prediction]:
             raise table.error(row, said, "give each object one label", asked=one.label)
         found[one.image] = one
     if not found:
-        raise ManifestError(f"{path}: no predictions below the header", "write one row per image")
+        raise ManifestError(f"{path}: no predictions below the header", "write one row per image", path=path)
     return found

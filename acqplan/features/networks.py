@@ -241,13 +241,13 @@ def read_weights(path: Path) -> Weights:
             plain weights, or numbers that are not finite.
     """
     if not path.exists():
-        raise WeightsError(f"{path}: there is no such file of weights", "check the path given as --weights")
+        raise WeightsError(f"{path}: there is no such file of weights", "check the path given as --weights", path=path)
     if not path.is_file():
-        raise WeightsError(f"{path}: this is a folder, not a file of weights", "name the file inside it")
+        raise WeightsError(f"{path}: this is a folder, not a file of weights", "name the file inside it", path=path)
     if path.suffix not in SUFFIXES:
         raise WeightsError(f"{path}: weights end in {', '.join(SUFFIXES)}, not '{path.suffix}'", "convert or rename it")
     if path.stat().st_size == 0:
-        raise WeightsError(f"{path}: the file is empty", "get it again")
+        raise WeightsError(f"{path}: the file is empty", "get it again", path=path)
     metadata: Mapping[str, str] = {}
     if path.suffix == ".safetensors":
         try:
@@ -262,7 +262,7 @@ def read_weights(path: Path) -> Weights:
         tensors = _pickled(path)
     for name, tensor in tensors.items():
         if not torch.isfinite(tensor).all():
-            raise WeightsError(f"{path}: tensor '{name}' holds NaN or infinity", "get the file again")
+            raise WeightsError(f"{path}: tensor '{name}' holds NaN or infinity", "get the file again", path=path)
     full = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
     return Weights(path=path, tensors=full, metadata=metadata)
 
