@@ -110,7 +110,7 @@ def plan_next(
     }
 
 
-def extract_told(campaign: Campaign, *, extractor: Extractor | None = None, progress: Progress = SILENT) -> int:
+def extract_captured(campaign: Campaign, *, extractor: Extractor | None = None, progress: Progress = SILENT) -> int:
     """Put features of all images told so far into the cache; those that are there are not computed again.
 
     Args:

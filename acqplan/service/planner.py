@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from acqplan.campaign.campaign import Campaign
 from acqplan.campaign.events import LEASED
 from acqplan.errors import AcqplanError, ConflictError, Finished
-from acqplan.evaluate.campaign import advise_campaign, due, extract_told, open_extractor, plan_next
+from acqplan.evaluate.campaign import advise_campaign, due, extract_captured, open_extractor, plan_next
 from acqplan.pool import serve_parent
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ class Worker:
                     if what == "advice":
                         self._advised = captured
                         advise_campaign(self._campaign, extractor=self._extractor)
-                    extract_told(self._campaign, extractor=self._extractor)
+                    extract_captured(self._campaign, extractor=self._extractor)
                     self._extracted = captured
                     seconds = time.monotonic() - began
                     self._again_at[what] = time.monotonic() + max(REST * seconds, LEAST_REST[what])

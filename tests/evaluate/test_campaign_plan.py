@@ -14,7 +14,7 @@ from acqplan.campaign.events import LEASED, Fold
 from acqplan.campaign.images import encoded
 from acqplan.campaign.leases import Shot
 from acqplan.errors import ImageError, UsageError
-from acqplan.evaluate.campaign import advise_campaign, due, extract_told, open_extractor, plan_next
+from acqplan.evaluate.campaign import advise_campaign, due, extract_captured, open_extractor, plan_next
 from acqplan.rng import generator
 from tests.evaluate.campaigns import (
     HALF,
@@ -262,10 +262,10 @@ def test_asking_whether_a_plan_is_due_loads_nothing_heavy(tmp_path: Path) -> Non
 
 def test_features_are_kept_as_images_are_told(tmp_path: Path) -> None:
     campaign = created(tmp_path, "variance")
-    assert extract_told(campaign) == 0
+    assert extract_captured(campaign) == 0
     extractor = open_extractor(campaign)
     shots = take(campaign, PILOT)
-    assert extract_told(campaign, extractor=extractor) == PILOT
+    assert extract_captured(campaign, extractor=extractor) == PILOT
     for name in campaign.images.names():
         campaign.images.forget(name)
     assert plan_next(campaign, extractor=extractor)["planned"], "features were at hand, no image was needed"
@@ -281,7 +281,7 @@ def test_a_damaged_image_teaches_nothing(tmp_path: Path) -> None:
         plan_next(campaign)
     (campaign.images.root / name).unlink()
     with pytest.raises(ImageError, match="cannot be read"):
-        extract_told(campaign)
+        extract_captured(campaign)
 
 
 def told_apart(shot: Shot) -> np.ndarray:
