@@ -112,7 +112,7 @@ def _large(folder: Path, n_classes: int, n_captured: int, n_asks: int) -> dict[s
     fresh = path.stat().st_size
     sizes = ["--captured", str(n_captured), "--asks", str(n_asks)]
     return {
-        "candidates": len(rig.rig.objects.names) * rig.rig.space.n_views,
+        "candidates": len(rig.source.objects.names) * rig.source.space.n_views,
         "budget": budget,
         "create_seconds": round(created, 1),
         "created_database_mb": round(fresh / 1e6, 1),
