@@ -46,7 +46,7 @@ def recommend(
         if budget is None and time_budget is None:
             raise UsageError("neither --budget nor --time-budget is given", "give e.g. --budget 2430")
         from acqplan.evaluate import recommend as library
-        from acqplan.report.result import write_result
+        from acqplan.report.result import save
         from acqplan.rig.spec import open_rig
 
         progress = ProgressBars()
@@ -65,7 +65,7 @@ def recommend(
             progress=progress,
         )
         facts = {"rig": opened.source.name, "rig.toml": str(rig or "embedded toys")}
-        files = write_result(result, out, facts=facts, progress=progress)
+        files = save(result, out, facts=facts, progress=progress)
         if as_json:
             print_json({**result.to_dict(), "files": [str(path) for path in files]})
             return
@@ -190,7 +190,7 @@ def benchmark(
             except ValueError as error:
                 raise UsageError(f"budget '{part}' is not a whole number", "give numbers, e.g. 90,270,810") from error
         from acqplan.evaluate.benchmark import STRATEGIES, prepare
-        from acqplan.report.result import write_benchmark
+        from acqplan.report.result import save
         from acqplan.rig.spec import open_rig
 
         progress = ProgressBars()
@@ -218,7 +218,7 @@ def benchmark(
             return
         findings = prepared.run(out, workers=workers, cluster=dask or "", progress=progress)
         facts = {"rig": prepared.extractor.source.name, "rig.toml": str(rig or "embedded toys")}
-        files = write_benchmark(findings, out, facts=facts, progress=progress)
+        files = save(findings, out, facts=facts, progress=progress)
         if as_json:
             print_json({**findings.to_dict(), "files": [str(path) for path in files]})
         else:

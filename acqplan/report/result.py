@@ -81,10 +81,6 @@ def save(
     return written
 
 
-# `save` by the names of what it saves.
-write_result = write_benchmark = save
-
-
 def _writers(result: Recommendation | Findings, facts: Mapping[str, str] | None) -> dict[str, Callable[[Path], None]]:
     """What writes each file, by its name."""
     if isinstance(result, Recommendation):

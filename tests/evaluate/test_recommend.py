@@ -205,10 +205,10 @@ LIVE = """
 import sys
 from pathlib import Path
 from acqplan import open_rig, recommend
-from acqplan.report.result import write_result
+from acqplan.report.result import save
 folder = Path(sys.argv[1])
 result = recommend(open_rig(folder / "rig.toml"), 120)
-print(*sorted(path.name for path in write_result(result, folder / "out")))
+print(*sorted(path.name for path in save(result, folder / "out")))
 assert "torch" not in sys.modules, "torch was loaded"
 """
 

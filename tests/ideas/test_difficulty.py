@@ -9,44 +9,13 @@ import numpy as np
 import pytest
 
 from acqplan.errors import StrategyError
-from acqplan.plan.base import History, check_choice
+from acqplan.plan.base import check_choice
 from acqplan.plan.lattice import Lattice
 from acqplan.space import Objects, Shots, Space
 from benchmarks.ideas import Difficulty
+from tests.plan.test_errors_by_view import Rule, after, low, low_animals, objects_alone
 
 MakeObjects = Callable[..., Objects]
-Rule = Callable[[Shots], np.ndarray]
-
-
-def low(shots: Shots) -> np.ndarray:
-    """Soft errors that are large at low elevations."""
-    return np.where(shots.coordinates[:, 1] < 49.0, 0.7, 0.1)
-
-
-def low_animals(shots: Shots) -> np.ndarray:
-    """Animals are difficult from below, cars from above."""
-    return np.where((shots.coordinates[:, 1] < 49.0) == (shots.class_rows == 0), 0.7, 0.1)
-
-
-def objects_alone(shots: Shots) -> np.ndarray:
-    """Objects differ, views do not."""
-    return 0.1 + 0.1 * shots.object_rows
-
-
-def lots(shots: Shots) -> np.ndarray:
-    """Nothing holds for another object."""
-    return np.random.default_rng(0).uniform(0.0, 1.0, len(shots))
-
-
-def after(space: Space, objects: Objects, rule: Rule, n: int = 240) -> tuple[Shots, History]:
-    every = Shots.every(space, objects)
-    rows = Lattice().propose(every, History.empty(every), n, 3).rows
-    taken = every.take(rows)
-    errors, others = rule(taken), max(len(objects.classes) - 1, 1)
-    beliefs = np.repeat((errors / others)[:, None], len(objects.classes), axis=1)
-    beliefs[np.arange(n), taken.class_rows] = 1.0 - errors
-    left = np.setdiff1d(np.arange(len(every)), rows)
-    return every.take(left), History(shots=taken, beliefs=beliefs.astype(np.float32))
 
 
 def test_difficult_views_are_taken_more(norb: Space, objects_of: MakeObjects) -> None:
