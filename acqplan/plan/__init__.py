@@ -25,6 +25,13 @@ STRATEGIES = {
     "variance": "acqplan.plan.variance:Variance",
 }
 
+# Rules that gained nothing and left: older campaigns and scripts still ask for them by these names.
+LEFT = {
+    "allocate": "benchmarks.ideas:Allocate",
+    "choose-objects": "benchmarks.ideas:ChooseObjects",
+    "difficulty": "benchmarks.ideas:Difficulty",
+    "herding-learned": "benchmarks.ideas:LearnedHerding",
+}
 ENTRY_POINTS = "acqplan.strategies"
 
 
@@ -41,7 +48,10 @@ def find_strategy(name: str) -> Strategy:
     third_parties = {point.name: point.value for point in importlib.metadata.entry_points(group=ENTRY_POINTS)}
     target = STRATEGIES.get(name) or third_parties.get(name) or (name if ":" in name else None)
     if target is None:
-        raise StrategyError(f"no strategy is called '{name}'", nearest(name, sorted({**STRATEGIES, **third_parties})))
+        hint = nearest(name, sorted({**STRATEGIES, **third_parties}))
+        if name in LEFT:
+            hint = f"it gained nothing and is built in no more: in a checkout, ask for {LEFT[name]}"
+        raise StrategyError(f"no strategy is called '{name}'", hint)
     from acqplan.plan.base import Strategy
 
     module, _, attribute = target.partition(":")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from acqplan.errors import StrategyError
+from acqplan.plan import LEFT, find_strategy
 from acqplan.plan.base import Choice, History, Strategy, check_choice
 from acqplan.plan.lattice import Auto, Lattice
 from acqplan.space import Circle, Interval, Objects, Shots, Space
@@ -176,3 +177,11 @@ def test_settings_that_make_no_sense_are_refused(wrong: dict[str, object]) -> No
 def test_unknown_rules_are_named() -> None:
     with pytest.raises(StrategyError, match="did you mean 'curves'"):
         Allocate(by="curve")
+
+
+@pytest.mark.parametrize("name", sorted(LEFT))
+def test_a_rule_that_left_is_found_by_its_hint(name: str) -> None:
+    with pytest.raises(StrategyError) as caught:
+        find_strategy(name)
+    target = caught.value.hint.rpartition(" ")[2]
+    assert find_strategy(target).name == name
