@@ -14,8 +14,10 @@ STATES = (PROPOSED, LEASED, CAPTURED, REJECTED, WITHDRAWN)
 
 OF_SHOTS = {"leased", "expired", "told", "surplus", "failed", "rejected", "restored", "damaged"}
 OF_CAMPAIGN = {"created", "asked", "forbidden", "allowed", "paused", "resumed", "budget", "object added"}
+GIVES_SHOTS = {"allowed", "object added", "budget"}
 OF_CAMPAIGN |= {"object removed", "advised", "stopped", "continued", "clock"}
 KINDS = {"replanned", *OF_SHOTS, *OF_CAMPAIGN}  # every kind of event
+EXHAUSTED = "no shot is left that could be taken"  # why a campaign stops that goes on by itself once there is one
 BEHIND = 1_000_000_000  # positions of shots that failed: behind every plan, in the order of failing
 
 
@@ -248,6 +250,9 @@ class Fold:
         else:
             raise KeyError(event.kind)
         self.state.last, self.state.last_at = event.number, event.at
+        # whether there is one to draw, the next caller finds out
+        if self.state.stopped == EXHAUSTED and (self.state.queued or event.kind in GIVES_SHOTS):
+            self.state.stopped = ""
 
     def is_barred(self, record: ShotRecord) -> bool:
         """Whether an operator has forbidden the region of a shot, or removed its object."""
@@ -309,6 +314,8 @@ class Fold:
         state, body = self.state, event.body
         match event.kind:
             case "created" | "budget":
+                if body["budget"] > state.budget and state.saturated:  # whoever gives more images overrules advice
+                    state.overruled, state.saturated = True, ""
                 state.budget, state.time_budget = body["budget"], body["time_budget"]
                 state.objects = dict(self.settings.objects) if event.kind == "created" else state.objects
             case "forbidden":

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from acqplan.campaign.events import CAPTURED, LEASED, REJECTED, WITHDRAWN, CampaignState, ShotRecord
+from acqplan.campaign.events import CAPTURED, EXHAUSTED, LEASED, REJECTED, WITHDRAWN, CampaignState, ShotRecord
 from acqplan.campaign.settings import CampaignSettings
 from acqplan.numbers import ViewValue, count_noun, duration, shot_identifier
 from acqplan.rng import stream
@@ -110,6 +110,13 @@ def finished(settings: CampaignSettings, state: CampaignState, now: float) -> st
     if state.time_budget is not None and state.seconds_left(now) <= 0:
         return f"the time budget of {duration(state.time_budget)} is spent"
     return state.saturated if settings.stop_when_saturated else ""
+
+
+def way_on(state: CampaignState) -> str:
+    """What an operator does to go on with a campaign that has stopped; empty if it has not, or its budget is spent."""
+    if state.stopped == EXHAUSTED:
+        return "allow a region, or add an object"
+    return "resume it" if state.stopped or state.saturated else ""
 
 
 def watch_failures(transaction: Transaction) -> None:

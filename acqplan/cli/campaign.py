@@ -267,9 +267,18 @@ def _command(action: Action) -> Callable[..., None]:
     """Make the command of an action, which prints its event; typer reads the options from its signature."""
 
     def command(store: str, as_json: bool, **given: Any) -> None:
+        from acqplan.campaign.leases import finished, way_on
+
         with opened(store) as campaign:
             values = [given[parameter.name] for parameter in action.parameters]
-            print_json(event_document(action.function(campaign.store, *values)))
+            event = action.function(campaign.store, *values)
+            print_json(event_document(event))
+            with campaign.store.reading() as ledger:
+                reason, way = finished(campaign.settings, ledger.state, ledger.now), way_on(ledger.state)
+            if event.kind == "forbidden" and not event.body["left"]:
+                print_note(f"no shot is left that may be taken; to take it back: undo --event {event.number}")
+            elif reason and event.kind != "stopped":
+                print_note(f"the campaign stays finished: {reason}" + (f"; to go on: {way}" if way else ""))
 
     # The store comes first and --json last, as in the other commands of a campaign.
     keyword = partial(inspect.Parameter, kind=inspect.Parameter.KEYWORD_ONLY)
@@ -404,7 +413,7 @@ DETAILS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "told": _reached,
     "surplus": _reached,
     "failed": lambda body: body["reason"] + (", exposed" if body["exposed"] else ""),
-    "forbidden": "{where}".format_map,
+    "forbidden": lambda body: body["where"] + (f", {body['shots']:,} shots" if "shots" in body else ""),
     "allowed": "{where}".format_map,
     "object added": "{object} ({label})".format_map,
     "object removed": "{object} ({label})".format_map,

@@ -126,7 +126,7 @@ class Twins:
             takeable.remove(shot.id)
             model.lease(shot.id, shot.object, view, Lease(caller, shot.expires))
         if not shots and model.room and not model.leases:
-            model.stopped = True
+            model.exhausted = True
 
     def tell(self, shot: str, caller: str, image: int, replace: bool, azimuth: float) -> None:
         if shot not in self.model.known:
