@@ -20,7 +20,8 @@ from acqplan.campaign.images import (
     take_failure,
     take_image,
 )
-from acqplan.campaign.leases import Shot, this_process
+from acqplan.campaign.leases import Shot
+from acqplan.campaign.machine import this_process
 from acqplan.campaign.settings import CampaignRig, CampaignSettings
 from acqplan.campaign.store import Clock, Store
 from acqplan.campaign.store_database import is_url

@@ -123,7 +123,7 @@ class CampaignState:
         learns: Whether the rule looks at the captured images, and so plans in rounds.
         short: Images for which the last plan found no shot.
         paused_at: Start of the present pause; ``None`` if it is not paused.
-        paused_seconds: Length of earlier pauses.
+        paused_seconds: Length of earlier pauses, and what a clock was ahead by that was set back.
         stopped: Why it was stopped; empty if it was not stopped.
         began: Time of the first lease.
         advice: The last advice.
@@ -131,7 +131,7 @@ class CampaignState:
         overruled: Whether an operator continued after such advice; from then on advice does not stop the campaign.
         last: Number of the last event.
         last_at: Its time.
-        offset: Seconds added to the clock of the machine, because it was set back by so much.
+        offset: Seconds added to the clock that jumped last, because it was set back by so much, or less if ahead.
     """
 
     budget: int = 0
@@ -357,6 +357,7 @@ class Fold:
                 state.stopped, state.saturated, state.answers = "", "", ""
             case "clock":
                 state.offset = body["offset"]
+                state.paused_seconds += body.get("uncounted", 0.0)
 
     def _replan(self, event: Event) -> None:
         """A new queue, or more shots for the one there is; what is leased, captured or rejected stays what it is."""

@@ -269,7 +269,10 @@ def _rate(transaction: Transaction) -> dict[str, float | None]:
     ended = told[-1].at
     # the pauses between the first lease and the last capture; the last of them may be open
     paused, since = 0.0, ended
-    for event in transaction.events(kinds=("paused", "resumed")):
+    for event in transaction.events(kinds=("paused", "resumed", "clock")):
+        if event.kind == "clock":  # what it had been ahead by
+            paused += event.body.get("uncounted", 0.0)
+            continue
         if event.kind == "resumed":
             paused += max(min(event.at, ended) - since, 0.0)
         since = max(event.at, state.began) if event.kind == "paused" else ended

@@ -86,7 +86,8 @@ OVERDUE = (
     .where(records.c.state == LEASED, records.c.expires <= sql.bindparam("now"))
     .order_by(records.c.position, records.c.shot)
 )
-STATE = sql.select(facts.c.text).where(facts.c.name == "standing")
+CLOCKS = "clocks"  # the fact of what clocks showed
+STATE = sql.select(facts).where(facts.c.name.in_(["standing", CLOCKS]))
 NEW_STATE = sql.update(facts).where(facts.c.name == "standing").values(text=sql.bindparam("fresh"))
 NEW_EVENTS = sql.insert(events)
 
