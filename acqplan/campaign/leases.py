@@ -60,8 +60,8 @@ def take_back(transaction: Transaction) -> None:
     for record in transaction.overdue():
         transaction.append("expired", record.shot)
     for record in list(transaction.every(LEASED)):
-        if is_gone(record.caller):
-            transaction.append("expired", record.shot, given_back=True, reason="its process is gone")
+        if is_gone(record.caller):  # not given back: should it live after all, its image is late, and kept
+            transaction.append("expired", record.shot, reason="its process is gone")
 
 
 def finished(settings: CampaignSettings, state: CampaignState, now: float) -> str:

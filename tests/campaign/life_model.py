@@ -87,7 +87,7 @@ class Model:
     def take_back(self, now: float, gone: str) -> None:
         for shot, lease in list(self.leases.items()):
             if lease.expires <= now or lease.caller == gone:
-                self.give_back(shot, answered=lease.expires > now)
+                self.give_back(shot, answered=False)
 
     def give_back(self, shot: str, *, answered: bool) -> None:
         del self.leases[shot]
