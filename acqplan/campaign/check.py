@@ -34,7 +34,7 @@ from acqplan.campaign.images import (
 )
 from acqplan.campaign.leases import take_back
 from acqplan.campaign.machine import boot, is_gone
-from acqplan.errors import ConflictError, ImageError, StoreError
+from acqplan.errors import ConflictError, ImageError, OutputError, StoreError
 from acqplan.files import digest_content, whole_folder
 from acqplan.numbers import count_noun
 
@@ -101,8 +101,8 @@ def check_campaign(campaign: Campaign, *, mend: bool = True) -> dict[str, Any]:
     _check_records(store, found)
     _check_images(campaign, found, newest=0)
     if mend:
-        if images.root.is_dir():
-            images.mark(store.place)  # also where all are lost, and others will be taken
+        with contextlib.suppress(OutputError):  # also where all are lost, and others will be taken
+            images.mark(store.place)
         store.note(MACHINE, _start_and_file(store))
     return asdict(found)
 
