@@ -107,17 +107,7 @@ def refine(
     The gradient is taken in double precision. The Hessian only decides how fast the answer is reached, and single
     precision does for it. A problem that is done moves no more: its answer must not depend on the others.
 
-    Args:
-        problems: The data in single precision.
-        strengths: As for `solve`.
-        start: Solutions in single precision.
-        tolerance: As for `solve`.
-
-    Returns:
-        Coefficients as of `solve`, float64.
-
-    Raises:
-        AcqplanError: If a problem does not converge.
+    Takes problems and a start in single precision; otherwise as `solve`.
     """
     double, strengths, found = problems.to(torch.float64), strengths.double(), start.double()
     penalty = _penalty(double, strengths)
