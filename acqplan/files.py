@@ -3,17 +3,46 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import shutil
 import signal
+import stat
 import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 from acqplan.errors import OutputError
+
+
+def opened(path: Path, *, most: int | None = None) -> BinaryIO:
+    """Open a file for reading, and nothing else: a device or a pipe could be read without an end.
+
+    Args:
+        path: The file.
+        most: How many bytes it may have.
+
+    Raises:
+        OSError: If it is no file, cannot be read, or is larger; ``strerror`` says why.
+    """
+    # without waiting for the other end of a pipe
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        found = os.fstat(descriptor)
+        if stat.S_ISDIR(found.st_mode):
+            raise IsADirectoryError(errno.EISDIR, "it is a folder", str(path))
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "it is a device or a pipe, not a file", str(path))
+        if most is not None and found.st_size > most:
+            said = f"it has {found.st_size / 1e6:,.0f} MB, more than {most / 1e6:,.0f}"
+            raise OSError(errno.EFBIG, said, str(path))
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
 
 
 @contextlib.contextmanager
