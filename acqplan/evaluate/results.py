@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import itertools
 import json
-import shutil
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,7 +16,7 @@ from acqplan.advice.answers import Advice
 from acqplan.errors import InputError, UsageError
 from acqplan.evaluate.design import Block, Design, read_digest
 from acqplan.evaluate.verdict import Pair, Record, Verdict, judge_pairs
-from acqplan.files import digest_bytes, folder, opened, replacing
+from acqplan.files import check_free, clear_abandoned, digest_bytes, folder, opened, replacing
 from acqplan.plan.deployed import view_rows
 from acqplan.space import Shots
 
@@ -30,8 +27,13 @@ COLUMNS = (
     "strategy", "budget", "seed", "split", "swapped", "images", "object", "label", "tested", "correct", "accuracy",
     "failure",
 )  # fmt: skip
-# What is being written changes within seconds: a temporary file so old was left by a run that was killed.
-ABANDONED_SECONDS = 600
+# Every file that a benchmark may leave behind, beside its design.json and its cells.
+BENCHMARK_FILES = (
+    "results.csv", "validation.json", "report.html", "curves.png", "strategies.png", "verdicts.png", "objects.png",
+    "views.png", "ideas.png", "ranks.png",
+)  # fmt: skip
+# The file by which a folder of them is known, and keys that it has.
+BENCHMARK_MARK = ("validation.json", ("design", "records", "verdicts", "failed"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -249,13 +251,15 @@ class Ledger:
 
     Raises:
         InputError: If the folder holds results of another design; names both digests.
-        OutputError: If the folder cannot be written.
+        OutputError: If the folder cannot be written, or holds files that a benchmark would replace; names the first.
     """
 
     def __init__(self, out: Path, design: Design) -> None:
         # Another design's results must not be mixed in: its digest is compared before anything is written.
         self.out, self.design = folder(out), design
         file = out / "design.json"
+        if not file.exists():
+            check_free(out, BENCHMARK_FILES, *BENCHMARK_MARK)
         if file.exists() and (found := read_digest(file)) != design.digest:
             raise InputError(
                 f"{out}: holds results of the design {found[:16]}…, not of {design.digest[:16]}…",
@@ -263,13 +267,8 @@ class Ledger:
             )
         design.write_json(file)
         self.cells = folder(out / "cells")
-        # What killed runs left half written goes; nothing that another run may still be writing.
-        latest = time.time() - ABANDONED_SECONDS
-        patterns = ((out, ".acqplan-????????"), (out, ".design.json.*.part"), (self.cells, ".seed-*.npz.*.part"))
-        for path in (path for place, pattern in patterns for path in place.glob(pattern)):
-            with contextlib.suppress(OSError):  # another run may have cleared it away
-                if path.stat().st_mtime <= latest:
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+        clear_abandoned(out, ".design.json.*.part")
+        clear_abandoned(self.cells, ".seed-*.npz.*.part")
 
     def load(self, block: Block, material: str) -> BlockResult | None:
         """What a block found, ``None`` if it has not been finished or its file is damaged.
