@@ -68,7 +68,7 @@ def sync_folder(path: Path) -> None:
 
 
 def folder(path: Path) -> Path:
-    """Make a folder to write into, parents included.
+    """Make a folder to write into, parents included; where it is stays known if the program goes elsewhere.
 
     Raises:
         OutputError: If it cannot be made or written.
@@ -82,7 +82,7 @@ def folder(path: Path) -> Path:
         raise _unwritable(path, error) from error
     if not os.access(path, os.W_OK):
         raise OutputError(f"{path}: this folder cannot be written", "choose another place", path=path)
-    return path
+    return path.absolute()
 
 
 @contextlib.contextmanager
@@ -92,7 +92,7 @@ def folder_for_result(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: If it cannot be made or written.
     """
-    missing = [place for place in (path, *path.parents) if not place.exists()]
+    missing = [place for place in (path.absolute(), *path.absolute().parents) if not place.exists()]
     try:
         yield folder(path)
     except BaseException:
@@ -116,7 +116,8 @@ def whole_folder(path: Path) -> Iterator[Path]:
     """
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise OutputError(f"{path}: is there already", "give a folder that does not exist, or is empty", path=path)
-    beside = folder(path.absolute().parent)
+    path = path.absolute()
+    beside = folder(path.parent)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=beside))
     try:
         yield temporary

@@ -10,6 +10,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from acqplan.errors import SpaceError, UsageError, nearest
@@ -17,8 +18,6 @@ from acqplan.numbers import ViewValue
 from acqplan.space.axes import Axis, Category, Circle, Interval, axis_from_dict, axis_to_dict
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy as np
 
     from acqplan.space import Space
@@ -113,6 +112,8 @@ class CampaignSettings:
     @classmethod
     def of(cls, rig: CampaignRig, **chosen: Any) -> CampaignSettings:
         """The settings of a campaign on a rig; ``chosen`` are attributes of this class."""
+        if chosen.get("weights") is not None:  # other programs plan, too, and from elsewhere
+            chosen["weights"] = str(Path(chosen["weights"]).absolute())
         space, objects, weights = rig.source.space, rig.source.objects, rig.view_weights
         return cls(
             rig=rig.source.name,

@@ -101,7 +101,7 @@ class Database:
 
     def __init__(self, place: Path | str) -> None:
         if not is_url(place):
-            file = sql.URL.create("sqlite", database=str(Path(place).absolute()))
+            file = sql.URL.create("sqlite", database=wherever(place))
             self._engine = sql.create_engine(file, isolation_level="AUTOCOMMIT")
             sql.event.listen(self._engine, "connect", _prepare_sqlite)
         else:
@@ -192,6 +192,11 @@ class Database:
 def is_url(place: Path | str) -> bool:
     """Whether a store is named by the URL of a database."""
     return "://" in str(place)
+
+
+def wherever(place: Path | str) -> str:
+    """A store's path or URL as it is understood also where the program, or another one, goes later."""
+    return str(place) if is_url(place) else str(Path(place).absolute())
 
 
 @contextmanager

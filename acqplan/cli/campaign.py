@@ -88,7 +88,7 @@ def create(
             strategy=strategy,
             seed=seed,
             backbone=backbone,
-            weights=None if weights is None else str(weights.absolute()),
+            weights=weights,
             lease_seconds=lease,
             most_tries=tries,
             failure_limit=failure_limit,
@@ -96,7 +96,7 @@ def create(
         )
         with created as campaign:
             found = campaign.status()
-            places = {"store": campaign.store.place, "images": str(campaign.images.root.absolute())}
+            places = {"store": campaign.store.place, "images": str(campaign.images.root)}
             print_json(places | {name: found[name] for name in ("budget", "time_budget", "queued", "objects")})
 
 

@@ -255,7 +255,8 @@ class Ledger:
 
     def __init__(self, out: Path, design: Design) -> None:
         # Another design's results must not be mixed in: its digest is compared before anything is written.
-        self.out, self.design = folder(out), design
+        out = folder(out)
+        self.out, self.design = out, design
         file = out / "design.json"
         if file.exists() and (found := read_digest(file)) != design.digest:
             raise InputError(
