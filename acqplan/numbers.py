@@ -8,6 +8,44 @@ from typing import Any
 
 ViewValue = float | int | str
 
+FULL_TURN = 360.0  # degrees; angles lie within one turn either way: 725 is a typing error, not two turns
+LARGEST = 1e15  # of other units; beyond it nothing is left of a number when files round it to 1e-9
+
+
+def plain_number(value: object) -> float:
+    """A number as a program gives it or a person writes it; NaN if it is none.
+
+    ``True``, bytes, digits other than 0 to 9, and 1_000, which is a typing error, are none.
+    """
+    if isinstance(value, str):
+        is_plain = value.isascii() and "_" not in value
+    else:
+        is_true = isinstance(value, bool) or str(getattr(value, "dtype", "")).endswith("bool")  # or numpy's
+        is_plain = hasattr(value, "__float__") and not is_true and not isinstance(value, bytes)
+    try:
+        return float(value) if is_plain else math.nan  # type: ignore[arg-type]
+    except (ValueError, TypeError, OverflowError, RuntimeError):  # text, arrays, 10**400
+        return math.nan
+
+
+def number_fault(value: float, unit: str, *, turn: float | None = None) -> tuple[str, str]:
+    """Why a number cannot be a setting of an axis, and what to give instead; empty if it can be.
+
+    Args:
+        value: The number; NaN for what is none.
+        unit: Its unit.
+        turn: The largest amount; by default a full turn for degrees.
+    """
+    advice = "give degrees, e.g. 90" if unit == "deg" else f"give a number{f' in {unit}' if unit else ''}"
+    turn = FULL_TURN if turn is None and unit == "deg" else turn
+    if math.isnan(value):
+        return "is not a number", advice
+    if math.isinf(value):
+        return "is not finite", advice
+    if turn is not None and abs(value) > turn:
+        return "is more than a full turn", f"give {'degrees' if unit == 'deg' else 'values'} from {-turn:g} to {turn:g}"
+    return ("is larger than any file keeps", f"{advice} up to {LARGEST:g}") if abs(value) > LARGEST else ("", "")
+
 
 def signed(value: float, digits: int = 1) -> str:
     """``+1.2``, ``−0.4``, ``0.0``: a true minus sign, and no sign before zero."""

@@ -32,10 +32,10 @@ from acqplan.campaign.images import WITH_IMAGE, ImageFolder
 from acqplan.campaign.settings import CampaignSettings
 from acqplan.campaign.store import Store
 from acqplan.campaign.store_database import is_url
-from acqplan.errors import ImageError, StoreError, UsageError
+from acqplan.errors import ImageError, SpaceError, StoreError, UsageError
 from acqplan.files import digest_bytes, digest_content, whole_folder
-from acqplan.numbers import ViewValue, short
-from acqplan.space.axes import FULL_TURN, Circle
+from acqplan.numbers import FULL_TURN, ViewValue, short
+from acqplan.space.axes import Circle
 
 FORMAT = 1  # of terms.json and events.jsonl
 ORDER = (CAPTURED, LEASED, PROPOSED, REJECTED, WITHDRAWN)  # states of shots in the order of plan.csv
@@ -71,7 +71,8 @@ def export_campaign(campaign: Campaign, folder: Path | str) -> tuple[Path, ...]:
     * ``plan.csv``: every shot, captured ones first, then those leased, to come, rejected and withdrawn.
     * ``images/<class>/<file>``: copies of the data set; torchvision's ImageFolder reads them.
     * ``manifest.csv`` and ``rig.toml``: ``image,label,object,<axes as reached>``; `acqplan.open_rig` reads them. Where
-      an object was captured twice at one pose, ``repeats.csv`` names the later image instead.
+      an object was captured twice at one pose, ``repeats.csv`` names the later image instead, as it does those at
+      settings that no manifest can hold.
     * ``aside/<file>``: images that are kept, but are not part of the data set.
     * ``terms.json`` and ``events.jsonl``: everything that happened; `import_campaign` reads them.
 
@@ -103,18 +104,21 @@ def export_campaign(campaign: Campaign, folder: Path | str) -> tuple[Path, ...]:
             axes, repeats = snapshot.settings.axes, list[Row]()
             first: dict[tuple[object, ...], Row] = {}
             for one in snapshot.captured:
-                reached = [_written(axis.read(value)) for axis, value in zip(axes, one.reached, strict=True)]
+                try:
+                    reached = [_written(axis.reached(value)) for axis, value in zip(axes, one.reached, strict=True)]
+                except SpaceError:  # told to an earlier version, which had no bounds; a manifest must be readable
+                    repeats.append([images[one.shot], one.label, one.object, *one.reached])
+                    continue
                 row = [images[one.shot], one.label, one.object, *reached]
                 if first.setdefault((one.object, *reached), row) is not row:
                     repeats.append(row)
             head = ["image", "label", "object", *snapshot.settings.names]
             _write_table(place / "manifest.csv", [head, *first.values()])
-            names.append("manifest.csv")
+            (place / "rig.toml").write_text(_rig_text(snapshot), encoding="utf-8")
+            names += ["manifest.csv", "rig.toml"]
             if repeats:
                 _write_table(place / "repeats.csv", [head, *repeats])
                 names.append("repeats.csv")
-            (place / "rig.toml").write_text(_rig_text(snapshot), encoding="utf-8")
-            names.append("rig.toml")
         terms = {"format": FORMAT, "acqplan": __version__, "terms": snapshot.settings.to_dict()}
         (place / "terms.json").write_text(json.dumps(terms, indent=1) + "\n", encoding="utf-8")
         with (place / "events.jsonl").open("w", encoding="utf-8", newline="\n") as file:
@@ -243,7 +247,9 @@ def _rig_text(snapshot: Snapshot) -> str:
         kind = "interval" if isinstance(axis, Circle) and axis.period != FULL_TURN else axis.kind
         lines += ["", "[[axis]]", f"name = {quoted(axis.name)}", f"kind = {quoted(kind)}"]
         if kind == "interval":
-            lines.append(f"unit = {quoted(axis.unit)}")
+            # a manifest has no angles of more than a turn; such levels stay plain numbers
+            is_beyond = axis.unit == "deg" and any(abs(float(value)) > FULL_TURN for value in axis.values)
+            lines.append(f"unit = {quoted('' if is_beyond else axis.unit)}")
         if {axis.read(value) for value in axis.values} >= {record.reached[place] for record in snapshot.captured}:
             lines.append(f"values = {quoted(list(axis.values))}")
         lines.append(f"{'seconds_per_change' if kind == 'category' else 'seconds_per_unit'} = {float(axis.seconds)!r}")
@@ -275,6 +281,9 @@ def _read(source: Path, place: str) -> tuple[Fold, list[Event]]:
             event = replace(event, body={**event.body, "images": place})
         try:
             assert event.number == line
+            if event.kind in WITH_IMAGE:
+                values = event.body["reached"]
+                settings.reached(values, dict(zip(settings.names, values, strict=True)))
             fold.apply(event)
         except (AssertionError, LookupError, TypeError, ValueError, AttributeError, UsageError) as error:
             raise StoreError(f"{path}: line {line}: an event that cannot be ({error!r})", "export it again") from error

@@ -156,9 +156,9 @@ class CampaignSettings:
         """
         for name in said:
             if name not in self.names:
-                raise SpaceError(f"no axis is called '{name}'", nearest(name, self.names))
+                raise SpaceError(f"no axis is called '{name}'", nearest(str(name), self.names))
         return tuple(
-            axis.read(said[axis.name]) if axis.name in said else value
+            axis.reached(said[axis.name]) if axis.name in said else value
             for axis, value in zip(self.axes, view, strict=True)
         )
 

@@ -138,6 +138,8 @@ def tell(
             name, _, value = (part.strip() for part in text.partition("="))
             if not name or not value:
                 raise UsageError(f"--reached '{text}' is not AXIS=VALUE", "write e.g. --reached azimuth=40.3")
+            if name in settings:
+                raise UsageError(f"--reached gives '{name}' twice", "give each setting once")
             settings[name] = value
         print_json({"shot": shot, "outcome": campaign.tell(shot, image, reached=settings, replace=replace)})
 

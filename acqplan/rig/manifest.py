@@ -12,8 +12,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from acqplan.errors import ManifestError, nearest
+from acqplan.numbers import FULL_TURN, plain_number
 from acqplan.space import Axis, Category, Circle, Interval, Objects, Space
-from acqplan.table import FULL_TURN, CsvTable, number, read_table
+from acqplan.table import CsvTable, read_table
 
 # Columns that are in degrees unless rig.toml says otherwise; azimuth is a circle.
 ANGLES = ("azimuth", "elevation")
@@ -164,7 +165,7 @@ def default_columns(manifest: Manifest) -> list[AxisColumn]:
     names = [
         name
         for name, cells in manifest.columns.items()
-        if name.casefold() in ANGLES or 2 * sum(not np.isnan(number(cell)) for cell in cells) > len(cells)
+        if name.casefold() in ANGLES or 2 * sum(not np.isnan(plain_number(cell)) for cell in cells) > len(cells)
     ]
     if not names:
         said = f"{manifest.path}: line 1: no column of numbers says from where an image was taken"
