@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 ViewValue = float | int | str
 
 FULL_TURN = 360.0  # degrees; angles lie within one turn either way: 725 is a typing error, not two turns
+UNWRITABLE = re.compile("[\0-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters, and halves of others
 LARGEST = 1e15  # of other units; beyond it nothing is left of a number when files round it to 1e-9
 
 
@@ -107,6 +109,12 @@ def short(value: float) -> float | int:
 def shot_identifier(name: str, view: Sequence[ViewValue]) -> str:
     """The name of a shot of an object from a view, the same in every plan, campaign and file: ``car-03_40_55_L2``."""
     return "_".join([name, *(str(value if isinstance(value, str) else short(value)) for value in view)])
+
+
+def name_fault(name: str) -> str:
+    """Why something cannot be called so, in every file, terminal and database; empty if it can."""
+    found = UNWRITABLE.search(name)
+    return f"'{printable(name)}' holds the character {found[0]!a}, which is no letter" if found else ""
 
 
 def printable(text: str) -> str:

@@ -216,7 +216,8 @@ class Campaign(AbstractContextManager["Campaign"]):
             where = self.settings.reached(record.view, reached or {})
             outcome = outcome_of_image(transaction, record, digest_content(content), replace=replace)
         # the image is on the disk before its event; one told before is written again, in case it was damaged
-        written = self.images.keep(name, content, suffix)
+        before = record.image if record.digest == digest_content(content) else ""
+        written = self.images.keep(name, content, suffix, name=before)
         if outcome == ALREADY:
             return ALREADY
         with self.store.writing() as transaction:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from acqplan.errors import SpaceError, UsageError, nearest
-from acqplan.numbers import ViewValue
+from acqplan.numbers import ViewValue, name_fault
 from acqplan.space.axes import Axis, Category, Circle, Interval, axis_from_dict, axis_to_dict
 
 if TYPE_CHECKING:
@@ -115,6 +115,9 @@ class CampaignSettings:
         if chosen.get("weights") is not None:  # other programs plan, too, and from elsewhere
             chosen["weights"] = str(Path(chosen["weights"]).absolute())
         space, objects, weights = rig.source.space, rig.source.objects, rig.view_weights
+        for name in (*objects.names, *objects.labels, *space.names):
+            if fault := name_fault(name):
+                raise UsageError(fault, "rename it", asked=name)
         return cls(
             rig=rig.source.name,
             axes=space.axes,

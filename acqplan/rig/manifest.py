@@ -11,8 +11,8 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int
 
-from acqplan.errors import ManifestError, nearest
-from acqplan.numbers import FULL_TURN, plain_number
+from acqplan.errors import ManifestError, SpaceError, nearest
+from acqplan.numbers import FULL_TURN, name_fault, plain_number
 from acqplan.space import Axis, Category, Circle, Interval, Objects, Space
 from acqplan.table import CsvTable, read_table
 
@@ -74,7 +74,10 @@ class AxisColumn:
             SpaceError: If the levels are no axis.
         """
         if self.kind == "category":
-            return Category(name=self.name, values=tuple(map(str, levels)), seconds_per_change=self.seconds)
+            names = tuple(map(str, levels))
+            if fault := next(filter(None, map(name_fault, names)), ""):
+                raise SpaceError(f"axis '{self.name}': level {fault}", "rename it")
+            return Category(name=self.name, values=names, seconds_per_change=self.seconds)
         numbers = tuple(map(float, levels))
         if self.kind == "circle":
             return Circle(name=self.name, values=numbers, seconds_per_unit=self.seconds)
@@ -106,6 +109,9 @@ def read_manifest(path: Path, *, file_column: Literal["image", "mesh"]) -> Manif
             raise table.error(row, said, "put the file below that folder and give its path from there", asked=cell)
         files.append(Path(place))
     labels, names = table.column("label"), table.column("object")
+    for row, pair in enumerate(zip(labels, names, strict=True)):
+        if fault := next(filter(None, map(name_fault, pair)), ""):
+            raise table.error(row, fault, "rename it")
     _check_one_value(table, names, labels, "object '{}' is labelled '{}'", "labels differ")
     _check_one_value(table, files, names, "file {} shows '{}'", "one file cannot show two objects")
     others = {name: cells for name, cells in table.columns.items() if name not in required}

@@ -195,7 +195,7 @@ NAMES = ("a/b", "../../up", "Car", "car", "é", "con", "a.", "x" * 200)
 
 def test_any_name_of_class_and_object_has_its_own_folder(tmp_path: Path, clock: Clock) -> None:
     setup = live_rig(tmp_path)
-    objects = Objects(names=tuple(f"{name}\n0" for name in NAMES), labels=NAMES)
+    objects = Objects(names=tuple(f"{name}\u20280" for name in NAMES), labels=NAMES)
     rig = replace(setup.source, objects=objects)  # type: ignore[type-var]
     campaign = Campaign.create(replace(setup, source=rig), budget=2 * len(NAMES), path=tmp_path / "any.db", clock=clock)
     while shots := campaign.ask(4):

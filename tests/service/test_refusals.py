@@ -201,6 +201,7 @@ def test_bodies_that_cannot_be_are_refused(served: Served) -> None:
         ("/budget", {"budget": 0}),
         ("/budget", {"time_budget": float("inf")}),
         ("/objects", {"object": "car-00", "label": "car"}),
+        ("/objects", {"object": "car\x1b", "label": "car"}),
         ("/objects/remove", {"object": "nobody"}),
         ("/resume", {}),
     ]
