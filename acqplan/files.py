@@ -15,6 +15,13 @@ from typing import IO, Any
 
 from acqplan.errors import OutputError
 
+try:
+    import fcntl
+except ImportError:  # not on Windows: nothing is known of other processes there, and nothing of theirs removed
+    fcntl = None  # type: ignore[assignment]
+
+WORK = ".acqplan-part"  # end of the names of work folders
+
 
 @contextlib.contextmanager
 def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
@@ -106,7 +113,7 @@ def folder_for_result(path: Path) -> Iterator[Path]:
 def whole_folder(path: Path) -> Iterator[Path]:
     """Write a folder so that it is there with everything in it, or not at all.
 
-    Files go to a temporary folder beside it, which is renamed if the block ends without an exception.
+    Files go to a `work_folder` beside it, which is renamed if the block ends without an exception.
 
     Args:
         path: A folder that does not exist, or is empty.
@@ -117,18 +124,59 @@ def whole_folder(path: Path) -> Iterator[Path]:
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise OutputError(f"{path}: is there already", "give a folder that does not exist, or is empty", path=path)
     path = path.absolute()
-    beside = folder(path.parent)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=beside))
-    try:
+    with work_folder(path) as temporary:
         yield temporary
         temporary.chmod(0o777 & ~_umask())
         if path.exists():
             path.rmdir()
         temporary.rename(path)
+
+
+@contextlib.contextmanager
+def work_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder beside a place, for what is moved there once it is whole; it is gone after the block.
+
+    A lock that ends with its process tells whether anybody still works in such a folder: those that killed processes
+    left beside ``path`` are removed first.
+
+    Raises:
+        OutputError: If it cannot be made or written.
+    """
+    beside = folder(path.parent)
+    for left in beside.glob(f".*{WORK}"):
+        with _locked(left) as is_abandoned:
+            if is_abandoned:
+                shutil.rmtree(left, ignore_errors=True)
+    try:
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=WORK, dir=beside))
     except OSError as error:
         raise _unwritable(path, error) from error
+    with _locked(temporary):
+        try:
+            yield temporary
+        except OSError as error:
+            raise _unwritable(path, error) from error
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[bool]:
+    """Lock a folder if nobody else has; false if somebody has, it is gone, or this system has no such locks."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    except (OSError, AttributeError):
+        yield False
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        is_mine = True
+    except (OSError, AttributeError):
+        is_mine = False
+    try:
+        yield is_mine
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

@@ -31,9 +31,10 @@ from acqplan.campaign.events import (
 from acqplan.campaign.images import WITH_IMAGE, ImageFolder
 from acqplan.campaign.settings import CampaignSettings
 from acqplan.campaign.store import Store
-from acqplan.campaign.store_database import is_url
-from acqplan.errors import ImageError, SpaceError, StoreError, UsageError
-from acqplan.files import digest_bytes, digest_content, whole_folder
+from acqplan.campaign.store_database import is_url, wherever
+from acqplan.errors import ImageError, OutputError, SpaceError, StoreError, UsageError
+from acqplan.files import digest_bytes, digest_content, sync_folder, whole_folder, work_folder
+from acqplan.files import folder as make_folder
 from acqplan.numbers import FULL_TURN, ViewValue, short
 from acqplan.space.axes import Circle
 
@@ -44,6 +45,7 @@ LONGEST_FOLDER = 60
 DIGITS = 6
 RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")  # names that Windows keeps for itself
 
+MARK = ".import"  # in a folder of images until the campaign is there, names its store
 # what an image may be called in a campaign's folder: nothing that leads out of it
 IMAGE_NAME = re.compile(r"[0-9a-f]{2}/[A-Za-z0-9_+-][A-Za-z0-9._+-]*")
 
@@ -134,7 +136,8 @@ def import_campaign(
     Args:
         folder: What `export_campaign` wrote.
         path: A file that does not exist, or the URL of a PostgreSQL database.
-        images: Folder of the images; by default beside the file. It must not exist, or be empty.
+        images: Folder of the images; by default beside the file. It must not exist, be empty, or be what this
+            import left when it was killed.
         caller: Who asks; by default this process.
 
     Raises:
@@ -145,28 +148,35 @@ def import_campaign(
     source, place = Path(folder), images_folder(path, images)
     fold, events = _read(source, str(place))
     root = images_root(path, place)
-    if not is_url(path) and Path(path).exists():
-        raise UsageError(f"{path}: is there already", "choose another place", path=path)
-    # every image that is there gets the name that it had; those of the data set must be there
-    with whole_folder(root) as beside:
-        found = sorted(source.glob("images/*/*")) + sorted(source.glob("aside/*"))
-        there = {digest_content(file.read_bytes()): file for file in found}
-        for record in fold.records.every(CAPTURED):
-            if record.digest not in there:
-                said = f"{source}: the image of '{record.shot}' is missing, or not the one that was told"
-                raise ImageError(said, "export it again")
-        for event in events:
-            if event.kind in WITH_IMAGE and event.body["digest"] in there:
-                target = beside / event.body["image"]
-                target.parent.mkdir(exist_ok=True)
-                shutil.copyfile(there[event.body["digest"]], target)
-        if hasattr(os, "sync"):
-            os.sync()
-    try:
-        Store.restore(path, events, fold).close()
-    except BaseException:
-        shutil.rmtree(root, ignore_errors=True)
-        raise
+    Store.check_free(path)
+    found = sorted(source.glob("images/*/*")) + sorted(source.glob("aside/*"))
+    there = {digest_content(file.read_bytes()): file for file in found}
+    for record in fold.records.every(CAPTURED):
+        if record.digest not in there:
+            said = f"{source}: the image of '{record.shot}' is missing, or not the one that was told"
+            raise ImageError(said, "export it again")
+    with_image = [event.body for event in events if event.kind in WITH_IMAGE]
+    wanted = {body["image"]: there[body["digest"]] for body in with_image if body["digest"] in there}
+    # a killed import has left images and its mark, and is made again; the campaign comes last, in one piece
+    mark, owner = root / MARK, digest_content(wherever(path).encode())
+    held = {file.relative_to(root).as_posix() for file in root.rglob("[!.]*") if not file.is_dir()}
+    if held and not (held <= wanted.keys() and mark.is_file() and mark.read_text(encoding="ascii") == owner):
+        raise OutputError(f"{root}: is there already", "give a folder that does not exist, or is empty", path=root)
+    with work_folder(root if is_url(path) else Path(path).absolute()) as work:
+        try:
+            (make_folder(root) / MARK).write_text(owner, encoding="ascii")
+            for name, file in wanted.items():
+                shutil.copyfile(file, make_folder((root / name).parent) / Path(name).name)
+            if hasattr(os, "sync"):
+                os.sync()
+            Store.restore(path if is_url(path) else work / "store", events, fold).close()
+            if not is_url(path):
+                (work / "store").rename(path)
+        except BaseException:
+            shutil.rmtree(root, ignore_errors=True)
+            raise
+        sync_folder(work.parent)
+        mark.unlink()
     return Campaign.open(path, caller=caller)
 
 

@@ -152,6 +152,15 @@ class Database:
                     connection.exec_driver_sql("ROLLBACK")
                 raise
 
+    def check_empty(self, connection: sql.Connection) -> None:
+        """Refuse a database that holds a campaign.
+
+        Raises:
+            UsageError: If it does.
+        """
+        if sql.inspect(connection).has_table("facts"):
+            raise UsageError(f"{self.place}: a campaign is there already", "choose another place, or open it")
+
     def check_pages(self) -> None:
         """Check that the file is whole, as far as SQLite can tell quickly.
 
