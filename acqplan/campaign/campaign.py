@@ -216,7 +216,8 @@ class Campaign(AbstractContextManager["Campaign"]):
             where = self.settings.reached(record.view, reached or {})
             outcome = outcome_of_image(transaction, record, digest_content(content), replace=replace)
         # the image is on the disk before its event; one told before is written again, in case it was damaged
-        written = self.images.keep(name, content, suffix)
+        before = record.image if record.digest == digest_content(content) else ""
+        written = self.images.keep(name, content, suffix, name=before)
         if outcome == ALREADY:
             return ALREADY
         with self.store.writing() as transaction:
@@ -331,15 +332,15 @@ class Campaign(AbstractContextManager["Campaign"]):
 def images_folder(path: Path | str, images: Path | None) -> Path:
     """Folder of the images as the store keeps it: relative if it is beside the store, so that both can move."""
     if images is not None:
-        return images.absolute()
+        return Path(images).absolute()
     if is_url(path):
         raise UsageError("no folder for the images of a campaign on a database", "give one that all machines see")
     return Path(Path(path).name + IMAGES_SUFFIX)
 
 
 def images_root(path: Path | str, place: Path) -> Path:
-    """Where that folder is."""
-    return place if place.is_absolute() else Path(path).parent / place
+    """Where that folder is, wherever the program goes later."""
+    return (Path(path).parent / place).absolute()
 
 
 def _identifier(shot: Shot | str) -> str:

@@ -28,7 +28,7 @@ from acqplan.campaign.images import (
     events_of_image,
     known_shot,
     outcome_of_image,
-    safe,
+    stems,
     take_image,
 )
 from acqplan.campaign.leases import is_gone, take_back
@@ -189,11 +189,11 @@ def _check_images(campaign: Campaign, found: CheckResult, *, newest: int) -> Non
         names = images.names()
         if 0 < newest < len(names):
             names = heapq.nlargest(newest, names, key=images.changed_at)
-        # the names of files are those of shots, with unsafe letters replaced: two shots may have one
         unspoken = [name for name in names if name not in spoken]
         owners: dict[str, list[str]] = defaultdict(list)
         for record in transaction.every() if unspoken else ():
-            owners[safe(record.shot)].append(record.shot)
+            for stem in set(stems(record.shot)):  # of files of earlier versions, several shots may be the owner
+                owners[stem].append(record.shot)
     # outside of any transaction: reading images takes long, and others may use the campaign meanwhile
     found.images = len(told)
     damaged = [record for record in told if not images.is_whole(record.image, record.digest)]

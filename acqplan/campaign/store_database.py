@@ -101,7 +101,7 @@ class Database:
 
     def __init__(self, place: Path | str) -> None:
         if not is_url(place):
-            file = sql.URL.create("sqlite", database=str(Path(place).absolute()))
+            file = sql.URL.create("sqlite", database=wherever(place))
             self._engine = sql.create_engine(file, isolation_level="AUTOCOMMIT")
             sql.event.listen(self._engine, "connect", _prepare_sqlite)
         else:
@@ -152,6 +152,15 @@ class Database:
                     connection.exec_driver_sql("ROLLBACK")
                 raise
 
+    def check_empty(self, connection: sql.Connection) -> None:
+        """Refuse a database that holds a campaign.
+
+        Raises:
+            UsageError: If it does.
+        """
+        if sql.inspect(connection).has_table("facts"):
+            raise UsageError(f"{self.place}: a campaign is there already", "choose another place, or open it")
+
     def check_pages(self) -> None:
         """Check that the file is whole, as far as SQLite can tell quickly.
 
@@ -192,6 +201,11 @@ class Database:
 def is_url(place: Path | str) -> bool:
     """Whether a store is named by the URL of a database."""
     return "://" in str(place)
+
+
+def wherever(place: Path | str) -> str:
+    """A store's path or URL as it is understood also where the program, or another one, goes later."""
+    return str(place) if is_url(place) else str(Path(place).absolute())
 
 
 @contextmanager

@@ -88,7 +88,7 @@ def create(
             strategy=strategy,
             seed=seed,
             backbone=backbone,
-            weights=None if weights is None else str(weights.absolute()),
+            weights=weights,
             lease_seconds=lease,
             most_tries=tries,
             failure_limit=failure_limit,
@@ -96,7 +96,7 @@ def create(
         )
         with created as campaign:
             found = campaign.status()
-            places = {"store": campaign.store.place, "images": str(campaign.images.root.absolute())}
+            places = {"store": campaign.store.place, "images": str(campaign.images.root)}
             print_json(places | {name: found[name] for name in ("budget", "time_budget", "queued", "objects")})
 
 
@@ -138,6 +138,8 @@ def tell(
             name, _, value = (part.strip() for part in text.partition("="))
             if not name or not value:
                 raise UsageError(f"--reached '{text}' is not AXIS=VALUE", "write e.g. --reached azimuth=40.3")
+            if name in settings:
+                raise UsageError(f"--reached gives '{name}' twice", "give each setting once")
             settings[name] = value
         print_json({"shot": shot, "outcome": campaign.tell(shot, image, reached=settings, replace=replace)})
 

@@ -256,7 +256,8 @@ class Ledger:
 
     def __init__(self, out: Path, design: Design) -> None:
         # Another design's results must not be mixed in: its digest is compared before anything is written.
-        self.out, self.design = folder(out), design
+        out = folder(out)
+        self.out, self.design = out, design
         file = out / "design.json"
         if not file.exists():
             check_free(out, BENCHMARK_FILES, *BENCHMARK_MARK)

@@ -246,6 +246,9 @@ def test_a_setting_that_is_none_is_told(run: Run, store: Path, acqplan: Acqplan,
     tell = ("tell", "--shot", shot["id"], "--image", image(0), "--reached")
     assert "write e.g. --reached azimuth=40.3" in complaint(said(store, acqplan, *tell, "40.3"), 2)
     assert "did you mean 'azimuth'" in complaint(said(store, acqplan, *tell, "azimut=40.3"), 2)
+    assert "gives 'azimuth' twice" in complaint(said(store, acqplan, *tell, "azimuth=1", "--reached", "azimuth=2"), 2)
+    assert "give degrees from -360 to 360" in complaint(said(store, acqplan, *tell, "azimuth=725"), 2)
+    assert "'١٢' is not a number" in complaint(said(store, acqplan, *tell, "azimuth=١٢"), 2)
     assert run("status", "--json")["captured"] == 0
 
 
