@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from acqplan.campaign import leases
 from acqplan.campaign.check import check_after_restart
-from acqplan.campaign.events import LEASED, Event
+from acqplan.campaign.events import EXHAUSTED, LEASED, Event
 from acqplan.campaign.images import (
     ALREADY,
     ImageFolder,
@@ -20,7 +20,8 @@ from acqplan.campaign.images import (
     take_failure,
     take_image,
 )
-from acqplan.campaign.leases import Shot, this_process
+from acqplan.campaign.leases import Shot
+from acqplan.campaign.machine import this_process
 from acqplan.campaign.settings import CampaignRig, CampaignSettings
 from acqplan.campaign.store import Clock, Store
 from acqplan.campaign.store_database import is_url
@@ -173,7 +174,7 @@ class Campaign(AbstractContextManager["Campaign"]):
             # there is room, but no shot is queued, leased, or left to draw
             is_stuck = not found and state.room and not state.queued and not state.counts[LEASED]
             if is_stuck and not leases.draw_spares(transaction, 1):
-                transaction.append("stopped", reason="no shot is left that could be taken")
+                transaction.append("stopped", reason=EXHAUSTED)
             same = ("object", "label", "expires", "round", "reason")
             return [
                 Shot(id=one.shot, view=self.settings.view(one.view), **{name: getattr(one, name) for name in same})

@@ -31,7 +31,8 @@ from acqplan.campaign.images import (
     stems,
     take_image,
 )
-from acqplan.campaign.leases import is_gone, take_back
+from acqplan.campaign.leases import take_back
+from acqplan.campaign.machine import boot, is_gone
 from acqplan.errors import ConflictError, StoreError
 from acqplan.files import digest_content, whole_folder
 
@@ -45,7 +46,6 @@ NEWEST = 1000  # images that are looked at after the machine was started: more a
 GRACE_SECONDS = 300.0
 
 PART_SECONDS = 86_400.0  # files half-written are deleted when they are older
-STARTED = Path("/proc/sys/kernel/random/boot_id")
 MACHINE = f"checked on {socket.gethostname()}"  # what this machine notes in a store
 
 
@@ -156,8 +156,7 @@ def back_up(campaign: Campaign, folder: Path) -> Path:
 
 
 def _start_and_file(store: Store) -> str:
-    start = STARTED.read_text(encoding="ascii").strip() if STARTED.exists() else "unknown"
-    return f"{start} {Path(store.place).stat().st_ino if store.database.is_sqlite else 'server'}"
+    return f"{boot() or 'unknown'} {Path(store.place).stat().st_ino if store.database.is_sqlite else 'server'}"
 
 
 def _check_records(store: Store, found: CheckResult) -> None:
