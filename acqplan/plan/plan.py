@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -43,6 +44,7 @@ class Plan:
         naive_seconds: Seconds of taking them in the order of the strategy.
         sensitivity: How far an image is representative of its neighbours, in words, as learned from captured images;
             empty if there were none.
+        kept_aside: What the plan left to its test, as `acqplan.evaluate.task.Split.to_dict` gives it; empty if nothing.
     """
 
     shots: Shots
@@ -61,6 +63,7 @@ class Plan:
     route_seconds: float | None = None
     naive_seconds: float | None = None
     sensitivity: str = ""
+    kept_aside: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.shots)
@@ -95,6 +98,7 @@ class Plan:
             "route_seconds": None if self.route_seconds is None else round(self.route_seconds, 1),
             "route_seconds_naive": None if self.naive_seconds is None else round(self.naive_seconds, 1),
             "sensitivity": self.sensitivity,
+            "kept_aside": dict(self.kept_aside) or None,
             "space": self.shots.space.digest(),
             "backbone": self.backbone,
             "seconds": round(self.seconds, 3),

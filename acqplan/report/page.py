@@ -210,7 +210,9 @@ def _gains(compared: Compared) -> Content:
         budget: ", ".join(f"{name} {percent(point.accuracy)} %" for name, point in compared.at(budget).items())
         for budget in compared.budgets
     }
-    curve = f"Accuracy on new objects: {'; '.join(f'at {budget:,} images {each}' for budget, each in words.items())}."
+    curve = (
+        f"Accuracy on {compared.tested}: {'; '.join(f'at {budget:,} images {each}' for budget, each in words.items())}."
+    )
     bars = f"Accuracy at {compared.budget:,} images: {words[compared.budget]}."
     gained = ", ".join(f"{points(verdict.difference)} against {verdict.b}" for verdict in compared.verdicts)
     alt = f"Gain of {compared.primary} in points of accuracy: {gained}."
@@ -232,7 +234,7 @@ def _pictures(findings: Findings, compared: Compared, counts: Mapping[str, int])
     best = ", ".join(f"{name} {percent(there[name].accuracy)} %" for name in compared.by_accuracy(list(there)))
     gains = ", ".join(f"{points(verdict.difference)} at {verdict.budget:,}" for verdict in compared.contrast)
     contrast = f"{compared.primary} minus {compared.baseline} in points: {gains} images."
-    curve = f"Accuracy on new objects against images. At {budget}: {best}. {contrast}"
+    curve = f"Accuracy on {compared.tested} against images. At {budget}: {best}. {contrast}"
     n_drawn, n, left_out = len(compared.drawn), len(compared.strategies), ""
     if n_drawn < n:
         reason = f"the most accurate {MOST_DRAWN}" if n_drawn == MOST_DRAWN else f"the {n_drawn} that finished"

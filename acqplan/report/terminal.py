@@ -202,6 +202,8 @@ def plan_table(plan: Plan, *, width: int = 80) -> RenderableType:
         parts.append(Text(f"Learned from the images: {plan.sensitivity}"))
     if plan.route_seconds:
         parts.append(Text(f"Taking them lasts {route_words(plan)}"))
+    for sentence in plan.kept_aside.get("words", ()):
+        parts.append(Text(printable(sentence[0].upper() + sentence[1:])))
     parts += [Text(), *_grid_lines(shots, width), Text()]
     others = [column for column in range(len(shots.space.axes)) if column not in picture_axes(shots.space)]
     if others:
