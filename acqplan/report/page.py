@@ -20,7 +20,7 @@ from acqplan.evaluate.verdict import Validation
 from acqplan.files import replacing
 from acqplan.numbers import count_noun, count_range, duration, p_text, percent, points, printable, shortened
 from acqplan.plan.plan import Plan
-from acqplan.plan.route import route_words, saved_words
+from acqplan.plan.route import change_words, route_words, saved_words
 from acqplan.report import tables
 from acqplan.report.compared import MOST_DRAWN, Compared
 from acqplan.report.counts import object_counts, picture_axes, positions
@@ -80,7 +80,7 @@ def page_text(
         "headline": plan_headline(plan),
         "plan": plan,
         "per_object": per_object,
-        "route": {"words": route_words(plan), "saved": saved_words(plan)},
+        "route": {"words": route_words(plan), "saved": saved_words(plan), "changes": change_words(plan)},
         "dial": svg_element(views.dial(plan.shots), name="dial", alt=dial),
         "dial_words": dial,
         **_plan_dials(plan),

@@ -33,7 +33,9 @@ RESERVED = ("image", "mesh", "label", "object", "shot", "order", "round", "gain"
 MEANING = {"path": ("folder", "meshes", "norb"), "stereo": ("norb",), "render": ("toys", "meshes")}
 # Levels closer than this, in the unit of their axis, are the same.
 SAME = 1e-6
-EMBEDDED = TomlFile(path=Path("embedded toys"), content={"source": "toys"}, lines={})
+EMBEDDED = TomlFile(
+    path=Path("embedded toys"), content={"source": "toys", "objects": {"seconds_per_change": 20.0}}, lines={}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -57,7 +59,8 @@ class Rig:
         test: Names of the test objects; if empty, they are drawn by ``test_fraction``. ``"views"`` to test on views
             of the same objects, as is done where every label has one object.
         seconds_per_shot: Exposure and transfer of one image. Times along an axis belong to the axis.
-        seconds_per_object: Time to put another object on the turntable.
+        seconds_per_object: Time to put another object on the turntable; ``None`` if it is not known: then shots of one
+            object are taken together. 0 says that the order of objects costs nothing.
         view_weights: How often the finished classifier will meet each view, over the most frequent view, in the order
             of ``source.space.views()``, shape ``[views]``; ``None`` if all views count alike.
     """
@@ -68,7 +71,7 @@ class Rig:
     test_fraction: float = 0.5
     test: tuple[str, ...] | Literal["views"] = ()
     seconds_per_shot: float = 0.0
-    seconds_per_object: float = 0.0
+    seconds_per_object: float | None = None
     view_weights: Float[np.ndarray, " views"] | None = None
 
     @property

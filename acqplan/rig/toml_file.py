@@ -159,7 +159,7 @@ class ObjectsTable(TomlTable):
     test_fraction: Annotated[float, Field(ge=0, lt=1)] | None = None
     test: list[Name] | Literal["views"] | None = None
     labels: dict[Name, Annotated[list[Name], Field(min_length=1)]] | None = None
-    seconds_per_change: Seconds = 0.0
+    seconds_per_change: Seconds | None = None
 
 
 class RenderTable(TomlTable):
