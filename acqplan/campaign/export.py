@@ -264,7 +264,9 @@ def _rig_text(snapshot: Snapshot) -> str:
             lines.append(f"values = {quoted(list(axis.values))}")
         lines.append(f"{'seconds_per_change' if kind == 'category' else 'seconds_per_unit'} = {float(axis.seconds)!r}")
     lines += ["", "[shot]", f"seconds = {settings.seconds_per_shot!r}"]
-    lines += ["", "[objects]", f"seconds_per_change = {settings.seconds_per_object!r}", ""]
+    if settings.seconds_per_object is not None:
+        lines += ["", "[objects]", f"seconds_per_change = {settings.seconds_per_object!r}"]
+    lines.append("")
     return "\n".join(lines)
 
 

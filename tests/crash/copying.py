@@ -1,6 +1,6 @@
 """Imports, exports and backups killed at each moment; then made again, as their users would.
 
-``python -m tests.crash.copying --work FOLDER --every 7`` prints what is wrong as JSON, one line per moment. FOLDER holds
+``python -m tests.crash.copying --work FOLDER --every 7`` prints what is wrong as JSON, one line per moment. FOLDER has
 a campaign, ``rig.db``, and its export, ``export``.
 """
 
