@@ -8,7 +8,7 @@ import os
 import sqlite3
 import weakref
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,8 @@ PRAGMAS = (f"busy_timeout={int(1000 * BUSY_SECONDS)}", "journal_mode=WAL", "sync
 LOCK = 0x61637170  # number of the advisory lock that writers on PostgreSQL take
 UNWRITABLE = ("disk is full", "readonly", "read-only", "disk i/o", "unable to open")
 BROKEN = ("not a database", "malformed", "no such table", "no such column")
-RESTORE = "put a backup in its place; the images beside it are files of their own"
+RESTORE = "put a backup in its place: acqplan campaign restore; the images beside it stay"
+SIDE_FILES = ("-wal", "-shm", "-journal", "-turn")  # ends of the names of files that SQLite and writers keep beside
 
 VERSION = 2  # layout of the tables. Version 1 had no column ``barred``; records of an older version are folded anew
 METADATA = sql.MetaData()
@@ -140,8 +141,8 @@ class Database:
                     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
                 yield connection
                 return
-            if write and fcntl is not None:
-                stack.enter_context(_turn(Path(f"{self.place}-turn")))
+            if write:
+                stack.enter_context(turn_of(self.place))
             connection = stack.enter_context(self._engine.connect())
             connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
             try:
@@ -172,6 +173,12 @@ class Database:
         if found != "ok":
             raise StoreError(f"{self.place}: the file is damaged ({' '.join(found.split())})", RESTORE, path=self.place)
 
+    def write_log(self) -> None:
+        """Write the log of SQLite into the file, as far as nobody reads it."""
+        if self.is_sqlite:
+            with plain_errors(self.place), turn_of(self.place), self._engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint")
+
     def copy_to(self, path: Path) -> None:
         """Copy a file of SQLite as it is at one moment, while others may go on writing.
 
@@ -196,6 +203,29 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
+
+
+def put_in_place(copy: Path, place: Path, aside: Path) -> None:
+    """Put a file in the place of another, which goes aside with its log: with that SQLite would destroy the new one.
+
+    Args:
+        copy: A whole file of SQLite on the same disk.
+        place: Where it goes; there may be nothing, or a log alone.
+        aside: Folder of what is there, made if anything is.
+    """
+    with turn_of(place):
+        for old in (place, *(Path(f"{place}{end}") for end in SIDE_FILES[:3])):
+            if old.exists():
+                aside.mkdir(exist_ok=True)
+                old.rename(aside / old.name)
+        copy.rename(place)
+    sync_folder(place.parent)
+
+
+def is_open_here(place: Path) -> bool:
+    """Whether this process has a connection to a file: closing it otherwise would take the locks of SQLite away."""
+    here = [engine for engine in list(_ENGINES) if engine.url.database == str(place)]
+    return any(engine.pool.checkedin() + engine.pool.checkedout() for engine in here)  # type: ignore[attr-defined]
 
 
 def is_url(place: Path | str) -> bool:
@@ -262,6 +292,11 @@ def event_row(event: Event) -> dict[str, Any]:
 def event_of(row: sql.Row[Any]) -> Event:
     """The inverse of `event_row`."""
     return Event(number=row.number, at=row.at, kind=row.kind, shot=row.shot, body=json.loads(row.body))
+
+
+def turn_of(place: Path | str) -> AbstractContextManager[None]:
+    """Wait until no other writer of a file has the turn."""
+    return _turn(Path(f"{place}-turn")) if fcntl is not None else nullcontext()
 
 
 @contextmanager
