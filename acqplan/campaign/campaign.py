@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from acqplan.campaign import leases
-from acqplan.campaign.check import check_after_restart
+from acqplan.campaign.check import check_after_restart, check_log
 from acqplan.campaign.events import EXHAUSTED, LEASED, Event
 from acqplan.campaign.images import (
     ALREADY,
@@ -131,6 +131,8 @@ class Campaign(AbstractContextManager["Campaign"]):
         Raises:
             StoreError: If there is none, it is of a newer acqplan, or it is damaged.
         """
+        if not is_url(path):
+            check_log(Path(path).absolute())
         store = Store.open(path, clock=clock)
         with store.reading() as transaction:
             place = transaction.events(until=1)[0].body["images"]

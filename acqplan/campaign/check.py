@@ -8,10 +8,14 @@ the end of an image, or the last events.
 from __future__ import annotations
 
 import heapq
+import os
 import shutil
 import socket
+import sqlite3
+import tempfile
 import time
 from collections import defaultdict
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +37,7 @@ from acqplan.campaign.images import (
 )
 from acqplan.campaign.leases import take_back
 from acqplan.campaign.machine import boot, is_gone
+from acqplan.campaign.store_database import is_open_here, turn_of
 from acqplan.errors import ConflictError, StoreError
 from acqplan.files import digest_content, whole_folder
 
@@ -127,6 +132,52 @@ def check_after_restart(campaign: Campaign) -> None:
         )
     _check_images(campaign, found, newest=NEWEST)
     store.note(MACHINE, now)
+
+
+def check_log(path: Path) -> None:
+    """Refuse a file beside which the write-ahead log of another lies, as after a backup was put there by hand.
+
+    SQLite would write that log into the file, and so destroy it. Unless the file is noted as the one that this machine
+    knows, what both together hold is tried out on copies.
+
+    Args:
+        path: The file, absolute.
+
+    Raises:
+        StoreError: If they do not belong together.
+    """
+    log = Path(f"{path}-wal")
+    if is_open_here(path) or not os.access(path, os.W_OK):
+        return
+    with turn_of(path):
+        for _ in range(3):  # a process that ends may write the log into the file at this moment
+            if not log.exists() or not log.stat().st_size or _fits(log, path):
+                return
+    said = f"{log}: the log of another file than {path.name}, or both are damaged"
+    raise StoreError(said, "put a backup in place with: acqplan campaign restore --replace", path=log)
+
+
+def _fits(log: Path, path: Path) -> bool:
+    """Whether a log belongs to a file: as noted, or as copies of both show."""
+    from acqplan.campaign.store import Store
+
+    with suppress(sqlite3.Error), closing(sqlite3.connect(f"{path.as_uri()}?immutable=1", uri=True)) as alone:
+        (noted,) = alone.execute("SELECT text FROM facts WHERE name = ?", (MACHINE,)).fetchone() or ("",)
+        # a copy over the file leaves its number, but not the time of its last change
+        if noted.endswith(f" {path.stat().st_ino}") and path.stat().st_ctime_ns <= log.stat().st_ctime_ns:
+            return True
+    with tempfile.TemporaryDirectory() as folder, suppress(StoreError, OSError):
+        copy, last = Path(folder) / "copy", None
+        shutil.copyfile(path, copy)
+        with suppress(sqlite3.Error), closing(sqlite3.connect(copy)) as alone:  # the tables may be in the log still
+            last = alone.execute("SELECT * FROM events ORDER BY number DESC LIMIT 1").fetchone()
+        shutil.copyfile(log, f"{copy}-wal")
+        with closing(Store.open(copy)) as store:
+            store.database.check_pages()
+            store.check_events()
+        with closing(sqlite3.connect(copy)) as both:
+            return last is None or both.execute("SELECT * FROM events WHERE number = ?", last[:1]).fetchone() == last
+    return False
 
 
 def back_up(campaign: Campaign, folder: Path) -> Path:

@@ -341,6 +341,7 @@ class Store:
         with self.database.transaction(write=True) as connection:
             connection.execute(sql.delete(tables.facts).where(tables.facts.c.name == name))
             connection.execute(sql.insert(tables.facts).values(name=name, text=text))
+        self.database.write_log()  # the file itself says it, also to those who do not trust the log
 
     def close(self) -> None:
         """Close all connections."""

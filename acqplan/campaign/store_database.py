@@ -11,7 +11,7 @@ import time
 import weakref
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext, suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,8 @@ HOLDER = (
 )
 UNWRITABLE = ("disk is full", "readonly", "read-only", "disk i/o", "unable to open")
 BROKEN = ("not a database", "malformed", "no such table", "no such column")
-RESTORE = "put a backup in its place; the images beside it are files of their own"
+RESTORE = "put a backup in its place: acqplan campaign restore; the images beside it stay"
+SIDE_FILES = ("-wal", "-shm", "-journal", "-turn")  # ends of the names of files that SQLite and writers keep beside
 
 VERSION = 2  # layout of the tables. Version 1 had no column ``barred``; records of an older version are folded anew
 METADATA = sql.MetaData()
@@ -151,8 +152,8 @@ class Database:
                     self._wait_for_server(connection)
                 yield connection
                 return
-            if write and fcntl is not None:
-                stack.enter_context(_turn(Path(f"{self.place}-turn")))
+            if write:
+                stack.enter_context(turn_of(self.place))
             stack.enter_context(_transaction_of_thread())
             connection = stack.enter_context(self._engine.connect())
             connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
@@ -183,6 +184,12 @@ class Database:
             found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one() if self.is_sqlite else "ok"
         if found != "ok":
             raise StoreError(f"{self.place}: the file is damaged ({' '.join(found.split())})", RESTORE, path=self.place)
+
+    def write_log(self) -> None:
+        """Write the log of SQLite into the file, as far as nobody reads it."""
+        if self.is_sqlite:
+            with plain_errors(self.place), turn_of(self.place), self._engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint")
 
     def copy_to(self, path: Path) -> None:
         """Copy a file of SQLite as it is at one moment, while others may go on writing.
@@ -220,6 +227,29 @@ class Database:
             with self._engine.connect() as other:
                 holder = other.exec_driver_sql(HOLDER).first()
             raise _busy(self.place, f"process {holder[0]} of {holder[1]}" if holder else "another process") from error
+
+
+def put_in_place(copy: Path, place: Path, aside: Path) -> None:
+    """Put a file in the place of another, which goes aside with its log: with that SQLite would destroy the new one.
+
+    Args:
+        copy: A whole file of SQLite on the same disk.
+        place: Where it goes; there may be nothing, or a log alone.
+        aside: Folder of what is there, made if anything is.
+    """
+    with turn_of(place):
+        for old in (place, *(Path(f"{place}{end}") for end in SIDE_FILES[:3])):
+            if old.exists():
+                aside.mkdir(exist_ok=True)
+                old.rename(aside / old.name)
+        copy.rename(place)
+    sync_folder(place.parent)
+
+
+def is_open_here(place: Path) -> bool:
+    """Whether this process has a connection to a file: closing it otherwise would take the locks of SQLite away."""
+    here = [engine for engine in list(_ENGINES) if engine.url.database == str(place)]
+    return any(engine.pool.checkedin() + engine.pool.checkedout() for engine in here)  # type: ignore[attr-defined]
 
 
 def is_url(place: Path | str) -> bool:
@@ -288,6 +318,11 @@ def event_row(event: Event) -> dict[str, Any]:
 def event_of(row: sql.Row[Any]) -> Event:
     """The inverse of `event_row`."""
     return Event(number=row.number, at=row.at, kind=row.kind, shot=row.shot, body=json.loads(row.body))
+
+
+def turn_of(place: Path | str) -> AbstractContextManager[None]:
+    """Wait until no other writer of a file has the turn."""
+    return _turn(Path(f"{place}-turn")) if fcntl is not None else nullcontext()
 
 
 @contextmanager
