@@ -21,11 +21,12 @@ from acqplan.errors import OutputError
 
 try:
     import fcntl
-except ImportError:  # Windows
+except ImportError:  # not on Windows: nothing is known of other processes there, and nothing of theirs removed
     fcntl = None  # type: ignore[assignment]
 
 # Folders in which results are made, and the link through which they come into place.
 WORK = ".acqplan-"
+PART = ".acqplan-part"
 CURRENT = ".acqplan-current"
 # What is being written changes within seconds: a temporary file so old was left by a process that was killed.
 ABANDONED_SECONDS = 600
@@ -112,7 +113,7 @@ def sync_folder(path: Path) -> None:
 
 
 def folder(path: Path) -> Path:
-    """Make a folder to write into, parents included.
+    """Make a folder to write into, parents included; where it is stays known if the program goes elsewhere.
 
     Raises:
         OutputError: If it cannot be made or written.
@@ -126,7 +127,7 @@ def folder(path: Path) -> Path:
         raise _unwritable(path, error) from error
     if not os.access(path, os.W_OK):
         raise OutputError(f"{path}: this folder cannot be written", "choose another place", path=path)
-    return path
+    return path.absolute()
 
 
 @contextlib.contextmanager
@@ -136,7 +137,7 @@ def folder_for_result(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: If it cannot be made or written.
     """
-    missing = [place for place in (path, *path.parents) if not place.exists()]
+    missing = [place for place in (path.absolute(), *path.absolute().parents) if not place.exists()]
     try:
         yield folder(path)
     except BaseException:
@@ -150,7 +151,7 @@ def folder_for_result(path: Path) -> Iterator[Path]:
 def whole_folder(path: Path) -> Iterator[Path]:
     """Write a folder so that it is there with everything in it, or not at all.
 
-    Files go to a temporary folder beside it, which is renamed if the block ends without an exception.
+    Files go to a `part_beside` it, which is renamed if the block ends without an exception.
 
     Args:
         path: A folder that does not exist, or is empty.
@@ -160,18 +161,60 @@ def whole_folder(path: Path) -> Iterator[Path]:
     """
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise OutputError(f"{path}: is there already", "give a folder that does not exist, or is empty", path=path)
-    beside = folder(path.absolute().parent)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=beside))
-    try:
+    path = path.absolute()
+    with part_beside(path) as temporary:
         yield temporary
         temporary.chmod(0o777 & ~_umask())
         if path.exists():
             path.rmdir()
         temporary.rename(path)
+
+
+@contextlib.contextmanager
+def part_beside(path: Path) -> Iterator[Path]:
+    """A temporary folder beside a place, for what is moved there once it is whole; it is gone after the block.
+
+    A lock that ends with its process tells whether anybody still works in such a folder: those that killed processes
+    left beside ``path`` are removed first.
+
+    Raises:
+        OutputError: If it cannot be made or written.
+    """
+    beside = folder(path.parent)
+    for left in beside.glob(f".*{PART}"):
+        with _locked(left) as is_abandoned:
+            if is_abandoned:
+                shutil.rmtree(left, ignore_errors=True)
+    try:
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=PART, dir=beside))
     except OSError as error:
         raise _unwritable(path, error) from error
+    with _locked(temporary):
+        try:
+            yield temporary
+        except OSError as error:
+            raise _unwritable(path, error) from error
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[bool]:
+    """Lock a folder if nobody else has; false if somebody has, it is gone, or this system has no such locks."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    except (OSError, AttributeError):
+        yield False
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        is_mine = True
+    except (OSError, AttributeError):
+        is_mine = False
+    try:
+        yield is_mine
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        os.close(descriptor)
 
 
 def replace_files(new: Path, out: Path, names: Iterable[str]) -> None:

@@ -134,22 +134,25 @@ class Results:
         """Share of each object's shots classified correctly; NaN where it was not tested or the cell failed."""
         design = self.design
         grid = (len(design.strategies), len(design.budgets))
-        found = np.full((*grid, len(self.shots.objects), len(design.seeds)), np.nan)
+        total = np.zeros((*grid, len(self.shots.objects), len(design.seeds)))
+        sides = np.zeros(total.shape[2:])
         for result in self.blocks:
             seed = design.seeds.index(result.block.seed)
             objects = np.unique(self.shots.object_rows[result.test_rows])
-            found[:, :, objects, seed] = self._shares(result).reshape(*grid, -1)
-        return found
+            total[:, :, objects, seed] += self._shares(result).reshape(*grid, -1)
+            sides[objects, seed] += 1
+        # where views are split, both sides of a swap test the same objects
+        return np.divide(total, sides, out=np.full(total.shape, np.nan), where=sides > 0)
 
     def correct(
         self, strategy: str, budget: int, seed: int
     ) -> tuple[Bool[np.ndarray, " images"], Int[np.ndarray, " images"]]:
-        """Whether each test image of a seed was classified correctly, and its object's row; both sides of a swap."""
+        """Whether each test image of a seed was classified correctly, and its row; both sides of a swap."""
         cell = self.design.cells.index((strategy, budget))
         mine = [result for result in self.blocks if result.block.seed == seed and not result.failures[cell]]
         rows = np.concatenate([np.empty(0, dtype=np.int64), *(result.test_rows for result in mine)])
         right = np.concatenate([np.empty(0, dtype=np.bool_), *(result.correct[cell] for result in mine)])
-        return right, self.shots.object_rows[rows]
+        return right, rows
 
     def records(self) -> list[Record]:
         """One record for each strategy, budget and seed that did not fail, both sides of a swap together."""
@@ -186,8 +189,8 @@ class Results:
                 continue
             # Tests on images compare one pair of heads, those of the first seed that both have.
             first = design.seeds[int(seeds[0])]
-            (right_a, owners_a), (right_b, owners_b) = (self.correct(name, budget, first) for name in (a, b))
-            both_a, both_b = np.isin(owners_a, owners_b), np.isin(owners_b, owners_a)
+            (right_a, rows_a), (right_b, rows_b) = (self.correct(name, budget, first) for name in (a, b))
+            both_a, both_b = np.isin(rows_a, rows_b), np.isin(rows_b, rows_a)
             pair = Pair(
                 a=a,
                 b=b,
@@ -196,7 +199,7 @@ class Results:
                 objects=tuple(self.shots.objects.names[row] for row in objects),
                 correct_a=right_a[both_a],
                 correct_b=right_b[both_b],
-                image_objects=owners_a[both_a],
+                image_objects=self.shots.object_rows[rows_a[both_a]],
             )
             pairs.append(pair)
         return judge_pairs(pairs, margin=design.margin)
@@ -256,7 +259,8 @@ class Ledger:
 
     def __init__(self, out: Path, design: Design) -> None:
         # Another design's results must not be mixed in: its digest is compared before anything is written.
-        self.out, self.design = folder(out), design
+        out = folder(out)
+        self.out, self.design = out, design
         file = out / "design.json"
         if not file.exists():
             check_free(out, BENCHMARK_FILES, *BENCHMARK_MARK)

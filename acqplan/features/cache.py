@@ -78,7 +78,7 @@ class FeatureCache:
         if root is None and (given := os.environ.get("ACQPLAN_CACHE")):
             root = Path(given).expanduser()
         parent = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        return cls(root=root or Path(parent) / "acqplan", limit_bytes=int(limit * 1e9))
+        return cls(root=(root or Path(parent) / "acqplan").absolute(), limit_bytes=int(limit * 1e9))
 
     def load(self, name: str, keys: Keys, n_features: int) -> tuple[Features, Bool[np.ndarray, " images"]]:
         """Look images up.

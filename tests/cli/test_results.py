@@ -33,16 +33,20 @@ def test_a_validated_plan_is_shown_written_and_repeated_byte_for_byte(
     assert sorted(contents(out)) == sorted(made)
     assert len(list(csv.DictReader(io.StringIO((out / "plan.csv").read_text())))) == 40
 
-    again = recommended(acqplan, toys, 40, tmp_path / "again", "--no-validate", "--json")
+    recommended(acqplan, toys, 40, tmp_path / "again")
     assert (tmp_path / "again" / "plan.csv").read_bytes() == (out / "plan.csv").read_bytes()
+    again = recommended(acqplan, toys, 40, tmp_path / "again", "--no-validate", "--json")
     document = json.loads(again.out)
-    assert document["validation"] is None
+    assert (document["validation"], document["plan"]["kept_aside"]) == (None, None)
+    assert len({shot["object"] for shot in document["plan"]["shots"]}) == 10, "without a test every object is planned"
     assert len(document["plan"]["shots"]) == 40
-    assert [Path(path).name for path in document["files"]] == [*FILES[:2], *FILES[3:8]]
+    assert [Path(path).name for path in document["files"]] == [*FILES[:2], *FILES[3:8], FILES[-1]]
 
     other = recommended(acqplan, toys, 40, out, "--no-validate", "--seed", "1")
     assert (out / "plan.csv").read_bytes() != (tmp_path / "again" / "plan.csv").read_bytes()
-    assert sorted(contents(out)) == sorted([*FILES[:2], *FILES[3:8]]), "the old validation speaks of another plan"
+    assert sorted(contents(out)) == sorted([*FILES[:2], *FILES[3:8], FILES[-1]]), (
+        "the old validation speaks of another plan"
+    )
     assert "validation.json" not in other.err
 
 
