@@ -30,6 +30,8 @@ PART = ".acqplan-part"
 CURRENT = ".acqplan-current"
 # What is being written changes within seconds: a temporary file so old was left by a process that was killed.
 ABANDONED_SECONDS = 600
+# Neither weights nor meshes get smaller by this when they are packed.
+MOST_UNPACKED = 50
 # Replacing files takes milliseconds.
 PATIENCE_SECONDS = 30
 
@@ -59,6 +61,17 @@ def opened(path: Path, *, most: int | None = None) -> BinaryIO:
     except BaseException:
         os.close(descriptor)
         raise
+
+
+def unpacks_to_far_more(path: Path) -> bool:
+    """Whether a file is a zip archive that says it unpacks to over `MOST_UNPACKED` times its size."""
+    import zipfile  # few need it, and telling a campaign shall be quick
+
+    try:
+        with zipfile.ZipFile(path) as packed:
+            return sum(member.file_size for member in packed.infolist()) > MOST_UNPACKED * path.stat().st_size
+    except Exception:  # no archive, or a damaged one, about which its reader complains
+        return False
 
 
 @contextlib.contextmanager

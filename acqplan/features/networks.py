@@ -12,7 +12,6 @@ import importlib.util
 import pickle
 import socket
 import warnings
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,7 +26,7 @@ from torch.nn import functional
 from acqplan.errors import BackboneError, MissingError, WeightsError
 from acqplan.features.pixels import Preprocessing, parse_input
 from acqplan.features.registry import NETWORKS, Cut, find_layers
-from acqplan.files import opened
+from acqplan.files import opened, unpacks_to_far_more
 
 EMBEDDED = Path(__file__).parent / "embedded"
 TIMM = "timm/"
@@ -39,8 +38,6 @@ COUNTER = "num_batches_tracked"
 WRAPPERS = ("state_dict", "model_state_dict", "model", "network", "net", "weights")
 # What nn.DataParallel, torch.compile and Lightning put before all names.
 PREFIXES = ("module.", "_orig_mod.", "model.")
-# A file that unpacks to more than so many times its size holds no weights.
-MOST_UNPACKED = 10
 
 # The first release of each network's weights. The later ones classify ImageNet better, but the losses and augmentations
 # that make them so make frozen features transfer worse (Kornblith et al., NeurIPS 2021).
@@ -369,13 +366,8 @@ def published_weights(name: str) -> Path:
 
 def _pickled(path: Path) -> dict[str, Tensor]:
     try:
-        # a zip archive says what it unpacks to; numbers of a network hardly get smaller when they are packed
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as packed:
-                size = sum(member.file_size for member in packed.infolist())
-            if size > MOST_UNPACKED * path.stat().st_size:
-                said = f"{path}: would unpack to {size / 1e6:,.0f} MB, over {MOST_UNPACKED} times its size"
-                raise WeightsError(said, "save the network's state_dict() anew", path=path)
+        if unpacks_to_far_more(path):
+            raise WeightsError(f"{path}: a packed file that would fill memory", "save its state_dict() anew", path=path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of unusual pickles, which end in an error or in plain tensors
             loaded = torch.load(path, map_location="cpu", weights_only=True)
