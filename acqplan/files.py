@@ -30,6 +30,11 @@ WORK = ".acqplan-part"
 CURRENT = ".acqplan-current"
 # What is being written changes within seconds: a temporary file so old was left by a process that was killed.
 ABANDONED_SECONDS = 600
+# Neither weights nor meshes get smaller by this when they are packed.
+MOST_UNPACKED = 50
+# File systems of the network: on these, several machines do not see each other's locks or memory
+SHARES = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "virtiofs", "vboxsf", "vmhgfs-fuse", "prl_fs", "afs", "ceph"}
+SHARES |= {"glusterfs", "lustre", "beegfs", "gpfs", "sshfs", "rclone", "s3fs", "davfs", "davfs2", "ncpfs", "gcsfuse"}
 # Replacing files takes milliseconds.
 PATIENCE_SECONDS = 30
 
@@ -61,9 +66,15 @@ def opened(path: Path, *, most: int | None = None) -> BinaryIO:
         raise
 
 
-# file systems of the network: on these, several machines do not see each other's locks or memory
-SHARES = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "virtiofs", "vboxsf", "vmhgfs-fuse", "prl_fs", "afs", "ceph"}
-SHARES |= {"glusterfs", "lustre", "beegfs", "gpfs", "sshfs", "rclone", "s3fs", "davfs", "davfs2", "ncpfs", "gcsfuse"}
+def unpacks_to_far_more(path: Path) -> bool:
+    """Whether a file is a zip archive that says it unpacks to over `MOST_UNPACKED` times its size."""
+    import zipfile  # few need it, and telling a campaign shall be quick
+
+    try:
+        with zipfile.ZipFile(path) as packed:
+            return sum(member.file_size for member in packed.infolist()) > MOST_UNPACKED * path.stat().st_size
+    except Exception:  # no archive, or a damaged one, about which its reader complains
+        return False
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from acqplan.campaign.events import CAPTURED, LEASED, PROPOSED, REJECTED, WITHDR
 from acqplan.campaign.leases import watch_failures
 from acqplan.campaign.store_database import is_url
 from acqplan.errors import ConflictError, ImageError, OutputError, ShotError, nearest
-from acqplan.files import digest_content, folder, replacing, sync_folder
+from acqplan.files import digest_content, folder, opened, replacing, sync_folder
 from acqplan.numbers import ViewValue
 
 if TYPE_CHECKING:
@@ -163,7 +163,8 @@ def encoded(picture: Picture, shot: str) -> tuple[bytes, str]:
     if isinstance(picture, Path | str):
         path = Path(picture)
         try:
-            content, source = path.read_bytes(), str(path)
+            with opened(path) as handle:
+                content, source = handle.read(), str(path)
         except OSError as error:
             raise ImageError(f"{path}: cannot be read ({error.strerror})", "give the file of an image") from error
     elif isinstance(picture, bytes | bytearray | memoryview):
