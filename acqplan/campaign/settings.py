@@ -10,15 +10,14 @@ import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from acqplan.errors import SpaceError, UsageError, nearest
-from acqplan.numbers import ViewValue
+from acqplan.numbers import ViewValue, name_fault
 from acqplan.space.axes import Axis, Category, Circle, Interval, axis_from_dict, axis_to_dict
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy as np
 
     from acqplan.space import Space
@@ -113,7 +112,12 @@ class CampaignSettings:
     @classmethod
     def of(cls, rig: CampaignRig, **chosen: Any) -> CampaignSettings:
         """The settings of a campaign on a rig; ``chosen`` are attributes of this class."""
+        if chosen.get("weights") is not None:  # other programs plan, too, and from elsewhere
+            chosen["weights"] = str(Path(chosen["weights"]).absolute())
         space, objects, weights = rig.source.space, rig.source.objects, rig.view_weights
+        for name in (*objects.names, *objects.labels, *space.names):
+            if fault := name_fault(name):
+                raise UsageError(fault, "rename it", asked=name)
         return cls(
             rig=rig.source.name,
             axes=space.axes,
@@ -155,9 +159,9 @@ class CampaignSettings:
         """
         for name in said:
             if name not in self.names:
-                raise SpaceError(f"no axis is called '{name}'", nearest(name, self.names))
+                raise SpaceError(f"no axis is called '{name}'", nearest(str(name), self.names))
         return tuple(
-            axis.read(said[axis.name]) if axis.name in said else value
+            axis.reached(said[axis.name]) if axis.name in said else value
             for axis, value in zip(self.axes, view, strict=True)
         )
 

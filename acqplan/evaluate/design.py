@@ -168,24 +168,8 @@ def draw_up(
 ) -> Design:
     """Settle a design: draw the splits, look the strategies up, and refuse what cannot be run.
 
-    Args:
-        rig: The rig.
-        backbone: Fingerprint of the backbone.
-        strategies: Names; a name with ``#2``, ``#3``, … is another independent copy.
-        budgets: Images each may take.
-        seeds: Seeds.
-        n_splits: Splits of the objects, drawn by their numbers; by default one per seed. A rig whose test objects
-            are named has one split.
-        swap: Whether to swap train and test objects as well.
-        primary: The strategy that the claim is about; by default the first.
-        baseline: The strategy of the primary contrast; `random-shots` if it takes part, else the next strategy.
-        primary_budget: The budget of the claim; by default the largest.
-
-    Raises:
-        UsageError: If names, seeds or budgets do not fit together.
-        StrategyError: If there is no such strategy.
-        BudgetError: If a budget does not fit a side of a split.
-        SplitError: If objects cannot be split.
+    Arguments and errors are those of `acqplan.evaluate.benchmark.benchmark`; ``backbone`` is its fingerprint. Splits
+    are drawn by their numbers; a rig whose test objects are named has one.
     """
     rules = {name: strategy_of(name) for name in strategies}
     first = primary or strategies[0]

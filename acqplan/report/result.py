@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
+import shutil
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from acqplan.errors import OutputError
 from acqplan.evaluate.recommend import Recommendation
-from acqplan.files import folder, uninterrupted
+from acqplan.evaluate.results import BENCHMARK_FILES, BENCHMARK_MARK
+from acqplan.files import check_free, clear_abandoned, folder, replace_files, uninterrupted, work_folder
 from acqplan.progress import SILENT, Progress
 from acqplan.report.compared import Compared
 from acqplan.report.page import benchmark_page_text, page_text, write_page
@@ -25,11 +26,8 @@ FILES = (
     "plan.csv", "plan.json", "validation.json", "report.html", "dial.png", "classes.png", "coverage.png",
     "objects.png", "overview.png", "accuracy.png", "bars.png", "gains.png", "advice.png",
 )  # fmt: skip
-# Every file that a benchmark may leave behind, beside its design.json and its cells.
-BENCHMARK_FILES = (
-    "results.csv", "validation.json", "report.html", "curves.png", "strategies.png", "verdicts.png", "objects.png",
-    "views.png", "ideas.png", "ranks.png",
-)  # fmt: skip
+# The file by which a folder of them is known, and keys that it has.
+MARK = ("plan.json", ("acqplan", "strategy", "budget", "shots"))
 
 
 def save(
@@ -41,10 +39,10 @@ def save(
 ) -> list[Path]:
     """Write all files of a result: tables, report.html and the plots as PNG.
 
-    The files are made in a folder of their own within ``out`` and moved into place when the last one is
-    whole, so that a full disk or an interruption leaves what was there before. Files of an earlier
-    result that this one does not have are removed: they would speak of another plan. All other files in
-    ``out`` are left alone. The same findings of a benchmark give the same bytes.
+    The files are made in a folder of their own within ``out`` and come into place all at one moment when the last one
+    is whole, so that a full disk, an interruption or a kill leaves what was there before. Files of an earlier result
+    that this one does not have are removed: they would speak of another plan. All other files in ``out`` are left
+    alone. The same findings of a benchmark give the same bytes.
 
     Args:
         result: What was recommended, or what a benchmark found.
@@ -56,29 +54,31 @@ def save(
         The files, in the order of `FILES` or `BENCHMARK_FILES`; only those that there is material for.
 
     Raises:
-        OutputError: If a file cannot be written.
+        OutputError: If a file cannot be written, or would replace somebody else's; names it.
     """
-    names: tuple[str, ...] = FILES if isinstance(result, Recommendation) else BENCHMARK_FILES
+    of_plan = isinstance(result, Recommendation)
+    names, mark = (FILES, MARK) if of_plan else (BENCHMARK_FILES, BENCHMARK_MARK)
     writers = _writers(result, facts)
-    # Seen before anything is made: a folder cannot be replaced by a file.
-    taken = [name for name in names if (folder(out) / name).is_dir()]
-    if taken:
-        raise OutputError(f"{out / taken[0]}: a folder is where a file shall be written", "choose another folder")
+    # A benchmark has checked its folder before it put design.json there.
+    if of_plan or not (out / "design.json").exists():
+        check_free(folder(out), names, *mark)
+    clear_abandoned(out)
     try:
-        with tempfile.TemporaryDirectory(prefix=".acqplan-", dir=out, ignore_cleanup_errors=True) as work:
+        work = work_folder(out)
+        try:
             with progress.task("writing the report", len(writers)) as advance:
                 for name, write in writers.items():
-                    write(Path(work) / name)
+                    write(work / name)
                     advance(1)
-            with uninterrupted():
-                written = [(Path(work) / name).replace(out / name) for name in writers]
-                for name in names:
-                    if name not in writers:
-                        (out / name).unlink(missing_ok=True)
+        except BaseException:
+            shutil.rmtree(work, ignore_errors=True)
+            raise
+        with uninterrupted():
+            replace_files(work, out, names)
     except OSError as error:
         reason = error.strerror or str(error)
         raise OutputError(f"{out}: cannot be written ({reason})", "choose another folder, or make room") from error
-    return written
+    return [out / name for name in writers]
 
 
 def _writers(result: Recommendation | Findings, facts: Mapping[str, str] | None) -> dict[str, Callable[[Path], None]]:

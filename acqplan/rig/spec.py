@@ -122,7 +122,7 @@ def open_rig(path: Path | str | None = None, *, workers: int | None = None, prog
         raise file.error(("objects", "test"), "all objects are test objects", "leave some of each label to train on")
     return Rig(
         source=source,
-        path=None if path is None else Path(path),
+        path=None if path is None else Path(path).absolute(),
         manifest=manifest,
         test_fraction=0.5 if table.objects.test_fraction is None else table.objects.test_fraction,
         test="views" if asked == "views" else test,

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from acqplan.errors import SpaceError, SpecError, UsageError, nearest
-from acqplan.numbers import shortened
+from acqplan.numbers import name_fault, shortened
 from acqplan.rig.manifest import AxisColumn
 from acqplan.space import parse_values
 
@@ -107,8 +107,14 @@ def _expanded(values: object) -> object:
         raise ValueError(str(error)) from error
 
 
+def _named(name: str) -> str:
+    if fault := name_fault(name):
+        raise ValueError(fault)
+    return name
+
+
 Seconds = Annotated[float, Field(ge=0)]
-Name = Annotated[str, Field(min_length=1)]
+Name = Annotated[str, Field(min_length=1), AfterValidator(_named)]
 Numbers = Annotated[list[float], Field(min_length=1), BeforeValidator(_expanded)]
 
 
@@ -246,7 +252,7 @@ def _explained(file: TomlFile, found: ErrorDetails) -> SpecError:
             said, hint = f"{here} lacks the key 'kind'", f"known: {', '.join(AXIS_TABLES)}"
         case _:
             dotted = ".".join(part for part in location if isinstance(part, str))
-            said = f"{dotted} = {shortened(repr(asked), 40)} cannot be used"
+            said = f"{shortened(dotted, 80)} = {shortened(repr(asked), 40)} cannot be used"
             if location == ("axis",):
                 hint = "write [[axis]] in double brackets, once for each axis"
             elif location == ("objects", "test"):

@@ -9,10 +9,11 @@ from rich.console import Console
 from acqplan.advice.answers import advice_sentences
 from acqplan.errors import OutputError
 from acqplan.evaluate.findings import Findings
+from acqplan.evaluate.results import BENCHMARK_FILES
 from acqplan.report.compared import Compared
 from acqplan.report.page import benchmark_headline, benchmark_page_text, write_page
 from acqplan.report.plot import benchmark_drawings
-from acqplan.report.result import BENCHMARK_FILES, save
+from acqplan.report.result import save
 from acqplan.report.terminal import benchmark_summary, budget_ranks
 from acqplan.space import Category, Circle, Interval, Objects, Space
 from tests.report.benchmarks import Make, some_findings

@@ -69,6 +69,12 @@ BAD = {
     "blank label": (GOOD + "c.png, ,car-00,10,30\n", 5, "'label' is empty; fill it in"),
     "blank object": (GOOD + "c.png,car,,10,30\n", 5, "'object' is empty; fill it in"),
     "blank image": (GOOD + ",car,car-00,10,30\n", 5, "'image' is empty; fill it in"),
+    "control character in object": (
+        GOOD + "c.png,car,car-\x0700,10,30\n",
+        5,
+        "'car-\N{REPLACEMENT CHARACTER}00' holds the character '\\x07', which is no letter; rename it",
+    ),
+    "line break in label": (GOOD + 'c.png,"c\nr",car-00,10,30\n', 5, "holds the character '\\n'"),
     "NUL in path": (GOOD + "c\0.png,car,car-00,10,30\n", 5, "'image' is no text; take the zero bytes out"),
     "two labels": (GOOD + "c.png,cow,car-00,10,30\n", 5, "labelled 'cow' but 'car' on line 2; correct one"),
     "image of two objects": (GOOD + "a/0.png,car,car-01,10,30\n", 5, "but 'car-00' on line 2; correct one"),

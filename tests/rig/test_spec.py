@@ -57,6 +57,17 @@ BAD: dict[str, tuple[str | bytes, int, str]] = {
         "kind 'circel' of [[axis]] number 1 is unknown; did you mean 'circle'",
     ),
     "no kind": (LIVE.replace('kind = "circle"\n', ""), 2, "lacks the key 'kind'; known: circle, interval, category"),
+    "NUL in object": (
+        LIVE + OBJECTS.replace("car-00", "car\\u000000"),
+        7,
+        "holds the character '\\x00', which is no letter",
+    ),
+    "escape in label": (
+        LIVE + OBJECTS.replace("cow =", '"c\\u001bw" ='),
+        6,
+        "holds the character '\\x1b', which is no letter",
+    ),
+    "line break in axis": (LIVE.replace('"azimuth"', '"azi\\nmuth"'), 3, "holds the character '\\n'"),
     "no name": (LIVE.replace('name = "azimuth"\n', ""), 2, "[[axis]] number 1 lacks the key 'name'; add"),
     "one bracket": ('source = "live"\n[axis]\nname = "azimuth"\n', 2, "write [[axis]] in double brackets"),
     "bad range": (
