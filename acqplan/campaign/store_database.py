@@ -274,7 +274,7 @@ def put_in_place(copy: Path, place: Path, aside: Path) -> None:
 def is_open_here(place: Path) -> bool:
     """Whether this process has a connection to a file: closing it otherwise would take the locks of SQLite away."""
     here = [engine for engine in list(turns.ENGINES) if engine.url.database == str(place)]
-    return any(engine.pool.checkedin() + engine.pool.checkedout() for engine in here)  # type: ignore[attr-defined]
+    return any(engine.pool.checkedin() + engine.pool.checkedout() for engine in here)
 
 
 def is_url(place: Path | str) -> bool:
