@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from acqplan.campaign import leases
-from acqplan.campaign.check import check_after_restart
+from acqplan.campaign.check import check_after_restart, check_log
 from acqplan.campaign.events import EXHAUSTED, LEASED, Event
 from acqplan.campaign.images import (
     ALREADY,
@@ -137,11 +137,13 @@ class Campaign(AbstractContextManager["Campaign"]):
         Raises:
             StoreError: If there is none, it is of a newer acqplan, or it is damaged.
         """
+        if not is_url(path):
+            check_log(Path(path).absolute())
         store = Store.open(path, clock=clock)
         with store.reading() as transaction:
             created = transaction.events(until=1)[0]
         # campaigns of earlier versions have no identifier of their own
-        own = created.body.get("id") or digest_bytes(f"{created.at} {store.settings}".encode())
+        own = created.body.get("id") or digest_bytes(repr((created.at, sorted(created.body.items()))).encode())
         images = ImageFolder(root=images_root(path, Path(created.body["images"])), owner=own)
         campaign = cls(store, images, caller=caller)
         if not store.database.is_readonly:
@@ -228,7 +230,8 @@ class Campaign(AbstractContextManager["Campaign"]):
             where = self.settings.reached(record.view, reached or {})
             outcome = outcome_of_image(transaction, record, digest_content(content), replace=replace)
         # the image is on the disk before its event; one told before is written again, in case it was damaged
-        written = self.images.keep(name, content, suffix)
+        before = record.image if record.digest == digest_content(content) else ""
+        written = self.images.keep(name, content, suffix, name=before)
         if outcome == ALREADY:
             return ALREADY
         with self.store.writing() as transaction:
@@ -343,15 +346,15 @@ class Campaign(AbstractContextManager["Campaign"]):
 def images_folder(path: Path | str, images: Path | None) -> Path:
     """Folder of the images as the store keeps it: relative if it is beside the store, so that both can move."""
     if images is not None:
-        return images.absolute()
+        return Path(images).absolute()
     if is_url(path):
         raise UsageError("no folder for the images of a campaign on a database", "give one that all machines see")
     return Path(Path(path).name + IMAGES_SUFFIX)
 
 
 def images_root(path: Path | str, place: Path) -> Path:
-    """Where that folder is."""
-    return place if place.is_absolute() else Path(path).parent / place
+    """Where that folder is, wherever the program goes later."""
+    return (Path(path).parent / place).absolute()
 
 
 def mark_images(store: Store, images: ImageFolder) -> None:

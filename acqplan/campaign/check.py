@@ -7,12 +7,15 @@ the end of an image, or the last events.
 
 from __future__ import annotations
 
-import contextlib
 import heapq
+import os
 import shutil
 import socket
+import sqlite3
+import tempfile
 import time
 from collections import defaultdict
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,11 +32,13 @@ from acqplan.campaign.images import (
     events_of_image,
     known_shot,
     outcome_of_image,
-    safe,
+    stems,
     take_image,
 )
 from acqplan.campaign.leases import take_back
 from acqplan.campaign.machine import boot, is_gone
+from acqplan.campaign.store_database import is_open_here
+from acqplan.campaign.turns import turn
 from acqplan.errors import ConflictError, ImageError, OutputError, StoreError
 from acqplan.files import digest_content, whole_folder
 from acqplan.numbers import count_noun
@@ -101,7 +106,7 @@ def check_campaign(campaign: Campaign, *, mend: bool = True) -> dict[str, Any]:
     _check_records(store, found)
     _check_images(campaign, found, newest=0)
     if mend:
-        with contextlib.suppress(OutputError):  # also where all are lost, and others will be taken
+        with suppress(OutputError):  # also where all are lost, and others will be taken
             images.mark(store.place)
         store.note(MACHINE, _start_and_file(store))
     return asdict(found)
@@ -138,6 +143,52 @@ def check_after_restart(campaign: Campaign) -> None:
     store.note(MACHINE, now)
 
 
+def check_log(path: Path) -> None:
+    """Refuse a file beside which the write-ahead log of another lies, as after a backup was put there by hand.
+
+    SQLite would write that log into the file, and so destroy it. Unless the file is noted as the one that this machine
+    knows, what both together hold is tried out on copies.
+
+    Args:
+        path: The file, absolute.
+
+    Raises:
+        StoreError: If they do not belong together.
+    """
+    log = Path(f"{path}-wal")
+    if is_open_here(path) or not os.access(path, os.W_OK):
+        return
+    with turn(path):
+        for _ in range(3):  # a process that ends may write the log into the file at this moment
+            if not log.exists() or not log.stat().st_size or _fits(log, path):
+                return
+    said = f"{log}: the log of another file than {path.name}, or both are damaged"
+    raise StoreError(said, "put a backup in place with: acqplan campaign restore --replace", path=log)
+
+
+def _fits(log: Path, path: Path) -> bool:
+    """Whether a log belongs to a file: as noted, or as copies of both show."""
+    from acqplan.campaign.store import Store
+
+    with suppress(sqlite3.Error), closing(sqlite3.connect(f"{path.as_uri()}?immutable=1", uri=True)) as alone:
+        (noted,) = alone.execute("SELECT text FROM facts WHERE name = ?", (MACHINE,)).fetchone() or ("",)
+        # a copy over the file leaves its number, but not the time of its last change
+        if noted.endswith(f" {path.stat().st_ino}") and path.stat().st_ctime_ns <= log.stat().st_ctime_ns:
+            return True
+    with tempfile.TemporaryDirectory() as folder, suppress(StoreError, OSError):
+        copy, last = Path(folder) / "copy", None
+        shutil.copyfile(path, copy)
+        with suppress(sqlite3.Error), closing(sqlite3.connect(copy)) as alone:  # the tables may be in the log still
+            last = alone.execute("SELECT * FROM events ORDER BY number DESC LIMIT 1").fetchone()
+        shutil.copyfile(log, f"{copy}-wal")
+        with closing(Store.open(copy)) as store:
+            store.database.check_pages()
+            store.check_events()
+        with closing(sqlite3.connect(copy)) as both:
+            return last is None or both.execute("SELECT * FROM events WHERE number = ?", last[:1]).fetchone() == last
+    return False
+
+
 def back_up(campaign: Campaign, folder: Path) -> Path:
     """Copy a campaign in SQLite, with the images beside it, into a folder, while others may use it.
 
@@ -164,7 +215,7 @@ def back_up(campaign: Campaign, folder: Path) -> Path:
             told = [(record.image, record.digest) for record in transaction.every(CAPTURED)]
         if root.absolute().parent == store.absolute().parent and root.is_dir():
             copy = ImageFolder(root=part / root.name)
-            with contextlib.suppress(shutil.Error):  # of files that cannot be read
+            with suppress(shutil.Error):  # of files that cannot be read
                 shutil.copytree(root, copy.root, ignore=shutil.ignore_patterns(".*.part"))
         lost = [name for name, digest in told if not copy.is_whole(name, digest)]
         if lost:
@@ -209,11 +260,11 @@ def _check_images(campaign: Campaign, found: CheckResult, *, newest: int) -> Non
         names = images.names()
         if 0 < newest < len(names):
             names = heapq.nlargest(newest, names, key=images.changed_at)
-        # the names of files are those of shots, with unsafe letters replaced: two shots may have one
         unspoken = [name for name in names if name not in spoken]
         owners: dict[str, list[str]] = defaultdict(list)
         for record in transaction.every() if unspoken else ():
-            owners[safe(record.shot)].append(record.shot)
+            for stem in set(stems(record.shot)):  # of files of earlier versions, several shots may be the owner
+                owners[stem].append(record.shot)
     # outside of any transaction: reading images takes long, and others may use the campaign meanwhile
     found.images = len(told)
     damaged = [record for record in told if not images.is_whole(record.image, record.digest)]

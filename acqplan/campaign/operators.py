@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from acqplan.campaign.events import CAPTURED, REJECTED, Event
 from acqplan.campaign.settings import Region
 from acqplan.errors import BudgetError, UsageError, nearest
+from acqplan.numbers import name_fault
 
 if TYPE_CHECKING:
     from acqplan.campaign.store import Store, Transaction
@@ -81,6 +82,8 @@ def add_object(store: Store, name: str, label: str) -> Event:
             raise UsageError(f"object '{name}' is there already", "give another name")
         # An object that the campaign was created with keeps its label, also if it was removed.
         before = store.settings.objects.get(name)
+        if fault := name_fault(name) or name_fault(label):
+            raise UsageError(fault, "give another name", asked=name)
         if not name.strip() or not label.strip() or (before is not None and before != label):
             hint = f"its label is '{before}'" if before else "name it"
             raise UsageError(f"object '{name}' with label '{label}'", hint)

@@ -11,7 +11,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -252,6 +252,19 @@ class Store:
             store._write_fold(connection, fold)
         return store
 
+    @staticmethod
+    def check_free(place: Path | str) -> None:
+        """Refuse a place at which something is already.
+
+        Raises:
+            UsageError: If there is.
+        """
+        if not is_url(place) and Path(place).exists():
+            raise UsageError(f"{place}: is there already", "choose another place", path=place)
+        if is_url(place):
+            with closing(Database(place)) as database, database.transaction(write=False) as connection:
+                database.check_empty(connection)
+
     @classmethod
     def open(cls, place: Path | str, *, clock: Clock | None = None) -> Store:
         """Open a campaign; records of an older layout are folded anew from its events.
@@ -336,14 +349,14 @@ class Store:
         with self.database.transaction(write=True) as connection:
             connection.execute(sql.delete(tables.facts).where(tables.facts.c.name == name))
             connection.execute(sql.insert(tables.facts).values(name=name, text=text))
+        self.database.write_log()  # the file itself says it, also to those who do not trust the log
 
     def close(self) -> None:
         """Close all connections."""
         self.database.close()
 
     def _make_tables(self, connection: sql.Connection) -> None:
-        if sql.inspect(connection).has_table("facts"):
-            raise UsageError(f"{self.place}: a campaign is there already", "choose another place, or open it")
+        self.database.check_empty(connection)
         tables.METADATA.create_all(connection)
         texts = {
             "version": str(VERSION),

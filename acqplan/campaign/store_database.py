@@ -29,7 +29,8 @@ HOLDER = (
 )
 UNWRITABLE = ("disk is full", "readonly", "read-only", "disk i/o", "unable to open")
 BROKEN = ("not a database", "malformed", "no such table", "no such column")
-RESTORE = "put a backup in its place; the images beside it are files of their own"
+RESTORE = "put a backup in its place: acqplan campaign restore; the images beside it stay"
+SIDE_FILES = ("-wal", "-shm", "-journal", "-turn")  # ends of the names of files that SQLite and writers keep beside
 
 VERSION = 2  # layout of the tables. Version 1 had no column ``barred``; records of an older version are folded anew
 METADATA = sql.MetaData()
@@ -100,7 +101,7 @@ class Database:
 
     def __init__(self, place: Path | str) -> None:
         if not is_url(place):
-            file = sql.URL.create("sqlite", database=str(Path(place).absolute()))
+            file = sql.URL.create("sqlite", database=wherever(place))
             self._engine = sql.create_engine(file, isolation_level="AUTOCOMMIT")
             sql.event.listen(self._engine, "do_connect", self._connect)
         else:
@@ -141,7 +142,7 @@ class Database:
                 yield connection
                 return
             if write:
-                stack.enter_context(turns.turn(Path(f"{self.place}-turn")))
+                stack.enter_context(turns.turn(self.place))
             stack.enter_context(turns.transaction_of_thread())
             self._recognise(log=False)  # or connecting would make an empty file
             connection = stack.enter_context(self._engine.connect())
@@ -157,6 +158,15 @@ class Database:
                     connection.exec_driver_sql("ROLLBACK")
                 raise
 
+    def check_empty(self, connection: sql.Connection) -> None:
+        """Refuse a database that holds a campaign.
+
+        Raises:
+            UsageError: If it does.
+        """
+        if sql.inspect(connection).has_table("facts"):
+            raise UsageError(f"{self.place}: a campaign is there already", "choose another place, or open it")
+
     def check_pages(self) -> None:
         """Check that the file is whole, as far as SQLite can tell quickly.
 
@@ -167,6 +177,12 @@ class Database:
             found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one() if self.is_sqlite else "ok"
         if found != "ok":
             raise StoreError(f"{self.place}: the file is damaged ({' '.join(found.split())})", RESTORE, path=self.place)
+
+    def write_log(self) -> None:
+        """Write the log of SQLite into the file, as far as nobody reads it."""
+        if self.is_sqlite:
+            with plain_errors(self.place), turns.turn(self.place), self._engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint")
 
     def copy_to(self, path: Path) -> None:
         """Copy a file of SQLite as it is at one moment, while others may go on writing.
@@ -237,9 +253,37 @@ class Database:
             raise turns.busy(self.place, who) from error
 
 
+def put_in_place(copy: Path, place: Path, aside: Path) -> None:
+    """Put a file in the place of another, which goes aside with its log: with that SQLite would destroy the new one.
+
+    Args:
+        copy: A whole file of SQLite on the same disk.
+        place: Where it goes; there may be nothing, or a log alone.
+        aside: Folder of what is there, made if anything is.
+    """
+    with turns.turn(place):
+        for old in (place, *(Path(f"{place}{end}") for end in SIDE_FILES[:3])):
+            if old.exists():
+                aside.mkdir(exist_ok=True)
+                old.rename(aside / old.name)
+        copy.rename(place)
+    sync_folder(place.parent)
+
+
+def is_open_here(place: Path) -> bool:
+    """Whether this process has a connection to a file: closing it otherwise would take the locks of SQLite away."""
+    here = [engine for engine in list(turns.ENGINES) if engine.url.database == str(place)]
+    return any(engine.pool.checkedin() + engine.pool.checkedout() for engine in here)
+
+
 def is_url(place: Path | str) -> bool:
     """Whether a store is named by the URL of a database."""
     return "://" in str(place)
+
+
+def wherever(place: Path | str) -> str:
+    """A store's path or URL as it is understood also where the program, or another one, goes later."""
+    return str(place) if is_url(place) else str(Path(place).absolute())
 
 
 @contextmanager

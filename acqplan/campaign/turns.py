@@ -32,8 +32,12 @@ _CHANGE = threading.Condition()  # of what is above
 
 
 @contextmanager
-def turn(path: Path) -> Iterator[None]:
-    """Wait until no other writer has the turn; a killed process gives it back. The locked file stays, empty."""
+def turn(place: Path | str) -> Iterator[None]:
+    """Wait until no other writer of a file has the turn; a killed process gives it back.
+
+    The locked file, ``-turn`` beside it, stays, empty.
+    """
+    path = Path(f"{place}-turn")
     if fcntl is None:
         yield
         return

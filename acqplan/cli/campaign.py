@@ -88,7 +88,7 @@ def create(
             strategy=strategy,
             seed=seed,
             backbone=backbone,
-            weights=None if weights is None else str(weights.absolute()),
+            weights=weights,
             lease_seconds=lease,
             most_tries=tries,
             failure_limit=failure_limit,
@@ -96,7 +96,7 @@ def create(
         )
         with created as campaign:
             found = campaign.status()
-            places = {"store": campaign.store.place, "images": str(campaign.images.root.absolute())}
+            places = {"store": campaign.store.place, "images": str(campaign.images.root)}
             print_json(places | {name: found[name] for name in ("budget", "time_budget", "queued", "objects")})
 
 
@@ -138,6 +138,8 @@ def tell(
             name, _, value = (part.strip() for part in text.partition("="))
             if not name or not value:
                 raise UsageError(f"--reached '{text}' is not AXIS=VALUE", "write e.g. --reached azimuth=40.3")
+            if name in settings:
+                raise UsageError(f"--reached gives '{name}' twice", "give each setting once")
             settings[name] = value
         print_json({"shot": shot, "outcome": campaign.tell(shot, image, reached=settings, replace=replace)})
 
@@ -233,6 +235,22 @@ def backup(store: options.Store, out: options.NewFolder, as_json: options.JsonAn
         from acqplan.campaign.check import back_up
 
         print_json({"store": str(back_up(campaign, out))})
+
+
+@app.command()
+def restore(
+    store: options.Store,
+    backup: Annotated[Path, typer.Option("--from", help="Folder of a backup, or the file in it.", metavar="DIR")],
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Put it in the place of what is there, which is moved aside.")
+    ] = False,
+    as_json: options.JsonAnyway = True,
+) -> None:
+    """Put a backup in place of a campaign that is lost or damaged; images told since then stay, and are found again."""
+    with exit_codes():
+        from acqplan.campaign.restore import restore_campaign
+
+        print_json(restore_campaign(backup, store, replace=replace))
 
 
 @app.command("import")

@@ -26,6 +26,8 @@ values = ["L0", "L1"]
 seconds_per_change = 0.2
 [shot]
 seconds = 0.4
+[objects]
+seconds_per_change = 0
 [objects.labels]
 car = ["car-00", "car-01"]
 truck = ["truck-00", "truck-01"]

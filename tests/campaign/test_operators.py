@@ -13,6 +13,9 @@ from acqplan.campaign.events import EXHAUSTED, CampaignState, Event
 from acqplan.campaign.store import Store
 from acqplan.errors import AcqplanError, BudgetError, ShotError, SpaceError, UsageError
 from acqplan.evaluate.campaign import due
+from acqplan.rig.source import LiveSource
+from acqplan.rig.spec import Rig
+from acqplan.space import Circle, Objects, Space
 from tests.campaign.rigs import N_CANDIDATES, live_rig
 from tests.campaign.test_campaign import Clock, assert_fold_is_state, picture
 
@@ -35,6 +38,20 @@ def seen(campaign: Campaign) -> dict[str, Any]:
 def first(campaign: Campaign) -> str:
     with campaign.store.reading() as ledger:
         return ledger.queue(1)[0].shot
+
+
+@pytest.mark.parametrize("name", ["c\0r", "c\x1br", "c\nr", "c\x7fr", "c\udcffr"])
+def test_names_that_no_file_or_database_keeps_are_refused_at_every_door(campaign: Campaign, name: str) -> None:
+    before, space = campaign.events(), Space(axes=(Circle(name="azimuth", values=(0.0,)),))
+    for pair in ((name, "car"), ("car-02", name)):
+        with pytest.raises(UsageError, match="which is no letter"):
+            operators.add_object(campaign.store, *pair)
+        rig = Rig(source=LiveSource(space=space, objects=Objects(names=pair[:1], labels=pair[1:])))
+        place = campaign.images.root.parent / "other.db"
+        with pytest.raises(UsageError, match="which is no letter"):
+            Campaign.create(rig, budget=1, path=place)
+        assert not place.exists()
+    assert campaign.events() == before
 
 
 DEEDS: dict[str, Callable[[Campaign], Event]] = {

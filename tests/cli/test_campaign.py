@@ -246,6 +246,9 @@ def test_a_setting_that_is_none_is_told(run: Run, store: Path, acqplan: Acqplan,
     tell = ("tell", "--shot", shot["id"], "--image", image(0), "--reached")
     assert "write e.g. --reached azimuth=40.3" in complaint(said(store, acqplan, *tell, "40.3"), 2)
     assert "did you mean 'azimuth'" in complaint(said(store, acqplan, *tell, "azimut=40.3"), 2)
+    assert "gives 'azimuth' twice" in complaint(said(store, acqplan, *tell, "azimuth=1", "--reached", "azimuth=2"), 2)
+    assert "give degrees from -360 to 360" in complaint(said(store, acqplan, *tell, "azimuth=725"), 2)
+    assert "'١٢' is not a number" in complaint(said(store, acqplan, *tell, "azimuth=١٢"), 2)
     assert run("status", "--json")["captured"] == 0
 
 
@@ -254,6 +257,18 @@ def test_no_campaign_is_a_bad_input_and_none_is_made(tmp_path: Path, acqplan: Ac
         assert "there is no campaign" in complaint(said(tmp_path / "none.db", acqplan, "ask"), 3)
         create = ("create", "--rig", live, "--budget", 100)
         assert "16 can be had" in complaint(said(tmp_path / "none.db", acqplan, *create), 2)
+
+
+def test_a_backup_is_restored(run: Run, store: Path, acqplan: Acqplan, image: Callable[[int], Path]) -> None:
+    (shot,) = run("ask")["shots"]
+    run("backup", "--out", store.parent / "backup")
+    assert run("tell", "--shot", shot["id"], "--image", image(0))["outcome"] == "captured"
+    restore = ("restore", "--from", store.parent / "backup")
+    assert "give --replace" in complaint(said(store, acqplan, *restore), 2)
+    found = run(*restore, "--replace")
+    assert (found["store"], found["captured"]) == (str(store), 0)
+    assert (Path(found["aside"]) / store.name).exists()
+    assert run("status", "--json")["captured"] == 0
 
 
 def test_a_second_campaign_in_one_place_is_refused(store: Path, live: Path, acqplan: Acqplan) -> None:
