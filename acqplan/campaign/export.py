@@ -33,7 +33,7 @@ from acqplan.campaign.settings import CampaignSettings
 from acqplan.campaign.store import Store
 from acqplan.campaign.store_database import is_url, wherever
 from acqplan.errors import ImageError, OutputError, SpaceError, StoreError, UsageError
-from acqplan.files import digest_bytes, digest_content, sync_folder, whole_folder, work_folder
+from acqplan.files import digest_bytes, digest_content, opened, sync_folder, whole_folder, work_folder
 from acqplan.files import folder as make_folder
 from acqplan.numbers import FULL_TURN, ViewValue, short
 from acqplan.space.axes import Circle
@@ -264,7 +264,9 @@ def _rig_text(snapshot: Snapshot) -> str:
             lines.append(f"values = {quoted(list(axis.values))}")
         lines.append(f"{'seconds_per_change' if kind == 'category' else 'seconds_per_unit'} = {float(axis.seconds)!r}")
     lines += ["", "[shot]", f"seconds = {settings.seconds_per_shot!r}"]
-    lines += ["", "[objects]", f"seconds_per_change = {settings.seconds_per_object!r}", ""]
+    if settings.seconds_per_object is not None:
+        lines += ["", "[objects]", f"seconds_per_change = {settings.seconds_per_object!r}"]
+    lines.append("")
     return "\n".join(lines)
 
 
@@ -321,7 +323,8 @@ def _event(text: str, where: str) -> Event:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        with opened(path) as handle:
+            return handle.read().decode("utf-8")
     except OSError as error:
         raise StoreError(f"{path}: cannot be read ({error.strerror})", "give the folder of an export") from error
     except UnicodeDecodeError as error:

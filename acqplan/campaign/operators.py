@@ -50,6 +50,9 @@ def stop(store: Store, reason: str) -> Event:
 def forbid(store: Store, where: str) -> Event:
     """Take no shots in a region; what is leased may still be answered.
 
+    Returns:
+        Its event, which says how many shots that could be taken it forbids (``shots``), and how many are ``left``.
+
     Raises:
         SpaceError: If the region cannot be read.
         UsageError: If it is forbidden already.
@@ -59,7 +62,7 @@ def forbid(store: Store, where: str) -> Event:
         region = Region.parse(where, replace(store.settings, objects=known))
         if region.text in ledger.state.regions.values():
             raise UsageError(f"region '{region.text}' is forbidden already", "allow it to undo that")
-        return ledger.append("forbidden", where=region.text)
+        return _forbid(ledger, region.text)
 
 
 def allow(store: Store, where: str) -> Event:
@@ -143,7 +146,7 @@ def undo(store: Store, number: int) -> Event:
         if event.kind == "forbidden" and str(event.number) in standing.regions:
             return ledger.append("allowed", undoes=event.number, where=body["where"])
         if event.kind == "allowed" and body["where"] not in standing.regions.values():
-            return ledger.append("forbidden", where=body["where"], undoes=event.number)
+            return _forbid(ledger, body["where"], undoes=event.number)
         if event.kind == "paused" and standing.paused_at is not None:
             return ledger.append("resumed", undoes=event.number)
         if event.kind == "resumed" and standing.paused_at is None:
@@ -167,6 +170,14 @@ def undo(store: Store, number: int) -> Event:
             f"event {event.number} ('{event.kind}') cannot be undone, or is undone",
             "forbidden, allowed, paused, resumed, stopped, object added, object removed, budget and rejected can",
         )
+
+
+def _forbid(ledger: Transaction, where: str, **more: Any) -> Event:
+    from acqplan.campaign.planning import in_region, request_of
+
+    could = request_of(ledger).candidates
+    n = int(in_region(could, Region.parse(where, ledger.settings, known_only=False)).sum())
+    return ledger.append("forbidden", where=where, shots=n, left=len(could) - n, **more)
 
 
 def _budget(ledger: Transaction, images: int, seconds: float | None, **more: Any) -> Event:

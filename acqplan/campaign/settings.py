@@ -48,8 +48,8 @@ class CampaignRig(Protocol):
         """Exposure and transfer of one image."""
 
     @property
-    def seconds_per_object(self) -> float:
-        """Putting another object on the turntable."""
+    def seconds_per_object(self) -> float | None:
+        """Putting another object on the turntable; ``None`` if it is not known."""
 
     @property
     def view_weights(self) -> np.ndarray | None:
@@ -71,7 +71,7 @@ class CampaignSettings:
         backbone: Network that sees the images, ``name`` or ``name:layer``; ``None`` for the rig's default.
         weights: File of its weights.
         seconds_per_shot: Exposure and transfer of one image.
-        seconds_per_object: Putting another object on the turntable.
+        seconds_per_object: Putting another object on the turntable; ``None`` if it is not known.
         lease_seconds: How long a shot is kept for the caller that asked for it.
         most_tries: Failures after which a shot is given up.
         failure_limit: Share of failures among the last answers above which the campaign stops; 1 for never.
@@ -88,7 +88,7 @@ class CampaignSettings:
     backbone: str | None = None
     weights: str | None = None
     seconds_per_shot: float = 0.0
-    seconds_per_object: float = 0.0
+    seconds_per_object: float | None = None
     lease_seconds: float = 600.0
     most_tries: int = 3
     failure_limit: float = 0.5
@@ -170,7 +170,7 @@ class CampaignSettings:
         if a is None:
             return self.seconds_per_shot
         moves = sum(axis.seconds * axis.apart(x, y) for axis, x, y in zip(self.axes, a[1], b[1], strict=True))
-        return moves + self.seconds_per_object * (a[0] != b[0]) + self.seconds_per_shot
+        return moves + (self.seconds_per_object or 0.0) * (a[0] != b[0]) + self.seconds_per_shot
 
     def space(self) -> Space:
         """The design space; loads numpy."""

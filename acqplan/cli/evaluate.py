@@ -10,7 +10,7 @@ import typer
 from acqplan.cli import options
 from acqplan.cli.console import ProgressBars, exit_codes, print_json, print_note, print_result, results
 from acqplan.errors import AcqplanError, UsageError
-from acqplan.files import folder_for_result
+from acqplan.files import check_free, folder_for_result
 from acqplan.numbers import count_noun
 
 
@@ -46,9 +46,10 @@ def recommend(
         if budget is None and time_budget is None:
             raise UsageError("neither --budget nor --time-budget is given", "give e.g. --budget 2430")
         from acqplan.evaluate import recommend as library
-        from acqplan.report.result import save
+        from acqplan.report.result import FILES, MARK, save
         from acqplan.rig.spec import open_rig
 
+        check_free(out, FILES, *MARK)
         progress = ProgressBars()
         opened = open_rig(rig, progress=progress)
         result = library.recommend(
@@ -190,7 +191,7 @@ def benchmark(
             except ValueError as error:
                 raise UsageError(f"budget '{part}' is not a whole number", "give numbers, e.g. 90,270,810") from error
         from acqplan.evaluate.benchmark import STRATEGIES, prepare
-        from acqplan.report.result import save
+        from acqplan.report.result import save_benchmark
         from acqplan.rig.spec import open_rig
 
         progress = ProgressBars()
@@ -218,7 +219,7 @@ def benchmark(
             return
         findings = prepared.run(place, workers=workers, cluster=dask or "", progress=progress)
         facts = {"rig": prepared.extractor.source.name, "rig.toml": str(rig or "embedded toys")}
-        files = save(findings, place, facts=facts, progress=progress)
+        files = save_benchmark(findings, place, facts=facts, progress=progress)
         if as_json:
             print_json({**findings.to_dict(), "files": [str(out / path.name) for path in files]})
         else:

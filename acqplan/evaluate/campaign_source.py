@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+from acqplan.campaign.campaign import Campaign
 from acqplan.campaign.events import ShotRecord
 from acqplan.errors import ImageError, UsageError
 from acqplan.files import digest_file
@@ -33,22 +33,15 @@ class CampaignSource:
     files: Mapping[tuple[str, tuple[float, ...]], tuple[ImageFile, str]]
 
     @classmethod
-    def of(cls, captured: Shots, records: Sequence[ShotRecord], *, folder: Path, name: str) -> CampaignSource:
-        """The images of captured shots.
-
-        Args:
-            captured: The shots, at the settings that the rig reached.
-            records: Their records.
-            folder: The campaign's folder of images.
-            name: Kind of the campaign's rig.
-        """
+    def of(cls, campaign: Campaign, captured: Shots, records: Sequence[ShotRecord]) -> CampaignSource:
+        """The images of captured shots, at the settings that the rig reached, with their records."""
         first, _ = distinct(captured)
         taken = captured.take(first)
         files = [
-            (ImageFile(path=folder / record.image, origin=f"shot {record.shot}"), record.digest)
+            (ImageFile(path=campaign.images.root / record.image, origin=f"shot {record.shot}"), record.digest)
             for record in (records[row] for row in first)
         ]
-        return cls(name=name, taken=taken, files=dict(zip(taken.pairs(), files, strict=True)))
+        return cls(name=campaign.settings.rig, taken=taken, files=dict(zip(taken.pairs(), files, strict=True)))
 
     @property
     def space(self) -> Space:

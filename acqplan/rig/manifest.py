@@ -141,21 +141,6 @@ def check_shots(manifest: Manifest, axes: Sequence[str], coordinates: Float[np.n
             raise manifest.error(row, said, hint, asked=name)
 
 
-def check_splittable(manifest: Manifest) -> None:
-    """Refuse a manifest whose objects cannot be split into train and test within each label.
-
-    Raises:
-        ManifestError: If a label has one object only; names the line where the label first appears.
-    """
-    objects = manifest.objects()
-    for label in objects.classes:
-        if objects.labels.count(label) == 1:
-            row = manifest.labels.index(label)
-            said = f"label '{label}' has one object only, '{manifest.names[row]}'"
-            hint = "add a second object to test on, or plan without validation (--no-validate)"
-            raise manifest.error(row, said, hint, asked=label)
-
-
 def object_rows(names: Iterable[str], objects: Objects) -> Int[np.ndarray, " rows"]:
     """Row of each named object; all must be known."""
     row_of = {name: row for row, name in enumerate(objects.names)}

@@ -287,3 +287,19 @@ def test_processes_from_a_shell_share_a_campaign(store: Path, image: Callable[[i
     (shot,) = program("ask", "-n", 1)["shots"]
     assert program("tell", "--shot", shot["id"], "--image", image(0))["outcome"] == "captured"
     assert program("status", "--json")["captured"] == 1
+
+
+def test_an_operator_hears_what_ends_the_campaign_and_how_it_goes_on(store: Path, run: Run, acqplan: Acqplan) -> None:
+    done = said(store, acqplan, "forbid", "--where", "azimuth>=0")
+    number = json.loads(done.out)["number"]
+    assert done.err == f"no shot is left that may be taken; to take it back: undo --event {number}\n"
+    run("ask", code=5)
+    done = said(store, acqplan, "budget", "--budget", 13)
+    assert done.err == ""  # the next caller finds out
+    run("ask", code=5)
+    done = said(store, acqplan, "pause")
+    assert "stays finished: no shot is left" in done.err
+    assert "to go on: allow a region, or add an object" in done.err
+    run("resume")
+    run("undo", "--event", number)
+    assert run("ask")["shots"]

@@ -13,7 +13,6 @@ from acqplan.rig.manifest import (
     AxisColumn,
     Manifest,
     check_shots,
-    check_splittable,
     default_columns,
     read_manifest,
     space_of,
@@ -165,16 +164,6 @@ def test_a_manifest_of_meshes_has_one_row_an_object(tmp_path: Path) -> None:
     twice = read(tmp_path, content + "c.ply,car,car-01,13\n", "mesh")
     with pytest.raises(ManifestError, match="line 4: object 'car-01' is already on line 3; remove one"):
         check_shots(twice, (), np.zeros((3, 0)))
-
-
-def test_a_label_of_one_object_cannot_be_split(tmp_path: Path) -> None:
-    manifest = read(tmp_path, GOOD + "c.png,car,car-01,0,30\n")
-    with pytest.raises(
-        ManifestError, match="line 4: label 'cow' has one object only, 'cow-00'; add a second"
-    ) as caught:
-        check_splittable(manifest)
-    assert caught.value.exit_code == 3
-    check_splittable(read(tmp_path, GOOD + "c.png,car,car-01,0,30\nd.png,cow,cow-01,0,30\n"))
 
 
 def test_numeric_columns_are_axes_and_words_are_not(tmp_path: Path) -> None:
