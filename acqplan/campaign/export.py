@@ -33,7 +33,7 @@ from acqplan.campaign.settings import CampaignSettings
 from acqplan.campaign.store import Store
 from acqplan.campaign.store_database import is_url, wherever
 from acqplan.errors import ImageError, OutputError, SpaceError, StoreError, UsageError
-from acqplan.files import digest_bytes, digest_content, opened, part_beside, sync_folder, whole_folder
+from acqplan.files import digest_bytes, digest_content, opened, sync_folder, whole_folder, work_folder
 from acqplan.files import folder as make_folder
 from acqplan.numbers import FULL_TURN, ViewValue, short
 from acqplan.space.axes import Circle
@@ -162,7 +162,7 @@ def import_campaign(
     held = {file.relative_to(root).as_posix() for file in root.rglob("[!.]*") if not file.is_dir()}
     if held and not (held <= wanted.keys() and mark.is_file() and mark.read_text(encoding="ascii") == owner):
         raise OutputError(f"{root}: is there already", "give a folder that does not exist, or is empty", path=root)
-    with part_beside(root if is_url(path) else Path(path).absolute()) as work:
+    with work_folder(root if is_url(path) else Path(path).absolute()) as work:
         try:
             (make_folder(root) / MARK).write_text(owner, encoding="ascii")
             for name, file in wanted.items():

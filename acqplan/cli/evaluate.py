@@ -191,7 +191,7 @@ def benchmark(
             except ValueError as error:
                 raise UsageError(f"budget '{part}' is not a whole number", "give numbers, e.g. 90,270,810") from error
         from acqplan.evaluate.benchmark import STRATEGIES, prepare
-        from acqplan.report.result import save
+        from acqplan.report.result import save_benchmark
         from acqplan.rig.spec import open_rig
 
         progress = ProgressBars()
@@ -219,7 +219,7 @@ def benchmark(
             return
         findings = prepared.run(place, workers=workers, cluster=dask or "", progress=progress)
         facts = {"rig": prepared.extractor.source.name, "rig.toml": str(rig or "embedded toys")}
-        files = save(findings, place, facts=facts, progress=progress)
+        files = save_benchmark(findings, place, facts=facts, progress=progress)
         if as_json:
             print_json({**findings.to_dict(), "files": [str(out / path.name) for path in files]})
         else:

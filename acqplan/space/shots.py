@@ -48,6 +48,10 @@ class Space:
         if self.table is not None and (self.table.ndim != 2 or self.table.shape[1] != len(self.axes)):
             raise SpaceError(f"table of views has shape {self.table.shape}, not [views, {len(self.axes)}]")
 
+    def __repr__(self) -> str:
+        axes = ", ".join(f"{axis.name} {len(axis.values):,}" for axis in self.axes)
+        return f"Space({self.n_views:,} views: {axes})"
+
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the axes."""
@@ -209,6 +213,9 @@ class Objects:
     def __len__(self) -> int:
         return len(self.names)
 
+    def __repr__(self) -> str:
+        return f"Objects({len(self):,} of {len(self.classes):,} classes)"
+
     @property
     def classes(self) -> tuple[str, ...]:
         """The distinct labels, sorted."""
@@ -256,6 +263,9 @@ class Shots:
 
     def __len__(self) -> int:
         return len(self.object_rows)
+
+    def __repr__(self) -> str:
+        return f"Shots({len(self):,} of {len(np.unique(self.object_rows)):,} objects)"
 
     def take(self, rows: Int[np.ndarray, " taken"] | Sequence[int]) -> Shots:
         """Some of the shots, in the order of ``rows`` (or where a mask is true)."""
