@@ -29,6 +29,7 @@ from acqplan.campaign.store import Clock, Store
 from acqplan.campaign.store_database import is_url
 from acqplan.errors import ConflictError, OutputError, UsageError
 from acqplan.files import digest_bytes, digest_content, folder_for_result
+from acqplan.numbers import name_fault
 
 if TYPE_CHECKING:
     from acqplan.campaign.images import Picture
@@ -65,6 +66,8 @@ class Campaign(AbstractContextManager["Campaign"]):
 
     def __init__(self, store: Store, images: ImageFolder, *, caller: str | None = None) -> None:
         self.store, self.images, self.settings = store, images, store.settings
+        if caller is not None and (fault := name_fault(caller)):
+            raise UsageError(f"a caller cannot be called so: {fault}", "write text", asked=caller)
         self._caller = caller
 
     @classmethod

@@ -293,6 +293,9 @@ def plain_errors(place: str) -> Iterator[None]:
         yield
     except AcqplanError:
         raise
+    except UnicodeEncodeError as error:
+        said = f"{error.object!a} is no text in UTF-8"
+        raise UsageError(said, "write it in UTF-8", asked=error.object) from error
     except PoolTimeout as error:
         raise StoreError(f"{place}: too many requests at once", "ask again in a moment", path=place) from error
     except (DBAPIError, sqlite3.Error) as error:
