@@ -21,7 +21,7 @@ from jaxtyping import Bool, Float32, Int, UInt64
 from numpy.lib import format as npy
 
 from acqplan.errors import OutputError, UsageError
-from acqplan.files import folder, replacing
+from acqplan.files import cache_folder, folder, replacing
 
 SUFFIX: Final = ".features"
 
@@ -72,10 +72,7 @@ class FeatureCache:
             raise UsageError(f"ACQPLAN_CACHE_LIMIT_GB is '{text}'", "give a number of gigabytes, e.g. 10") from error
         if not 0 < limit < float("inf"):
             raise UsageError(f"a cache of {limit:g} GB cannot be", "give ACQPLAN_CACHE_LIMIT_GB above 0, e.g. 10")
-        if root is None and (given := os.environ.get("ACQPLAN_CACHE")):
-            root = Path(given).expanduser()
-        parent = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        return cls(root=root or Path(parent) / "acqplan", limit_bytes=int(limit * 1e9))
+        return cls(root=root or cache_folder(), limit_bytes=int(limit * 1e9))
 
     def load(self, name: str, keys: Keys, n_features: int) -> tuple[Features, Bool[np.ndarray, " images"]]:
         """Look images up.
