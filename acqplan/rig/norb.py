@@ -14,7 +14,7 @@ from jaxtyping import Int, UInt8
 from acqplan.errors import InputError
 from acqplan.progress import SILENT, Progress
 from acqplan.rig.manifest import object_rows
-from acqplan.rig.norb_files import ELSE, HOME, PARTS, read_matrix, unusable
+from acqplan.rig.norb_files import ELSE, HOME, PARTS, fetch_smallnorb, read_matrix, unusable
 from acqplan.rig.source import Image, Known, rows_of
 from acqplan.space import Axis, Category, Circle, Interval, Objects, Shots, Space, parse_values
 
@@ -145,20 +145,26 @@ def norb_space(seconds: tuple[float, float, float] = (0.05, 0.10, 0.2)) -> Space
     )
 
 
-def smallnorb_rig(folder: Path, *, stereo: Stereo = "left", whole: bool = True) -> Rig:
+def smallnorb_rig(
+    folder: Path, *, stereo: Stereo = "left", whole: bool = True, fetch: bool = False, progress: Progress = SILENT
+) -> Rig:
     """The rig of the files in a folder, split as they are.
 
     Args:
         folder: Where the six files are, packed or not.
         stereo: Which camera.
         whole: Whether all 972 views of all 50 toys must be there, in the parts of the authors.
+        fetch: Whether files that are missing are downloaded.
+        progress: Receives the download.
 
     Raises:
-        MissingError: If a file is not there.
+        MissingError: If a file is not there, or cannot be downloaded.
         InputError: If a file cannot be used, or a toy or a view is missing.
     """
     from acqplan.rig.spec import Rig  # only here: the processes that render need no reader of rig.toml
 
+    if fetch:
+        fetch_smallnorb(folder, progress)
     source = NorbSource.open(folder, stereo=stereo)
     names, in_training = source.taken.names, len(source.pairs[0])
     for part, taken in (("training", names[:in_training]), ("testing", names[in_training:])) if whole else ():

@@ -1,11 +1,15 @@
-"""The six files of smallNORB: their names, their matrix format, packed or not."""
+"""The six files of smallNORB: their names, their matrix format, packed or not, and how they are downloaded."""
 
 from __future__ import annotations
 
 import gzip
+import http
 import math
 import struct
+import urllib.request
 import zlib
+from collections.abc import Callable, Mapping
+from http.client import HTTPException
 from pathlib import Path
 from typing import Final
 
@@ -13,12 +17,22 @@ import numpy as np
 
 from acqplan.errors import InputError, MissingError
 from acqplan.files import cache_folder, digest_file, folder, replacing
+from acqplan.progress import SILENT, Progress
 
 PARTS: Final = {
     "training": "smallnorb-5x46789x9x18x6x2x96x96-training",
     "testing": "smallnorb-5x01235x9x18x6x2x96x96-testing",
 }
 HOME: Final = "https://cs.nyu.edu/~ylclab/data/norb-v1.0-small/"
+# Size in bytes and SHA-256 of each packed file. The home page states none; these are those of TensorFlow Datasets.
+PUBLISHED: Final = {
+    ("training", "cat"): (348, "2784e542c1922060691090952b6cd6278879a216c90f81476f0f00256d42cdaa"),
+    ("training", "info"): (71_052, "de7eb932ebe7a4ee16217fead60660d0eb3d23632c2f4d1c51f88c501c17bf32"),
+    ("training", "dat"): (131_896_188, "5ffd6272a07d32695ee1082a26a41a93a37aab8c28da047f8c34ed348d214873"),
+    ("testing", "cat"): (347, "ecaf6d5bb8c3bc5eab9cf0258f6d2198dd474e016e374836fc097f2e5ff509ff"),
+    ("testing", "info"): (10_428, "16adf314226327ee006d1a44db8cfef52773c06c829951d5653a9f6f310248a2"),
+    ("testing", "dat"): (130_799_817, "cf7104eed3e51174d2f65b66d1e5878b9da233b886f161b0d88f4510ba2c7474"),
+}
 # Magic numbers of the authors' matrix format, little-endian like all its numbers (see their format page).
 BYTES, INTEGERS = 0x1E3D4C55, 0x1E3D4C54
 MAGICS = range(0x1E3D4C51, 0x1E3D4C57)
@@ -26,6 +40,7 @@ INTEGER: Final = np.dtype("<i4")
 MOST_SIZES: Final = 8
 HEADER_BYTES: Final = 4 * (2 + MOST_SIZES)
 BLOCK: Final = 1 << 20
+PATIENCE_SECONDS: Final = 60.0
 ELSE: Final = "or write another rig in this format: acqplan convert --to smallnorb"
 
 
@@ -64,6 +79,39 @@ def read_matrix(directory: Path, part: str, kind: str) -> tuple[Path, np.ndarray
         return path, np.memmap(place, dtype=_number(magic), mode="r", offset=start, shape=shape)
     except OSError as error:
         raise unusable(path, f"cannot be read ({error.strerror})") from error
+
+
+def fetch_smallnorb(
+    directory: Path,
+    progress: Progress = SILENT,
+    *,
+    home: str = HOME,
+    published: Mapping[tuple[str, str], tuple[int, str]] = PUBLISHED,
+) -> None:
+    """Download the files of smallNORB that a folder lacks, 263 MB in all; a download that was cut short goes on.
+
+    Args:
+        directory: Where they go, packed, each once its size and checksum are right; made unless it is there.
+        progress: Receives every MB.
+        home: Address of the folder that holds them.
+        published: Size in bytes and SHA-256 of each file.
+
+    Raises:
+        MissingError: If the network, the server or the disk fails; says what to do without.
+        InputError: If a file is not the published one.
+        OutputError: If the folder cannot be written.
+    """
+    lacking = {key: found for key, found in published.items() if _present(folder(directory), *key) is None}
+    with progress.task("downloading, MB", sum(-(-size // BLOCK) for size, _ in lacking.values())) as advance:
+        for key, (size, digest) in lacking.items():
+            path = directory / f"{file_name(*key)}.gz"
+            part = path.with_name(f".{path.name}.part")
+            _download(home + path.name, part, size, advance)
+            if part.stat().st_size != size or digest_file(part) != digest:
+                part.unlink()
+                said = f"{home}{path.name}: its size or checksum is not the published one"
+                raise InputError(said, f"try again, or get the file from {HOME} by hand", path=path)
+            part.rename(path)
 
 
 def unusable(path: Path, found: str) -> InputError:
@@ -121,3 +169,23 @@ def _unpacked(packed: Path, magic: int) -> Path:
             raise unusable(packed, f"cannot be unpacked ({error})") from error
         _check_size(packed, handle.tell(), needed)
     return place
+
+
+def _download(url: str, part: Path, size: int, advance: Callable[[int], None]) -> None:
+    """Append to a partial file what it lacks; all of it if the server cannot begin elsewhere."""
+    have = part.stat().st_size if part.is_file() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    try:
+        with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:
+            goes_on = answer.status == http.HTTPStatus.PARTIAL_CONTENT
+            with part.open("ab" if goes_on else "wb") as handle:
+                advance(handle.tell() // BLOCK)
+                while handle.tell() <= size and (block := answer.read(BLOCK)):
+                    handle.write(block)
+                    advance(1)
+        reason = f"it ended after {part.stat().st_size:,} of {size:,} bytes"
+    except (OSError, HTTPException) as error:
+        reason = str(error)
+    if not part.is_file() or part.stat().st_size < size:
+        hint = f"try again, it goes on where it stopped; or put the six files there by hand; {ELSE}"
+        raise MissingError(f"{url} cannot be downloaded ({reason})", hint, path=part)
