@@ -14,7 +14,7 @@ from jaxtyping import Int
 
 from acqplan.errors import SpaceError, SplitError, UsageError
 from acqplan.evaluate.task import Split, split_objects
-from acqplan.files import replacing, whole_folder
+from acqplan.files import folder_for_result, replacing, whole_folder
 from acqplan.progress import SILENT, Progress, Titled
 from acqplan.rig.norb import CATEGORIES, INSTANCES, NorbSource, look_swapped, norb_space, object_name
 from acqplan.rig.norb_files import BYTES, INTEGER, INTEGERS, file_name, header
@@ -52,7 +52,7 @@ def write_smallnorb(rig: Rig, out: Path, progress: Progress = SILENT) -> dict[st
     shots, shapes = rig.source.shots(), Counter[tuple[int, ...]]()
     views, (split, numbers) = _view_numbers(shots), _numbered(rig)
     facts = np.column_stack([[numbers[name] for name in shots.names], views])
-    with whole_folder(out) as place:
+    with folder_for_result(out.parent), whole_folder(out) as place:
         for part, names in (("training", split.train), ("testing", split.test)):
             rows = np.flatnonzero(np.isin(shots.names, names))
             for kind, columns in (("cat", facts[rows, 0]), ("info", facts[rows, 1:])):
@@ -127,7 +127,7 @@ def _write_images(path: Path, source: Source, shots: Shots, progress: Progress) 
             for row, image in camera.capture(shots, progress=progress):
                 handle.seek(start + (2 * row + first) * SIDE * SIDE)
                 handle.write(_fitted(image) * (2 // len(cameras)))
-                shapes[image.shape] += 1
+                shapes[image.shape] += first == 0  # a pair counts once
     return shapes
 
 
