@@ -8,6 +8,7 @@ the accuracy of every number of azimuths, elevations, lights and objects.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -20,7 +21,7 @@ from jaxtyping import Float, Float32, Int
 from acqplan.errors import SplitError, UsageError
 from acqplan.evaluate.task import opened
 from acqplan.features.extractor import Extractor
-from acqplan.numbers import count_noun
+from acqplan.numbers import count_noun, duration
 from acqplan.plan import find_strategy
 from acqplan.plan.base import History, check_choice
 from acqplan.progress import SILENT, Progress, Titled
@@ -175,6 +176,46 @@ def norb_sampling(
         )
         layers.append(study.findings(f"{extractor.backbone.name}:{extractor.backbone.layer}"))
     return NorbSampling(rig=rig.source.name, protocol=protocol, layers=layers)
+
+
+def rig_of_data(folder: Path) -> Rig:
+    """The rig of a folder of smallNORB's files.
+
+    Raises:
+        MissingError: If a file is missing.
+        InputError: If a file cannot be used.
+    """
+    from acqplan.rig.norb import NorbSource
+
+    source = NorbSource.open(folder)
+    return Rig(source=source, test=source.testing)
+
+
+def estimate(protocol: Protocol, *, n_layers: int, n_features: int = 4096, device: str = "cpu") -> dict[str, str]:
+    """What a run would do, and about how long its heads take, by training a few for a moment.
+
+    Args:
+        protocol: How much would be run.
+        n_layers: Layers to study.
+        n_features: Features of a layer; 4096 in the thesis.
+        device: Where heads would be trained.
+    """
+    sets = len(IMAGES) + len(RANDOM_SETS) + len(protocol.strategies) * len({IMAGES[name] for name in RANDOM_SETS})
+    heads = sets * len(protocol.settings) * len(protocol.seeds) * n_layers
+    draw, updates = generator(0, "norb-sampling", "estimate"), 100
+    features = draw.random((400, n_features), dtype=np.float32)
+    targets = np.arange(400) % 5
+    data = DataSet(train=np.arange(300), validation=np.arange(300, 400))
+    settings = [replace(setting, variance=None) for setting in protocol.settings]
+    began = time.perf_counter()
+    train_softmax(features, targets, [data], settings, n_classes=5, updates=updates, batch=BATCH, device=device)
+    seconds = (time.perf_counter() - began) / updates / len(settings) * heads * protocol.updates
+    return {
+        "sets": f"{sets} of images for each seed: 12 even, 11 random, and those of {', '.join(protocol.strategies)}",
+        "heads": f"{heads:,} of {protocol.updates:,} updates each, "
+        f"{count_noun(len(protocol.settings), 'setting')}, {count_noun(len(protocol.seeds), 'seed')}",
+        "time": f"about {duration(seconds)} for heads of {n_features:,} features on {device}; images beside",
+    }
 
 
 def parts_of(shots: Shots) -> tuple[Int[np.ndarray, " train"], Int[np.ndarray, " rest"], Int[np.ndarray, " test"]]:
