@@ -153,7 +153,7 @@ def norb_sampling(
         for name in backbones or (None,)
     ]
     shots = rig.source.shots()
-    parts = parts_of(shots)
+    parts_of(shots)  # refuses another rig before anything is captured
     about = {
         "study": "norb-sampling",
         "rig": rig.digest,
@@ -162,19 +162,19 @@ def norb_sampling(
         **{name: getattr(protocol, name) for name in ("updates", "lights", "objects", "most")},
     }
     cells = Cells(Path(out), about)
-    layers = []
-    for number, extractor in enumerate(extractors):
-        study = _Layer(
-            shots=shots,
-            parts=parts,
-            features=extractor(shots, progress=progress),
-            device=runtime.device,
-            cells=cells,
+    layers = [
+        layer_findings(
+            shots,
+            extractor(shots, progress=progress),
+            backbone=f"{extractor.backbone.name}:{extractor.backbone.layer}",
             protocol=protocol,
+            cells=cells,
             prefix=f"layer-{number}",
+            device=runtime.device,
             progress=progress,
         )
-        layers.append(study.findings(f"{extractor.backbone.name}:{extractor.backbone.layer}"))
+        for number, extractor in enumerate(extractors)
+    ]
     return NorbSampling(rig=rig.source.name, protocol=protocol, layers=layers)
 
 
@@ -266,6 +266,42 @@ def set_rows(shots: Shots, rule: Kind, name: str, seed: int) -> Int[np.ndarray, 
     columns = [shots.space.index("azimuth"), shots.space.index("elevation")]
     inside = [np.isin(shots.coordinates[:, column], own) for column, own in zip(columns, levels, strict=True)]
     return np.flatnonzero(inside[0] & inside[1])
+
+
+def layer_findings(
+    shots: Shots,
+    features: Float32[np.ndarray, "shots features"],
+    *,
+    backbone: str,
+    protocol: Protocol,
+    cells: Cells,
+    prefix: str = "layer-0",
+    device: str = "cpu",
+    progress: Progress = SILENT,
+) -> LayerFindings:
+    """What the study finds on one layer's features.
+
+    Args:
+        shots: Every shot of a rig with the axes of smallNORB.
+        features: Their features, shape ``[shots, features]``.
+        backbone: What the features are called.
+        protocol: How much to run.
+        cells: Where finished heads are kept.
+        prefix: What the names of its cells begin with.
+        device: Where heads are trained.
+        progress: Hears of heads.
+    """
+    layer = _Layer(
+        shots=shots,
+        parts=parts_of(shots),
+        features=features,
+        device=device,
+        cells=cells,
+        protocol=protocol,
+        prefix=prefix,
+        progress=progress,
+    )
+    return layer.findings(backbone)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

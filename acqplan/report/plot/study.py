@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 COLOURS = ("green", "plum", "gold", "slate")
 # Accuracy below which a number in a cell is written dark on light.
 DARK_FROM = 0.6
+# Numbers of images that are joined by lines.
+LINES = (30, 90, 270, 810, 2_430)
 
 
 def set_accuracy(layers: Sequence[LayerFindings], *, width: float = 5.6) -> Figure:
@@ -99,7 +101,7 @@ def strategy_accuracy(layer: LayerFindings, *, width: float = 5.6) -> Figure:
 def surface_map(surface: Surface, *, width: float = 8.4) -> Figure:
     """Accuracy by numbers of azimuths and elevations, a row per lights and objects, a column per placement.
 
-    Lines join designs of as many images, i.e. of equal cost.
+    Below each accuracy its images; lines join designs of as many images, i.e. of equal cost.
     """
     mean = surface.accuracy.mean(axis=1)
     low, high = float(mean.min()), float(mean.max())
@@ -116,15 +118,16 @@ def surface_map(surface: Surface, *, width: float = 8.4) -> Figure:
                 for (azimuth, elevation, *_), found in zip(surface.designs[mine], mean[column][mine], strict=True):
                     grid[elevations.index(elevation), azimuths.index(azimuth)] = found
                 axes.imshow(grid, origin="lower", aspect="auto", cmap=colours, vmin=low, vmax=high)
+                images = surface.classes * objects * lights * np.outer(elevations, azimuths)
                 for (y, x), found in np.ndenumerate(grid):
                     if math.isfinite(found):
                         strong = (found - low) / max(high - low, 1e-9) > DARK_FROM
                         shade = LIGHT["ground" if strong else "ink"]
-                        axes.text(x, y, f"{100 * found:.0f}", ha="center", va="center", fontsize=8, color=shade)
-                images = surface.classes * objects * lights * np.outer(elevations, azimuths)
-                levels = [30.0 * 3.0**step for step in range(7)]
-                lines = axes.contour(images, levels=levels, colors=LIGHT["rust"], linewidths=0.9, linestyles="--")
-                axes.clabel(lines, fmt=lambda value: f"{value:,.0f}", fontsize=6.5)
+                        axes.text(x, y + 0.12, f"{100 * found:.0f}", ha="center", va="center", fontsize=9, color=shade)
+                        cost = f"{images[y, x]:,}"
+                        axes.text(x, y - 0.28, cost, ha="center", va="center", fontsize=6, color=shade, alpha=0.8)
+                reached = np.where(np.isfinite(grid), images, np.nan)
+                axes.contour(reached, levels=LINES, colors=LIGHT["rust"], linewidths=0.9, linestyles="--")
                 axes.set_xticks(range(len(azimuths)), [str(count) for count in azimuths], fontsize=8)
                 axes.set_yticks(range(len(elevations)), [str(count) for count in elevations], fontsize=8)
                 axes.tick_params(length=0)
