@@ -74,7 +74,7 @@ def test_sets_are_as_large_as_in_the_tables(shots: Shots, name: str) -> None:
     train, rest, _ = parts_of(shots)
     seen = shots.take(np.flatnonzero(np.isin(shots.object_rows, [*train, *rest])))
     for rule in ("even", "random"):
-        rows = set_rows(seen, rule, name, 0)  # type: ignore[arg-type]
+        rows = set_rows(seen, rule, name, 0)
         assert len(rows) == IMAGES[name]
         own = seen.take(rows)
         # 60 % are trained on, and every pose has all lights
