@@ -69,12 +69,12 @@ def read_caffemodel(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             path=path,
         )
     net = _parsed(path)
-    name = net.name.decode(errors="replace")
+    name = _text(net.name)
     layers = [*net.layer, *net.layers]
     order = [layer.type in POOLING for layer in layers if layer.type in POOLING + NORMALISATION]
     if order and not order[0]:
         raise WeightsError(
-            f"{path}: network '{name}' normalises before it pools, as AlexNet does; CaffeNet pools first",
+            f"{path}: network {name} normalises before it pools, as AlexNet does; CaffeNet pools first",
             f"give {REFERENCE}",
             path=path,
         )
@@ -82,14 +82,14 @@ def read_caffemodel(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     for layer in layers:
         for number, blob in enumerate(layer.blobs):
             part = ("weight", "bias")[number] if number < 2 else f"blob{number}"
-            tensors[f"{layer.name.decode(errors='replace')}.{part}"] = _tensor(blob, layer.name, number, path)
+            tensors[f"{layer.name.decode(errors='replace')}.{part}"] = _tensor(blob, _text(layer.name), number, path)
     if not tensors:
         raise WeightsError(
             f"{path}: holds no layer with weights, or is no .caffemodel",
             "get it again; files from before May 2014 are upgraded by Caffe's upgrade_net_proto_binary",
             path=path,
         )
-    return tensors, {"architecture": f"network '{name}' of Caffe"} if name else {}
+    return tensors, {"architecture": f"network {name} of Caffe"}
 
 
 def reference_weights() -> Path:
@@ -144,7 +144,12 @@ def _parsed(path: Path) -> Any:
         ) from error
 
 
-def _tensor(blob: Any, layer: bytes, number: int, path: Path) -> Tensor:
+def _text(name: bytes) -> str:
+    """A name in quotes, for messages, whatever a file gives as one."""
+    return repr(name[:80].decode(errors="replace"))
+
+
+def _tensor(blob: Any, layer: str, number: int, path: Path) -> Tensor:
     """The numbers of a blob in its shape."""
     # Older files give four sizes to everything; those in front are 1 where the layer has fewer.
     shape = list(blob.shape.dim)
@@ -155,8 +160,7 @@ def _tensor(blob: Any, layer: bytes, number: int, path: Path) -> Tensor:
     values = np.array(blob.data or blob.double_data, dtype=np.float32)
     if min(shape) < 1 or math.prod(shape) != len(values):
         raise WeightsError(
-            f"{path}: layer '{layer.decode(errors='replace')}', blob {number}: {len(values):,} numbers do not fill "
-            f"shape {shape}",
+            f"{path}: layer {layer}, blob {number}: {len(values):,} numbers do not fill shape {shape}",
             "get the whole file again",
             path=path,
         )

@@ -129,6 +129,12 @@ def test_a_blob_without_shape_or_numbers_is_refused(tmp_path: Path) -> None:
     assert "blob 0: 0 numbers do not fill shape [0, 0, 0, 0]" in refused(written(tmp_path, layer("fc6", b"")))
 
 
+def test_names_in_a_file_cannot_write_to_the_terminal(tmp_path: Path) -> None:
+    message = refused(written(tmp_path, caffe_file(CONV1, title="\x1b[2J\nall is well" + "!" * 10_000)))
+    assert "\x1b" not in message
+    assert len(message) < 1000
+
+
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.3, 0.5, 0.999])
 @pytest.mark.parametrize("old", [False, True], ids=["new", "first"])
 def test_truncated_files_are_refused(share: float, old: bool, tmp_path: Path) -> None:
