@@ -36,7 +36,7 @@ class SpatialTransformer(nn.Module):
 
     Source:
         M. Jaderberg et al., NIPS 2015: bilinear sampler, zero outside of the image. The homography is our addition: the
-        thesis names the affine form as a reason why its transformer did not help.
+        thesis suspects the affine form, among other things, where its transformer did not help.
     """
 
     def __init__(self, *, projective: bool = False, size: int = SIZE, seed: int = 0) -> None:
