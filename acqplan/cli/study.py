@@ -80,7 +80,8 @@ def norb_sampling(
             )
             from acqplan.report.study_page import answers, document, save_norb_sampling, sentences
 
-            files = save_norb_sampling(found, out, facts={"rig.toml": str(rig or data or "embedded toys")})
+            facts = {"rig.toml": str(rig or data or "embedded toys")}
+            files = save_norb_sampling(found, out, facts=facts, progress=progress)
         if as_json:
             print_json({**document(found), "files": [str(path) for path in files]})
         else:

@@ -17,9 +17,11 @@ from acqplan import __version__
 from acqplan.evaluate.results import weighted_shares
 from acqplan.files import folder, replacing
 from acqplan.numbers import count_noun, finite, p_text, percent, points
-from acqplan.report.page import STYLE, TEMPLATES, write_page
+from acqplan.progress import SILENT, Progress
+from acqplan.report.page import STYLE, TEMPLATES
 from acqplan.report.plot.study import set_accuracy, strategy_accuracy, surface_map
-from acqplan.report.plot.style import save_png, svg_element
+from acqplan.report.plot.style import svg_element
+from acqplan.report.result import write_result
 from acqplan.report.tables import NONE, Column, Table
 from acqplan.study.norb_findings import LEVEL, REPORTED, Contrast, LayerFindings
 from acqplan.study.norb_sampling import DENSE_AZIMUTH, DENSE_ELEVATION, IMAGES, RANDOM_SETS, NorbSampling
@@ -44,13 +46,16 @@ COLUMNS = (
 )
 
 
-def save_norb_sampling(study: NorbSampling, out: Path, *, facts: Mapping[str, str] | None = None) -> list[Path]:
-    """Write report.html, the pictures, results.csv and findings.json.
+def save_norb_sampling(
+    study: NorbSampling, out: Path, *, facts: Mapping[str, str] | None = None, progress: Progress = SILENT
+) -> list[Path]:
+    """Write report.html, the pictures, results.csv and findings.json, all at one moment; see `write_result`.
 
     Args:
         study: What was found.
         out: Folder to write into; made if it is not there.
         facts: More lines for "How it was made".
+        progress: Hears about the writing.
 
     Returns:
         The files.
@@ -58,33 +63,37 @@ def save_norb_sampling(study: NorbSampling, out: Path, *, facts: Mapping[str, st
     Raises:
         OutputError: If a file cannot be written.
     """
+
+    def findings(path: Path) -> None:
+        with replacing(path) as handle:
+            json.dump(finite(document(study)), handle, indent=1, ensure_ascii=False)
+            handle.write("\n")
+
     drawings: dict[str, Callable[[], Figure]] = {"sets": partial(set_accuracy, study.layers)}
     for number, layer in enumerate(study.layers):
         drawings[f"designs-{number}"] = partial(surface_map, layer.surface)
         drawings[f"strategies-{number}"] = partial(strategy_accuracy, layer)
-    files = []
-    for name, draw in drawings.items():
-        files.append(folder(out) / f"{name}.png")
-        save_png(draw(), files[-1])
-    with replacing(out / "results.csv") as handle:
+    writers = {"results.csv": partial(_write_rows, study), "findings.json": findings}
+    page = partial(page_text, study, facts=facts)
+    names = ["report.html", *writers, *(f"{name}.png" for name in drawings)]
+    return write_result(folder(out), names, writers, page, drawings, progress)
+
+
+def _write_rows(study: NorbSampling, path: Path) -> None:
+    """results.csv: a row for each arm, seed and test object."""
+    with replacing(path) as handle:
         writer = csv.writer(handle, lineterminator="\n")
         writer.writerow(COLUMNS)
-        for layer in study.layers:
+        for layer, arm in ((its, arm) for its in study.layers for arm in its.tested.values()):
             objects, rows = layer.tests.objects, np.unique(layer.tests.object_rows)
-            for arm in layer.tested.values():
-                shares = weighted_shares(arm.correct, layer.tests, None)
-                for seed, setting, loss, of_seed in zip(
-                    study.protocol.seeds, arm.settings, arm.losses, shares, strict=True
-                ):
-                    about = (layer.backbone, arm.rule, arm.name, seed, arm.images, arm.train_images)
-                    for row, share in zip(rows, of_seed, strict=True):
-                        tested = (objects.names[row], objects.labels[row], f"{share:.6f}")
-                        writer.writerow((*about, *tested, str(setting), f"{loss:.6f}"))
-    with replacing(out / "findings.json") as handle:
-        json.dump(finite(document(study)), handle, indent=1, ensure_ascii=False)
-        handle.write("\n")
-    write_page(out / "report.html", page_text(study, facts=facts))
-    return [out / "report.html", out / "results.csv", out / "findings.json", *files]
+            shares = weighted_shares(arm.correct, layer.tests, None)
+            for seed, setting, loss, of_seed in zip(
+                study.protocol.seeds, arm.settings, arm.losses, shares, strict=True
+            ):
+                about = (layer.backbone, arm.rule, arm.name, seed, arm.images, arm.train_images)
+                for row, share in zip(rows, of_seed, strict=True):
+                    tested = (objects.names[row], objects.labels[row], f"{share:.6f}")
+                    writer.writerow((*about, *tested, str(setting), f"{loss:.6f}"))
 
 
 def document(study: NorbSampling) -> dict[str, Any]:

@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from acqplan.errors import InputError
-from acqplan.files import digest_content, folder, replacing
+from acqplan.files import check_free, digest_content, folder, replacing
 
 Arrays = dict[str, np.ndarray]
+# Files of a study's results, of which somebody else's are not replaced.
+RESULTS = ("report.html", "results.csv", "findings.json")
 # Hexadecimal digits before the arrays, by which damage is seen.
 DIGEST = 64
 
@@ -26,11 +28,12 @@ class Cells:
 
     Raises:
         InputError: If the folder holds another study, or the same with other settings.
-        OutputError: If the folder cannot be written.
+        OutputError: If the folder cannot be written, or holds somebody else's files.
     """
 
     def __init__(self, out: Path, about: Mapping[str, object]) -> None:
         text = json.dumps(about, indent=1, ensure_ascii=False) + "\n"
+        check_free(out, RESULTS, "study.json", ("study",))
         file = folder(out) / "study.json"
         if file.exists() and file.read_text(encoding="utf-8") != text:
             raise InputError(
