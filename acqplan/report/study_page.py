@@ -21,7 +21,7 @@ from acqplan.progress import SILENT, Progress
 from acqplan.report.page import STYLE, TEMPLATES
 from acqplan.report.plot.study import set_accuracy, strategy_accuracy, surface_map
 from acqplan.report.plot.style import svg_element
-from acqplan.report.result import write_result
+from acqplan.report.result import Writers, write_result
 from acqplan.report.tables import NONE, Column, Table
 from acqplan.study.norb_findings import LEVEL, REPORTED, Contrast, LayerFindings
 from acqplan.study.norb_sampling import DENSE_AZIMUTH, DENSE_ELEVATION, IMAGES, RANDOM_SETS, NorbSampling
@@ -73,7 +73,7 @@ def save_norb_sampling(
     for number, layer in enumerate(study.layers):
         drawings[f"designs-{number}"] = partial(surface_map, layer.surface)
         drawings[f"strategies-{number}"] = partial(strategy_accuracy, layer)
-    writers = {"results.csv": partial(_write_rows, study), "findings.json": findings}
+    writers: Writers = {"results.csv": partial(_write_rows, study), "findings.json": findings}
     page = partial(page_text, study, facts=facts)
     names = ["report.html", *writers, *(f"{name}.png" for name in drawings)]
     return write_result(folder(out), names, writers, page, drawings, progress)
