@@ -40,6 +40,7 @@ HOMES = {
     "gpytorch": ("plan/bayes.py", "plan/surrogate.py"),
     "torchvision": ("features/",),
     "timm": ("features/",),
+    "google": ("features/caffemodel.py",),
     "trimesh": ("rig/",),
     "embreex": ("rig/",),
     "statsmodels": ("statistics/",),

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from acqplan import __version__
-from acqplan.cli import campaign, evaluate, options
+from acqplan.cli import campaign, evaluate, options, study
 from acqplan.cli.console import ProgressBars, exit_codes, print_json, print_note, print_result
 from acqplan.errors import AcqplanError, MissingError
 from acqplan.exchange import FORMATS
@@ -38,6 +38,7 @@ app = typer.Typer(
 for _command in (evaluate.recommend, evaluate.advise, evaluate.benchmark, evaluate.compare):
     app.command()(_command)
 app.add_typer(campaign.app)
+app.add_typer(study.app)
 
 
 @app.command()
