@@ -139,7 +139,10 @@ def tell(
             if not name or not value:
                 raise UsageError(f"--reached '{text}' is not AXIS=VALUE", "write e.g. --reached azimuth=40.3")
             settings[name] = value
-        print_json({"shot": shot, "outcome": campaign.tell(shot, image, reached=settings, replace=replace)})
+        outcome = campaign.tell(shot, image, reached=settings, replace=replace)
+        print_json({"shot": shot, "outcome": outcome} | ({"notes": outcome.notes} if outcome.notes else {}))
+        for note in outcome.notes:
+            print_note(note)
 
 
 @app.command()

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from acqplan.campaign.images import SUFFIXES, ImageFolder, Written, encoded
+from acqplan.campaign.images import ImageFolder, Written, encoded
 from acqplan.errors import ImageError, OutputError
 from acqplan.files import digest_file
+from acqplan.images import SUFFIXES
 from tests.campaign.test_campaign import picture
 
 SHOT = "car-00_0_30_L0"
@@ -89,13 +90,13 @@ def test_a_file_is_taken_by_its_path(images: ImageFolder, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("bad", "said"),
     [
-        (b"", "0 bytes that are no whole image"),
-        (b"hello", "no whole image"),
-        (file_of("PNG")[:-40], "no whole image"),
+        (b"", "is empty (0 bytes)"),
+        (b"hello", "is not an image"),
+        (file_of("PNG")[:-40], "is damaged"),
         (file_of("PNG")[:-20], "a PNG without its end"),
         (file_of("PNG")[:-1], "a PNG without its end"),
-        (file_of("JPEG")[:200], "no whole image"),
-        (file_of("GIF"), "an image of kind GIF; give PNG"),
+        (file_of("JPEG")[:200], "is damaged"),
+        (file_of("GIF"), "is not an image; give PNG"),
         (np.zeros((4, 4), dtype=np.float32), "float32 of shape (4, 4); give uint8"),
         (np.zeros((4, 4, 4), dtype=np.uint8), "uint8 of shape (4, 4, 4)"),
         (np.zeros((0, 4), dtype=np.uint8), "uint8 of shape (0, 4)"),
