@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from acqplan.errors import ManifestError, nearest
-
-# Angles in degrees lie within one turn either way: 725 is a typing error, not two turns.
-FULL_TURN = 360.0
+from acqplan.numbers import number_fault, plain_number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -56,16 +54,11 @@ class CsvTable:
         Raises:
             ManifestError: If a cell is blank, no number, not finite, or an angle of more than a turn.
         """
-        advice = "give degrees, e.g. 90" if unit == "deg" else f"give a number{f' in {unit}' if unit else ''}"
-        values = [number(cell) for cell in self.column(name)]
-        for row, value in enumerate(values):
-            said = f"{name} '{self.columns[name][row]}'"
-            if math.isnan(value):
-                raise self.error(row, f"{said} is not a number", advice, asked=self.columns[name][row])
-            if math.isinf(value):
-                raise self.error(row, f"{said} is not finite", advice, asked=value)
-            if unit == "deg" and abs(value) > FULL_TURN:
-                raise self.error(row, f"{said} is more than a full turn", "give degrees from -360 to 360", asked=value)
+        values = [plain_number(cell) for cell in self.column(name)]
+        for row, (value, cell) in enumerate(zip(values, self.columns[name], strict=True)):
+            fault, advice = number_fault(value, unit)
+            if fault:
+                raise self.error(row, f"{name} '{cell}' {fault}", advice, asked=cell if math.isnan(value) else value)
         return values
 
 
@@ -113,15 +106,6 @@ def read_table(path: Path, *, required: Sequence[str], others: bool = False, nam
                 raise _error(path, line, f"'{name}' is no text", "take the zero bytes out", asked=cells[name])
     columns = {name: tuple(row[place] for row in body) for place, name in enumerate(header) if name in kept}
     return CsvTable(path=path, lines=tuple(lines[1:]), columns=columns)
-
-
-def number(cell: str) -> float:
-    """A cell as a number; NaN if it is none."""
-    try:
-        # float() takes 1_000 for a thousand, which in a table is a typing error
-        return math.nan if "_" in cell else float(cell)
-    except ValueError:
-        return math.nan
 
 
 def _rows(path: Path, named_by: str) -> tuple[list[list[str]], list[int]]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from acqplan.campaign import leases
 from acqplan.campaign.check import check_after_restart
-from acqplan.campaign.events import LEASED, Event
+from acqplan.campaign.events import EXHAUSTED, LEASED, Event
 from acqplan.campaign.images import (
     ALREADY,
     ImageFolder,
@@ -21,7 +21,8 @@ from acqplan.campaign.images import (
     take_failure,
     take_image,
 )
-from acqplan.campaign.leases import Shot, this_process
+from acqplan.campaign.leases import Shot
+from acqplan.campaign.machine import this_process
 from acqplan.campaign.settings import CampaignRig, CampaignSettings
 from acqplan.campaign.store import Clock, Store
 from acqplan.campaign.store_database import is_url
@@ -174,7 +175,7 @@ class Campaign(AbstractContextManager["Campaign"]):
             # there is room, but no shot is queued, leased, or left to draw
             is_stuck = not found and state.room and not state.queued and not state.counts[LEASED]
             if is_stuck and not leases.draw_spares(transaction, 1):
-                transaction.append("stopped", reason="no shot is left that could be taken")
+                transaction.append("stopped", reason=EXHAUSTED)
             same = ("object", "label", "expires", "round", "reason")
             return [
                 Shot(id=one.shot, view=self.settings.view(one.view), **{name: getattr(one, name) for name in same})
@@ -218,7 +219,8 @@ class Campaign(AbstractContextManager["Campaign"]):
             where = self.settings.reached(record.view, reached or {})
             outcome = outcome_of_image(transaction, record, digest_content(content), replace=replace)
         # the image is on the disk before its event; one told before is written again, in case it was damaged
-        written = self.images.keep(name, content, header)
+        before = record.image if record.digest == digest_content(content) else ""
+        written = self.images.keep(name, content, header, name=before)
         if outcome == ALREADY:
             return Outcome(ALREADY)
         is_repeated = self.images.is_repeated(written)
@@ -336,15 +338,15 @@ class Campaign(AbstractContextManager["Campaign"]):
 def images_folder(path: Path | str, images: Path | None) -> Path:
     """Folder of the images as the store keeps it: relative if it is beside the store, so that both can move."""
     if images is not None:
-        return images.absolute()
+        return Path(images).absolute()
     if is_url(path):
         raise UsageError("no folder for the images of a campaign on a database", "give one that all machines see")
     return Path(Path(path).name + IMAGES_SUFFIX)
 
 
 def images_root(path: Path | str, place: Path) -> Path:
-    """Where that folder is."""
-    return place if place.is_absolute() else Path(path).parent / place
+    """Where that folder is, wherever the program goes later."""
+    return (Path(path).parent / place).absolute()
 
 
 def _identifier(shot: Shot | str) -> str:

@@ -28,10 +28,11 @@ from acqplan.campaign.images import (
     events_of_image,
     known_shot,
     outcome_of_image,
-    safe,
+    stems,
     take_image,
 )
-from acqplan.campaign.leases import is_gone, take_back
+from acqplan.campaign.leases import take_back
+from acqplan.campaign.machine import boot, is_gone
 from acqplan.errors import ConflictError, StoreError
 from acqplan.files import digest_content, whole_folder
 
@@ -45,7 +46,6 @@ NEWEST = 1000  # images that are looked at after the machine was started: more a
 GRACE_SECONDS = 300.0
 
 PART_SECONDS = 86_400.0  # files half-written are deleted when they are older
-STARTED = Path("/proc/sys/kernel/random/boot_id")
 MACHINE = f"checked on {socket.gethostname()}"  # what this machine notes in a store
 
 
@@ -156,8 +156,7 @@ def back_up(campaign: Campaign, folder: Path) -> Path:
 
 
 def _start_and_file(store: Store) -> str:
-    start = STARTED.read_text(encoding="ascii").strip() if STARTED.exists() else "unknown"
-    return f"{start} {Path(store.place).stat().st_ino if store.database.is_sqlite else 'server'}"
+    return f"{boot() or 'unknown'} {Path(store.place).stat().st_ino if store.database.is_sqlite else 'server'}"
 
 
 def _check_records(store: Store, found: CheckResult) -> None:
@@ -189,11 +188,11 @@ def _check_images(campaign: Campaign, found: CheckResult, *, newest: int) -> Non
         names = images.names()
         if 0 < newest < len(names):
             names = heapq.nlargest(newest, names, key=images.changed_at)
-        # the names of files are those of shots, with unsafe letters replaced: two shots may have one
         unspoken = [name for name in names if name not in spoken]
         owners: dict[str, list[str]] = defaultdict(list)
         for record in transaction.every() if unspoken else ():
-            owners[safe(record.shot)].append(record.shot)
+            for stem in set(stems(record.shot)):  # of files of earlier versions, several shots may be the owner
+                owners[stem].append(record.shot)
     # outside of any transaction: reading images takes long, and others may use the campaign meanwhile
     found.images = len(told)
     damaged = [record for record in told if not images.is_whole(record.image, record.digest)]

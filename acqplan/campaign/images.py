@@ -72,19 +72,20 @@ class ImageFolder:
 
     root: Path
 
-    def keep(self, shot: str, content: bytes, header: ImageHeader) -> Written:
+    def keep(self, shot: str, content: bytes, header: ImageHeader, *, name: str = "") -> Written:
         """Put an image on the disk; once this has returned, it survives a loss of power.
 
         Args:
             shot: Identifier of its shot.
             content: Bytes of a whole image, from `encoded`.
             header: What they say of it, from `encoded`.
+            name: Where it was kept before; by default as `named` says.
 
         Raises:
             OutputError: If it cannot be written.
         """
         digest = digest_content(content)
-        name = named(shot, digest, header.suffix)
+        name = name or named(shot, digest, header.suffix)
         path = self.root / name
         fresh, made = not self.is_whole(name, digest), not path.parent.is_dir()
         if fresh:
@@ -176,12 +177,15 @@ def encoded(picture: Picture, shot: str) -> tuple[bytes, ImageHeader]:
 
 def named(shot: str, digest: str, suffix: str) -> str:
     """Path in the folder of images: by its digest, so that no folder holds too many and no image overwrites another."""
-    return f"{digest[:2]}/{safe(shot)}__{digest[:DIGITS]}{suffix}"
+    return f"{digest[:2]}/{stems(shot)[0]}__{digest[:DIGITS]}{suffix}"
 
 
-def safe(shot: str) -> str:
-    """An identifier as a part of a file's name; two may come out alike."""
-    return UNSAFE.sub("-", shot)[:LONGEST_NAME]
+def stems(shot: str) -> tuple[str, str]:
+    """An identifier as the beginning of a file's name: of no two shots alike; and as earlier versions wrote it."""
+    plain = UNSAFE.sub("-", shot)[:LONGEST_NAME]
+    # only a name that is no identifier's own has "__" in it
+    is_own = plain == shot and "__" not in shot
+    return plain if is_own else f"{plain}__{digest_content(shot.encode())[:DIGITS]}", plain
 
 
 def known_shot(transaction: Transaction, shot: str) -> ShotRecord:

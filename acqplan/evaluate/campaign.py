@@ -24,10 +24,8 @@ if TYPE_CHECKING:
 
     from acqplan.advice.answers import Advice
     from acqplan.campaign.campaign import Campaign
-    from acqplan.campaign.events import ShotRecord
     from acqplan.evaluate.campaign_source import CampaignSource
     from acqplan.runtime import Runtime
-    from acqplan.space import Shots
 
 # share of the images that may still be taken: so few shots that were given up are replaced by lot, not by a plan
 SHORTAGE_SHARE = 0.02
@@ -80,12 +78,13 @@ def plan_next(
     if not why and not force:
         return {"planned": False, "due": ""}
     from acqplan.campaign.planning import planned, request_of, rule_of
+    from acqplan.evaluate.campaign_source import CampaignSource
     from acqplan.plan.base import History, learns
 
     began, rule = time.perf_counter(), rule_of(campaign.settings)
     with campaign.store.reading() as transaction:
         request = request_of(transaction)
-    source = _source(campaign, request.captured, request.records)
+    source = CampaignSource.of(campaign, request.captured, request.records)
     history = History(shots=source.taken)
     # a rule that learns sees, beside the poses that the rig reached, features and beliefs of the images
     if len(source.taken) and learns(rule):
@@ -181,27 +180,15 @@ def open_extractor(
     runtime: Runtime | None = None,
     progress: Progress = SILENT,
 ) -> Extractor:
-    """Load the backbone that sees the images of a campaign.
-
-    Args:
-        campaign: The campaign.
-        backbone: ``name`` or ``name:layer``; by default the campaign's, else toynet for toys and mobilenet_v2.
-        weights: File of its weights; by default the campaign's, unless another backbone is given.
-        runtime: Where it runs; the fastest device by default.
-        progress: Hears about long work.
-
-    Raises:
-        BackboneError: If there is no such backbone or layer.
-        WeightsError: If its weights cannot be used.
-        MissingError: If its weights are not there.
-    """
+    """Load the backbone that sees the images of a campaign, by default its own; otherwise as `Extractor.open`."""
     from acqplan.campaign.planning import objects_of, shots_of
+    from acqplan.evaluate.campaign_source import CampaignSource
 
     settings = campaign.settings
     nothing = shots_of(settings.space(), objects_of(settings, CampaignState()), [])
     file = settings.weights if weights is None and backbone in (None, settings.backbone) else weights
     return Extractor.open(
-        _source(campaign, nothing, ()),
+        CampaignSource.of(campaign, nothing, ()),
         backbone=backbone or settings.backbone,
         weights=None if file is None else Path(file),
         runtime=runtime,
@@ -211,16 +198,11 @@ def open_extractor(
 
 def _captured(campaign: Campaign) -> CampaignSource:
     from acqplan.campaign.planning import captured_of
+    from acqplan.evaluate.campaign_source import CampaignSource
 
     with campaign.store.reading() as transaction:
         shots, records = captured_of(transaction)
-    return _source(campaign, shots, records)
-
-
-def _source(campaign: Campaign, shots: Shots, records: Sequence[ShotRecord]) -> CampaignSource:
-    from acqplan.evaluate.campaign_source import CampaignSource
-
-    return CampaignSource.of(shots, records, folder=campaign.images.root, name=campaign.settings.rig)
+    return CampaignSource.of(campaign, shots, records)
 
 
 def _features(

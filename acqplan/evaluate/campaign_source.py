@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
 from typing import Final
 
+from acqplan.campaign.campaign import Campaign
 from acqplan.campaign.events import ShotRecord
 from acqplan.errors import ImageError, UsageError
 from acqplan.files import digest_content
@@ -41,22 +41,15 @@ class CampaignSource:
     side: int = 0
 
     @classmethod
-    def of(cls, captured: Shots, records: Sequence[ShotRecord], *, folder: Path, name: str) -> CampaignSource:
-        """The images of captured shots.
-
-        Args:
-            captured: The shots, at the settings that the rig reached.
-            records: Their records.
-            folder: The campaign's folder of images.
-            name: Kind of the campaign's rig.
-        """
+    def of(cls, campaign: Campaign, captured: Shots, records: Sequence[ShotRecord]) -> CampaignSource:
+        """The images of captured shots, at the settings that the rig reached, with their records."""
         first, _ = distinct(captured)
         taken = captured.take(first)
         files = [
-            (ImageFile(path=folder / record.image, origin=f"shot {record.shot}"), record.digest)
+            (ImageFile(path=campaign.images.root / record.image, origin=f"shot {record.shot}"), record.digest)
             for record in (records[row] for row in first)
         ]
-        return cls(name=name, taken=taken, files=dict(zip(taken.pairs(), files, strict=True)))
+        return cls(name=campaign.settings.rig, taken=taken, files=dict(zip(taken.pairs(), files, strict=True)))
 
     @property
     def space(self) -> Space:
@@ -101,11 +94,13 @@ class CampaignSource:
         digests = dict(told)
 
         def read(file: ImageFile) -> Image:
-            content = file.content()
+            remedy = "run: acqplan campaign check"
+            try:
+                content = file.path.read_bytes()
+            except OSError as error:
+                raise ImageError(f"{file.path}: cannot be read ({error.strerror})", remedy, path=file.path) from error
             if digest_content(content) != digests[file]:
-                raise ImageError(
-                    f"{file.path}: is not the image that was told of {file.origin}", "run: acqplan campaign check"
-                )
+                raise ImageError(f"{file.path}: is not the image that was told of {file.origin}", remedy)
             return decode_pixels(content, file.error, side=self.side)
 
         files = [file for file, _ in told]

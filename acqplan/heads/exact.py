@@ -14,7 +14,7 @@ from torch import Tensor
 from acqplan.errors import UsageError
 from acqplan.heads.linear import NEVER, Head, Rows, as_rows, check_subsets, object_folds, out_of_object_loss
 from acqplan.heads.prepare import Preparation, fit_preparation, moments, moments_pay, pooled, preparation_of
-from acqplan.heads.solver import Problems, solve
+from acqplan.heads.solver import Problems, refine, solve
 from acqplan.pool import side_by_side
 from acqplan.progress import SILENT, Progress
 
@@ -124,18 +124,9 @@ def _train_batch(
     subsets = [rows_of[number] for number in batch]
     numbers = [object_folds(pool.targets[rows], pool.groups[rows], n_folds) for rows in subsets]
     prepared = [prepare_folds(pool, rows, fold) for rows, fold in zip(subsets, numbers, strict=True)]
-    # 2. Beliefs of the left-out rows at each strength, by heads that never saw their objects.
-    tables = _beliefs(pool, subsets, numbers, [folds for _, folds in prepared], strengths)
-    # 3. The strength of the least loss on left-out objects, the strongest of equals; the middle one without any.
-    picks = []
-    for subset, (rows, fold) in enumerate(zip(subsets, numbers, strict=True)):
-        out, best = fold != NEVER, (len(strengths) - 1) // 2
-        if out.any():
-            kept = rows[out]
-            losses = [out_of_object_loss(table[subset][out], pool.targets[kept], pool.groups[kept]) for table in tables]
-            best = int(np.argmin(losses))
-        picks.append((strengths[best], tables[best][subset]))
-    # 4. Heads of all rows with these strengths, without classes that no subset has: a head must be the same to the
+    # 2. The strength of the least loss on left-out objects, and beliefs of heads that never saw them.
+    picks = _picked(pool, subsets, numbers, [folds for _, folds in prepared], strengths)
+    # 3. Heads of all rows with these strengths, without classes that no subset has: a head must be the same to the
     # last bit, however many classes it is not about.
     parts = [whole for whole, _ in prepared]
     every = stack(pool, parts)
@@ -146,10 +137,10 @@ def _train_batch(
     found = solve(problems, chosen, start, tolerance=ROUGH)
     # MPS has no double precision; its heads are good to about .01.
     if pool.features.device.type != "mps":
-        found = solve(problems.to(torch.float64), chosen.double(), found.double(), tolerance=FINE)
+        found = refine(problems, chosen, found, tolerance=FINE)
     coefficients = found.new_zeros(len(parts), pool.n_classes, found.shape[2])
     coefficients[:, seen] = found
-    # 5. In the space of the original features.
+    # 4. In the space of the original features.
     heads = []
     for part, solved, (strength, beliefs) in zip(parts, coefficients, picks, strict=True):
         weights, bias = part.weights_and_bias(solved)
@@ -159,33 +150,53 @@ def _train_batch(
     return heads
 
 
-def _beliefs(
+def _picked(
     pool: Pool,
     subsets: list[Rows],
     numbers: list[Rows],
     folds: list[list[tuple[PreparedRows, Tensor]]],
     strengths: tuple[float, ...],
-) -> list[list[Beliefs]]:
-    """For each strength and subset the probabilities of its rows; equal for rows that are never left out."""
-    present = [pool.present(rows) for rows in subsets]
-    equal = [(some / some.sum()).astype(np.float32) for some in present]
-    tables = [[np.tile(chance, (len(rows), 1)) for chance, rows in zip(equal, subsets, strict=True)] for _ in strengths]
+) -> list[tuple[float, Beliefs]]:
+    """For each subset the strength of the least loss on left-out objects, and its rows' probabilities with it.
+
+    Probabilities are equal for rows that are never left out. Strengths are tried from the strongest on; a subset
+    whose loss has risen is done.
+    """
+    # Where there is nothing to choose by, the middle one.
+    middle, picks = strengths[(len(strengths) - 1) // 2], []
+    for rows in subsets:
+        present = pool.present(rows)
+        picks.append((middle, np.tile((present / present.sum()).astype(np.float32), (len(rows), 1))))
+    equal, lowest = [chances for _, chances in picks], [np.inf] * len(subsets)
     every = [
         (subset, np.flatnonzero(numbers[subset] == number), part, outside)
         for subset, parts in enumerate(folds)
         for number, (part, outside) in enumerate(parts)
     ]
     if not every:
-        return tables
+        return picks
     problems = stack(pool, [part for _, _, part, _ in every])
     found = problems.inputs.new_zeros(len(problems), pool.n_classes, problems.inputs.shape[2])
-    # From the strongest on: each solution is a good start for the next weaker strength.
-    for strength, table in zip(strengths, tables, strict=True):
+    # Each solution is a good start for the next weaker strength.
+    for strength in strengths:
         found = solve(problems, torch.full_like(problems.weights[:, 0], strength), found, tolerance=ROUGH)
+        tables = {subset: equal[subset].copy() for subset, *_ in every}
         for (subset, left, part, outside), coefficients in zip(every, found, strict=True):
             weights, bias = part.weights_and_bias(coefficients)
-            table[subset][left] = torch.softmax(outside @ weights.mT + bias, dim=1).cpu().numpy()
-    return tables
+            tables[subset][left] = torch.softmax(outside @ weights.mT + bias, dim=1).cpu().numpy()
+        for subset, table in tables.items():
+            out = numbers[subset] != NEVER
+            kept = subsets[subset][out]
+            loss = out_of_object_loss(table[out], pool.targets[kept], pool.groups[kept])
+            if loss < lowest[subset]:
+                picks[subset], lowest[subset] = (strength, table), loss
+        open_ = [number for number, (subset, *_) in enumerate(every) if picks[subset][0] == strength]
+        if not open_:
+            break
+        if len(open_) < len(every):
+            every, left_over = [every[number] for number in open_], torch.tensor(open_, device=found.device)
+            problems, found = problems.take(left_over), found[left_over]
+    return picks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -14,6 +14,9 @@ from acqplan.errors import AcqplanError
 MEMORY = 8
 # Steps after which a problem counts as not converged (typical: 10 to 60).
 CEILING = 400
+# Newton steps of `refine` (typical: 2 or 3), steps of conjugate gradients in each, and how much of the gradient a
+# Newton step leaves: two steps win four digits.
+NEWTON_STEPS, INNER_STEPS, FORCING = 8, 100, 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -92,6 +95,66 @@ def solve(
     return found
 
 
+def refine(
+    problems: Problems,
+    strengths: Float[Tensor, " problems"],
+    start: Float[Tensor, "problems classes variables"],
+    *,
+    tolerance: float,
+) -> Float[Tensor, "problems classes variables"]:
+    """Bring solutions in single precision to double precision: Newton's method, far quicker than `solve` there.
+
+    The gradient is taken in double precision. The Hessian only decides how fast the answer is reached, and single
+    precision does for it. A problem that is done moves no more: its answer must not depend on the others.
+
+    Takes problems and a start in single precision; otherwise as `solve`.
+    """
+    double, strengths, found = problems.to(torch.float64), strengths.double(), start.double()
+    penalty = _penalty(double, strengths)
+    bound = 0.5 * double.squares + penalty
+    _, loss, chances, gradient = _evaluated(double, penalty, found)
+    for _ in range(NEWTON_STEPS):
+        going = _steepness(gradient, bound) > tolerance
+        if not bool(going.any()):
+            return found
+        step = _newton_step(problems, penalty.float(), bound.float(), chances.float(), gradient)
+        tried = torch.where(going[:, None, None], found + step, found)
+        _, after, chances, gradient = _evaluated(double, penalty, tried)
+        if not bool((after <= loss + 1e-12)[going].all()):
+            break  # too far from the answer for Newton's steps
+        found, loss = tried, after
+    return solve(double, strengths, found, tolerance=tolerance)
+
+
+def _newton_step(problems: Problems, penalty: Tensor, bound: Tensor, chances: Tensor, gradient: Tensor) -> Tensor:
+    """Minus the inverse Hessian times the gradient, by preconditioned conjugate gradients, float64."""
+    # 1. The preconditioner: the diagonal of the Hessian, kept off 0 where a class is certain everywhere.
+    spread = chances * (1.0 - chances) * problems.weights[:, None]
+    diagonal = torch.stack([some @ rows.square() for some, rows in zip(spread, problems.inputs, strict=True)])
+    inverse = 1.0 / torch.maximum(diagonal + penalty[:, None], 1e-6 * bound[:, None])
+    # 2. The gradient at length 1: near the answer single precision could not hold it.
+    size = gradient.norm(dim=(1, 2), keepdim=True).clamp_min(torch.finfo(gradient.dtype).tiny)
+    residual = -(gradient / size).float()
+    step, towards = torch.zeros_like(residual), inverse * residual
+    weight = _dot(residual, towards)
+    enough = FORCING**2 * weight
+    for _ in range(INNER_STEPS):
+        active = weight > enough
+        if not bool(active.any()):
+            break
+        # 3. The Hessian times the direction, and how far to go along it.
+        weighted = chances * (towards @ problems.inputs.mT)
+        spread = (weighted - chances * weighted.sum(dim=1, keepdim=True)) * problems.weights[:, None]
+        turned = spread @ problems.inputs + penalty[:, None] * towards
+        length = torch.where(active, weight / _dot(towards, turned), 0.0)[:, None, None]
+        step, residual = step + length * towards, residual - length * turned
+        # 4. The next direction, conjugate to those before.
+        other = inverse * residual
+        following = torch.where(active, _dot(residual, other), weight)
+        towards, weight = other + (following / weight)[:, None, None] * towards, following
+    return step.double() * size
+
+
 def _descend(
     problems: Problems, strengths: Float[Tensor, " problems"], start: Tensor, tolerance: float
 ) -> tuple[Float[Tensor, "problems classes variables"], Bool[Tensor, " problems"]]:
@@ -103,28 +166,24 @@ def _descend(
     """
     found, done = start.clone(), torch.zeros(len(problems), dtype=torch.bool, device=start.device)
     where = torch.arange(len(problems), device=start.device)
-    penalty = strengths[:, None].expand(-1, problems.inputs.shape[2]).clone()
-    penalty[:, -1] = 0.0  # the bias is free
-    logits = start @ problems.inputs.mT + torch.where(problems.present, 0.0, -torch.inf).to(start.dtype)[:, :, None]
-    loss, chances = _loss(problems, penalty, start, logits)
+    penalty = _penalty(problems, strengths)
+    logits, loss, chances, gradient = _evaluated(problems, penalty, start)
     memory = start.new_zeros(len(start), MEMORY, *start.shape[1:])
     state = _State(
         coefficients=start,
         logits=logits,
         chances=chances,
         loss=loss,
-        gradient=_gradient(problems, penalty, start, chances),
+        gradient=gradient,
         steps=memory,
         changes=memory.clone(),
         inverses=start.new_zeros(len(start), MEMORY),
     )
     for _ in range(CEILING):
-        # Length of the gradient in the inverse of the curvature bound.
         bound = 0.5 * problems.squares + penalty
-        steepness = (state.gradient.square() / bound[:, None]).sum(dim=(1, 2)).sqrt()
         # An answer is final once it is good enough: it must not depend on how long the rest of the batch takes.
         found[where] = torch.where(done[where, None, None], found[where], state.coefficients)
-        done[where] |= steepness <= tolerance
+        done[where] |= _steepness(state.gradient, bound) <= tolerance
         # Go on with the problems that are left.
         left = (~done[where]).nonzero()[:, 0]
         if len(left) == 0:
@@ -200,6 +259,26 @@ def _direction(state: _State, bound: Float[Tensor, "problems variables"]) -> Ten
         excess = shares[age] - state.inverses[:, age] * _dot(state.changes[:, age], result)
         result = result + excess[:, None, None] * state.steps[:, age]
     return -result
+
+
+def _penalty(problems: Problems, strengths: Float[Tensor, " problems"]) -> Float[Tensor, "problems variables"]:
+    """L2 strength of each variable; the bias is free."""
+    penalty = strengths[:, None].expand(-1, problems.inputs.shape[2]).clone()
+    penalty[:, -1] = 0.0
+    return penalty
+
+
+def _steepness(gradient: Tensor, bound: Float[Tensor, "problems variables"]) -> Float[Tensor, " problems"]:
+    """Length of the gradient in the inverse of the curvature bound."""
+    return (gradient.square() / bound[:, None]).sum(dim=(1, 2)).sqrt()
+
+
+def _evaluated(problems: Problems, penalty: Tensor, coefficients: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Logits, loss, probabilities and gradient at some coefficients."""
+    absent = torch.where(problems.present, 0.0, -torch.inf).to(coefficients.dtype)
+    logits = coefficients @ problems.inputs.mT + absent[:, :, None]
+    loss, chances = _loss(problems, penalty, coefficients, logits)
+    return logits, loss, chances, _gradient(problems, penalty, coefficients, chances)
 
 
 def _loss(

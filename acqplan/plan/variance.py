@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from acqplan.errors import StrategyError
 from acqplan.plan.base import LONGEST_REASON, Choice, History, Situation, check_request, even_quotas, taking_order
 from acqplan.plan.greedy import choice_of
-from acqplan.plan.surrogate import ShotKernel, covariance, fit_surrogate
+from acqplan.plan.surrogate import ShotKernel, fit_surrogate
 from acqplan.rng import generator
 from acqplan.space import Category, Objects, Shots, Space
 from acqplan.space.kernel import view_kernel
@@ -305,25 +305,3 @@ class _ObjectVariance:
             news = np.stack(moves[self._n_moves :])
             self._joint -= news.T @ (news @ self._load)
             self._n_moves = len(moves)
-
-
-def integrated_variance(
-    space: Space,
-    kernel: ShotKernel,
-    shots: Float[np.ndarray, "shots columns"],
-    targets: Float[np.ndarray, "targets columns"],
-    weights: Float[np.ndarray, " targets"] | None = None,
-) -> float:
-    """Mean variance at target points that is left after some shots: the exact reference.
-
-    Args:
-        space: The space whose axes say what wraps.
-        kernel: The hyper-parameters, ``common`` included.
-        shots: Rows of `acqplan.plan.surrogate.points_of`, shape ``[shots, 2 + axes]``.
-        targets: Rows of `acqplan.plan.surrogate.class_points`, shape ``[targets, 2 + axes]``.
-        weights: Weight of each target, adding up to 1; all alike by default.
-    """
-    share = np.full(len(targets), 1.0 / len(targets)) if weights is None else weights
-    gram = covariance(space, kernel, shots, shots) + kernel.noise * np.eye(len(shots))
-    white = np.linalg.solve(np.linalg.cholesky(gram), covariance(space, kernel, shots, targets))
-    return float(share @ (kernel.common + kernel.shared - (white**2).sum(axis=0)))

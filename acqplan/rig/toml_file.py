@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from acqplan.errors import SpaceError, SpecError, UsageError, nearest
-from acqplan.numbers import shortened
+from acqplan.numbers import name_fault, shortened
 from acqplan.rig.manifest import AxisColumn
 from acqplan.space import parse_values
 
@@ -107,8 +107,14 @@ def _expanded(values: object) -> object:
         raise ValueError(str(error)) from error
 
 
+def _named(name: str) -> str:
+    if fault := name_fault(name):
+        raise ValueError(fault)
+    return name
+
+
 Seconds = Annotated[float, Field(ge=0)]
-Name = Annotated[str, Field(min_length=1)]
+Name = Annotated[str, Field(min_length=1), AfterValidator(_named)]
 Numbers = Annotated[list[float], Field(min_length=1), BeforeValidator(_expanded)]
 
 
@@ -156,10 +162,10 @@ class ShotTable(TomlTable):
 class ObjectsTable(TomlTable):
     """``[objects]``: the split into train and test, the time per change, and the objects of a live rig."""
 
-    test_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
-    test: list[Name] | None = None
+    test_fraction: Annotated[float, Field(ge=0, lt=1)] | None = None
+    test: list[Name] | Literal["views"] | None = None
     labels: dict[Name, Annotated[list[Name], Field(min_length=1)]] | None = None
-    seconds_per_change: Seconds = 0.0
+    seconds_per_change: Seconds | None = None
 
 
 class RenderTable(TomlTable):
@@ -226,6 +232,8 @@ def _explained(file: TomlFile, found: ErrorDetails) -> SpecError:
     location, asked = found["loc"], found["input"]
     if location[0] == "axis" and len(location) > 2:
         location = (*location[:2], *location[3:])  # pydantic adds the kind of the axis
+    if location[:2] == ("objects", "test"):
+        location = location[:2]  # pydantic adds which of the two kinds it tried
     key, within, here = str(location[-1]), _heading(location[:-1]), _heading(location)
     hint = found["msg"].removeprefix("Value error, ")
     hint = hint[:1].lower() + hint[1:].replace("valid list", "valid list, e.g. [0, 90]")
@@ -244,9 +252,11 @@ def _explained(file: TomlFile, found: ErrorDetails) -> SpecError:
             said, hint = f"{here} lacks the key 'kind'", f"known: {', '.join(AXIS_TABLES)}"
         case _:
             dotted = ".".join(part for part in location if isinstance(part, str))
-            said = f"{dotted} = {shortened(repr(asked), 40)} cannot be used"
+            said = f"{shortened(dotted, 80)} = {shortened(repr(asked), 40)} cannot be used"
             if location == ("axis",):
                 hint = "write [[axis]] in double brackets, once for each axis"
+            elif location == ("objects", "test"):
+                hint = 'give names, e.g. test = ["car-07"], or test = "views"'
             elif location == ("source",):
                 hint = nearest(str(asked), ["toys", "meshes", "folder", "norb", "live"])
     return file.error(location, said, hint, asked=asked)

@@ -228,24 +228,6 @@ def check_values(values: Float[np.ndarray, " objects"]) -> None:
         raise UsageError(f"numbers of shape {values.shape}", "give one finite number for each object")
 
 
-def power(difference: float, deviation: float, n_objects: int, *, alpha: float = 0.05) -> float:
-    """Chance that a two-sided t-test over objects finds a true mean difference.
-
-    Args:
-        difference: The true mean difference.
-        deviation: Standard deviation of the differences of single objects, in the same unit; see `difference`.
-        n_objects: Objects, at least two.
-        alpha: Level of the test.
-
-    Raises:
-        UsageError: If an argument cannot be.
-    """
-    _check_design(alpha, 0.5, deviation, n_objects)
-    if not math.isfinite(difference):
-        raise UsageError(f"a difference of {difference}", "give a finite number")
-    return _power(abs(difference) / deviation, n_objects, alpha)
-
-
 def smallest_difference(deviation: float, n_objects: int, *, alpha: float = 0.05, power: float = 0.8) -> float:
     """Smallest true mean difference that a two-sided t-test over objects finds with the power asked for.
 

@@ -246,6 +246,9 @@ def test_a_setting_that_is_none_is_told(run: Run, store: Path, acqplan: Acqplan,
     tell = ("tell", "--shot", shot["id"], "--image", image(0), "--reached")
     assert "write e.g. --reached azimuth=40.3" in complaint(said(store, acqplan, *tell, "40.3"), 2)
     assert "did you mean 'azimuth'" in complaint(said(store, acqplan, *tell, "azimut=40.3"), 2)
+    assert "gives 'azimuth' twice" in complaint(said(store, acqplan, *tell, "azimuth=1", "--reached", "azimuth=2"), 2)
+    assert "give degrees from -360 to 360" in complaint(said(store, acqplan, *tell, "azimuth=725"), 2)
+    assert "'١٢' is not a number" in complaint(said(store, acqplan, *tell, "azimuth=١٢"), 2)
     assert run("status", "--json")["captured"] == 0
 
 
@@ -284,3 +287,19 @@ def test_a_copy_is_noted_on_stderr_and_in_the_document(
     assert json.loads(done.out)["notes"] == [note]
     assert note in done.err
     assert "1 image with the bytes of another shot's image" in said(store, acqplan, "status").out
+
+
+def test_an_operator_hears_what_ends_the_campaign_and_how_it_goes_on(store: Path, run: Run, acqplan: Acqplan) -> None:
+    done = said(store, acqplan, "forbid", "--where", "azimuth>=0")
+    number = json.loads(done.out)["number"]
+    assert done.err == f"no shot is left that may be taken; to take it back: undo --event {number}\n"
+    run("ask", code=5)
+    done = said(store, acqplan, "budget", "--budget", 13)
+    assert done.err == ""  # the next caller finds out
+    run("ask", code=5)
+    done = said(store, acqplan, "pause")
+    assert "stays finished: no shot is left" in done.err
+    assert "to go on: allow a region, or add an object" in done.err
+    run("resume")
+    run("undo", "--event", number)
+    assert run("ask")["shots"]

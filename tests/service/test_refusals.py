@@ -201,6 +201,7 @@ def test_bodies_that_cannot_be_are_refused(served: Served) -> None:
         ("/budget", {"budget": 0}),
         ("/budget", {"time_budget": float("inf")}),
         ("/objects", {"object": "car-00", "label": "car"}),
+        ("/objects", {"object": "car\x1b", "label": "car"}),
         ("/objects/remove", {"object": "nobody"}),
         ("/resume", {}),
     ]
@@ -217,7 +218,18 @@ def test_bodies_that_cannot_be_are_refused(served: Served) -> None:
 def test_settings_that_cannot_be_reached_are_refused(served: Served) -> None:
     (shot,) = served.ask()
     before = served.traces()
-    for query in ("?azimut=3", "?azimuth=ninety", "?azimuth=nan", "?azimuth=1&azimuth=2", "?lighting=L9", "?replace=x"):
+    for query in (
+        "?azimut=3",
+        "?azimuth=ninety",
+        "?azimuth=nan",
+        "?azimuth=1&azimuth=2",
+        "?lighting=L9",
+        "?replace=x",
+        "?azimuth=725",
+        "?elevation=1e308",
+        "?azimuth=%D9%A1%D9%A2",  # ١٢
+        "?azimuth=True",
+    ):
         assert served.tell(shot, png(1), query).status == 422
     assert served.traces() == before
 

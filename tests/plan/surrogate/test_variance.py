@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from acqplan.plan.surrogate import ShotKernel, class_points, covariance, points_of
-from acqplan.plan.variance import ClassVariance, basis_of, groups_of, integrated_variance
+from acqplan.plan.variance import ClassVariance, basis_of, groups_of
 from acqplan.space import Category, Circle, Interval, Objects, Shots, Space, parse_values
+from benchmarks.reference import integrated_variance
 from tests.plan.surrogate.reference import shot_module
 
 TWINS = Objects(names=("car-0", "car-1", "plane-0"), labels=("car", "car", "plane"))
