@@ -7,6 +7,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import stat
@@ -29,6 +30,11 @@ WORK = ".acqplan-part"
 CURRENT = ".acqplan-current"
 # What is being written changes within seconds: a temporary file so old was left by a process that was killed.
 ABANDONED_SECONDS = 600
+# Neither weights nor meshes get smaller by this when they are packed.
+MOST_UNPACKED = 50
+# File systems of the network: on these, several machines do not see each other's locks or memory
+SHARES = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "virtiofs", "vboxsf", "vmhgfs-fuse", "prl_fs", "afs", "ceph"}
+SHARES |= {"glusterfs", "lustre", "beegfs", "gpfs", "sshfs", "rclone", "s3fs", "davfs", "davfs2", "ncpfs", "gcsfuse"}
 # Replacing files takes milliseconds.
 PATIENCE_SECONDS = 30
 
@@ -58,6 +64,17 @@ def opened(path: Path, *, most: int | None = None) -> BinaryIO:
     except BaseException:
         os.close(descriptor)
         raise
+
+
+def unpacks_to_far_more(path: Path) -> bool:
+    """Whether a file is a zip archive that says it unpacks to over `MOST_UNPACKED` times its size."""
+    import zipfile  # few need it, and telling a campaign shall be quick
+
+    try:
+        with zipfile.ZipFile(path) as packed:
+            return sum(member.file_size for member in packed.infolist()) > MOST_UNPACKED * path.stat().st_size
+    except Exception:  # no archive, or a damaged one, about which its reader complains
+        return False
 
 
 @contextlib.contextmanager
@@ -353,6 +370,23 @@ def uninterrupted() -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if pressed:
         raise KeyboardInterrupt
+
+
+def share_of(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str:
+    """File system of the network that a path is on; empty if it is on a disk of this machine, or that is unknown.
+
+    Args:
+        path: A file or folder; it need not exist.
+        mounts: What is mounted, as in proc(5).
+    """
+    place, found = path.resolve(), ("", "")
+    for line in mounts.read_text(encoding="utf-8", errors="replace").splitlines() if mounts.exists() else ():
+        mount, _, system = line.partition(" - ")
+        # spaces in names are written as \040; of mounts one above the other, the last counts
+        where = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), mount.split()[4])
+        if place.is_relative_to(where) and len(where) >= len(found[0]):
+            found = where, system.split()[0]
+    return found[1] if found[1].removeprefix("fuse.") in SHARES else ""
 
 
 def digest_bytes(*parts: bytes) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
@@ -24,11 +25,13 @@ from acqplan.campaign.machine import this_clock, ticks
 from acqplan.campaign.settings import CampaignSettings
 from acqplan.campaign.store_database import CLOCKS, RESTORE, VERSION, Database, is_url
 from acqplan.errors import StoreError, UsageError
+from acqplan.files import share_of
 from acqplan.numbers import ViewValue
 
 KEPT_SECONDS = 60.0  # after which the reading of a clock is kept anew
 MOST_CLOCKS = 16  # of machines, whose readings are kept
 AT_ONCE = 500  # shots named in one query; SQLite before 3.32 takes 999
+SHARE_HINT = "keep it on a disk of this machine and let others use it through 'acqplan serve', or keep it on PostgreSQL"
 Clock = Callable[[], float]
 
 
@@ -225,10 +228,12 @@ class Store:
             clock: Says the time; by default the machine's, or that of the PostgreSQL server.
 
         Raises:
-            UsageError: If a campaign is there already.
+            UsageError: If a campaign is there already, or the place is on a share.
             OutputError: If it cannot be written.
             MissingError: If a driver of the database is missing.
         """
+        if share := _share(place):
+            raise UsageError(share, SHARE_HINT)
         store = cls(Database(place), settings, clock)
         with store.database.transaction(write=True) as connection:
             store._make_tables(connection)
@@ -248,6 +253,8 @@ class Store:
             fold: What these events are folded into.
             clock: As in `create`, with the same errors.
         """
+        if share := _share(place):
+            raise UsageError(share, SHARE_HINT)
         store = cls(Database(place), fold.settings, clock)
         with store.database.transaction(write=True) as connection:
             store._make_tables(connection)
@@ -277,6 +284,8 @@ class Store:
         """
         if not is_url(place) and not Path(place).is_file():
             raise StoreError(f"{place}: there is no campaign", "create one: acqplan campaign create", path=place)
+        if share := _share(place):
+            warnings.warn(f"{share}; {SHARE_HINT}", stacklevel=2)
         database = Database(place)
         with database.transaction(write=False) as connection:
             if not sql.inspect(connection).has_table("facts"):
@@ -348,6 +357,7 @@ class Store:
         with self.database.transaction(write=True) as connection:
             connection.execute(sql.delete(tables.facts).where(tables.facts.c.name == name))
             connection.execute(sql.insert(tables.facts).values(name=name, text=text))
+        self.database.write_log()  # the file itself says it, also to those who do not trust the log
 
     def close(self) -> None:
         """Close all connections."""
@@ -400,3 +410,9 @@ class Store:
         latest = dict([*others.items(), (own, asdict(self._reading))][-MOST_CLOCKS:])
         write = sql.insert(tables.facts) if text is None else sql.update(tables.facts).where(facts.name == CLOCKS)
         connection.execute(write.values(name=CLOCKS, text=json.dumps(latest)))
+
+
+def _share(place: Path | str) -> str:
+    """What is wrong with a file on a share; empty if it is not on one."""
+    share = "" if is_url(place) else share_of(Path(place))
+    return f"{place}: on a share ({share}), where what two machines write is lost without a word" if share else ""

@@ -240,6 +240,22 @@ def backup(store: options.Store, out: options.NewFolder, as_json: options.JsonAn
         print_json({"store": str(back_up(campaign, out))})
 
 
+@app.command()
+def restore(
+    store: options.Store,
+    backup: Annotated[Path, typer.Option("--from", help="Folder of a backup, or the file in it.", metavar="DIR")],
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Put it in the place of what is there, which is moved aside.")
+    ] = False,
+    as_json: options.JsonAnyway = True,
+) -> None:
+    """Put a backup in place of a campaign that is lost or damaged; images told since then stay, and are found again."""
+    with exit_codes():
+        from acqplan.campaign.restore import restore_campaign
+
+        print_json(restore_campaign(backup, store, replace=replace))
+
+
 @app.command("import")
 def import_(
     store: options.Store,

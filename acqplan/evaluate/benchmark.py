@@ -57,7 +57,7 @@ def benchmark(
     baseline: str | None = None,
     primary_budget: int | None = None,
     backbone: str | None = None,
-    weights: Path | None = None,
+    weights: Path | str | None = None,
     runtime: Runtime | None = None,
     workers: int | None = None,
     dask: str | None = None,
@@ -128,7 +128,7 @@ def prepare(
     baseline: str | None = None,
     primary_budget: int | None = None,
     backbone: str | None = None,
-    weights: Path | None = None,
+    weights: Path | str | None = None,
     runtime: Runtime | None = None,
 ) -> Benchmark:
     """Settle the design of a benchmark and load its backbone; nothing is captured yet.

@@ -142,6 +142,10 @@ class Findings:
     evidence: Evidence
     failed: Sequence[FailedCell]
 
+    def __repr__(self) -> str:
+        design = self.results.design
+        return f"Findings({', '.join(design.strategies)}; {len(design.seeds)} seeds, design {design.digest[:16]})"
+
     @property
     def smallest_difference(self) -> float:
         """Smallest difference that the primary contrast could find with 80 % power; NaN if it is unknown."""

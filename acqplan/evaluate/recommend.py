@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from acqplan.errors import BudgetError, UsageError
+from acqplan.errors import BudgetError, ManifestError, UsageError
 from acqplan.evaluate.replay import Learn, Run, joined_history, replay
 from acqplan.evaluate.task import Task, check_budgets, images_in_time, opened, settings_of, task_of
 from acqplan.evaluate.verdict import Validation, sentence
@@ -49,7 +49,7 @@ class Recommendation:
     plan: Plan
     candidates: Shots
     validation: Validation | None
-    sentences: tuple[str, ...]
+    sentences: tuple[str, ...] = field(repr=False)
     advice: Advice | None = None
 
     def save(self, folder: Path | str, *, progress: Progress = SILENT) -> list[Path]:
@@ -77,8 +77,8 @@ def recommend(
     time_budget: float | None = None,
     strategy: str | Strategy = "auto",
     backbone: str | None = None,
-    weights: Path | None = None,
-    captured: Path | None = None,
+    weights: Path | str | None = None,
+    captured: Path | str | None = None,
     accuracies: Sequence[float] = (),
     seed: int = 0,
     validate: bool = True,
@@ -123,7 +123,7 @@ def recommend(
     began = time.perf_counter()
     rig = opened(rig, progress)
     rule = find_strategy(strategy) if isinstance(strategy, str) else strategy
-    seen = None if captured is None else read_captured(captured, rig.source, progress=progress)
+    seen = None if captured is None else _captured(captured, rig, progress)
     task = task_of(rig, seed, seen, validate=validate)
     rule = deployed(rule, task.view_weights)
     check_budgets(task, budget, time_budget)
@@ -163,13 +163,13 @@ def recommend(
 
 def advise(
     rig: Rig | Path | str,
-    captured: Path | None = None,
+    captured: Path | str | None = None,
     *,
     budget: int | None = None,
     strategy: str | Strategy = "auto",
     accuracies: Sequence[float] = (0.95,),
     backbone: str | None = None,
-    weights: Path | None = None,
+    weights: Path | str | None = None,
     seed: int = 0,
     runtime: Runtime | None = None,
     progress: Progress = SILENT,
@@ -225,10 +225,21 @@ def advise(
         )
         assert planned.advice is not None, "a virtual rig shows what it takes"
         return planned.advice
-    seen = read_captured(captured, rig.source, progress=progress)
+    seen = _captured(captured, rig, progress)
     extractor = Extractor.open(rig.source, backbone=backbone, weights=weights, runtime=runtime, progress=progress)
     known = _looked_at(seen, extractor, progress)
     return _advice(known, rig, accuracies, seed, extractor.runtime.device, progress)
+
+
+def _captured(path: Path | str, rig: Rig, progress: Progress) -> FolderSource:
+    """The captured images of a rig; objects that it has not may be those of a rig that was not named."""
+    try:
+        return read_captured(Path(path), rig.source, progress=progress)
+    except ManifestError as error:
+        is_unknown = error.asked is not None and f"has no object '{error.asked}'" in error.message
+        if rig.path is None and rig.source.name == "toys" and is_unknown:
+            error.hint = "the rig is the embedded toys; give that of these images: --rig rig.toml, open_rig('rig.toml')"
+        raise
 
 
 def _check_backbone(backbone: str | None) -> None:

@@ -130,6 +130,9 @@ class Results:
     blocks: Sequence[BlockResult]
     view_weights: Float[np.ndarray, " views"] | None = None
 
+    def __repr__(self) -> str:
+        return f"Results({len(self.blocks)} blocks, design {self.design.digest[:16]})"
+
     def accuracy(self) -> Accuracies:
         """Share of each object's shots classified correctly; NaN where it was not tested or the cell failed."""
         design = self.design

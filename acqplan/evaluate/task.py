@@ -164,7 +164,7 @@ def split_objects(
     alone = {names[0] for names in members.values() if len(names) == 1}
     if len(alone) == len(objects):
         said = "every label has one object only: none can be kept for the test"
-        raise SplitError(said, 'test on views (in rig.toml: [objects] test = "views"), or plan without validation')
+        raise SplitError(said, 'test on views; in rig.toml: [objects] test = "views"')
     chosen = set(test or ())
     for name in test or ():
         if name not in objects.names:
@@ -199,7 +199,7 @@ def split_views(objects: Objects, met: Int[np.ndarray, " met"], *, test_fraction
         SplitError: If there are fewer than two views, or the fraction is not between 0 and 1.
     """
     if len(met) < 2:
-        raise SplitError("a test on views needs two views at least", "add views, or plan without validation")
+        raise SplitError("a test on views needs two views at least", "add views")
     drawn = met[generator(seed, "split", "views").permutation(len(met))].tolist()
     n = _n_test(len(met), test_fraction)
     views = {"train_views": tuple(sorted(drawn[n:])), "test_views": tuple(sorted(drawn[:n]))}
@@ -299,7 +299,8 @@ def task_of(rig: Rig, seed: int, seen: FolderSource | None, *, validate: bool = 
         try:
             split = draw_split(rig, seed)
         except SplitError as error:
-            raise SplitError(f"{rig.path or rig.source.name}: {error.message}", error.hint) from error
+            hint = f"{error.hint}, or plan without validation (--no-validate)"
+            raise SplitError(f"{rig.path or rig.source.name}: {error.message}", hint) from error
         train, test = split.sides(everything, rig.view_weights)
         is_kept = np.isin(start.names, () if split.test_views else split.test)
         if seen is not None and is_kept.any():

@@ -131,6 +131,9 @@ class Validation:
     verdicts: Sequence[Verdict]
     kept_aside: Mapping[str, Any] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        return f"Validation({len(self.records)} records, {len(self.verdicts)} verdicts)"
+
     def to_dict(self) -> dict[str, object]:
         """validation.json as a dictionary."""
         return {

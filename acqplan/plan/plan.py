@@ -50,9 +50,9 @@ class Plan:
     """
 
     shots: Shots
-    rounds: Int[np.ndarray, " shots"]
-    gain: Float[np.ndarray, " shots"]
-    reason: tuple[str, ...]
+    rounds: Int[np.ndarray, " shots"] = field(repr=False)
+    gain: Float[np.ndarray, " shots"] = field(repr=False)
+    reason: tuple[str, ...] = field(repr=False)
     strategy: str
     seed: int
     budget: int
@@ -66,7 +66,7 @@ class Plan:
     naive_seconds: float | None = None
     seconds_per_object: float | None = 0.0
     sensitivity: str = ""
-    kept_aside: Mapping[str, Any] = field(default_factory=dict)
+    kept_aside: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.shots)

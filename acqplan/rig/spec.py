@@ -74,6 +74,9 @@ class Rig:
     seconds_per_object: float | None = None
     view_weights: Float[np.ndarray, " views"] | None = None
 
+    def __repr__(self) -> str:
+        return f"Rig({self.path or self.source.name!r}, {self.source.objects}, {self.source.space})"
+
     @property
     def digest(self) -> str:
         """SHA-256 of kind, space, objects, labels and weights; equal for equal rigs wherever their files are."""

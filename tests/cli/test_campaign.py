@@ -259,6 +259,18 @@ def test_no_campaign_is_a_bad_input_and_none_is_made(tmp_path: Path, acqplan: Ac
         assert "16 can be had" in complaint(said(tmp_path / "none.db", acqplan, *create), 2)
 
 
+def test_a_backup_is_restored(run: Run, store: Path, acqplan: Acqplan, image: Callable[[int], Path]) -> None:
+    (shot,) = run("ask")["shots"]
+    run("backup", "--out", store.parent / "backup")
+    assert run("tell", "--shot", shot["id"], "--image", image(0))["outcome"] == "captured"
+    restore = ("restore", "--from", store.parent / "backup")
+    assert "give --replace" in complaint(said(store, acqplan, *restore), 2)
+    found = run(*restore, "--replace")
+    assert (found["store"], found["captured"]) == (str(store), 0)
+    assert (Path(found["aside"]) / store.name).exists()
+    assert run("status", "--json")["captured"] == 0
+
+
 def test_a_second_campaign_in_one_place_is_refused(store: Path, live: Path, acqplan: Acqplan) -> None:
     assert "a campaign is there already" in complaint(said(store, acqplan, "create", "--rig", live, "--budget", 3), 2)
 

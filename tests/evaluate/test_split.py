@@ -92,7 +92,7 @@ def test_views_are_split_into_two_parts_that_change_places(n_views: int, fractio
 
 
 def test_one_view_cannot_be_split() -> None:
-    with pytest.raises(SplitError, match="two views at least; add views, or plan without validation"):
+    with pytest.raises(SplitError, match="two views at least; add views"):
         split_views(objects(1, 1), np.array([4]))
 
 
