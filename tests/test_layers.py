@@ -28,7 +28,7 @@ ROOMS = [
     "service",
     "cli",
 ]
-LEAVES = ["errors", "rng", "runtime", "files", "progress", "numbers", "table", "pool"]
+LEAVES = ["errors", "rng", "runtime", "files", "progress", "numbers", "table", "pool", "images"]
 BLIND = {"plan", "campaign", "statistics"}
 PIXELS = {"rig", "features", "heads"}
 HOMES = {
@@ -41,6 +41,7 @@ HOMES = {
     "torchvision": ("features/",),
     "timm": ("features/",),
     "google": ("features/caffemodel.py",),
+    "PIL": ("images.py",),
     "trimesh": ("rig/",),
     "embreex": ("rig/",),
     "statsmodels": ("statistics/",),

@@ -138,7 +138,10 @@ def tell(
             if name in settings:
                 raise UsageError(f"--reached gives '{name}' twice", "give each setting once")
             settings[name] = value
-        print_json({"shot": shot, "outcome": campaign.tell(shot, image, reached=settings, replace=replace)})
+        outcome = campaign.tell(shot, image, reached=settings, replace=replace)
+        print_json({"shot": shot, "outcome": outcome} | ({"notes": outcome.notes} if outcome.notes else {}))
+        for note in outcome.notes:
+            print_note(note)
 
 
 @app.command()
