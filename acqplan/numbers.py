@@ -39,7 +39,7 @@ def number_fault(value: float, unit: str, *, turn: float | None = None) -> tuple
         turn: The largest amount; by default a full turn for degrees.
     """
     advice = "give degrees, e.g. 90" if unit == "deg" else f"give a number{f' in {unit}' if unit else ''}"
-    turn = FULL_TURN if turn is None and unit == "deg" else turn
+    turn = {"deg": FULL_TURN, "rad": 6.2832}.get(unit) if turn is None else turn
     if math.isnan(value):
         return "is not a number", advice
     if math.isinf(value):

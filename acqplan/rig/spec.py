@@ -78,6 +78,15 @@ class Rig:
         return f"Rig({self.path or self.source.name!r}, {self.source.objects}, {self.source.space})"
 
     @property
+    def axes_words(self) -> str:
+        """What of a folder's manifest is read, ``axes: azimuth, elevation; ignored: frame``; empty for other rigs."""
+        if self.manifest is None or self.source.name != "folder":
+            return ""
+        names, others = self.source.space.names, {"image", "label", "object"}
+        ignored = ", ".join(name for name in self.manifest.columns if name not in {*names, *others})
+        return f"axes: {', '.join(names)}" + (f"; ignored: {ignored}" if ignored else "")
+
+    @property
     def digest(self) -> str:
         """SHA-256 of kind, space, objects, labels and weights; equal for equal rigs wherever their files are."""
         objects = sorted(zip(self.source.objects.names, self.source.objects.labels, strict=True))
