@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -117,6 +118,17 @@ def name_fault(name: object) -> str:
         return f"{name!r} is no text"
     found = UNWRITABLE.search(name)
     return f"'{printable(name)}' holds the character {found[0]!a}, which is no letter" if found else ""
+
+
+def names_alike(names: Iterable[str]) -> str:
+    """Two names that read as one, ``'Cup' and 'cup'``: case, hidden letters and spaces apart; empty if all differ."""
+    found: dict[str, str] = {}
+    for name in sorted(set(names)):
+        plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+        plain = " ".join("".join(letter for letter in plain if unicodedata.category(letter) != "Cf").split())
+        if (first := found.setdefault(plain, name)) != name:
+            return f"{first!a} and {name!a}"
+    return ""
 
 
 def text_fault(names: Iterable[object]) -> str:

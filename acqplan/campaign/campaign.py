@@ -67,8 +67,7 @@ class Campaign(AbstractContextManager["Campaign"]):
 
     def __init__(self, store: Store, images: ImageFolder, *, caller: str | None = None) -> None:
         self.store, self.images, self.settings = store, images, store.settings
-        if caller is not None and (fault := name_fault(caller)):
-            raise UsageError(f"a caller cannot be called so: {fault}", "write text", asked=caller)
+        _check_caller(caller)
         self._caller = caller
 
     @classmethod
@@ -109,6 +108,7 @@ class Campaign(AbstractContextManager["Campaign"]):
         from acqplan.campaign.planning import first_request, planned, rule_of
         from acqplan.plan.base import History
 
+        _check_caller(caller)
         if time_budget is not None and not 0 < time_budget < float("inf"):
             raise UsageError(f"a time budget of {time_budget:g} seconds", "give a time above zero")
         settings = CampaignSettings.of(rig, **chosen)
@@ -384,3 +384,8 @@ def adopt_images(store: Store, images: ImageFolder) -> None:
 
 def _identifier(shot: Shot | str) -> str:
     return shot if isinstance(shot, str) else shot.id
+
+
+def _check_caller(caller: str | None) -> None:
+    if caller is not None and (fault := name_fault(caller)):
+        raise UsageError(f"a caller cannot be called so: {fault}", "write text", asked=caller)

@@ -75,8 +75,11 @@ def create(
         from acqplan.campaign.machine import this_shell
         from acqplan.rig.spec import open_rig
 
+        opened_rig = open_rig(rig, progress=ProgressBars())
+        if opened_rig.doubts:
+            print_note(opened_rig.doubts)
         created = Campaign.create(
-            open_rig(rig, progress=ProgressBars()),
+            opened_rig,
             path=store,
             caller=this_shell(),
             budget=budget,

@@ -84,10 +84,11 @@ def recommend(
 
 
 def _read_axes(rig: RigOfFile) -> dict[str, str]:
-    """Which columns of a manifest are axes, said on stderr and for the page."""
-    if rig.axes_words:
-        print_note(rig.axes_words)
-    return {"columns": rig.axes_words} if rig.axes_words else {}
+    """Which columns of a manifest are axes, and what is doubtful, said on stderr and for the page."""
+    words = {key: said for key, said in (("columns", rig.axes_words), ("warning", rig.doubts)) if said}
+    for said in words.values():
+        print_note(said)
+    return words
 
 
 def advise(
