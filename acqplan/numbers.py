@@ -3,10 +3,50 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 ViewValue = float | int | str
+
+FULL_TURN = 360.0  # degrees; angles lie within one turn either way: 725 is a typing error, not two turns
+UNWRITABLE = re.compile("[\0-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters, and halves of others
+LARGEST = 1e15  # of other units; beyond it nothing is left of a number when files round it to 1e-9
+
+
+def plain_number(value: object) -> float:
+    """A number as a program gives it or a person writes it; NaN if it is none.
+
+    ``True``, bytes, digits other than 0 to 9, and 1_000, which is a typing error, are none.
+    """
+    if isinstance(value, str):
+        is_plain = value.isascii() and "_" not in value
+    else:
+        is_true = isinstance(value, bool) or str(getattr(value, "dtype", "")).endswith("bool")  # or numpy's
+        is_plain = hasattr(value, "__float__") and not is_true and not isinstance(value, bytes)
+    try:
+        return float(value) if is_plain else math.nan  # type: ignore[arg-type]
+    except (ValueError, TypeError, OverflowError, RuntimeError):  # text, arrays, 10**400
+        return math.nan
+
+
+def number_fault(value: float, unit: str, *, turn: float | None = None) -> tuple[str, str]:
+    """Why a number cannot be a setting of an axis, and what to give instead; empty if it can be.
+
+    Args:
+        value: The number; NaN for what is none.
+        unit: Its unit.
+        turn: The largest amount; by default a full turn for degrees.
+    """
+    advice = "give degrees, e.g. 90" if unit == "deg" else f"give a number{f' in {unit}' if unit else ''}"
+    turn = FULL_TURN if turn is None and unit == "deg" else turn
+    if math.isnan(value):
+        return "is not a number", advice
+    if math.isinf(value):
+        return "is not finite", advice
+    if turn is not None and abs(value) > turn:
+        return "is more than a full turn", f"give {'degrees' if unit == 'deg' else 'values'} from {-turn:g} to {turn:g}"
+    return ("is larger than any file keeps", f"{advice} up to {LARGEST:g}") if abs(value) > LARGEST else ("", "")
 
 
 def signed(value: float, digits: int = 1) -> str:
@@ -69,6 +109,12 @@ def short(value: float) -> float | int:
 def shot_identifier(name: str, view: Sequence[ViewValue]) -> str:
     """The name of a shot of an object from a view, the same in every plan, campaign and file: ``car-03_40_55_L2``."""
     return "_".join([name, *(str(value if isinstance(value, str) else short(value)) for value in view)])
+
+
+def name_fault(name: str) -> str:
+    """Why something cannot be called so, in every file, terminal and database; empty if it can."""
+    found = UNWRITABLE.search(name)
+    return f"'{printable(name)}' holds the character {found[0]!a}, which is no letter" if found else ""
 
 
 def printable(text: str) -> str:

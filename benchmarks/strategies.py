@@ -98,7 +98,7 @@ def _slice(cache: Path, rig: Path | None, n_cells: int, rounds: int) -> dict[str
     material = benchmark.material()
     block = benchmark.design.blocks()[0]
     histories = _histories(benchmark, material, block, n_cells)
-    test = material.rows_of(benchmark.design.sides(block)[1])
+    _, test = benchmark.design.split_of(block).sides(material.shots)
     right: dict[str, Bool[np.ndarray, "cells tests"]] = {}
 
     def ours() -> None:
@@ -124,9 +124,9 @@ def _slice(cache: Path, rig: Path | None, n_cells: int, rounds: int) -> dict[str
 
 
 def _histories(benchmark: Benchmark, material: Material, block: Block, n_cells: int) -> Sequence[History]:
-    train = benchmark.design.sides(block)[0]
-    candidates = material.shots.take(material.rows_of(train))
-    arms = arms_of(benchmark.design, block, n_objects=len(train))
+    split = benchmark.design.split_of(block)
+    candidates = material.shots.take(split.sides(material.shots)[0])
+    arms = arms_of(benchmark.design, block, n_objects=len(split.train))
     chosen = [
         arm for budget in benchmark.design.budgets for arm in [one for one in arms if one.budget == budget][:n_cells]
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeVar
 
 from acqplan.errors import UsageError
@@ -85,9 +85,9 @@ class Next:
     answer: Which
     reason: str
     images: int
-    views: Estimate | None = None
-    objects: Estimate | None = None
-    extra: Estimate | None = None
+    views: Estimate | None = field(default=None, repr=False)
+    objects: Estimate | None = field(default=None, repr=False)
+    extra: Estimate | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +106,7 @@ class End:
     reason: str
     margin: float
     confidence: float | None = None
-    gain: Estimate | None = None
+    gain: Estimate | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,9 +134,9 @@ class Advice:
     classes: int
     judged: int
     capacity: int
-    points: tuple[CurvePoint, ...]
-    curve: Curve | None
-    reach: tuple[Reach, ...]
+    points: tuple[CurvePoint, ...] = field(repr=False)
+    curve: Curve | None = field(repr=False)
+    reach: tuple[Reach, ...] = field(repr=False)
     next: Next
     end: End
     test_objects: int

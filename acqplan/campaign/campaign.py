@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -9,8 +10,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from acqplan.campaign import leases
-from acqplan.campaign.check import check_after_restart
-from acqplan.campaign.events import LEASED, Event
+from acqplan.campaign.check import check_after_restart, check_log
+from acqplan.campaign.events import EXHAUSTED, LEASED, Event
 from acqplan.campaign.images import (
     ALREADY,
     ImageFolder,
@@ -20,17 +21,19 @@ from acqplan.campaign.images import (
     take_failure,
     take_image,
 )
-from acqplan.campaign.leases import Shot, this_process
+from acqplan.campaign.leases import Shot
+from acqplan.campaign.machine import this_process
 from acqplan.campaign.settings import CampaignRig, CampaignSettings
 from acqplan.campaign.store import Clock, Store
 from acqplan.campaign.store_database import is_url
 from acqplan.errors import ConflictError, UsageError
-from acqplan.files import digest_content, folder_for_result
+from acqplan.files import digest_bytes, digest_content, folder_for_result
 
 if TYPE_CHECKING:
     from acqplan.campaign.images import Picture
 
 IMAGES_SUFFIX = ".images"
+MARKED = "images"  # note of a store whose folder of images is marked
 
 
 class Campaign(AbstractContextManager["Campaign"]):
@@ -107,12 +110,15 @@ class Campaign(AbstractContextManager["Campaign"]):
         request = first_request(settings, budget)
         plan = planned(request, settings, rule_of(settings), History.empty(request.candidates))
         place = images_folder(path, images)
+        folder = ImageFolder(root=images_root(path, place), owner=uuid.uuid4().hex)
         created = {"budget": budget, "time_budget": time_budget, "images": str(place), "rig": str(rig.path or "")}
-        with folder_for_result(images_root(path, place)) as root:
-            if ImageFolder(root=root).names() and (is_url(path) or not Path(path).exists()):
+        created["id"] = folder.owner
+        with folder_for_result(folder.root) as root:
+            if folder.is_anothers() and (is_url(path) or not Path(path).exists()):
                 raise UsageError(f"{root}: holds images of another campaign", "choose another folder, or move it away")
             store = Store.create(path, settings, [("created", created), ("replanned", plan)], clock=clock)
-        return cls(store, ImageFolder(root=root), caller=caller)
+            mark_images(store, folder)
+        return cls(store, folder, caller=caller)
 
     @classmethod
     def open(
@@ -130,12 +136,19 @@ class Campaign(AbstractContextManager["Campaign"]):
         Raises:
             StoreError: If there is none, it is of a newer acqplan, or it is damaged.
         """
+        if not is_url(path):
+            check_log(Path(path).absolute())
         store = Store.open(path, clock=clock)
         with store.reading() as transaction:
-            place = transaction.events(until=1)[0].body["images"]
-        campaign = cls(store, ImageFolder(root=images_root(path, Path(place))), caller=caller)
-        if check:
-            check_after_restart(campaign)
+            created = transaction.events(until=1)[0]
+        # campaigns of earlier versions have no identifier of their own
+        own = created.body.get("id") or digest_bytes(f"{created.at} {store.settings}".encode())
+        images = ImageFolder(root=images_root(path, Path(created.body["images"])), owner=own)
+        campaign = cls(store, images, caller=caller)
+        if not store.database.is_readonly:
+            adopt_images(store, images)
+            if check:
+                check_after_restart(campaign)
         return campaign
 
     def __exit__(
@@ -173,7 +186,7 @@ class Campaign(AbstractContextManager["Campaign"]):
             # there is room, but no shot is queued, leased, or left to draw
             is_stuck = not found and state.room and not state.queued and not state.counts[LEASED]
             if is_stuck and not leases.draw_spares(transaction, 1):
-                transaction.append("stopped", reason="no shot is left that could be taken")
+                transaction.append("stopped", reason=EXHAUSTED)
             same = ("object", "label", "expires", "round", "reason")
             return [
                 Shot(id=one.shot, view=self.settings.view(one.view), **{name: getattr(one, name) for name in same})
@@ -216,7 +229,8 @@ class Campaign(AbstractContextManager["Campaign"]):
             where = self.settings.reached(record.view, reached or {})
             outcome = outcome_of_image(transaction, record, digest_content(content), replace=replace)
         # the image is on the disk before its event; one told before is written again, in case it was damaged
-        written = self.images.keep(name, content, suffix)
+        before = record.image if record.digest == digest_content(content) else ""
+        written = self.images.keep(name, content, suffix, name=before)
         if outcome == ALREADY:
             return ALREADY
         with self.store.writing() as transaction:
@@ -331,15 +345,31 @@ class Campaign(AbstractContextManager["Campaign"]):
 def images_folder(path: Path | str, images: Path | None) -> Path:
     """Folder of the images as the store keeps it: relative if it is beside the store, so that both can move."""
     if images is not None:
-        return images.absolute()
+        return Path(images).absolute()
     if is_url(path):
         raise UsageError("no folder for the images of a campaign on a database", "give one that all machines see")
     return Path(Path(path).name + IMAGES_SUFFIX)
 
 
 def images_root(path: Path | str, place: Path) -> Path:
-    """Where that folder is."""
-    return place if place.is_absolute() else Path(path).parent / place
+    """Where that folder is, wherever the program goes later."""
+    return (Path(path).parent / place).absolute()
+
+
+def mark_images(store: Store, images: ImageFolder) -> None:
+    """Mark a folder as that of a campaign, and note that it is."""
+    images.mark(store.place)
+    store.note(MARKED, images.owner)
+
+
+def adopt_images(store: Store, images: ImageFolder) -> None:
+    """Mark the folder of a campaign of an earlier version, unless it is another's, or empty in place of its own."""
+    if store.noted(MARKED) or not images.root.is_dir() or images.marked()[0] not in ("", images.owner):
+        return
+    with store.reading() as transaction:
+        captured = transaction.state.captured
+    if images.names() or not captured:
+        mark_images(store, images)
 
 
 def _identifier(shot: Shot | str) -> str:

@@ -7,11 +7,16 @@ the end of an image, or the last events.
 
 from __future__ import annotations
 
+import contextlib
 import heapq
+import os
 import shutil
 import socket
+import sqlite3
+import tempfile
 import time
 from collections import defaultdict
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,12 +33,16 @@ from acqplan.campaign.images import (
     events_of_image,
     known_shot,
     outcome_of_image,
-    safe,
+    stems,
     take_image,
 )
-from acqplan.campaign.leases import is_gone, take_back
-from acqplan.errors import ConflictError, StoreError
+from acqplan.campaign.leases import take_back
+from acqplan.campaign.machine import boot, is_gone
+from acqplan.campaign.store_database import is_open_here
+from acqplan.campaign.turns import turn
+from acqplan.errors import ConflictError, ImageError, StoreError
 from acqplan.files import digest_content, whole_folder
+from acqplan.numbers import count_noun
 
 if TYPE_CHECKING:
     from acqplan.campaign.campaign import Campaign
@@ -45,7 +54,6 @@ NEWEST = 1000  # images that are looked at after the machine was started: more a
 GRACE_SECONDS = 300.0
 
 PART_SECONDS = 86_400.0  # files half-written are deleted when they are older
-STARTED = Path("/proc/sys/kernel/random/boot_id")
 MACHINE = f"checked on {socket.gethostname()}"  # what this machine notes in a store
 
 
@@ -89,13 +97,18 @@ def check_campaign(campaign: Campaign, *, mend: bool = True) -> dict[str, Any]:
     Raises:
         StoreError: If the database itself is damaged, or the folder of images is not there.
     """
-    store = campaign.store
+    store, images = campaign.store, campaign.images
+    mend = mend and not store.database.is_readonly
     store.database.check_pages()
     store.check_events()
+    if images.marked()[0] not in ("", images.owner):
+        raise StoreError(f"{images.root}: holds images of another campaign", "put those of this one back")
     found = CheckResult(mended=mend)
     _check_records(store, found)
     _check_images(campaign, found, newest=0)
     if mend:
+        if images.root.is_dir():
+            images.mark(store.place)  # also where all are lost, and others will be taken
         store.note(MACHINE, _start_and_file(store))
     return asdict(found)
 
@@ -113,6 +126,8 @@ def check_after_restart(campaign: Campaign) -> None:
     before, now = store.noted(MACHINE), _start_and_file(store)
     if before == now or not (store.database.is_sqlite or images.root.is_dir()):
         return
+    if images.marked()[0] not in ("", images.owner):  # which telling refuses; the rest can be read
+        return
     store.database.check_pages()
     store.check_events()
     found = CheckResult()
@@ -127,6 +142,52 @@ def check_after_restart(campaign: Campaign) -> None:
         )
     _check_images(campaign, found, newest=NEWEST)
     store.note(MACHINE, now)
+
+
+def check_log(path: Path) -> None:
+    """Refuse a file beside which the write-ahead log of another lies, as after a backup was put there by hand.
+
+    SQLite would write that log into the file, and so destroy it. Unless the file is noted as the one that this machine
+    knows, what both together hold is tried out on copies.
+
+    Args:
+        path: The file, absolute.
+
+    Raises:
+        StoreError: If they do not belong together.
+    """
+    log = Path(f"{path}-wal")
+    if is_open_here(path) or not os.access(path, os.W_OK):
+        return
+    with turn(path):
+        for _ in range(3):  # a process that ends may write the log into the file at this moment
+            if not log.exists() or not log.stat().st_size or _fits(log, path):
+                return
+    said = f"{log}: the log of another file than {path.name}, or both are damaged"
+    raise StoreError(said, "put a backup in place with: acqplan campaign restore --replace", path=log)
+
+
+def _fits(log: Path, path: Path) -> bool:
+    """Whether a log belongs to a file: as noted, or as copies of both show."""
+    from acqplan.campaign.store import Store
+
+    with suppress(sqlite3.Error), closing(sqlite3.connect(f"{path.as_uri()}?immutable=1", uri=True)) as alone:
+        (noted,) = alone.execute("SELECT text FROM facts WHERE name = ?", (MACHINE,)).fetchone() or ("",)
+        # a copy over the file leaves its number, but not the time of its last change
+        if noted.endswith(f" {path.stat().st_ino}") and path.stat().st_ctime_ns <= log.stat().st_ctime_ns:
+            return True
+    with tempfile.TemporaryDirectory() as folder, suppress(StoreError, OSError):
+        copy, last = Path(folder) / "copy", None
+        shutil.copyfile(path, copy)
+        with suppress(sqlite3.Error), closing(sqlite3.connect(copy)) as alone:  # the tables may be in the log still
+            last = alone.execute("SELECT * FROM events ORDER BY number DESC LIMIT 1").fetchone()
+        shutil.copyfile(log, f"{copy}-wal")
+        with closing(Store.open(copy)) as store:
+            store.database.check_pages()
+            store.check_events()
+        with closing(sqlite3.connect(copy)) as both:
+            return last is None or both.execute("SELECT * FROM events WHERE number = ?", last[:1]).fetchone() == last
+    return False
 
 
 def back_up(campaign: Campaign, folder: Path) -> Path:
@@ -146,18 +207,29 @@ def back_up(campaign: Campaign, folder: Path) -> Path:
     Raises:
         UsageError: If it is kept on a server.
         OutputError: If the folder holds something, or cannot be written.
+        ImageError: If an image of the data set is not there as it was told; then nothing is kept.
     """
-    store, root = Path(campaign.store.place), campaign.images.root
+    store, root, copy = Path(campaign.store.place), campaign.images.root, campaign.images
     with whole_folder(folder) as part:
         campaign.store.database.copy_to(part / store.name)
-        if root.absolute().parent == store.absolute().parent:
-            shutil.copytree(root, part / root.name, ignore=shutil.ignore_patterns(".*.part"))
+        with campaign.store.reading() as transaction:
+            told = [(record.image, record.digest) for record in transaction.every(CAPTURED)]
+        if root.absolute().parent == store.absolute().parent and root.is_dir():
+            copy = ImageFolder(root=part / root.name)
+            with contextlib.suppress(shutil.Error):  # of files that cannot be read
+                shutil.copytree(root, copy.root, ignore=shutil.ignore_patterns(".*.part"))
+        lost = [name for name, digest in told if not copy.is_whole(name, digest)]
+        if lost:
+            raise ImageError(
+                f"{root}: {len(lost):,} of {count_noun(len(told), 'image')} could not be copied, {lost[0]} first",
+                "mount their disk; if they are lost, run: acqplan campaign check",
+                path=root,
+            )
     return folder / store.name
 
 
 def _start_and_file(store: Store) -> str:
-    start = STARTED.read_text(encoding="ascii").strip() if STARTED.exists() else "unknown"
-    return f"{start} {Path(store.place).stat().st_ino if store.database.is_sqlite else 'server'}"
+    return f"{boot() or 'unknown'} {Path(store.place).stat().st_ino if store.database.is_sqlite else 'server'}"
 
 
 def _check_records(store: Store, found: CheckResult) -> None:
@@ -189,11 +261,11 @@ def _check_images(campaign: Campaign, found: CheckResult, *, newest: int) -> Non
         names = images.names()
         if 0 < newest < len(names):
             names = heapq.nlargest(newest, names, key=images.changed_at)
-        # the names of files are those of shots, with unsafe letters replaced: two shots may have one
         unspoken = [name for name in names if name not in spoken]
         owners: dict[str, list[str]] = defaultdict(list)
         for record in transaction.every() if unspoken else ():
-            owners[safe(record.shot)].append(record.shot)
+            for stem in set(stems(record.shot)):  # of files of earlier versions, several shots may be the owner
+                owners[stem].append(record.shot)
     # outside of any transaction: reading images takes long, and others may use the campaign meanwhile
     found.images = len(told)
     damaged = [record for record in told if not images.is_whole(record.image, record.digest)]

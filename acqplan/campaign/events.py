@@ -14,8 +14,10 @@ STATES = (PROPOSED, LEASED, CAPTURED, REJECTED, WITHDRAWN)
 
 OF_SHOTS = {"leased", "expired", "told", "surplus", "failed", "rejected", "restored", "damaged"}
 OF_CAMPAIGN = {"created", "asked", "forbidden", "allowed", "paused", "resumed", "budget", "object added"}
+GIVES_SHOTS = {"allowed", "object added", "budget"}
 OF_CAMPAIGN |= {"object removed", "advised", "stopped", "continued", "clock"}
 KINDS = {"replanned", *OF_SHOTS, *OF_CAMPAIGN}  # every kind of event
+EXHAUSTED = "no shot is left that could be taken"  # why a campaign stops that goes on by itself once there is one
 BEHIND = 1_000_000_000  # positions of shots that failed: behind every plan, in the order of failing
 
 
@@ -121,7 +123,7 @@ class CampaignState:
         learns: Whether the rule looks at the captured images, and so plans in rounds.
         short: Images for which the last plan found no shot.
         paused_at: Start of the present pause; ``None`` if it is not paused.
-        paused_seconds: Length of earlier pauses.
+        paused_seconds: Length of earlier pauses, and what a clock was ahead by that was set back.
         stopped: Why it was stopped; empty if it was not stopped.
         began: Time of the first lease.
         advice: The last advice.
@@ -129,7 +131,7 @@ class CampaignState:
         overruled: Whether an operator continued after such advice; from then on advice does not stop the campaign.
         last: Number of the last event.
         last_at: Its time.
-        offset: Seconds added to the clock of the machine, because it was set back by so much.
+        offset: Seconds added to the clock that jumped last, because it was set back by so much, or less if ahead.
     """
 
     budget: int = 0
@@ -248,6 +250,9 @@ class Fold:
         else:
             raise KeyError(event.kind)
         self.state.last, self.state.last_at = event.number, event.at
+        # whether there is one to draw, the next caller finds out
+        if self.state.stopped == EXHAUSTED and (self.state.queued or event.kind in GIVES_SHOTS):
+            self.state.stopped = ""
 
     def is_barred(self, record: ShotRecord) -> bool:
         """Whether an operator has forbidden the region of a shot, or removed its object."""
@@ -309,6 +314,8 @@ class Fold:
         state, body = self.state, event.body
         match event.kind:
             case "created" | "budget":
+                if body["budget"] > state.budget and state.saturated:  # whoever gives more images overrules advice
+                    state.overruled, state.saturated = True, ""
                 state.budget, state.time_budget = body["budget"], body["time_budget"]
                 state.objects = dict(self.settings.objects) if event.kind == "created" else state.objects
             case "forbidden":
@@ -350,6 +357,7 @@ class Fold:
                 state.stopped, state.saturated, state.answers = "", "", ""
             case "clock":
                 state.offset = body["offset"]
+                state.paused_seconds += body.get("uncounted", 0.0)
 
     def _replan(self, event: Event) -> None:
         """A new queue, or more shots for the one there is; what is leased, captured or rejected stays what it is."""

@@ -31,11 +31,12 @@ from acqplan.campaign.events import (
 from acqplan.campaign.images import WITH_IMAGE, ImageFolder
 from acqplan.campaign.settings import CampaignSettings
 from acqplan.campaign.store import Store
-from acqplan.campaign.store_database import is_url
-from acqplan.errors import ImageError, StoreError, UsageError
-from acqplan.files import digest_bytes, digest_content, whole_folder
-from acqplan.numbers import ViewValue, short
-from acqplan.space.axes import FULL_TURN, Circle
+from acqplan.campaign.store_database import is_url, wherever
+from acqplan.errors import ImageError, OutputError, SpaceError, StoreError, UsageError
+from acqplan.files import digest_bytes, digest_content, opened, sync_folder, whole_folder, work_folder
+from acqplan.files import folder as make_folder
+from acqplan.numbers import FULL_TURN, ViewValue, short
+from acqplan.space.axes import Circle
 
 FORMAT = 1  # of terms.json and events.jsonl
 ORDER = (CAPTURED, LEASED, PROPOSED, REJECTED, WITHDRAWN)  # states of shots in the order of plan.csv
@@ -44,6 +45,7 @@ LONGEST_FOLDER = 60
 DIGITS = 6
 RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")  # names that Windows keeps for itself
 
+MARK = ".import"  # in a folder of images until the campaign is there, names its store
 # what an image may be called in a campaign's folder: nothing that leads out of it
 IMAGE_NAME = re.compile(r"[0-9a-f]{2}/[A-Za-z0-9_+-][A-Za-z0-9._+-]*")
 
@@ -71,7 +73,8 @@ def export_campaign(campaign: Campaign, folder: Path | str) -> tuple[Path, ...]:
     * ``plan.csv``: every shot, captured ones first, then those leased, to come, rejected and withdrawn.
     * ``images/<class>/<file>``: copies of the data set; torchvision's ImageFolder reads them.
     * ``manifest.csv`` and ``rig.toml``: ``image,label,object,<axes as reached>``; `acqplan.open_rig` reads them. Where
-      an object was captured twice at one pose, ``repeats.csv`` names the later image instead.
+      an object was captured twice at one pose, ``repeats.csv`` names the later image instead, as it does those at
+      settings that no manifest can hold.
     * ``aside/<file>``: images that are kept, but are not part of the data set.
     * ``terms.json`` and ``events.jsonl``: everything that happened; `import_campaign` reads them.
 
@@ -103,18 +106,21 @@ def export_campaign(campaign: Campaign, folder: Path | str) -> tuple[Path, ...]:
             axes, repeats = snapshot.settings.axes, list[Row]()
             first: dict[tuple[object, ...], Row] = {}
             for one in snapshot.captured:
-                reached = [_written(axis.read(value)) for axis, value in zip(axes, one.reached, strict=True)]
+                try:
+                    reached = [_written(axis.reached(value)) for axis, value in zip(axes, one.reached, strict=True)]
+                except SpaceError:  # told to an earlier version, which had no bounds; a manifest must be readable
+                    repeats.append([images[one.shot], one.label, one.object, *one.reached])
+                    continue
                 row = [images[one.shot], one.label, one.object, *reached]
                 if first.setdefault((one.object, *reached), row) is not row:
                     repeats.append(row)
             head = ["image", "label", "object", *snapshot.settings.names]
             _write_table(place / "manifest.csv", [head, *first.values()])
-            names.append("manifest.csv")
+            (place / "rig.toml").write_text(_rig_text(snapshot), encoding="utf-8")
+            names += ["manifest.csv", "rig.toml"]
             if repeats:
                 _write_table(place / "repeats.csv", [head, *repeats])
                 names.append("repeats.csv")
-            (place / "rig.toml").write_text(_rig_text(snapshot), encoding="utf-8")
-            names.append("rig.toml")
         terms = {"format": FORMAT, "acqplan": __version__, "terms": snapshot.settings.to_dict()}
         (place / "terms.json").write_text(json.dumps(terms, indent=1) + "\n", encoding="utf-8")
         with (place / "events.jsonl").open("w", encoding="utf-8", newline="\n") as file:
@@ -130,7 +136,8 @@ def import_campaign(
     Args:
         folder: What `export_campaign` wrote.
         path: A file that does not exist, or the URL of a PostgreSQL database.
-        images: Folder of the images; by default beside the file. It must not exist, or be empty.
+        images: Folder of the images; by default beside the file. It must not exist, be empty, or be what this
+            import left when it was killed.
         caller: Who asks; by default this process.
 
     Raises:
@@ -141,28 +148,35 @@ def import_campaign(
     source, place = Path(folder), images_folder(path, images)
     fold, events = _read(source, str(place))
     root = images_root(path, place)
-    if not is_url(path) and Path(path).exists():
-        raise UsageError(f"{path}: is there already", "choose another place", path=path)
-    # every image that is there gets the name that it had; those of the data set must be there
-    with whole_folder(root) as beside:
-        found = sorted(source.glob("images/*/*")) + sorted(source.glob("aside/*"))
-        there = {digest_content(file.read_bytes()): file for file in found}
-        for record in fold.records.every(CAPTURED):
-            if record.digest not in there:
-                said = f"{source}: the image of '{record.shot}' is missing, or not the one that was told"
-                raise ImageError(said, "export it again")
-        for event in events:
-            if event.kind in WITH_IMAGE and event.body["digest"] in there:
-                target = beside / event.body["image"]
-                target.parent.mkdir(exist_ok=True)
-                shutil.copyfile(there[event.body["digest"]], target)
-        if hasattr(os, "sync"):
-            os.sync()
-    try:
-        Store.restore(path, events, fold).close()
-    except BaseException:
-        shutil.rmtree(root, ignore_errors=True)
-        raise
+    Store.check_free(path)
+    found = sorted(source.glob("images/*/*")) + sorted(source.glob("aside/*"))
+    there = {digest_content(file.read_bytes()): file for file in found}
+    for record in fold.records.every(CAPTURED):
+        if record.digest not in there:
+            said = f"{source}: the image of '{record.shot}' is missing, or not the one that was told"
+            raise ImageError(said, "export it again")
+    with_image = [event.body for event in events if event.kind in WITH_IMAGE]
+    wanted = {body["image"]: there[body["digest"]] for body in with_image if body["digest"] in there}
+    # a killed import has left images and its mark, and is made again; the campaign comes last, in one piece
+    mark, owner = root / MARK, digest_content(wherever(path).encode())
+    held = {file.relative_to(root).as_posix() for file in root.rglob("[!.]*") if not file.is_dir()}
+    if held and not (held <= wanted.keys() and mark.is_file() and mark.read_text(encoding="ascii") == owner):
+        raise OutputError(f"{root}: is there already", "give a folder that does not exist, or is empty", path=root)
+    with work_folder(root if is_url(path) else Path(path).absolute()) as work:
+        try:
+            (make_folder(root) / MARK).write_text(owner, encoding="ascii")
+            for name, file in wanted.items():
+                shutil.copyfile(file, make_folder((root / name).parent) / Path(name).name)
+            if hasattr(os, "sync"):
+                os.sync()
+            Store.restore(path if is_url(path) else work / "store", events, fold).close()
+            if not is_url(path):
+                (work / "store").rename(path)
+        except BaseException:
+            shutil.rmtree(root, ignore_errors=True)
+            raise
+        sync_folder(work.parent)
+        mark.unlink()
     return Campaign.open(path, caller=caller)
 
 
@@ -243,12 +257,16 @@ def _rig_text(snapshot: Snapshot) -> str:
         kind = "interval" if isinstance(axis, Circle) and axis.period != FULL_TURN else axis.kind
         lines += ["", "[[axis]]", f"name = {quoted(axis.name)}", f"kind = {quoted(kind)}"]
         if kind == "interval":
-            lines.append(f"unit = {quoted(axis.unit)}")
+            # a manifest has no angles of more than a turn; such levels stay plain numbers
+            is_beyond = axis.unit == "deg" and any(abs(float(value)) > FULL_TURN for value in axis.values)
+            lines.append(f"unit = {quoted('' if is_beyond else axis.unit)}")
         if {axis.read(value) for value in axis.values} >= {record.reached[place] for record in snapshot.captured}:
             lines.append(f"values = {quoted(list(axis.values))}")
         lines.append(f"{'seconds_per_change' if kind == 'category' else 'seconds_per_unit'} = {float(axis.seconds)!r}")
     lines += ["", "[shot]", f"seconds = {settings.seconds_per_shot!r}"]
-    lines += ["", "[objects]", f"seconds_per_change = {settings.seconds_per_object!r}", ""]
+    if settings.seconds_per_object is not None:
+        lines += ["", "[objects]", f"seconds_per_change = {settings.seconds_per_object!r}"]
+    lines.append("")
     return "\n".join(lines)
 
 
@@ -275,6 +293,9 @@ def _read(source: Path, place: str) -> tuple[Fold, list[Event]]:
             event = replace(event, body={**event.body, "images": place})
         try:
             assert event.number == line
+            if event.kind in WITH_IMAGE:
+                values = event.body["reached"]
+                settings.reached(values, dict(zip(settings.names, values, strict=True)))
             fold.apply(event)
         except (AssertionError, LookupError, TypeError, ValueError, AttributeError, UsageError) as error:
             raise StoreError(f"{path}: line {line}: an event that cannot be ({error!r})", "export it again") from error
@@ -302,7 +323,8 @@ def _event(text: str, where: str) -> Event:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        with opened(path) as handle:
+            return handle.read().decode("utf-8")
     except OSError as error:
         raise StoreError(f"{path}: cannot be read ({error.strerror})", "give the folder of an export") from error
     except UnicodeDecodeError as error:

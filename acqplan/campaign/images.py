@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 from collections.abc import Sequence
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from acqplan.campaign.events import CAPTURED, LEASED, PROPOSED, REJECTED, WITHDRAWN, Event, ShotRecord
 from acqplan.campaign.leases import watch_failures
-from acqplan.errors import ConflictError, ImageError, ShotError, nearest
-from acqplan.files import digest_content, folder, replacing, sync_folder
+from acqplan.campaign.store_database import is_url
+from acqplan.errors import ConflictError, ImageError, OutputError, ShotError, nearest
+from acqplan.files import digest_content, folder, opened, replacing, sync_folder
 from acqplan.numbers import ViewValue
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ PNG_END = b"IEND\xaeB`\x82"  # Pillow takes a file that lacks it, and the checks
 UNSAFE = re.compile(r"^\.|[^A-Za-z0-9._+-]")
 LONGEST_NAME = 120
 DIGITS = 16  # of the digest, in the name of a file
+
+MARK = "campaign.txt"  # file in the folder of images that says whose they are
 
 CAPTURED_NOW, ALREADY, SURPLUS, REPLACED = "captured", "already", "surplus", "replaced"
 
@@ -54,23 +58,50 @@ class ImageFolder:
 
     Attributes:
         root: The folder.
+        owner: Identifier of the campaign; empty if anybody may write there.
     """
 
     root: Path
+    owner: str = ""
 
-    def keep(self, shot: str, content: bytes, suffix: str) -> Written:
+    def mark(self, place: str) -> None:
+        """Say in the folder which campaign it belongs to, and where that is."""
+        with replacing(self.root / MARK, "w") as handle:
+            handle.write(f"{self.owner}\n{place}\nThese are images of a campaign: keep this file with them.\n")
+
+    def marked(self) -> list[str]:
+        """Identifier of the campaign that the folder belongs to, and where that was; empty if it is not marked."""
+        with contextlib.suppress(OSError):
+            return (self.root / MARK).read_text(encoding="utf-8").splitlines()[:2]
+        return ["", ""]
+
+    def is_anothers(self) -> bool:
+        """Whether it holds images of another campaign, or is to hold them."""
+        owner, place = self.marked()
+        return owner != self.owner and bool(self.names() or (owner and (is_url(place) or Path(place).exists())))
+
+    def keep(self, shot: str, content: bytes, suffix: str, *, name: str = "") -> Written:
         """Put an image on the disk; once this has returned, it survives a loss of power.
 
         Args:
             shot: Identifier of its shot.
             content: Bytes of a whole image, from `encoded`.
             suffix: Suffix of its kind of file, from `encoded`.
+            name: Where it was kept before; by default as `named` says.
 
         Raises:
             OutputError: If it cannot be written.
         """
+        owner, place = self.marked()
+        if owner != self.owner != "":
+            said = f"it is that of {place}" if owner else f"its file {MARK} is not there"
+            raise OutputError(
+                f"{self.root}: not the folder of this campaign's images: {said}",
+                "mount its disk, or put it back; if its images are lost, run: acqplan campaign check",
+                path=self.root,
+            )
         digest = digest_content(content)
-        name = named(shot, digest, suffix)
+        name = name or named(shot, digest, suffix)
         path = self.root / name
         fresh, made = not self.is_whole(name, digest), not path.parent.is_dir()
         if fresh:
@@ -132,7 +163,8 @@ def encoded(picture: Picture, shot: str) -> tuple[bytes, str]:
     if isinstance(picture, Path | str):
         path = Path(picture)
         try:
-            content, source = path.read_bytes(), str(path)
+            with opened(path) as handle:
+                content, source = handle.read(), str(path)
         except OSError as error:
             raise ImageError(f"{path}: cannot be read ({error.strerror})", "give the file of an image") from error
     elif isinstance(picture, bytes | bytearray | memoryview):
@@ -174,12 +206,15 @@ def _kind(content: bytes, source: str) -> str:
 
 def named(shot: str, digest: str, suffix: str) -> str:
     """Path in the folder of images: by its digest, so that no folder holds too many and no image overwrites another."""
-    return f"{digest[:2]}/{safe(shot)}__{digest[:DIGITS]}{suffix}"
+    return f"{digest[:2]}/{stems(shot)[0]}__{digest[:DIGITS]}{suffix}"
 
 
-def safe(shot: str) -> str:
-    """An identifier as a part of a file's name; two may come out alike."""
-    return UNSAFE.sub("-", shot)[:LONGEST_NAME]
+def stems(shot: str) -> tuple[str, str]:
+    """An identifier as the beginning of a file's name: of no two shots alike; and as earlier versions wrote it."""
+    plain = UNSAFE.sub("-", shot)[:LONGEST_NAME]
+    # only a name that is no identifier's own has "__" in it
+    is_own = plain == shot and "__" not in shot
+    return plain if is_own else f"{plain}__{digest_content(shot.encode())[:DIGITS]}", plain
 
 
 def known_shot(transaction: Transaction, shot: str) -> ShotRecord:

@@ -6,16 +6,14 @@ Where the queue falls short, because shots were given up, spares are drawn in th
 from __future__ import annotations
 
 import math
-import os
 import random
-import socket
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from acqplan.campaign.events import CAPTURED, LEASED, REJECTED, WITHDRAWN, CampaignState, ShotRecord
+from acqplan.campaign.events import CAPTURED, EXHAUSTED, LEASED, REJECTED, WITHDRAWN, CampaignState, ShotRecord
+from acqplan.campaign.machine import is_gone
 from acqplan.campaign.settings import CampaignSettings
 from acqplan.numbers import ViewValue, count_noun, duration, shot_identifier
 from acqplan.rng import stream
@@ -27,9 +25,6 @@ if TYPE_CHECKING:
 FEWEST_ANSWERS = 20  # answers before which no share of failures stops a campaign
 DRAWS = 30  # draws for each shot that is missing, before all shots of a small space are listed
 MOST_LISTED = 200_000
-# a name for a shell of this machine, whose programs each end at once while their leases go on
-THIS_SHELL = f"shell@{socket.gethostname()}"
-
 REASON = "in place of a shot that cannot be had, by lot"
 
 
@@ -60,45 +55,13 @@ class Shot:
         return {**asdict(self), "expires": round(self.expires, 3)}
 
 
-def this_process() -> str:
-    """A name for this process that no other process, earlier or later, has."""
-    return f"{socket.gethostname()}/{os.getpid()}/{_started(os.getpid())}"
-
-
-def is_gone(caller: str) -> bool:
-    """Whether a caller is a process of this machine that has ended; of other callers nothing is known."""
-    parts = caller.split("/")
-    if len(parts) != 3 or parts[0] != socket.gethostname() or not parts[1].isdigit():
-        return False
-    number = int(parts[1])
-    if Path("/proc/self/stat").exists():
-        return _started(number) != parts[2]
-    try:
-        os.kill(number, 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        return False
-    return False
-
-
-def _started(number: int) -> str:
-    """When a process was started, in ticks since the machine was; empty if it does not run or that is unknown."""
-    try:
-        text = Path(f"/proc/{number}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-    fields = text.rpartition(")")[2].split()  # from field 3 of proc(5) on: state, …; field 22 is the start
-    return "" if fields[0] in ("Z", "X") else fields[19]
-
-
 def take_back(transaction: Transaction) -> None:
     """Take back leases that have expired, and those of processes of this machine that were killed."""
     for record in transaction.overdue():
         transaction.append("expired", record.shot)
     for record in list(transaction.every(LEASED)):
-        if is_gone(record.caller):
-            transaction.append("expired", record.shot, given_back=True, reason="its process is gone")
+        if is_gone(record.caller):  # not given back: should it live after all, its image is late, and kept
+            transaction.append("expired", record.shot, reason="its process is gone")
 
 
 def finished(settings: CampaignSettings, state: CampaignState, now: float) -> str:
@@ -110,6 +73,13 @@ def finished(settings: CampaignSettings, state: CampaignState, now: float) -> st
     if state.time_budget is not None and state.seconds_left(now) <= 0:
         return f"the time budget of {duration(state.time_budget)} is spent"
     return state.saturated if settings.stop_when_saturated else ""
+
+
+def way_on(state: CampaignState) -> str:
+    """What an operator does to go on with a campaign that has stopped; empty if it has not, or its budget is spent."""
+    if state.stopped == EXHAUSTED:
+        return "allow a region, or add an object"
+    return "resume it" if state.stopped or state.saturated else ""
 
 
 def watch_failures(transaction: Transaction) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from acqplan.campaign.events import CAPTURED, REJECTED, Event
 from acqplan.campaign.settings import Region
 from acqplan.errors import BudgetError, UsageError, nearest
+from acqplan.numbers import name_fault
 
 if TYPE_CHECKING:
     from acqplan.campaign.store import Store, Transaction
@@ -49,6 +50,9 @@ def stop(store: Store, reason: str) -> Event:
 def forbid(store: Store, where: str) -> Event:
     """Take no shots in a region; what is leased may still be answered.
 
+    Returns:
+        Its event, which says how many shots that could be taken it forbids (``shots``), and how many are ``left``.
+
     Raises:
         SpaceError: If the region cannot be read.
         UsageError: If it is forbidden already.
@@ -58,7 +62,7 @@ def forbid(store: Store, where: str) -> Event:
         region = Region.parse(where, replace(store.settings, objects=known))
         if region.text in ledger.state.regions.values():
             raise UsageError(f"region '{region.text}' is forbidden already", "allow it to undo that")
-        return ledger.append("forbidden", where=region.text)
+        return _forbid(ledger, region.text)
 
 
 def allow(store: Store, where: str) -> Event:
@@ -78,6 +82,8 @@ def add_object(store: Store, name: str, label: str) -> Event:
             raise UsageError(f"object '{name}' is there already", "give another name")
         # An object that the campaign was created with keeps its label, also if it was removed.
         before = store.settings.objects.get(name)
+        if fault := name_fault(name) or name_fault(label):
+            raise UsageError(fault, "give another name", asked=name)
         if not name.strip() or not label.strip() or (before is not None and before != label):
             hint = f"its label is '{before}'" if before else "name it"
             raise UsageError(f"object '{name}' with label '{label}'", hint)
@@ -140,7 +146,7 @@ def undo(store: Store, number: int) -> Event:
         if event.kind == "forbidden" and str(event.number) in standing.regions:
             return ledger.append("allowed", undoes=event.number, where=body["where"])
         if event.kind == "allowed" and body["where"] not in standing.regions.values():
-            return ledger.append("forbidden", where=body["where"], undoes=event.number)
+            return _forbid(ledger, body["where"], undoes=event.number)
         if event.kind == "paused" and standing.paused_at is not None:
             return ledger.append("resumed", undoes=event.number)
         if event.kind == "resumed" and standing.paused_at is None:
@@ -164,6 +170,14 @@ def undo(store: Store, number: int) -> Event:
             f"event {event.number} ('{event.kind}') cannot be undone, or is undone",
             "forbidden, allowed, paused, resumed, stopped, object added, object removed, budget and rejected can",
         )
+
+
+def _forbid(ledger: Transaction, where: str, **more: Any) -> Event:
+    from acqplan.campaign.planning import in_region, request_of
+
+    could = request_of(ledger).candidates
+    n = int(in_region(could, Region.parse(where, ledger.settings, known_only=False)).sum())
+    return ledger.append("forbidden", where=where, shots=n, left=len(could) - n, **more)
 
 
 def _budget(ledger: Transaction, images: int, seconds: float | None, **more: Any) -> Event:

@@ -161,6 +161,19 @@ def shots_of(space: Space, objects: Objects, pairs: list[tuple[str, Any]]) -> Sh
     )
 
 
+def in_region(shots: Shots, region: Region) -> np.ndarray:
+    """Whether each shot lies in a region, shape ``[shots]``."""
+    view = {
+        axis.name: np.array(axis.values)[shots.coordinates[:, column].round().astype(int)]
+        if isinstance(axis, Category)
+        else shots.coordinates[:, column]
+        for column, axis in enumerate(shots.space.axes)
+    }
+    names, labels = np.array(shots.objects.names), np.array(shots.objects.labels)
+    held = region.holds(names[shots.object_rows], labels[shots.object_rows], view)
+    return np.asarray(held, dtype=np.bool_)
+
+
 def _request(settings: CampaignSettings, state: CampaignState, known: Sequence[ShotRecord]) -> PlanRequest:
     """What is to be planned, where these shots are captured, leased or rejected."""
     space, objects = settings.space(), objects_of(settings, state, known)
@@ -173,17 +186,8 @@ def _request(settings: CampaignSettings, state: CampaignState, known: Sequence[S
         free &= ~is_among(every, replace(gone, coordinates=nearest_views(space, gone.coordinates)))
     if settings.view_weights is not None:
         free &= np.array(settings.view_weights)[view_rows(every)] > 0
-    if state.regions:
-        view = {
-            axis.name: np.array(axis.values)[every.coordinates[:, column].round().astype(int)]
-            if isinstance(axis, Category)
-            else every.coordinates[:, column]
-            for column, axis in enumerate(space.axes)
-        }
-        names, labels = np.array(objects.names)[every.object_rows], np.array(objects.labels)[every.object_rows]
-        for text in state.regions.values():
-            held = Region.parse(text, settings, known_only=False).holds(names, labels, view)
-            free &= ~np.asarray(held, dtype=np.bool_)
+    for text in state.regions.values():
+        free &= ~in_region(every, Region.parse(text, settings, known_only=False))
     n_known = state.captured + state.counts[LEASED]
     stop = next_stop(state.budget, len(state.objects), n_known)
     return PlanRequest(

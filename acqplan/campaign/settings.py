@@ -10,15 +10,14 @@ import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from acqplan.errors import SpaceError, UsageError, nearest
-from acqplan.numbers import ViewValue
+from acqplan.numbers import ViewValue, name_fault
 from acqplan.space.axes import Axis, Category, Circle, Interval, axis_from_dict, axis_to_dict
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy as np
 
     from acqplan.space import Space
@@ -49,8 +48,8 @@ class CampaignRig(Protocol):
         """Exposure and transfer of one image."""
 
     @property
-    def seconds_per_object(self) -> float:
-        """Putting another object on the turntable."""
+    def seconds_per_object(self) -> float | None:
+        """Putting another object on the turntable; ``None`` if it is not known."""
 
     @property
     def view_weights(self) -> np.ndarray | None:
@@ -72,7 +71,7 @@ class CampaignSettings:
         backbone: Network that sees the images, ``name`` or ``name:layer``; ``None`` for the rig's default.
         weights: File of its weights.
         seconds_per_shot: Exposure and transfer of one image.
-        seconds_per_object: Putting another object on the turntable.
+        seconds_per_object: Putting another object on the turntable; ``None`` if it is not known.
         lease_seconds: How long a shot is kept for the caller that asked for it.
         most_tries: Failures after which a shot is given up.
         failure_limit: Share of failures among the last answers above which the campaign stops; 1 for never.
@@ -89,7 +88,7 @@ class CampaignSettings:
     backbone: str | None = None
     weights: str | None = None
     seconds_per_shot: float = 0.0
-    seconds_per_object: float = 0.0
+    seconds_per_object: float | None = None
     lease_seconds: float = 600.0
     most_tries: int = 3
     failure_limit: float = 0.5
@@ -113,7 +112,12 @@ class CampaignSettings:
     @classmethod
     def of(cls, rig: CampaignRig, **chosen: Any) -> CampaignSettings:
         """The settings of a campaign on a rig; ``chosen`` are attributes of this class."""
+        if chosen.get("weights") is not None:  # other programs plan, too, and from elsewhere
+            chosen["weights"] = str(Path(chosen["weights"]).absolute())
         space, objects, weights = rig.source.space, rig.source.objects, rig.view_weights
+        for name in (*objects.names, *objects.labels, *space.names):
+            if fault := name_fault(name):
+                raise UsageError(fault, "rename it", asked=name)
         return cls(
             rig=rig.source.name,
             axes=space.axes,
@@ -155,9 +159,9 @@ class CampaignSettings:
         """
         for name in said:
             if name not in self.names:
-                raise SpaceError(f"no axis is called '{name}'", nearest(name, self.names))
+                raise SpaceError(f"no axis is called '{name}'", nearest(str(name), self.names))
         return tuple(
-            axis.read(said[axis.name]) if axis.name in said else value
+            axis.reached(said[axis.name]) if axis.name in said else value
             for axis, value in zip(self.axes, view, strict=True)
         )
 
@@ -166,7 +170,7 @@ class CampaignSettings:
         if a is None:
             return self.seconds_per_shot
         moves = sum(axis.seconds * axis.apart(x, y) for axis, x, y in zip(self.axes, a[1], b[1], strict=True))
-        return moves + self.seconds_per_object * (a[0] != b[0]) + self.seconds_per_shot
+        return moves + (self.seconds_per_object or 0.0) * (a[0] != b[0]) + self.seconds_per_shot
 
     def space(self) -> Space:
         """The design space; loads numpy."""

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from acqplan.campaign.events import CAPTURED, LEASED, PROPOSED, REJECTED
-from acqplan.campaign.leases import finished
+from acqplan.campaign.leases import finished, way_on
 from acqplan.campaign.store import Store, Transaction
 from acqplan.numbers import ViewValue, count_noun, duration
 
@@ -35,10 +35,11 @@ def status_of(store: Store) -> dict[str, Any]:
         Fit for JSON: ``budget``, ``exposures`` (images that count), ``captured``, ``leased``, ``queued``, ``failed``
         (failed tries), ``rejected``, ``surplus``, ``remaining`` (images that may still be leased); ``time_budget`` and
         ``seconds_left`` (``None`` without one), ``paused``, ``stopped`` and ``finished`` (reasons, empty if it is
-        not), ``rounds``, ``objects`` (how many), ``events`` (number of the last); ``by_class`` and ``by_object``
-        ``{name: {captured, leased, queued, rejected}}``; ``by_axis`` ``{axis: {level: {captured, planned, failed}}}``
-        by commanded settings, where planned are the shots captured, leased or to come; ``rate`` ``{per_hour_last,
-        per_hour, since}``, ``remaining_seconds`` by the present rate; ``failures`` as in
+        not), ``way_on`` (what an operator does to go on after a stop), ``rounds``, ``objects`` (how many), ``events``
+        (number of the last); ``by_class`` and ``by_object`` ``{name: {captured, leased, queued, rejected}}``;
+        ``by_axis`` ``{axis: {level: {captured, planned, failed}}}`` by commanded settings, where planned are the shots
+        captured, leased or to come; ``rate`` ``{per_hour_last, per_hour, since}``, ``remaining_seconds`` by the
+        present rate; ``failures`` as in
         `acqplan.campaign.status.failure_summary`; ``regions`` forbidden, ``[{number, where}]``; the last ``advice``
         and ``saturated``, why it says stop.
     """
@@ -67,6 +68,7 @@ def status_of(store: Store) -> dict[str, Any]:
             "paused": state.paused_at is not None,
             "stopped": state.stopped,
             "finished": reason,
+            "way_on": way_on(state) if reason else "",
             "rounds": state.rounds,
             "objects": len(state.objects),
             "events": state.last,
@@ -89,6 +91,7 @@ def status_sentences(status: Mapping[str, Any]) -> list[str]:
         status: From `acqplan.campaign.status.status_of`.
     """
     said = [f"finished: {status['finished']}"] if status["finished"] else []
+    said += [f"to go on: {status['way_on']}"] if status["way_on"] else []
     if status["paused"] and not said:
         said = ["paused: no shots are handed out until it is resumed"]
     # progress
@@ -266,7 +269,10 @@ def _rate(transaction: Transaction) -> dict[str, float | None]:
     ended = told[-1].at
     # the pauses between the first lease and the last capture; the last of them may be open
     paused, since = 0.0, ended
-    for event in transaction.events(kinds=("paused", "resumed")):
+    for event in transaction.events(kinds=("paused", "resumed", "clock")):
+        if event.kind == "clock":  # what it had been ahead by
+            paused += event.body.get("uncounted", 0.0)
+            continue
         if event.kind == "resumed":
             paused += max(min(event.at, ended) - since, 0.0)
         since = max(event.at, state.began) if event.kind == "paused" else ended

@@ -7,23 +7,31 @@ change. Writers take turns, so that each decision sees everything that was decid
 from __future__ import annotations
 
 import json
+import math
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sql
 
 from acqplan.campaign import store_database as tables
+from acqplan.campaign.clock import JUMP_SECONDS, Reading
 from acqplan.campaign.events import CAPTURED, CampaignState, Event, Fold, Records, ShotRecord
+from acqplan.campaign.machine import this_clock, ticks
 from acqplan.campaign.settings import CampaignSettings
-from acqplan.campaign.store_database import RESTORE, VERSION, Database, is_url
+from acqplan.campaign.store_database import CLOCKS, RESTORE, VERSION, Database, is_url
 from acqplan.errors import StoreError, UsageError
+from acqplan.files import share_of
 from acqplan.numbers import ViewValue
 
-SET_BACK_SECONDS = 1.0  # a clock that lags the last event by more was set back; less is two processors' difference
+KEPT_SECONDS = 60.0  # after which the reading of a clock is kept anew
+MOST_CLOCKS = 16  # of machines, whose readings are kept
 AT_ONCE = 500  # shots named in one query; SQLite before 3.32 takes 999
+SHARE_HINT = "keep it on a disk of this machine and let others use it through 'acqplan serve', or keep it on PostgreSQL"
 Clock = Callable[[], float]
 
 
@@ -38,22 +46,22 @@ class Transaction(Records):
     """
 
     def __init__(
-        self, connection: sql.Connection, settings: CampaignSettings, state: CampaignState, wall: float
+        self, connection: sql.Connection, settings: CampaignSettings, state: CampaignState, clock: Reading
     ) -> None:
         super().__init__()
         self.settings, self.state = settings, state
-        self.now = max(wall + state.offset, state.last_at)
-        self._connection, self._wall = connection, wall
+        self.now = max(clock.wall + clock.offset, state.last_at)
+        self._connection, self.clock, self._unsaid = connection, clock, clock.jump
         self.fold = Fold(settings, state, self)
         self._changed: dict[str, ShotRecord] = {}
         self._fresh: list[Event] = []
 
     def append(self, kind: str, shot: str = "", **body: Any) -> Event:
         """Write an event and do what it says."""
-        # the time of a campaign never runs backwards: what a clock was set back by is added to it
-        lag = self.state.last_at - (self._wall + self.state.offset)
-        if lag > SET_BACK_SECONDS and self.state.last and kind != "clock":
-            self.append("clock", offset=self.state.offset + lag)
+        if self._unsaid and self.state.last:
+            jump, self._unsaid = self._unsaid, 0.0
+            if abs(self.clock.offset - self.state.offset) > JUMP_SECONDS:  # otherwise another process has said so
+                self.append("clock", offset=self.clock.offset, jump=jump, uncounted=self._counted_in_vain())
         event = Event(number=self.state.last + 1, at=self.now, kind=kind, shot=shot, body=body)
         self.fold.apply(event)
         self._fresh.append(event)
@@ -152,6 +160,18 @@ class Transaction(Records):
             self._connection.execute(tables.new_records(self._connection.dialect.name), rows)
             self._changed.clear()
 
+    def _counted_in_vain(self) -> float:
+        """What a clock is set back by, if it was ahead: then no event happened between two for at least so long."""
+        ahead, state = max(self.clock.offset, 0.0) - max(self.state.offset, 0.0), self.state
+        if ahead <= 0.0 or state.began is None:
+            return 0.0
+        kept, until = tables.events.c, math.inf if state.paused_at is None else state.paused_at
+        gap = (kept.at - sql.func.lag(kept.at).over(order_by=kept.number)).label("gap")
+        gaps = sql.select(kept.kind, gap).where(kept.at >= state.began, kept.at <= until).subquery()
+        # a pause is not counted anyway
+        longest = self._connection.execute(sql.select(sql.func.max(gaps.c.gap)).where(gaps.c.kind != "resumed"))
+        return ahead if (longest.scalar() or 0.0) > ahead - JUMP_SECONDS else 0.0
+
     @property
     def _view(self) -> sql.ColumnElement[Any]:
         """The commanded view of a record, as text."""
@@ -181,6 +201,7 @@ class Store:
     def __init__(self, database: Database, settings: CampaignSettings, clock: Clock | None) -> None:
         self.place, self.settings, self.database = database.place, settings, database
         self._clock = clock
+        self._reading: Reading | None = None  # the last that was kept
 
     @classmethod
     def create(
@@ -200,14 +221,16 @@ class Store:
             clock: Says the time; by default the machine's, or that of the PostgreSQL server.
 
         Raises:
-            UsageError: If a campaign is there already.
+            UsageError: If a campaign is there already, or the place is on a share.
             OutputError: If it cannot be written.
             MissingError: If a driver of the database is missing.
         """
+        if share := _share(place):
+            raise UsageError(share, SHARE_HINT)
         store = cls(Database(place), settings, clock)
         with store.database.transaction(write=True) as connection:
             store._make_tables(connection)
-            transaction = Transaction(connection, settings, CampaignState(), store._wall(connection))
+            transaction = Transaction(connection, settings, CampaignState(), store._read(connection))
             for kind, body in founding:
                 transaction.append(kind, **body)
             transaction.flush()
@@ -223,12 +246,27 @@ class Store:
             fold: What these events are folded into.
             clock: As in `create`, with the same errors.
         """
+        if share := _share(place):
+            raise UsageError(share, SHARE_HINT)
         store = cls(Database(place), fold.settings, clock)
         with store.database.transaction(write=True) as connection:
             store._make_tables(connection)
             connection.execute(sql.insert(tables.events), list(map(tables.event_row, happened)))
             store._write_fold(connection, fold)
         return store
+
+    @staticmethod
+    def check_free(place: Path | str) -> None:
+        """Refuse a place at which something is already.
+
+        Raises:
+            UsageError: If there is.
+        """
+        if not is_url(place) and Path(place).exists():
+            raise UsageError(f"{place}: is there already", "choose another place", path=place)
+        if is_url(place):
+            with closing(Database(place)) as database, database.transaction(write=False) as connection:
+                database.check_empty(connection)
 
     @classmethod
     def open(cls, place: Path | str, *, clock: Clock | None = None) -> Store:
@@ -239,6 +277,8 @@ class Store:
         """
         if not is_url(place) and not Path(place).is_file():
             raise StoreError(f"{place}: there is no campaign", "create one: acqplan campaign create", path=place)
+        if share := _share(place):
+            warnings.warn(f"{share}; {SHARE_HINT}", stacklevel=2)
         database = Database(place)
         with database.transaction(write=False) as connection:
             if not sql.inspect(connection).has_table("facts"):
@@ -266,8 +306,11 @@ class Store:
         """A transaction that may append; all of it is written at its end, or nothing if it raises."""
         with self.database.transaction(write=True) as connection:
             transaction = self._transaction(connection)
+            before = transaction.state.last
             yield transaction
             transaction.flush()
+            if transaction.state.last > before:
+                self._keep(connection, transaction.clock)
 
     @contextmanager
     def reading(self) -> Iterator[Transaction]:
@@ -307,14 +350,14 @@ class Store:
         with self.database.transaction(write=True) as connection:
             connection.execute(sql.delete(tables.facts).where(tables.facts.c.name == name))
             connection.execute(sql.insert(tables.facts).values(name=name, text=text))
+        self.database.write_log()  # the file itself says it, also to those who do not trust the log
 
     def close(self) -> None:
         """Close all connections."""
         self.database.close()
 
     def _make_tables(self, connection: sql.Connection) -> None:
-        if sql.inspect(connection).has_table("facts"):
-            raise UsageError(f"{self.place}: a campaign is there already", "choose another place, or open it")
+        self.database.check_empty(connection)
         tables.METADATA.create_all(connection)
         texts = {
             "version": str(VERSION),
@@ -331,12 +374,38 @@ class Store:
             connection.execute(sql.update(tables.facts).where(tables.facts.c.name == name).values(text=text))
 
     def _transaction(self, connection: sql.Connection) -> Transaction:
-        state = CampaignState(**json.loads(connection.execute(tables.STATE).scalar_one()))
-        return Transaction(connection, self.settings, state, self._wall(connection))
+        found = {row.name: json.loads(row.text) for row in connection.execute(tables.STATE)}
+        state, shown = CampaignState(**found["standing"]), found.get(CLOCKS, {}).get(this_clock())
+        before = Reading(**shown) if shown and self._clock is None else self._reading
+        return Transaction(connection, self.settings, state, self._read(connection).after(before, state))
 
-    def _wall(self, connection: sql.Connection) -> float:
+    def _read(self, connection: sql.Connection) -> Reading:
         if self._clock is not None:
-            return self._clock()
-        if not self.database.is_sqlite:  # several machines, one clock
-            return float(connection.exec_driver_sql("SELECT extract(epoch FROM clock_timestamp())").scalar_one())
-        return time.time()
+            return Reading(wall=self._clock())
+        if self.database.is_sqlite:
+            return Reading(wall=time.time(), ticks=ticks())
+        # several machines, one clock
+        wall = connection.exec_driver_sql("SELECT extract(epoch FROM clock_timestamp())").scalar_one()
+        return Reading(wall=float(wall), ticks=ticks())
+
+    def _keep(self, connection: sql.Connection, reading: Reading) -> None:
+        """Keep what a clock showed: that of the machine for its other processes as well, now and then."""
+        before, self._reading = self._reading, replace(reading, jump=0.0)
+        own = this_clock() if self._clock is None else ""
+        if not own:
+            return
+        if before and before.offset == reading.offset and abs(reading.wall - before.wall) < KEPT_SECONDS:
+            self._reading = before
+            return
+        facts = tables.facts.c
+        text = connection.execute(sql.select(facts.text).where(facts.name == CLOCKS)).scalar()
+        others = {name: shown for name, shown in json.loads(text or "{}").items() if name != own}
+        latest = dict([*others.items(), (own, asdict(self._reading))][-MOST_CLOCKS:])
+        write = sql.insert(tables.facts) if text is None else sql.update(tables.facts).where(facts.name == CLOCKS)
+        connection.execute(write.values(name=CLOCKS, text=json.dumps(latest)))
+
+
+def _share(place: Path | str) -> str:
+    """What is wrong with a file on a share; empty if it is not on one."""
+    share = "" if is_url(place) else share_of(Path(place))
+    return f"{place}: on a share ({share}), where what two machines write is lost without a word" if share else ""

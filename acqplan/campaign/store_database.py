@@ -6,9 +6,8 @@ import functools
 import json
 import os
 import sqlite3
-import weakref
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -17,22 +16,21 @@ import sqlalchemy as sql
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from acqplan.campaign import turns
 from acqplan.campaign.events import LEASED, PROPOSED, Event, ShotRecord
 from acqplan.errors import AcqplanError, MissingError, OutputError, StoreError, UsageError
 from acqplan.files import sync_folder
 
-try:
-    import fcntl
-except ImportError:  # not on Windows: SQLite's own locks hold there, with longer waits
-    fcntl = None  # type: ignore[assignment]
-
-BUSY_SECONDS = 120.0  # how long a writer waits for its turn
-PRAGMAS = (f"busy_timeout={int(1000 * BUSY_SECONDS)}", "journal_mode=WAL", "synchronous=FULL")
-
 LOCK = 0x61637170  # number of the advisory lock that writers on PostgreSQL take
+SERVER_LIMITS = ("lock_timeout", "idle_in_transaction_session_timeout")
+HOLDER = (
+    "SELECT pid, coalesce(host(client_addr), 'the server''s machine') FROM pg_locks JOIN pg_stat_activity USING (pid)"
+    f" WHERE locktype = 'advisory' AND objid = {LOCK} AND granted"
+)
 UNWRITABLE = ("disk is full", "readonly", "read-only", "disk i/o", "unable to open")
 BROKEN = ("not a database", "malformed", "no such table", "no such column")
-RESTORE = "put a backup in its place; the images beside it are files of their own"
+RESTORE = "put a backup in its place: acqplan campaign restore; the images beside it stay"
+SIDE_FILES = ("-wal", "-shm", "-journal", "-turn")  # ends of the names of files that SQLite and writers keep beside
 
 VERSION = 2  # layout of the tables. Version 1 had no column ``barred``; records of an older version are folded anew
 METADATA = sql.MetaData()
@@ -86,7 +84,8 @@ OVERDUE = (
     .where(records.c.state == LEASED, records.c.expires <= sql.bindparam("now"))
     .order_by(records.c.position, records.c.shot)
 )
-STATE = sql.select(facts.c.text).where(facts.c.name == "standing")
+CLOCKS = "clocks"  # the fact of what clocks showed
+STATE = sql.select(facts).where(facts.c.name.in_(["standing", CLOCKS]))
 NEW_STATE = sql.update(facts).where(facts.c.name == "standing").values(text=sql.bindparam("fresh"))
 NEW_EVENTS = sql.insert(events)
 
@@ -97,13 +96,14 @@ class Database:
     Attributes:
         place: Path or URL, without a password.
         is_sqlite: Whether it is a file.
+        is_readonly: Whether it is a file that nobody can write from here.
     """
 
     def __init__(self, place: Path | str) -> None:
         if not is_url(place):
-            file = sql.URL.create("sqlite", database=str(Path(place).absolute()))
+            file = sql.URL.create("sqlite", database=wherever(place))
             self._engine = sql.create_engine(file, isolation_level="AUTOCOMMIT")
-            sql.event.listen(self._engine, "connect", _prepare_sqlite)
+            sql.event.listen(self._engine, "do_connect", self._connect)
         else:
             try:
                 url = sql.make_url(str(place))
@@ -121,7 +121,8 @@ class Database:
         self.is_sqlite = self._engine.dialect.name == "sqlite"
         url = self._engine.url
         self.place = str(url.database) if self.is_sqlite else url.render_as_string()
-        _ENGINES.add(self._engine)
+        self.is_readonly, self._has_log, self._file = False, False, ""
+        turns.ENGINES.add(self._engine)
 
     @contextmanager
     def transaction(self, *, write: bool) -> Iterator[sql.Connection]:
@@ -137,20 +138,33 @@ class Database:
                 engine = self._engine.execution_options(isolation_level=level)
                 connection = stack.enter_context(engine.begin())
                 if write:
-                    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
+                    self._wait_for_server(connection)
                 yield connection
                 return
-            if write and fcntl is not None:
-                stack.enter_context(_turn(Path(f"{self.place}-turn")))
+            if write:
+                stack.enter_context(turns.turn(self.place))
+            stack.enter_context(turns.transaction_of_thread())
             connection = stack.enter_context(self._engine.connect())
+            if self.is_readonly:  # whoever can write it may do so before the next transaction
+                stack.callback(self._engine.dispose)
             connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
             try:
+                self._recognise(write=write)
                 yield connection
                 connection.exec_driver_sql("COMMIT")
             except BaseException:
                 if _driver(connection).in_transaction:  # on a full disk SQLite has rolled back by itself
                     connection.exec_driver_sql("ROLLBACK")
                 raise
+
+    def check_empty(self, connection: sql.Connection) -> None:
+        """Refuse a database that holds a campaign.
+
+        Raises:
+            UsageError: If it does.
+        """
+        if sql.inspect(connection).has_table("facts"):
+            raise UsageError(f"{self.place}: a campaign is there already", "choose another place, or open it")
 
     def check_pages(self) -> None:
         """Check that the file is whole, as far as SQLite can tell quickly.
@@ -162,6 +176,12 @@ class Database:
             found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one() if self.is_sqlite else "ok"
         if found != "ok":
             raise StoreError(f"{self.place}: the file is damaged ({' '.join(found.split())})", RESTORE, path=self.place)
+
+    def write_log(self) -> None:
+        """Write the log of SQLite into the file, as far as nobody reads it."""
+        if self.is_sqlite:
+            with plain_errors(self.place), turns.turn(self.place), self._engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint")
 
     def copy_to(self, path: Path) -> None:
         """Copy a file of SQLite as it is at one moment, while others may go on writing.
@@ -188,10 +208,83 @@ class Database:
         """Close all connections."""
         self._engine.dispose()
 
+    def _connect(self, _: object, record: object, __: object, named: dict[str, Any]) -> sqlite3.Connection:
+        """Open the file; if it cannot be written, as on a disk that nobody writes."""
+        connection = sqlite3.connect(self.place, **named)
+        try:
+            for pragma in (f"busy_timeout={int(1000 * turns.BUSY_SECONDS)}", "journal_mode=WAL", "synchronous=FULL"):
+                connection.execute(f"PRAGMA {pragma}")
+            self.is_readonly = not os.access(self.place, os.W_OK)
+            return connection
+        except sqlite3.OperationalError as error:
+            connection.close()
+            log = Path(f"{self.place}-wal")
+            if not any(words in str(error) for words in UNWRITABLE) or not os.access(self.place, os.R_OK):
+                raise
+            if log.exists() and log.stat().st_size:
+                said = f"{log}: holds events that cannot be read where nothing can be written"
+                raise OutputError(said, "copy file, -wal and images to another disk", path=log) from error
+            self.is_readonly = True
+            return sqlite3.connect(f"{Path(self.place).as_uri()}?immutable=1", uri=True, **named)
+
+    def _recognise(self, *, write: bool) -> None:
+        """Refuse to write into a file that is not the store any more: all that went there would be lost."""
+        file, log = Path(self.place), Path(f"{self.place}-wal")
+        with suppress(FileNotFoundError):
+            found = file.stat()
+            self._file = self._file or f"{found.st_dev} {found.st_ino}"
+            had_log, self._has_log = self._has_log, self._has_log or log.exists()
+            if self._file == f"{found.st_dev} {found.st_ino}" and (log.exists() or not had_log):
+                return
+        if write:
+            said = f"{self.place}: the store was deleted, moved or replaced while it was open; nothing was written"
+            raise StoreError(said, "put it back, or restore a backup; then start again", path=self.place)
+
+    def _wait_for_server(self, connection: sql.Connection) -> None:
+        """Wait for the turn on a server, which ends that of a machine of which it hears nothing."""
+        limits = [f"set_config('{name}', '{turns.BUSY_SECONDS:g}s', true)" for name in SERVER_LIMITS]
+        try:
+            connection.exec_driver_sql(f"SELECT {', '.join(limits)}, pg_advisory_xact_lock({LOCK})")
+        except DBAPIError as error:
+            if "lock timeout" not in str(error.orig):
+                raise
+            with self._engine.connect() as other:
+                holder = other.exec_driver_sql(HOLDER).first()
+            who = f"process {holder[0]} of {holder[1]}" if holder else "another process"
+            raise turns.busy(self.place, who) from error
+
+
+def put_in_place(copy: Path, place: Path, aside: Path) -> None:
+    """Put a file in the place of another, which goes aside with its log: with that SQLite would destroy the new one.
+
+    Args:
+        copy: A whole file of SQLite on the same disk.
+        place: Where it goes; there may be nothing, or a log alone.
+        aside: Folder of what is there, made if anything is.
+    """
+    with turns.turn(place):
+        for old in (place, *(Path(f"{place}{end}") for end in SIDE_FILES[:3])):
+            if old.exists():
+                aside.mkdir(exist_ok=True)
+                old.rename(aside / old.name)
+        copy.rename(place)
+    sync_folder(place.parent)
+
+
+def is_open_here(place: Path) -> bool:
+    """Whether this process has a connection to a file: closing it otherwise would take the locks of SQLite away."""
+    here = [engine for engine in list(turns.ENGINES) if engine.url.database == str(place)]
+    return any(engine.pool.checkedin() + engine.pool.checkedout() for engine in here)
+
 
 def is_url(place: Path | str) -> bool:
     """Whether a store is named by the URL of a database."""
     return "://" in str(place)
+
+
+def wherever(place: Path | str) -> str:
+    """A store's path or URL as it is understood also where the program, or another one, goes later."""
+    return str(place) if is_url(place) else str(Path(place).absolute())
 
 
 @contextmanager
@@ -207,6 +300,8 @@ def plain_errors(place: str) -> Iterator[None]:
         said = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
         if any(words in said.lower() for words in UNWRITABLE):
             raise OutputError(f"{place}: cannot be written ({said})", "make room, or allow writing") from error
+        if said == "database is locked":
+            raise turns.busy(place, turns.holder(Path(f"{place}-shm"))) from error
         if any(words in said.lower() for words in BROKEN):
             raise StoreError(f"{place}: not a usable store ({said})", RESTORE, path=place) from error
         raise StoreError(f"{place}: the database says: {said}", "is it running, and may you use it?") from error
@@ -248,39 +343,6 @@ def event_row(event: Event) -> dict[str, Any]:
 def event_of(row: sql.Row[Any]) -> Event:
     """The inverse of `event_row`."""
     return Event(number=row.number, at=row.at, kind=row.kind, shot=row.shot, body=json.loads(row.body))
-
-
-@contextmanager
-def _turn(path: Path) -> Iterator[None]:
-    """Wait until no other writer has the turn; a killed process gives it back. The locked file stays, empty."""
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    except OSError as error:
-        raise OutputError(f"{path.parent}: cannot be written ({error.strerror})", "allow writing") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-_ENGINES: weakref.WeakSet[sql.Engine] = weakref.WeakSet()
-
-
-def _close_before_fork() -> None:
-    """A connection that two processes share loses data: SQLite would take its parent's locks for its own."""
-    for engine in list(_ENGINES):
-        engine.dispose()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_close_before_fork)
-
-
-def _prepare_sqlite(connection: Any, _: object) -> None:
-    with closing(connection.cursor()) as cursor:
-        for pragma in PRAGMAS:
-            cursor.execute(f"PRAGMA {pragma}")
 
 
 def _driver(connection: sql.Connection) -> sqlite3.Connection:

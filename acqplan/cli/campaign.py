@@ -42,9 +42,9 @@ def opened(store: str, caller: str | None = None, *, check: bool = True) -> Iter
     """Open a campaign for one command; an error is printed and decides the exit code."""
     with exit_codes():
         from acqplan.campaign.campaign import Campaign
-        from acqplan.campaign.leases import THIS_SHELL
+        from acqplan.campaign.machine import this_shell
 
-        with Campaign.open(store, caller=caller or THIS_SHELL, check=check) as campaign:
+        with Campaign.open(store, caller=caller or this_shell(), check=check) as campaign:
             try:
                 yield campaign
             except UnicodeEncodeError as error:  # bytes of the command line that no database would take
@@ -75,20 +75,20 @@ def create(
     """Make a campaign with a plan of the whole budget."""
     with exit_codes():
         from acqplan.campaign.campaign import Campaign
-        from acqplan.campaign.leases import THIS_SHELL
+        from acqplan.campaign.machine import this_shell
         from acqplan.rig.spec import open_rig
 
         created = Campaign.create(
             open_rig(rig, progress=ProgressBars()),
             path=store,
-            caller=THIS_SHELL,
+            caller=this_shell(),
             budget=budget,
             time_budget=time_budget,
             images=images,
             strategy=strategy,
             seed=seed,
             backbone=backbone,
-            weights=None if weights is None else str(weights.absolute()),
+            weights=weights,
             lease_seconds=lease,
             most_tries=tries,
             failure_limit=failure_limit,
@@ -96,7 +96,7 @@ def create(
         )
         with created as campaign:
             found = campaign.status()
-            places = {"store": campaign.store.place, "images": str(campaign.images.root.absolute())}
+            places = {"store": campaign.store.place, "images": str(campaign.images.root)}
             print_json(places | {name: found[name] for name in ("budget", "time_budget", "queued", "objects")})
 
 
@@ -138,6 +138,8 @@ def tell(
             name, _, value = (part.strip() for part in text.partition("="))
             if not name or not value:
                 raise UsageError(f"--reached '{text}' is not AXIS=VALUE", "write e.g. --reached azimuth=40.3")
+            if name in settings:
+                raise UsageError(f"--reached gives '{name}' twice", "give each setting once")
             settings[name] = value
         print_json({"shot": shot, "outcome": campaign.tell(shot, image, reached=settings, replace=replace)})
 
@@ -235,6 +237,22 @@ def backup(store: options.Store, out: options.NewFolder, as_json: options.JsonAn
         print_json({"store": str(back_up(campaign, out))})
 
 
+@app.command()
+def restore(
+    store: options.Store,
+    backup: Annotated[Path, typer.Option("--from", help="Folder of a backup, or the file in it.", metavar="DIR")],
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Put it in the place of what is there, which is moved aside.")
+    ] = False,
+    as_json: options.JsonAnyway = True,
+) -> None:
+    """Put a backup in place of a campaign that is lost or damaged; images told since then stay, and are found again."""
+    with exit_codes():
+        from acqplan.campaign.restore import restore_campaign
+
+        print_json(restore_campaign(backup, store, replace=replace))
+
+
 @app.command("import")
 def import_(
     store: options.Store,
@@ -267,9 +285,18 @@ def _command(action: Action) -> Callable[..., None]:
     """Make the command of an action, which prints its event; typer reads the options from its signature."""
 
     def command(store: str, as_json: bool, **given: Any) -> None:
+        from acqplan.campaign.leases import finished, way_on
+
         with opened(store) as campaign:
             values = [given[parameter.name] for parameter in action.parameters]
-            print_json(event_document(action.function(campaign.store, *values)))
+            event = action.function(campaign.store, *values)
+            print_json(event_document(event))
+            with campaign.store.reading() as ledger:
+                reason, way = finished(campaign.settings, ledger.state, ledger.now), way_on(ledger.state)
+            if event.kind == "forbidden" and not event.body["left"]:
+                print_note(f"no shot is left that may be taken; to take it back: undo --event {event.number}")
+            elif reason and event.kind != "stopped":
+                print_note(f"the campaign stays finished: {reason}" + (f"; to go on: {way}" if way else ""))
 
     # The store comes first and --json last, as in the other commands of a campaign.
     keyword = partial(inspect.Parameter, kind=inspect.Parameter.KEYWORD_ONLY)
@@ -391,6 +418,13 @@ def _budget(body: Mapping[str, Any]) -> str:
     return f"{body['budget']:,} images" + ("" if seconds is None else f" in {duration(seconds)}")
 
 
+def _clock(body: Mapping[str, Any]) -> str:
+    jump = body.get("jump", -abs(body["offset"]))
+    said = f"{'jumped ahead' if jump > 0 else 'set back'} by {duration(abs(jump))}, which is not counted"
+    uncounted = body.get("uncounted")
+    return said + (f"; {duration(uncounted)} that it had been ahead are not counted any more" if uncounted else "")
+
+
 # What a table says of an event by its kind; of all others, the reason.
 DETAILS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "created": _budget,
@@ -404,10 +438,10 @@ DETAILS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "told": _reached,
     "surplus": _reached,
     "failed": lambda body: body["reason"] + (", exposed" if body["exposed"] else ""),
-    "forbidden": "{where}".format_map,
+    "forbidden": lambda body: body["where"] + (f", {body['shots']:,} shots" if "shots" in body else ""),
     "allowed": "{where}".format_map,
     "object added": "{object} ({label})".format_map,
     "object removed": "{object} ({label})".format_map,
     "advised": lambda body: body.get("saturated") or "go on",
-    "clock": lambda body: f"set back; {duration(abs(body['offset']))} are added to it",
+    "clock": _clock,
 }

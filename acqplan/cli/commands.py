@@ -75,6 +75,9 @@ def serve(
             show_default=False,
         ),
     ] = "",
+    public_url: Annotated[
+        str, typer.Option(help="Address of a proxy in front, e.g. https://lab.example.", metavar="URL")
+    ] = "",
     max_upload: Annotated[int, options.number("Largest image, in MB.", "MB")] = 32,
     plan: Annotated[
         bool, typer.Option("--plan/--no-plan", help="Plan the next rounds and advise in the background.")
@@ -92,7 +95,8 @@ def serve(
             raise MissingError(f"'{error.name}' is not installed", "pip install 'acqplan[serve]'") from error
         if not 0 <= port <= 65_535:
             raise typer.BadParameter(f"{port} is no port; give 0 to 65535", param_hint="--port")
-        settings = ServiceSettings(host=host, token=token, most_upload=max_upload * MEGABYTE)
+        most = max_upload * MEGABYTE
+        settings = ServiceSettings(host=host, token=token, most_upload=most, public_url=public_url)
         serve_campaign(store, settings, port=port, plans=plan, say=print_note)
 
 

@@ -10,7 +10,7 @@ import typer
 from acqplan.cli import options
 from acqplan.cli.console import ProgressBars, exit_codes, print_json, print_note, print_result, results
 from acqplan.errors import AcqplanError, UsageError
-from acqplan.files import folder_for_result
+from acqplan.files import check_free, folder_for_result
 from acqplan.numbers import count_noun
 
 
@@ -42,13 +42,14 @@ def recommend(
     as_json: options.Json = False,
 ) -> None:
     """Recommend which views of which objects to photograph, and show what that gains."""
-    with exit_codes(), folder_for_result(out):
+    with exit_codes(), folder_for_result(out) as place:
         if budget is None and time_budget is None:
             raise UsageError("neither --budget nor --time-budget is given", "give e.g. --budget 2430")
         from acqplan.evaluate import recommend as library
-        from acqplan.report.result import save
+        from acqplan.report.result import FILES, MARK, save
         from acqplan.rig.spec import open_rig
 
+        check_free(out, FILES, *MARK)
         progress = ProgressBars()
         opened = open_rig(rig, progress=progress)
         result = library.recommend(
@@ -65,9 +66,9 @@ def recommend(
             progress=progress,
         )
         facts = {"rig": opened.source.name, "rig.toml": str(rig or "embedded toys")}
-        files = save(result, out, facts=facts, progress=progress)
+        files = save(result, place, facts=facts, progress=progress)
         if as_json:
-            print_json({**result.to_dict(), "files": [str(path) for path in files]})
+            print_json({**result.to_dict(), "files": [str(out / path.name) for path in files]})
             return
         from acqplan.report.terminal import advice_summary, plan_table, validation_summary
 
@@ -177,7 +178,7 @@ def benchmark(
     as_json: options.Json = False,
 ) -> None:
     """Compare strategies over budgets, seeds and splits of the objects, with tests that can be trusted."""
-    with exit_codes(), folder_for_result(out):
+    with exit_codes(), folder_for_result(out) as place:
         for name, count in (("seeds", seeds), ("splits", splits), ("workers", workers)):
             if count is not None and count < 1:
                 raise UsageError(f"--{name} {count} cannot be", "give at least 1")
@@ -190,7 +191,7 @@ def benchmark(
             except ValueError as error:
                 raise UsageError(f"budget '{part}' is not a whole number", "give numbers, e.g. 90,270,810") from error
         from acqplan.evaluate.benchmark import STRATEGIES, prepare
-        from acqplan.report.result import save
+        from acqplan.report.result import save_benchmark
         from acqplan.rig.spec import open_rig
 
         progress = ProgressBars()
@@ -209,18 +210,18 @@ def benchmark(
             runtime=options.chosen_runtime(device, precision),
         )
         if plan_only:
-            prepared.register(out)
+            prepared.register(place)
             if as_json:
                 print_json(prepared.design.to_dict())
             else:
                 print_result(f"design {prepared.design.digest}")
                 print_note(f"written to {out / 'design.json'}; the same options without --plan-only measure it")
             return
-        findings = prepared.run(out, workers=workers, cluster=dask or "", progress=progress)
+        findings = prepared.run(place, workers=workers, cluster=dask or "", progress=progress)
         facts = {"rig": prepared.extractor.source.name, "rig.toml": str(rig or "embedded toys")}
-        files = save(findings, out, facts=facts, progress=progress)
+        files = save_benchmark(findings, place, facts=facts, progress=progress)
         if as_json:
-            print_json({**findings.to_dict(), "files": [str(path) for path in files]})
+            print_json({**findings.to_dict(), "files": [str(out / path.name) for path in files]})
         else:
             from acqplan.report.terminal import benchmark_summary
 

@@ -22,7 +22,7 @@ from acqplan.evaluate.design import Block, Design, check_not_live, draw_up
 from acqplan.evaluate.experiment import Material, run_block
 from acqplan.evaluate.findings import Findings, find
 from acqplan.evaluate.results import BlockResult, Ledger, Results
-from acqplan.evaluate.task import opened
+from acqplan.evaluate.task import draw_split, opened
 from acqplan.features.devices import connected
 from acqplan.features.extractor import Extractor
 from acqplan.progress import SILENT, Progress
@@ -57,7 +57,7 @@ def benchmark(
     baseline: str | None = None,
     primary_budget: int | None = None,
     backbone: str | None = None,
-    weights: Path | None = None,
+    weights: Path | str | None = None,
     runtime: Runtime | None = None,
     workers: int | None = None,
     dask: str | None = None,
@@ -128,7 +128,7 @@ def prepare(
     baseline: str | None = None,
     primary_budget: int | None = None,
     backbone: str | None = None,
-    weights: Path | None = None,
+    weights: Path | str | None = None,
     runtime: Runtime | None = None,
 ) -> Benchmark:
     """Settle the design of a benchmark and load its backbone; nothing is captured yet.
@@ -155,8 +155,8 @@ def prepare(
 
 def usual_budgets(rig: Rig) -> tuple[int, ...]:
     """Six budgets that suit a rig; fewer if it has few shots."""
-    shots = rig.source.shots()
-    n_objects = max(len(shots.objects) // 2, 1)
+    shots, by_view = rig.source.shots(), bool(draw_split(rig, 0).test_views)
+    n_objects = len(shots.objects) if by_view else max(len(shots.objects) // 2, 1)
     fewest = FEWEST_PER_OBJECT * n_objects
     most = max(round(LARGEST_SHARE * len(shots) / 2), fewest)
     return tuple(sorted({round(budget / n_objects) * n_objects for budget in np.geomspace(fewest, most, N_BUDGETS)}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +11,14 @@ import numpy as np
 
 from acqplan.errors import ManifestError
 from acqplan.evaluate.verdict import Answer, answer, sentence
+from acqplan.numbers import shortened
 from acqplan.statistics.clustered import ChiSquare, McNemar, durkalski, equivalence, mcnemar, obuchowski, sign_flip
 from acqplan.statistics.objects import interval
 from acqplan.table import read_table
 
 COLUMNS = ("image", "object", "label", "predicted")
+# So much of each vocabulary is in an error.
+MOST_LETTERS = 120
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +133,8 @@ def compare(a: Path | str, b: Path | str) -> Comparison:
         All tests, the interval and the verdict.
 
     Raises:
-        ManifestError: If a file is not valid, or the files do not show the same images, objects and labels.
+        ManifestError: If a file is not valid, predicts a class that no image has, or the files do not show the same
+            images, objects and labels.
     """
     tables = _read_predictions(Path(a)), _read_predictions(Path(b))
     # Both files must show the same images, objects and labels.
@@ -150,6 +155,8 @@ def compare(a: Path | str, b: Path | str) -> Comparison:
                     f"{row.line}",
                     f"make the {column}s of both files the same",
                 )
+    for path, table in zip((a, b), tables, strict=True):
+        _check_classes(path, table.values())
     # Images are paired by name; every object counts the same, however many images show it.
     images = sorted(tables[0])
     names, places = np.unique([tables[0][image].object for image in images], return_inverse=True)
@@ -178,6 +185,25 @@ def compare(a: Path | str, b: Path | str) -> Comparison:
         obuchowski=obuchowski(n01, n10),
         durkalski=durkalski(n01, n10, n),
         verdict=answer(difference, p_object),
+    )
+
+
+def _check_classes(path: Path | str, predictions: Collection[_Prediction]) -> None:
+    """Refuse a predicted class that is no label: a class written in two ways would count as wrong everywhere."""
+    labels = {one.label for one in predictions}
+    foreign = next((one for one in predictions if one.predicted not in labels), None)
+    if foreign is None:
+        return
+    known, found = (
+        shortened(", ".join(sorted(names)), MOST_LETTERS) for names in (labels, {one.predicted for one in predictions})
+    )
+    raise ManifestError(
+        f"{path}: line {foreign.line}: predicted class '{shortened(foreign.predicted, 40)}' is the label of no image; "
+        f"labels: {known}; predicted: {found}",
+        "write classes in one way in both columns",
+        path=path,
+        line=foreign.line,
+        asked=foreign.predicted,
     )
 
 

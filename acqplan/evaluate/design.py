@@ -6,14 +6,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from acqplan import __version__
 from acqplan.errors import BudgetError, InputError, SplitError, UsageError, nearest
-from acqplan.evaluate.task import Split, check_budget, settings_of, split_objects
+from acqplan.evaluate.task import Split, check_budget, draw_split, settings_of
 from acqplan.evaluate.verdict import ALPHA
-from acqplan.files import digest_bytes, replacing
+from acqplan.files import digest_bytes, opened, replacing
 from acqplan.plan import find_strategy
 from acqplan.plan.base import Strategy
 from acqplan.plan.plan import Setting
@@ -28,6 +27,10 @@ TESTS = (
     "beside it: sign-flip on objects; TOST on objects; McNemar, Obuchowski and Durkalski on the first seed's heads",
     "exploratory: other budgets, all pairs, area under the curve, images to reach, ranks",
 )
+
+
+# Attributes of a split that most splits do not have.
+SOME = ("alone", "train_views", "test_views")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +110,7 @@ class Design:
     @property
     def digest(self) -> str:
         """SHA-256 of everything above; carried by every result."""
-        return digest_bytes(json.dumps(asdict(self), sort_keys=True, ensure_ascii=False).encode())
+        return digest_bytes(json.dumps(self._content(), sort_keys=True, ensure_ascii=False).encode())
 
     @property
     def cells(self) -> list[tuple[str, int]]:
@@ -123,14 +126,25 @@ class Design:
             for swapped in sides
         ]
 
+    def split_of(self, block: Block) -> Split:
+        """What a block trains and tests on."""
+        split = self.splits[block.number]
+        return split.swapped() if block.swapped else split
+
     def sides(self, block: Block) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Names of the train objects and of the test objects of a block."""
-        split = self.splits[block.number]
-        return (split.test, split.train) if block.swapped else (split.train, split.test)
+        split = self.split_of(block)
+        return split.train, split.test
+
+    def _content(self) -> dict[str, Any]:
+        """All attributes; of a split only those that have something, so that digests of splits by object stay."""
+        return asdict(
+            self, dict_factory=lambda pairs: {name: value for name, value in pairs if name not in SOME or value}
+        )
 
     def to_dict(self) -> dict[str, object]:
         """design.json as a dictionary."""
-        return {"digest": self.digest, **json.loads(json.dumps(asdict(self)))}
+        return {"digest": self.digest, **json.loads(json.dumps(self._content()))}
 
     def write_json(self, path: Path) -> None:
         """Write design.json."""
@@ -165,13 +179,9 @@ def draw_up(
     if not ascending:
         raise BudgetError("no budgets", "give at least one, e.g. 90,270,810")
     check_not_live(rig)
-    rig.check_splittable()
     # Splits are drawn by their numbers, so that more seeds leave the first splits as they are.
-    fixed = rig.test or None
-    splits = [
-        split_objects(rig.source.objects, test_fraction=rig.test_fraction or 0.5, test=fixed, seed=number)
-        for number in range(1 if fixed else n_splits or len(seeds))
-    ]
+    is_fixed = rig.test and rig.test != "views"
+    splits = [draw_split(rig, number) for number in range(1 if is_fixed else n_splits or len(seeds))]
     design = Design(
         rig=rig.digest,
         backbone=backbone,
@@ -186,12 +196,11 @@ def draw_up(
         primary_budget=primary_budget or ascending[-1],
     )
     # A budget that a side of a split cannot spend is refused before anything is captured.
-    n_shots = np.bincount(rig.source.shots().object_rows, minlength=len(rig.source.objects))
+    shots = rig.source.shots()
     for block in design.blocks():
-        train, _ = design.sides(block)
-        most = int(n_shots[np.isin(np.array(rig.source.objects.names), train)].sum())
+        split = design.split_of(block)
         for budget in (ascending[0], ascending[-1]):
-            check_budget(budget, len(train), most)
+            check_budget(budget, len(split.train), len(split.sides(shots)[0]))
     return design
 
 
@@ -230,6 +239,7 @@ def read_digest(path: Path) -> str:
         InputError: If the file is none.
     """
     try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["digest"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        with opened(path) as handle:
+            return str(json.load(handle)["digest"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{path}: is no design of a benchmark", "choose another folder, or remove the file") from error

@@ -17,7 +17,7 @@ from acqplan.advice.advise import advise_history
 from acqplan.evaluate.design import Block, Design, seed_of, strategy_of
 from acqplan.evaluate.replay import Arm, Failure, Run, attempt, joined_history, replay
 from acqplan.evaluate.results import BlockResult, Results
-from acqplan.evaluate.task import Split, check_disjoint
+from acqplan.evaluate.task import Split, Task, check_disjoint
 from acqplan.evaluate.verdict import Validation
 from acqplan.features.extractor import Extractor
 from acqplan.files import digest_bytes
@@ -25,7 +25,7 @@ from acqplan.heads.exact import train_heads
 from acqplan.heads.linear import Head, predict_all
 from acqplan.plan import find_strategy
 from acqplan.plan.base import History, Strategy
-from acqplan.plan.deployed import deployed, view_rows
+from acqplan.plan.deployed import deployed
 from acqplan.plan.rounds import stops_of
 from acqplan.progress import SILENT, Progress, Titled
 from acqplan.space import Shots
@@ -57,16 +57,6 @@ class Material:
     def digest(self) -> str:
         """SHA-256 of the features: results of other images or another machine's features do not mix."""
         return digest_bytes(np.ascontiguousarray(self.features).tobytes())
-
-    def rows_of(self, names: tuple[str, ...]) -> Int[np.ndarray, " some"]:
-        """Rows of the shots of some objects."""
-        wanted = np.isin(np.array(self.shots.objects.names), names)
-        return np.flatnonzero(wanted[self.shots.object_rows])
-
-    def tested(self, names: tuple[str, ...]) -> Int[np.ndarray, " some"]:
-        """Rows of the shots of some objects from views that the classifier will meet."""
-        rows = self.rows_of(names)
-        return rows if self.view_weights is None else rows[self.view_weights[view_rows(self.shots)][rows] > 0]
 
     def take(self, rows: Int[np.ndarray, " some"]) -> Material:
         """Some of the shots, in the order of ``rows``."""
@@ -133,11 +123,13 @@ def run_block(
     """
     # 1. Every arm takes its shots of the train objects.
     began = time.perf_counter()
-    train, test = design.sides(block)
-    candidates, test_rows = material.shots.take(material.rows_of(train)), material.tested(test)
+    split, weights = design.split_of(block), material.view_weights
+    train_rows, test_rows = split.sides(material.shots, weights)
+    candidates = material.shots.take(train_rows)
     start = History.empty(candidates)
     learn = partial(with_beliefs, device=device, cores=cores)
-    arms = arms_of(design, block, n_objects=len(train), view_weights=material.view_weights)
+    offered = split.offered(candidates.space.n_views, weights)
+    arms = arms_of(design, block, n_objects=len(split.train), view_weights=offered)
     ended = attempt(arms, candidates, start, material, learn=learn)
     # 2. Heads are trained on them, all in one batch, and examined on the test objects.
     planned = time.perf_counter()
@@ -147,7 +139,7 @@ def run_block(
     finished = {cell: run for cell, run in zip(design.cells, ended, strict=True) if isinstance(run, Run)}
     primary = {budget: run for (name, budget), run in finished.items() if name == design.primary}
     advice = {
-        budget: advise_history(joined_history(start, run), test_objects=len(test), device=device)
+        budget: advise_history(joined_history(start, run), test_objects=len(split.test), device=device)
         for budget, run in primary.items()
         if block == design.blocks()[0]
     }
@@ -199,21 +191,19 @@ def arms_of(
 
 def validate_run(
     main: Run,
-    candidates: Shots,
-    start: History,
-    test: Shots,
+    task: Task,
+    split: Split,
     extractor: Extractor,
     *,
     view_weights: Float[np.ndarray, " views"] | None = None,
     progress: Progress = SILENT,
 ) -> Validation:
-    """Compare a run's strategy with its opponents at growing budgets, on objects kept aside.
+    """Compare a run's strategy with its opponents at growing budgets, on objects or views kept aside.
 
     Args:
         main: What the strategy took under the full budget; not taken again.
-        candidates: What every arm may take.
-        start: What had been captured before, charged to every arm.
-        test: Shots of the test objects.
+        task: What every arm may take, what had been captured before (charged to every arm), and the test.
+        split: What is kept aside.
         extractor: Takes shots and says what the backbone sees in them.
         view_weights: How often the classifier will meet each view, in the order of ``space.views()``; all alike.
         progress: Hears about long work.
@@ -222,11 +212,12 @@ def validate_run(
         A record of every arm, and a verdict against each opponent at the full budget.
 
     Raises:
-        SplitError: If an object of the test may be taken or was captured. What a strategy raises is not caught.
+        SplitError: If what is tested on may be taken or was captured. What a strategy raises is not caught.
     """
-    check_disjoint(candidates.join(start.shots), test)
+    candidates, start, test = task.candidates, task.start, task.test
+    check_disjoint(candidates.join(start.shots), test, by_view=bool(split.test_views))
     own, n_objects = main.arm, len(np.unique(candidates.object_rows))
-    others = {name: deployed(find_strategy(name), view_weights) for name in OPPONENTS if name != own.strategy.name}
+    others = {name: deployed(find_strategy(name), task.view_weights) for name in OPPONENTS if name != own.strategy.name}
     rules = {own.strategy.name: own.strategy, **others}
     budgets = sorted({round(own.budget * share) for share in SHARES})
     design = Design(
@@ -237,7 +228,7 @@ def validate_run(
         # Every object can be shown at each budget of the curve.
         budgets=tuple(n for n in budgets if n - len(start) >= n_objects) or (own.budget,),
         seeds=tuple(range(own.seed, own.seed + SEEDS)),
-        splits=(Split(train=tuple(sorted(set(candidates.names))), test=tuple(sorted(set(test.names)))),),
+        splits=(split,),
         swap=False,
         primary=own.strategy.name,
         baseline=next(iter(others)),
@@ -279,6 +270,7 @@ def validate_run(
     return Validation(
         records=sorted(results.records(), key=lambda one: (one.strategy, one.budget, one.seed) != key),
         verdicts=results.verdicts([(design.primary, name) for name in others], own.budget),
+        kept_aside=split.to_dict(),
     )
 
 

@@ -142,6 +142,10 @@ class Findings:
     evidence: Evidence
     failed: Sequence[FailedCell]
 
+    def __repr__(self) -> str:
+        design = self.results.design
+        return f"Findings({', '.join(design.strategies)}; {len(design.seeds)} seeds, design {design.digest[:16]})"
+
     @property
     def smallest_difference(self) -> float:
         """Smallest difference that the primary contrast could find with 80 % power; NaN if it is unknown."""
@@ -163,10 +167,10 @@ class Findings:
         return tuple(sentence(verdict) for verdict in self.verdicts)
 
     def save(self, folder: Path | str, *, progress: Progress = SILENT) -> list[Path]:
-        """Write what ``acqplan benchmark --out`` holds, all files or none; see `acqplan.report.result.save`."""
-        from acqplan.report.result import save
+        """Write what ``acqplan benchmark --out`` holds, all files or none; see `acqplan.report.result`."""
+        from acqplan.report.result import save_benchmark
 
-        return save(self, Path(folder), progress=progress)
+        return save_benchmark(self, Path(folder), progress=progress)
 
     def to_dict(self) -> dict[str, object]:
         """validation.json: records and verdicts as in a recommendation, and the rest."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from acqplan.errors import BudgetError, UsageError
+from acqplan.errors import BudgetError, ManifestError, UsageError
 from acqplan.evaluate.replay import Learn, Run, joined_history, replay
 from acqplan.evaluate.task import Task, check_budgets, images_in_time, opened, settings_of, task_of
 from acqplan.evaluate.verdict import Validation, sentence
@@ -49,11 +49,11 @@ class Recommendation:
     plan: Plan
     candidates: Shots
     validation: Validation | None
-    sentences: tuple[str, ...]
+    sentences: tuple[str, ...] = field(repr=False)
     advice: Advice | None = None
 
     def save(self, folder: Path | str, *, progress: Progress = SILENT) -> list[Path]:
-        """Write what ``acqplan recommend --out`` holds, all files or none; see `acqplan.report.result.save`."""
+        """Write what ``acqplan recommend --out`` holds, all files or none; see `acqplan.report.result`."""
         from acqplan.report.result import save
 
         return save(self, Path(folder), progress=progress)
@@ -77,8 +77,8 @@ def recommend(
     time_budget: float | None = None,
     strategy: str | Strategy = "auto",
     backbone: str | None = None,
-    weights: Path | None = None,
-    captured: Path | None = None,
+    weights: Path | str | None = None,
+    captured: Path | str | None = None,
     accuracies: Sequence[float] = (),
     seed: int = 0,
     validate: bool = True,
@@ -88,8 +88,9 @@ def recommend(
     """Recommend which shots to take under a budget of images, of time, or of both: ``acqplan recommend``.
 
     On a virtual rig (every shot can be had) the plan is carried out, by a strategy that learns round by round, and
-    compared with its opponents on objects that were kept aside. On a live rig it is planned in one round. The plan
-    does not depend on whether it is validated. Where the rig says how long moves take, the shots of each round are
+    compared with its opponents on objects that were kept aside, or on views where every label has one object (or
+    rig.toml says ``test = "views"``). Without validation nothing is kept aside and every object is planned. On a live
+    rig it is planned in one round. Where the rig says how long moves take, the shots of each round are
     put in an order that is quick to drive, at the cost that the first few are not spread well.
 
     Args:
@@ -121,9 +122,10 @@ def recommend(
     # 1. What may be taken, what has been captured, and what is kept for the test.
     began = time.perf_counter()
     rig = opened(rig, progress)
-    rule = deployed(find_strategy(strategy) if isinstance(strategy, str) else strategy, rig.view_weights)
-    seen = None if captured is None else read_captured(captured, rig.source, progress=progress)
-    task = task_of(rig, seed, seen)
+    rule = find_strategy(strategy) if isinstance(strategy, str) else strategy
+    seen = None if captured is None else _captured(captured, rig, progress)
+    task = task_of(rig, seed, seen, validate=validate)
+    rule = deployed(rule, task.view_weights)
     check_budgets(task, budget, time_budget)
     _check_backbone(backbone)  # a live rig may not need it yet, but a wrong name is reported now
     extractor = None
@@ -150,26 +152,24 @@ def recommend(
         sensitivity = describe(known.shots.space, found.kernel) if found.learned else ""
         plan = replace(plan, predicted=predicted, sensitivity=sensitivity)
     result = Recommendation(plan=plan, candidates=task.candidates, validation=None, sentences=(), advice=advice)
-    if extractor is None or task.is_live or not validate or len(task.test) == 0:
+    if extractor is None or task.split is None or len(task.test) == 0:
         return result
     # 4. What the plan is worth on new objects, beside other strategies.
     from acqplan.evaluate.experiment import validate_run
 
-    validation = validate_run(
-        run, task.candidates, task.start, task.test, extractor, view_weights=rig.view_weights, progress=progress
-    )
+    validation = validate_run(run, task, task.split, extractor, view_weights=rig.view_weights, progress=progress)
     return replace(result, validation=validation, sentences=tuple(map(sentence, validation.verdicts)))
 
 
 def advise(
     rig: Rig | Path | str,
-    captured: Path | None = None,
+    captured: Path | str | None = None,
     *,
     budget: int | None = None,
     strategy: str | Strategy = "auto",
     accuracies: Sequence[float] = (0.95,),
     backbone: str | None = None,
-    weights: Path | None = None,
+    weights: Path | str | None = None,
     seed: int = 0,
     runtime: Runtime | None = None,
     progress: Progress = SILENT,
@@ -179,8 +179,7 @@ def advise(
     Args:
         rig: The rig, from `open_rig`, or the path of its rig.toml.
         captured: Manifest of the images captured.
-        budget: Instead of ``captured``, on a virtual rig: how many images a strategy captures of the train objects
-            first.
+        budget: Instead of ``captured``, on a virtual rig: how many images a strategy captures first.
         strategy: That strategy.
         accuracies: Accuracies to be reached, above 0 and at most 1; beside them, 99 % of the saturation.
         backbone: ``name`` or ``name:layer``; toynet for toys, otherwise mobilenet_v2.
@@ -226,10 +225,21 @@ def advise(
         )
         assert planned.advice is not None, "a virtual rig shows what it takes"
         return planned.advice
-    seen = read_captured(captured, rig.source, progress=progress)
+    seen = _captured(captured, rig, progress)
     extractor = Extractor.open(rig.source, backbone=backbone, weights=weights, runtime=runtime, progress=progress)
     known = _looked_at(seen, extractor, progress)
     return _advice(known, rig, accuracies, seed, extractor.runtime.device, progress)
+
+
+def _captured(path: Path | str, rig: Rig, progress: Progress) -> FolderSource:
+    """The captured images of a rig; objects that it has not may be those of a rig that was not named."""
+    try:
+        return read_captured(Path(path), rig.source, progress=progress)
+    except ManifestError as error:
+        is_unknown = error.asked is not None and f"has no object '{error.asked}'" in error.message
+        if rig.path is None and rig.source.name == "toys" and is_unknown:
+            error.hint = "the rig is the embedded toys; give that of these images: --rig rig.toml, open_rig('rig.toml')"
+        raise
 
 
 def _check_backbone(backbone: str | None) -> None:
@@ -293,6 +303,7 @@ def _carried_out(
             captured=len(task.start),
             backbone=None if extractor is None else extractor.backbone.fingerprint,
             time_budget=limit,
+            kept_aside={} if task.split is None else task.split.to_dict(),
         )
         plan = routed(plan, task.times)
         if limit is None or plan.route_seconds is None or plan.route_seconds <= limit:

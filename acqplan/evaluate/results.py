@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import itertools
 import json
-import shutil
-import time
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,7 +16,7 @@ from acqplan.advice.answers import Advice
 from acqplan.errors import InputError, UsageError
 from acqplan.evaluate.design import Block, Design, read_digest
 from acqplan.evaluate.verdict import Pair, Record, Verdict, judge_pairs
-from acqplan.files import folder, replacing
+from acqplan.files import check_free, clear_abandoned, digest_bytes, folder, opened, replacing
 from acqplan.plan.deployed import view_rows
 from acqplan.space import Shots
 
@@ -31,8 +27,13 @@ COLUMNS = (
     "strategy", "budget", "seed", "split", "swapped", "images", "object", "label", "tested", "correct", "accuracy",
     "failure",
 )  # fmt: skip
-# What is being written changes within seconds: a temporary file so old was left by a run that was killed.
-ABANDONED_SECONDS = 600
+# Every file that a benchmark may leave behind, beside its design.json and its cells.
+BENCHMARK_FILES = (
+    "results.csv", "validation.json", "report.html", "curves.png", "strategies.png", "verdicts.png", "objects.png",
+    "views.png", "ideas.png", "ranks.png",
+)  # fmt: skip
+# The file by which a folder of them is known, and keys that it has.
+BENCHMARK_MARK = ("validation.json", ("design", "records", "verdicts", "failed"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -129,26 +130,32 @@ class Results:
     blocks: Sequence[BlockResult]
     view_weights: Float[np.ndarray, " views"] | None = None
 
+    def __repr__(self) -> str:
+        return f"Results({len(self.blocks)} blocks, design {self.design.digest[:16]})"
+
     def accuracy(self) -> Accuracies:
         """Share of each object's shots classified correctly; NaN where it was not tested or the cell failed."""
         design = self.design
         grid = (len(design.strategies), len(design.budgets))
-        found = np.full((*grid, len(self.shots.objects), len(design.seeds)), np.nan)
+        total = np.zeros((*grid, len(self.shots.objects), len(design.seeds)))
+        sides = np.zeros(total.shape[2:])
         for result in self.blocks:
             seed = design.seeds.index(result.block.seed)
             objects = np.unique(self.shots.object_rows[result.test_rows])
-            found[:, :, objects, seed] = self._shares(result).reshape(*grid, -1)
-        return found
+            total[:, :, objects, seed] += self._shares(result).reshape(*grid, -1)
+            sides[objects, seed] += 1
+        # where views are split, both sides of a swap test the same objects
+        return np.divide(total, sides, out=np.full(total.shape, np.nan), where=sides > 0)
 
     def correct(
         self, strategy: str, budget: int, seed: int
     ) -> tuple[Bool[np.ndarray, " images"], Int[np.ndarray, " images"]]:
-        """Whether each test image of a seed was classified correctly, and its object's row; both sides of a swap."""
+        """Whether each test image of a seed was classified correctly, and its row; both sides of a swap."""
         cell = self.design.cells.index((strategy, budget))
         mine = [result for result in self.blocks if result.block.seed == seed and not result.failures[cell]]
         rows = np.concatenate([np.empty(0, dtype=np.int64), *(result.test_rows for result in mine)])
         right = np.concatenate([np.empty(0, dtype=np.bool_), *(result.correct[cell] for result in mine)])
-        return right, self.shots.object_rows[rows]
+        return right, rows
 
     def records(self) -> list[Record]:
         """One record for each strategy, budget and seed that did not fail, both sides of a swap together."""
@@ -185,8 +192,8 @@ class Results:
                 continue
             # Tests on images compare one pair of heads, those of the first seed that both have.
             first = design.seeds[int(seeds[0])]
-            (right_a, owners_a), (right_b, owners_b) = (self.correct(name, budget, first) for name in (a, b))
-            both_a, both_b = np.isin(owners_a, owners_b), np.isin(owners_b, owners_a)
+            (right_a, rows_a), (right_b, rows_b) = (self.correct(name, budget, first) for name in (a, b))
+            both_a, both_b = np.isin(rows_a, rows_b), np.isin(rows_b, rows_a)
             pair = Pair(
                 a=a,
                 b=b,
@@ -195,7 +202,7 @@ class Results:
                 objects=tuple(self.shots.objects.names[row] for row in objects),
                 correct_a=right_a[both_a],
                 correct_b=right_b[both_b],
-                image_objects=owners_a[both_a],
+                image_objects=self.shots.object_rows[rows_a[both_a]],
             )
             pairs.append(pair)
         return judge_pairs(pairs, margin=design.margin)
@@ -250,13 +257,16 @@ class Ledger:
 
     Raises:
         InputError: If the folder holds results of another design; names both digests.
-        OutputError: If the folder cannot be written.
+        OutputError: If the folder cannot be written, or holds files that a benchmark would replace; names the first.
     """
 
     def __init__(self, out: Path, design: Design) -> None:
         # Another design's results must not be mixed in: its digest is compared before anything is written.
-        self.out, self.design = folder(out), design
+        out = folder(out)
+        self.out, self.design = out, design
         file = out / "design.json"
+        if not file.exists():
+            check_free(out, BENCHMARK_FILES, *BENCHMARK_MARK)
         if file.exists() and (found := read_digest(file)) != design.digest:
             raise InputError(
                 f"{out}: holds results of the design {found[:16]}…, not of {design.digest[:16]}…",
@@ -264,48 +274,46 @@ class Ledger:
             )
         design.write_json(file)
         self.cells = folder(out / "cells")
-        # What killed runs left half written goes; nothing that another run may still be writing.
-        latest = time.time() - ABANDONED_SECONDS
-        patterns = ((out, ".acqplan-????????"), (out, ".design.json.*.part"), (self.cells, ".seed-*.npz.*.part"))
-        for path in (path for place, pattern in patterns for path in place.glob(pattern)):
-            with contextlib.suppress(OSError):  # another run may have cleared it away
-                if path.stat().st_mtime <= latest:
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+        # folders of this name are of earlier versions
+        clear_abandoned(out, ".design.json.*.part", ".acqplan-????????")
+        clear_abandoned(self.cells, ".seed-*.npz.*.part")
 
     def load(self, block: Block, material: str) -> BlockResult | None:
-        """What a block found, ``None`` if it has not been finished.
+        """What a block found, ``None`` if it has not been finished or its file is damaged.
 
         Args:
             block: The block.
             material: Digest of the features that are at hand.
 
         Raises:
-            InputError: If it was computed from other features, or the file is damaged.
+            InputError: If it was computed from other features.
         """
         path = self.cells / f"{block.name}.npz"
-        if not path.exists():
-            return None
         try:
-            with path.open("rb") as handle, np.load(handle, allow_pickle=False) as kept:
-                about = json.loads(str(kept["about"]))
-                if about["material"] != material:
-                    raise InputError(
-                        f"{path}: was computed from other images or features ({about['material'][:16]}…, now "
-                        f"{material[:16]}…)",
-                        "choose another --out, or remove the folder",
-                    )
-                return BlockResult(
-                    block=block,
-                    images=kept["images"],
-                    failures=tuple(about["failures"]),
-                    correct=np.unpackbits(kept["correct"], axis=1, count=about["tests"]).astype(np.bool_),
-                    test_rows=kept["test_rows"],
-                    taken={name.removeprefix("taken "): kept[name] for name in kept.files if name.startswith("taken ")},
-                    seconds=about["seconds"],
-                    advice={int(budget): Advice.of(found) for budget, found in about.get("advice", {}).items()},
-                )
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise InputError(f"{path}: is damaged ({error})", "remove it: its cells will be computed again") from error
+            with opened(path) as handle, np.load(handle, allow_pickle=False) as kept:
+                arrays = {name: kept[name] for name in kept.files}
+            # files of the first version have no digest
+            if str(arrays.pop("digest", "")) not in ("", _digest(arrays)):
+                return None
+            about = json.loads(str(arrays["about"]))
+            result = BlockResult(
+                block=block,
+                images=arrays["images"],
+                failures=tuple(about["failures"]),
+                correct=np.unpackbits(arrays["correct"], axis=1, count=about["tests"]).astype(np.bool_),
+                test_rows=arrays["test_rows"],
+                taken={name.removeprefix("taken "): rows for name, rows in arrays.items() if name.startswith("taken ")},
+                seconds=about["seconds"],
+                advice={int(budget): Advice.of(found) for budget, found in about.get("advice", {}).items()},
+            )
+        except Exception:  # a damaged file fails in any way
+            return None
+        if about["material"] != material:
+            raise InputError(
+                f"{path}: was computed from other images or features ({about['material'][:16]}…, now {material[:16]}…)",
+                "choose another --out, or remove the folder",
+            )
+        return result
 
     def save(self, result: BlockResult, material: str) -> None:
         """Keep what a block found."""
@@ -316,13 +324,22 @@ class Ledger:
             "seconds": dict(result.seconds),
             "advice": {budget: asdict(advice) for budget, advice in result.advice.items()},
         }
+        arrays = {
+            "about": np.array(json.dumps(about)),
+            "images": result.images,
+            "correct": np.packbits(result.correct, axis=1),
+            "test_rows": result.test_rows,
+            **{f"taken {name}": rows for name, rows in result.taken.items()},
+        }
         with replacing(self.cells / f"{result.block.name}.npz", "wb") as handle:
-            np.savez_compressed(
-                handle,
-                allow_pickle=False,
-                about=np.array(json.dumps(about)),
-                images=result.images,
-                correct=np.packbits(result.correct, axis=1),
-                test_rows=result.test_rows,
-                **{f"taken {name}": rows for name, rows in result.taken.items()},
-            )
+            np.savez_compressed(handle, allow_pickle=False, digest=np.array(_digest(arrays)), **arrays)
+
+
+def _digest(arrays: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 of all that is kept of a block."""
+    parts = [
+        part
+        for name, array in sorted(arrays.items())
+        for part in (f"{name} {array.dtype.str} {array.shape}".encode(), array.tobytes())
+    ]
+    return digest_bytes(*parts)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, is_dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from acqplan.errors import BudgetError, BudgetSpent, SpaceExhausted, SplitError, UsageError, nearest
 from acqplan.evaluate.replay import Arm
-from acqplan.numbers import duration
+from acqplan.numbers import count_noun, duration
 from acqplan.plan.base import History, Strategy
 from acqplan.plan.deployed import Deployed, view_rows
 from acqplan.plan.plan import Setting
@@ -34,35 +34,119 @@ EVEN_PLANS = 8
 # Steps of the search upwards; the last one goes too far, and large plans take long to make.
 LARGEST_GROWTH = 8.0
 LEAST_SECONDS = 1e-3
+# Names of objects that a sentence lists.
+MOST_NAMED = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Split:
-    """Which objects are trained on and which are tested on.
+    """What is trained on and what is tested on: other objects or, of the same objects, other views.
 
     Attributes:
         train: Names of the train objects, in the order of the table they come from.
-        test: Names of the test objects, in the same order; none of them is a train object.
+        test: Names of the test objects, in the same order; none of them is a train object unless views are split.
+        alone: Train objects that are the only ones of their label: they train on both sides of a swap.
+        train_views: Rows of the views that are trained on, in ``space.views()``; empty where objects are split.
+        test_views: Rows of the views that are tested on.
     """
 
     train: tuple[str, ...]
     test: tuple[str, ...]
+    alone: tuple[str, ...] = ()
+    train_views: tuple[int, ...] = ()
+    test_views: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         both = sorted(set(self.train) & set(self.test))
-        if both:
+        if both and not self.test_views:
             raise SplitError(f"object '{both[0]}' is in both train and test", "put it on one side")
+
+    @property
+    def tested(self) -> str:
+        """What accuracies are about."""
+        return "new views" if self.test_views else "new objects"
+
+    def swapped(self) -> Split:
+        """Train and test in each other's place."""
+        if self.test_views:
+            return replace(self, train_views=self.test_views, test_views=self.train_views)
+        rest = tuple(name for name in self.train if name not in self.alone)
+        return replace(self, train=self.test + self.alone, test=rest)
+
+    def sides(
+        self, shots: Shots, view_weights: Float[np.ndarray, " views"] | None = None
+    ) -> tuple[Int[np.ndarray, " train"], Int[np.ndarray, " test"]]:
+        """Rows of the shots that may be trained on, and of those that are tested on.
+
+        Args:
+            shots: All shots.
+            view_weights: How often each view will be met; views of weight 0 are not tested on.
+        """
+        names = np.array(shots.objects.names)
+        train, test = (np.isin(names, side)[shots.object_rows] for side in (self.train, self.test))
+        if self.test_views:
+            aside = np.isin(view_rows(shots), self.test_views)
+            # an object that is seen from test views alone is trained on
+            aside &= np.bincount(shots.object_rows[~aside], minlength=len(names))[shots.object_rows] > 0
+            train, test = train & ~aside, test & aside
+        if view_weights is not None:
+            test &= view_weights[view_rows(shots)] > 0
+        return np.flatnonzero(train), np.flatnonzero(test)
+
+    def offered(
+        self, n_views: int, view_weights: Float[np.ndarray, " views"] | None
+    ) -> Float[np.ndarray, " views"] | None:
+        """Weights of views as strategies know them: views of the test weigh nothing."""
+        if not self.test_views:
+            return view_weights
+        weights = np.ones(n_views) if view_weights is None else view_weights.copy()
+        weights[list(self.test_views)] = 0.0
+        return weights
+
+    def to_dict(self) -> dict[str, Any]:
+        """What is kept aside, fit for JSON and in words."""
+        if self.test_views:
+            aside, every = len(self.test_views), len(self.train_views) + len(self.test_views)
+            said = (
+                f"{aside:,} of {every:,} views kept aside to judge the plan, the same of each object: accuracies and "
+                "their intervals (over objects and seeds) are about new views of these objects, not about new objects"
+            )
+            return {"tested": self.tested, "objects": [], "train_only": [], "views": aside, "words": [said]}
+        words = [f"{count_noun(len(self.test), 'object')} kept aside to judge the plan: {_listed(self.test)}"]
+        if self.alone:
+            words.append(f"trained on and not tested, as the only objects of their labels: {_listed(self.alone)}")
+        kept, only = list(self.test), list(self.alone)
+        return {"tested": self.tested, "objects": kept, "train_only": only, "views": 0, "words": words}
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more
+
+
+def draw_split(rig: Rig, seed: int) -> Split:
+    """The split of a rig: by object, or by view where rig.toml says so or every label has one object.
+
+    Raises:
+        SplitError: As `split_objects` and `split_views`.
+    """
+    objects, fraction = rig.source.objects, rig.test_fraction or 0.5
+    if rig.test == "views" or (not rig.test and len(objects.classes) == len(objects)):
+        views, weights = rig.source.space.n_views, rig.view_weights
+        met = np.arange(views) if weights is None else np.flatnonzero(weights > 0.0)
+        return split_views(objects, met, test_fraction=fraction, seed=seed)
+    return split_objects(objects, test_fraction=fraction, test=tuple(rig.test) or None, seed=seed)
 
 
 def split_objects(
     objects: Objects, *, test_fraction: float = 0.5, test: tuple[str, ...] | None = None, seed: int = 0
 ) -> Split:
-    """Split by object, every class on both sides.
+    """Split by object, every class on both sides; the only object of a class is trained on.
 
     Args:
         objects: All objects with their labels.
         test_fraction: Share of each class that is tested on; halves are rounded towards train, and at
-            least one object of a class goes to each side.
+            least one object of a class of several goes to each side.
         test: Names of the test objects, to choose them by hand; ``test_fraction`` and ``seed`` then do nothing.
         seed: Seed of the draw; the order of ``objects`` does not matter.
 
@@ -70,19 +154,17 @@ def split_objects(
         The split, objects in the order of the table.
 
     Raises:
-        SplitError: If a class has one object only or is missing on a side, a name is unknown or repeated,
-            or the fraction is not between 0 and 1.
+        SplitError: If every class has one object only, a class of several is missing on a side, a name is unknown or
+            repeated, or the fraction is not between 0 and 1.
     """
     members = {
         label: [name for name, its in zip(objects.names, objects.labels, strict=True) if its == label]
         for label in objects.classes
     }
-    for label, names in members.items():
-        if len(names) == 1:
-            raise SplitError(
-                f"label '{label}' has one object only ('{names[0]}'): it cannot be in both train and test",
-                "add another object of this label, or leave the label out",
-            )
+    alone = {names[0] for names in members.values() if len(names) == 1}
+    if len(alone) == len(objects):
+        said = "every label has one object only: none can be kept for the test"
+        raise SplitError(said, 'test on views; in rig.toml: [objects] test = "views"')
     chosen = set(test or ())
     for name in test or ():
         if name not in objects.names:
@@ -90,29 +172,55 @@ def split_objects(
         if test is not None and test.count(name) > 1:
             raise SplitError(f"test object '{name}' appears twice", "name it once")
     if test is None:
-        if not 0.0 < test_fraction < 1.0:
-            raise SplitError(f"test_fraction is {test_fraction:g}", "give a number between 0 and 1, e.g. 0.5")
         for label, names in members.items():
-            n_test = min(max(math.ceil(len(names) * test_fraction - 0.5), 1), len(names) - 1)
             order = generator(seed, "split", label).permutation(len(names))
-            chosen.update(sorted(names)[place] for place in order[:n_test])
-    for side, missing in (("train", chosen.issuperset), ("test", chosen.isdisjoint)):
+            chosen.update(sorted(names)[place] for place in order[: _n_test(len(names), test_fraction)])
+    for side, missing in (("train", chosen.issuperset), ("test", (chosen | alone).isdisjoint)):
         for label, names in members.items():
             if missing(names):
                 raise SplitError(f"no object of label '{label}' is in {side}", "move one of its objects there")
     return Split(
         train=tuple(name for name in objects.names if name not in chosen),
         test=tuple(name for name in objects.names if name in chosen),
+        alone=tuple(name for name in objects.names if name in alone),
     )
 
 
-def check_disjoint(train: Shots, test: Shots) -> None:
-    """Refuse shots of one object on both sides.
+def split_views(objects: Objects, met: Int[np.ndarray, " met"], *, test_fraction: float = 0.5, seed: int = 0) -> Split:
+    """Split by view: the same views of every object are kept for the test.
+
+    Args:
+        objects: All objects.
+        met: Rows of the views that the classifier will meet; the test views are drawn from these.
+        test_fraction: Share of them that is tested on; halves are rounded towards train, at least one on each side.
+        seed: Seed of the draw.
 
     Raises:
-        SplitError: If train and test shots share an object; names it.
+        SplitError: If there are fewer than two views, or the fraction is not between 0 and 1.
     """
-    both = sorted(set(train.names) & set(test.names))
+    if len(met) < 2:
+        raise SplitError("a test on views needs two views at least", "add views")
+    drawn = met[generator(seed, "split", "views").permutation(len(met))].tolist()
+    n = _n_test(len(met), test_fraction)
+    views = {"train_views": tuple(sorted(drawn[n:])), "test_views": tuple(sorted(drawn[:n]))}
+    return Split(train=objects.names, test=objects.names, **views)
+
+
+def _n_test(n: int, test_fraction: float) -> int:
+    if not 0.0 < test_fraction < 1.0:
+        raise SplitError(f"test_fraction is {test_fraction:g}", "give a number between 0 and 1, e.g. 0.5")
+    return min(max(math.ceil(n * test_fraction - 0.5), 1), n - 1)
+
+
+def check_disjoint(train: Shots, test: Shots, *, by_view: bool = False) -> None:
+    """Refuse shots of one object on both sides, or, where views are split, a shot on both sides.
+
+    Raises:
+        SplitError: If train and test share an object, or a shot; names it.
+    """
+    both = (
+        np.array(test.names)[is_among(test, train)].tolist() if by_view else sorted(set(train.names) & set(test.names))
+    )
     if both:
         raise SplitError(f"shots of object '{both[0]}' are in both train and test", "split by object")
 
@@ -139,6 +247,8 @@ class Task:
         test: Shots of the test objects; none on a live rig.
         is_live: Whether no image comes back before the end.
         times: How long an exposure and a change of the object take.
+        split: What is kept aside for the test; ``None`` if nothing is.
+        view_weights: How often each view will be met, as strategies are told; all alike.
     """
 
     candidates: Shots
@@ -146,6 +256,8 @@ class Task:
     test: Shots
     is_live: bool
     times: Times
+    split: Split | None = None
+    view_weights: Float[np.ndarray, " views"] | None = None
 
     @property
     def objects(self) -> Int[np.ndarray, " objects"]:
@@ -168,44 +280,44 @@ class Task:
         return Arm(strategy=rule, budget=budget, seed=seed, stops=stops)
 
 
-def task_of(rig: Rig, seed: int, seen: FolderSource | None) -> Task:
-    """Everything that the rig offers, without test objects and without what has been captured.
+def task_of(rig: Rig, seed: int, seen: FolderSource | None, *, validate: bool = True) -> Task:
+    """Everything that the rig offers, without what has been captured and, if the plan is judged, what that takes.
 
     Args:
         rig: The rig.
         seed: Seed of the split into train and test.
         seen: What has been captured before.
+        validate: Whether objects (or views) are kept aside for a test.
 
     Raises:
         SplitError: If objects cannot be split, or an object of the test has been captured.
     """
     everything, is_live = rig.source.shots(), rig.source.name == "live"
     start = everything.take([]) if seen is None else seen.shots()
-    tested: tuple[str, ...] = ()
-    if not is_live and (rig.test or rig.test_fraction > 0):
-        rig.check_splittable()
+    split, train, test = None, np.arange(len(everything)), np.empty(0, dtype=np.int64)
+    if validate and not is_live and (rig.test or rig.test_fraction > 0):
         try:
-            split = split_objects(rig.source.objects, test_fraction=rig.test_fraction, test=rig.test or None, seed=seed)
-            tested = split.test
+            split = draw_split(rig, seed)
         except SplitError as error:
-            raise SplitError(f"{rig.path or rig.source.name}: {error.message}", error.hint) from error
-    is_test = np.isin(np.array(rig.source.objects.names), tested)
-    if seen is not None and is_test[start.object_rows].any():
-        row = int(np.argmax(is_test[start.object_rows]))
-        said = f"object '{start.names[row]}' is captured already, but the test needs objects that are not"
-        raise SplitError(f"{seen.manifest.where(row)}: {said}", 'name others in rig.toml: [objects] test = ["…"]')
+            hint = f"{error.hint}, or plan without validation (--no-validate)"
+            raise SplitError(f"{rig.path or rig.source.name}: {error.message}", hint) from error
+        train, test = split.sides(everything, rig.view_weights)
+        is_kept = np.isin(start.names, () if split.test_views else split.test)
+        if seen is not None and is_kept.any():
+            row = int(np.argmax(is_kept))
+            said = f"object '{start.names[row]}' is captured already, but the test needs objects that are not"
+            hint = 'name others in rig.toml ([objects] test = ["…"]), or plan without validation (--no-validate)'
+            raise SplitError(f"{seen.manifest.where(row)}: {said}", hint)
     # An image may have been taken beside the grid: it counts as the nearest view, which is not taken again.
-    taken = replace(start, coordinates=nearest_views(start.space, start.coordinates))
-    free = ~is_test[everything.object_rows] & ~is_among(everything, taken)
-    shown = is_test[everything.object_rows]
-    if rig.view_weights is not None:
-        shown &= rig.view_weights[view_rows(everything)] > 0
+    taken = is_among(everything, replace(start, coordinates=nearest_views(start.space, start.coordinates)))
     return Task(
-        candidates=everything.take(np.flatnonzero(free)),
+        candidates=everything.take(train[~taken[train]]),
         start=History(shots=start),
-        test=everything.take(np.flatnonzero(shown)),
+        test=everything.take(test[~taken[test]]),
         is_live=is_live,
         times=Times(per_shot=rig.seconds_per_shot, per_object=rig.seconds_per_object),
+        split=split,
+        view_weights=split.offered(everything.space.n_views, rig.view_weights) if split else rig.view_weights,
     )
 
 
@@ -236,11 +348,12 @@ def check_budgets(task: Task, budget: int | None, time_budget: float | None) -> 
         return
     if 0 < budget <= known:
         raise BudgetSpent(f"{known:,} of {budget:,} images have been captured already; a larger budget takes more")
-    check_budget(budget, n_objects, known + free)
+    more = "" if task.split is None else ", or plan without validation (--no-validate), which keeps nothing aside"
+    check_budget(budget, n_objects, known + free, more=more)
 
 
-def check_budget(budget: int, n_objects: int, most: int) -> None:
-    """Refuse a number of images that does not reach every object, or that cannot be had.
+def check_budget(budget: int, n_objects: int, most: int, *, more: str = "") -> None:
+    """Refuse a number of images that does not reach every object, or that cannot be had; ``more`` ends the hint.
 
     Raises:
         BudgetError: If there are fewer images than objects, or more than ``most``.
@@ -250,7 +363,7 @@ def check_budget(budget: int, n_objects: int, most: int) -> None:
     if budget > most:
         raise BudgetError(
             f"a budget of {budget:,} images, where {n_objects:,} objects can be shot {most:,} times",
-            f"give at most {most:,}",
+            f"give at most {most:,}{more}",
         )
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -123,16 +123,23 @@ class Validation:
     Attributes:
         records: One per strategy, budget and seed.
         verdicts: One per opponent, at the full budget.
+        kept_aside: Objects or views that the plan left to the test, and what accuracies are about, as
+            `acqplan.evaluate.task.Split.to_dict` gives it; empty for a benchmark, whose design has its splits.
     """
 
     records: Sequence[Record]
     verdicts: Sequence[Verdict]
+    kept_aside: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"Validation({len(self.records)} records, {len(self.verdicts)} verdicts)"
 
     def to_dict(self) -> dict[str, object]:
         """validation.json as a dictionary."""
         return {
             "records": [record.to_dict() for record in self.records],
             "verdicts": [asdict(verdict) for verdict in self.verdicts],
+            **({"kept_aside": dict(self.kept_aside)} if self.kept_aside else {}),
         }
 
     def write_json(self, path: Path) -> None:

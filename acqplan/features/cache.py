@@ -9,25 +9,28 @@ from __future__ import annotations
 
 import hashlib
 import os
+import struct
 import time
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int, UInt64
-from numpy.lib import format as npy
+from jaxtyping import Bool, Float32, UInt64
 
 from acqplan.errors import OutputError, UsageError
-from acqplan.files import cache_folder, folder, replacing
+from acqplan.files import cache_folder, folder, opened, replacing
 
 SUFFIX: Final = ".features"
 
-# What is kept of each image beside its features: 128 bits of its identity, and a sum over the features by which a page
-# that the disk lost is noticed.
-ROW: Final = np.dtype([("key", "<u8", (2,)), ("check", "<u8")])
+# A segment is this header, with the number of images and of features of each, a row of each image, and the features.
+HEADER: Final = struct.Struct("<8sQQ")
+MAGIC: Final = b"acqfeat2"
+# What is kept of each image beside its features: 128 bits of its identity, and a hash of it and of the features.
+ROW: Final = np.dtype([("key", "<u8", (2,)), ("hash", "<u8")])
 LIMIT_GIGABYTES: Final = 10.0
 MANY_SEGMENTS: Final = 32
 # More than this many segments below this size are merged into one, half a gigabyte at most.
@@ -72,7 +75,7 @@ class FeatureCache:
             raise UsageError(f"ACQPLAN_CACHE_LIMIT_GB is '{text}'", "give a number of gigabytes, e.g. 10") from error
         if not 0 < limit < float("inf"):
             raise UsageError(f"a cache of {limit:g} GB cannot be", "give ACQPLAN_CACHE_LIMIT_GB above 0, e.g. 10")
-        return cls(root=root or cache_folder(), limit_bytes=int(limit * 1e9))
+        return cls(root=(root or cache_folder()).absolute(), limit_bytes=int(limit * 1e9))
 
     def load(self, name: str, keys: Keys, n_features: int) -> tuple[Features, Bool[np.ndarray, " images"]]:
         """Look images up.
@@ -108,7 +111,7 @@ class FeatureCache:
             segments = _opened(self._paths(name), features.shape[1])
             small = [segment for segment in segments if segment.features.nbytes < SMALL_BYTES]
             if len(small) > MANY_SEGMENTS:
-                whole = [segment.intact(np.arange(len(segment.rows)), segment.features) for segment in small]
+                whole = [segment.rows["hash"] == _hashes(segment.rows["key"], segment.features) for segment in small]
                 pairs = list(zip(small, whole, strict=True))
                 keys = np.concatenate([segment.rows["key"][intact] for segment, intact in pairs])
                 features = np.concatenate([segment.features[intact] for segment, intact in pairs])
@@ -161,12 +164,8 @@ class Segment:
     """One file of the cache."""
 
     path: Path
-    rows: np.ndarray  # key and check of each image, dtype `ROW`
+    rows: np.ndarray  # key and hash of each image, dtype `ROW`
     features: Features  # mapped from the disk; read when looked at
-
-    def intact(self, rows: Int[np.ndarray, " wanted"], features: Features) -> Bool[np.ndarray, " wanted"]:
-        """Which of the features read from these rows are as they were written."""
-        return np.asarray(_checks(features) == self.rows["check"][rows])
 
     def fill_in(self, keys: Keys, features: Features, found: Bool[np.ndarray, " images"]) -> None:
         """Write what this segment holds of the images not found so far into ``features`` and ``found``."""
@@ -182,9 +181,9 @@ class Segment:
         if not len(hits):
             return
         read = self.features[rows[hits]]
-        intact = self.intact(rows[hits], read)
+        intact = self.rows["hash"][rows[hits]] == _hashes(keys[wanted[hits]], read)
         at = wanted[hits[intact]]
-        features[at] = read[intact]
+        features[at] = read if intact.all() else read[intact]  # one copy less of all that is wanted
         found[at] = True
         try:
             os.utime(self.path)  # so that it counts as just used
@@ -196,15 +195,14 @@ def _opened(paths: list[Path], n_features: int) -> Iterator[Segment]:
     """Map segments; without those that are gone, cut short, or not of this many features."""
     for path in paths:
         try:
-            with path.open("rb") as handle:
-                rows = np.load(handle, allow_pickle=False)
-                if npy.read_magic(handle) != (1, 0):
+            with opened(path) as handle:
+                size = os.fstat(handle.fileno()).st_size - HEADER.size
+                n_images, rest = divmod(size, ROW.itemsize + 4 * n_features)
+                if rest or n_images < 1 or handle.read(HEADER.size) != HEADER.pack(MAGIC, n_images, n_features):
                     continue
-                shape, _, kind = npy.read_array_header_1_0(handle)
-                if rows.dtype != ROW or kind != np.float32 or shape != (len(rows), n_features):
-                    continue
-                features = np.memmap(handle, kind, "r", offset=handle.tell(), shape=shape)
-        except (OSError, ValueError, EOFError):
+                rows = np.fromfile(handle, ROW, n_images)
+                features = np.memmap(handle, "<f4", "r", offset=handle.tell(), shape=(n_images, n_features))
+        except (OSError, ValueError):
             continue
         yield Segment(path=path, rows=rows, features=features)
 
@@ -215,18 +213,29 @@ def _write_segment(folder: Path, keys: Keys, features: Features) -> Path:
     path = folder / f"{time.time_ns():016x}-{uuid.uuid4().hex[:8]}{SUFFIX}"
     rows = np.empty(len(keys), dtype=ROW)
     rows["key"] = keys
-    rows["check"] = _checks(features)
+    rows["hash"] = _hashes(keys, features)
     with replacing(path, "wb") as handle:
-        np.save(handle, rows)
-        npy.write_array_header_1_0(handle, {"descr": "<f4", "fortran_order": False, "shape": features.shape})
+        handle.write(HEADER.pack(MAGIC, *features.shape))
+        handle.write(rows.data)
         handle.write(np.ascontiguousarray(features, dtype="<f4").data)
     return path
 
 
-def _checks(features: Features) -> UInt64[np.ndarray, " images"]:
-    """A sum over the bits of each row; not zero for zeros, which is what a lost page reads as."""
-    words = np.ascontiguousarray(features, dtype="<f4").view("<u4")
-    return np.asarray(words.sum(axis=1, dtype=np.uint64) + np.uint64(1))
+def _hashes(keys: Keys, features: Features) -> UInt64[np.ndarray, " images"]:
+    """64 bits over the key and the features of each image.
+
+    The sum of all words times odd numbers drawn once (multilinear hashing): a change of one word never goes unnoticed,
+    any other once in thousands of millions. A CRC-32 of each row takes four times as long, its own loop included.
+    """
+    parts = [np.ascontiguousarray(part).view("<u4") for part in (keys, features)]
+    odd = np.split(_odd_numbers(sum(part.shape[1] for part in parts)), [parts[0].shape[1]])
+    sums = [np.einsum("ij,j->i", part, own, dtype=np.uint64) for part, own in zip(parts, odd, strict=True)]
+    return np.asarray(sums[0] + sums[1])
+
+
+@cache
+def _odd_numbers(n: int) -> UInt64[np.ndarray, " n"]:
+    return np.frombuffer(hashlib.shake_128(b"acqplan features").digest(8 * n), dtype="<u8") | np.uint64(1)
 
 
 def _status(path: Path) -> os.stat_result | None:

@@ -45,7 +45,7 @@ class Extractor:
         source: Source,
         *,
         backbone: str | None = None,
-        weights: Path | None = None,
+        weights: Path | str | None = None,
         runtime: Runtime | None = None,
         progress: Progress = SILENT,
     ) -> Extractor:
@@ -71,7 +71,7 @@ class Extractor:
             advance(1)
         runtime = runtime or Runtime.detect()
         spec = backbone or DEFAULT_BACKBONES.get(source.name, IMAGENET_BACKBONE)
-        loaded = load_backbone(spec, weights=weights, runtime=runtime)
+        loaded = load_backbone(spec, weights=Path(weights) if weights else None, runtime=runtime)
         return cls(source=source, backbone=loaded, runtime=runtime, cache=FeatureCache.open())
 
     def on(self, source: Source) -> Extractor:

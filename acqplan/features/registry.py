@@ -112,7 +112,9 @@ def find_layers(spec: str) -> tuple[str, tuple[str, ...]]:
     """
     name, _, asked = spec.partition(":")
     if name not in NETWORKS:
-        raise BackboneError(f"no backbone is called '{name}'", nearest(name, [*NETWORKS, "timm/NAME"]))
+        # only timm has names with tags, such as resnet18.a1_in1k
+        hint = f"did you mean 'timm/{name}'?" if "." in name else nearest(name, [*NETWORKS, "timm/NAME"])
+        raise BackboneError(f"no backbone is called '{name}'", hint)
     network, layers = NETWORKS[name], []
     for layer in asked.split("+"):
         layers.append(network.aliases.get(layer, layer) or network.default)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
@@ -35,8 +35,8 @@ class History:
     """
 
     shots: Shots
-    features: Float32[np.ndarray, "captured features"] | None = None
-    beliefs: Float32[np.ndarray, "captured classes"] | None = None
+    features: Float32[np.ndarray, "captured features"] | None = field(default=None, repr=False)
+    beliefs: Float32[np.ndarray, "captured classes"] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.shots)
@@ -65,6 +65,9 @@ class Choice:
     rows: Int[np.ndarray, " chosen"]
     gain: Float[np.ndarray, " chosen"]
     reason: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"Choice({len(self.rows):,} rows)"
 
 
 @runtime_checkable

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -15,7 +16,7 @@ from jaxtyping import Float, Int
 from acqplan import __version__
 from acqplan.files import replacing
 from acqplan.numbers import short, shot_identifier
-from acqplan.space import Shots
+from acqplan.space import Category, Shots
 
 Setting = float | int | str | bool | None
 
@@ -41,14 +42,17 @@ class Plan:
         time_budget: Seconds that taking the shots may last; ``None`` if none was given.
         route_seconds: Seconds of taking the shots in this order, exposures included; ``None`` if not known.
         naive_seconds: Seconds of taking them in the order of the strategy.
+        seconds_per_object: Seconds of a change of the object in these times; ``None`` if that is not known, and they
+            have none.
         sensitivity: How far an image is representative of its neighbours, in words, as learned from captured images;
             empty if there were none.
+        kept_aside: What the plan left to its test, as `acqplan.evaluate.task.Split.to_dict` gives it; empty if nothing.
     """
 
     shots: Shots
-    rounds: Int[np.ndarray, " shots"]
-    gain: Float[np.ndarray, " shots"]
-    reason: tuple[str, ...]
+    rounds: Int[np.ndarray, " shots"] = field(repr=False)
+    gain: Float[np.ndarray, " shots"] = field(repr=False)
+    reason: tuple[str, ...] = field(repr=False)
     strategy: str
     seed: int
     budget: int
@@ -60,10 +64,23 @@ class Plan:
     time_budget: float | None = None
     route_seconds: float | None = None
     naive_seconds: float | None = None
+    seconds_per_object: float | None = 0.0
     sensitivity: str = ""
+    kept_aside: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.shots)
+
+    @property
+    def changes(self) -> dict[str, int]:
+        """How often this order changes the object, and the level of each axis that is a category."""
+        space, coordinates = self.shots.space, self.shots.coordinates
+        levels = {
+            axis.name: coordinates[:, column] for column, axis in enumerate(space.axes) if isinstance(axis, Category)
+        }
+        return {
+            name: int((np.diff(own) != 0).sum()) for name, own in {"object": self.shots.object_rows, **levels}.items()
+        }
 
     def to_csv(self) -> str:
         """plan.csv as text: one row per shot, in order."""
@@ -94,7 +111,9 @@ class Plan:
             "time_budget_seconds": self.time_budget,
             "route_seconds": None if self.route_seconds is None else round(self.route_seconds, 1),
             "route_seconds_naive": None if self.naive_seconds is None else round(self.naive_seconds, 1),
+            "changes": self.changes,
             "sensitivity": self.sensitivity,
+            "kept_aside": dict(self.kept_aside) or None,
             "space": self.shots.space.digest(),
             "backbone": self.backbone,
             "seconds": round(self.seconds, 3),

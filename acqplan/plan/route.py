@@ -37,17 +37,18 @@ class Times:
 
     Attributes:
         per_shot: Exposure and transfer of one image, seconds.
-        per_object: Putting another object on the turntable, seconds.
+        per_object: Putting another object on the turntable, seconds; ``None`` if that is not known: then the shots of
+            an object are taken together, whatever else takes time, and changes of the object are in no time.
 
     Raises:
         UsageError: If a time is negative or not finite.
     """
 
     per_shot: float = 0.0
-    per_object: float = 0.0
+    per_object: float | None = 0.0
 
     def __post_init__(self) -> None:
-        for name, seconds in (("per_shot", self.per_shot), ("per_object", self.per_object)):
+        for name, seconds in (("per_shot", self.per_shot), ("per_object", self.per_object or 0.0)):
             if not 0.0 <= seconds < np.inf:
                 raise UsageError(f"times with {name} = {seconds}", "give seconds, zero or more")
 
@@ -79,18 +80,18 @@ def route_seconds(shots: Shots, times: Times | None = None) -> float:
     costs = times or Times()
     moves = travel_seconds(shots.space, shots.coordinates[:-1], shots.coordinates[1:]).sum()
     changes = int((np.diff(shots.object_rows) != 0).sum())
-    return float(moves + changes * costs.per_object + len(shots) * costs.per_shot)
+    return float(moves + changes * (costs.per_object or 0.0) + len(shots) * costs.per_shot)
 
 
 def costs_travel(space: Space, times: Times | None = None) -> bool:
-    """Whether the order of shots can matter: something takes time to move."""
-    return any(axis.seconds for axis in space.axes) or (times or Times()).per_object > 0
+    """Whether the order of shots can matter: something is known to take time to move."""
+    return any(axis.seconds for axis in space.axes) or bool((times or Times()).per_object)
 
 
 def cheap_order(
     shots: Shots, times: Times | None = None, *, rounds: Int[np.ndarray, " shots"] | None = None
 ) -> Int[np.ndarray, " shots"]:
-    """An order of shots that is quick to drive, never slower than the one they have.
+    """An order of shots that is quick to drive, never slower than the one they have unless it changes objects less.
 
     Shots that no move separates are taken together. Rounds stay in their order and are not mixed; each sets out from
     where the one before it ended. If no order is found that is quicker, or nothing takes time, the order stays.
@@ -103,10 +104,15 @@ def cheap_order(
     Returns:
         Rows of the shots in the order of taking, shape ``[shots]``.
     """
-    given = np.arange(len(shots))
-    if len(shots) < 2 or not costs_travel(shots.space, times):
+    given, costs = np.arange(len(shots)), times or Times()
+    if costs.per_object is None:
+        # a change that takes longer than all other moves together: no tour saves by an additional one
+        widest = np.ptp(shots.coordinates, axis=0) if len(shots) else np.zeros(len(shots.space.axes))
+        slowest = sum(axis.seconds * reach for axis, reach in zip(shots.space.axes, widest, strict=True))
+        costs = replace(costs, per_object=1.0 + len(shots) * float(slowest))
+    if len(shots) < 2 or not costs_travel(shots.space, costs):
         return given
-    costs, round_of = times or Times(), np.zeros(len(shots), dtype=np.int64) if rounds is None else rounds
+    round_of = np.zeros(len(shots), dtype=np.int64) if rounds is None else rounds
     found: list[Int[np.ndarray, " some"]] = []
     for number in np.unique(round_of):
         rows = np.flatnonzero(round_of == number)
@@ -130,6 +136,7 @@ def routed(plan: Plan, times: Times | None = None) -> Plan:
         rounds=plan.rounds[order],
         gain=plan.gain[order],
         reason=tuple(plan.reason[row] for row in order),
+        seconds_per_object=(times or Times()).per_object,
         route_seconds=route_seconds(shots, times),
         naive_seconds=route_seconds(plan.shots, times),
     )
@@ -139,6 +146,16 @@ def route_words(plan: Plan) -> str:
     """How long taking the shots of a routed plan lasts and what the order saves, ``1 h 05 min; …``."""
     within = "" if plan.time_budget is None else f" of the {duration(plan.time_budget)} at hand"
     return "; ".join(filter(None, [duration(plan.route_seconds or 0.0) + within, saved_words(plan)]))
+
+
+def change_words(plan: Plan) -> str:
+    """What is changed on the way, ``11 changes of object, 441 of lighting``; nothing if nothing is."""
+    changes = {name: count for name, count in plan.changes.items() if count}
+    words = ", ".join(f"{count:,} of {name}" for name, count in changes.items())
+    words = words.replace(" of ", " change of " if words.startswith("1 ") else " changes of ", 1)
+    if plan.route_seconds and plan.seconds_per_object is None and "object" in changes:
+        words += "; that time has no changes of object, as rig.toml has no [objects] seconds_per_change"
+    return words
 
 
 def saved_words(plan: Plan) -> str:
@@ -160,7 +177,7 @@ def _round_order(shots: Shots, start: Shots, times: Times) -> Int[np.ndarray, " 
         actuators.append(Actuator(axis=axis, codes=codes, seconds=axis.seconds))
     turntable = Category(name="object on the turntable", values=shots.objects.names)
     objects = joined.object_rows.astype(np.float64)
-    actuators.append(Actuator(axis=turntable, codes=objects, seconds=times.per_object))
+    actuators.append(Actuator(axis=turntable, codes=objects, seconds=times.per_object or 0.0))
     actuators = [actuator for actuator in actuators if actuator.seconds > 0 and np.ptp(actuator.codes) > 0]
     if not actuators:
         return np.arange(len(shots))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from acqplan.evaluate.verdict import Point, Validation, Verdict, curve_points
+from acqplan.numbers import count_noun
 from acqplan.statistics.clustered import MARGIN
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Compared:
         margin: Differences of accuracy up to this count as equal.
         n_objects: Test objects.
         n_seeds: Seeds.
+        tested: What accuracies are about: new objects, or new views of the objects that were trained on.
     """
 
     primary: str
@@ -47,6 +49,7 @@ class Compared:
     margin: float
     n_objects: int
     n_seeds: int
+    tested: str = "new objects"
 
     @classmethod
     def of_validation(cls, validation: Validation, primary: str, sentences: Sequence[str] = ()) -> Compared:
@@ -65,6 +68,7 @@ class Compared:
             margin=MARGIN,
             n_objects=len({name for record in records for name in record.per_object}),
             n_seeds=len({record.seed for record in records}),
+            tested=validation.kept_aside.get("tested", "new objects"),
         )
 
     @classmethod
@@ -87,12 +91,20 @@ class Compared:
             margin=design.margin,
             n_objects=max(verdict.n_objects for verdict in findings.verdicts),
             n_seeds=len(design.seeds),
+            tested=design.splits[0].tested,
         )
 
     @property
     def margin_words(self) -> str:
         """The margin of equivalence, ``1 point``."""
         return f"{100 * self.margin:g} point{'s' * (self.margin != 0.01)}"
+
+    @property
+    def tested_words(self) -> str:
+        """What accuracies are about, with a number: ``25 new objects``, ``new views of 20 objects``."""
+        if self.tested == "new objects":
+            return f"{self.n_objects} new objects"
+        return f"{self.tested} of {count_noun(self.n_objects, 'object')}"
 
     @property
     def order(self) -> list[str]:

@@ -20,7 +20,7 @@ from acqplan.evaluate.verdict import Validation
 from acqplan.files import replacing
 from acqplan.numbers import count_noun, count_range, duration, p_text, percent, points, printable, shortened
 from acqplan.plan.plan import Plan
-from acqplan.plan.route import route_words, saved_words
+from acqplan.plan.route import change_words, route_words, saved_words
 from acqplan.report import tables
 from acqplan.report.compared import MOST_DRAWN, Compared
 from acqplan.report.counts import object_counts, picture_axes, positions
@@ -80,7 +80,7 @@ def page_text(
         "headline": plan_headline(plan),
         "plan": plan,
         "per_object": per_object,
-        "route": {"words": route_words(plan), "saved": saved_words(plan)},
+        "route": {"words": route_words(plan), "saved": saved_words(plan), "changes": change_words(plan)},
         "dial": svg_element(views.dial(plan.shots), name="dial", alt=dial),
         "dial_words": dial,
         **_plan_dials(plan),
@@ -210,7 +210,9 @@ def _gains(compared: Compared) -> Content:
         budget: ", ".join(f"{name} {percent(point.accuracy)} %" for name, point in compared.at(budget).items())
         for budget in compared.budgets
     }
-    curve = f"Accuracy on new objects: {'; '.join(f'at {budget:,} images {each}' for budget, each in words.items())}."
+    curve = (
+        f"Accuracy on {compared.tested}: {'; '.join(f'at {budget:,} images {each}' for budget, each in words.items())}."
+    )
     bars = f"Accuracy at {compared.budget:,} images: {words[compared.budget]}."
     gained = ", ".join(f"{points(verdict.difference)} against {verdict.b}" for verdict in compared.verdicts)
     alt = f"Gain of {compared.primary} in points of accuracy: {gained}."
@@ -232,7 +234,7 @@ def _pictures(findings: Findings, compared: Compared, counts: Mapping[str, int])
     best = ", ".join(f"{name} {percent(there[name].accuracy)} %" for name in compared.by_accuracy(list(there)))
     gains = ", ".join(f"{points(verdict.difference)} at {verdict.budget:,}" for verdict in compared.contrast)
     contrast = f"{compared.primary} minus {compared.baseline} in points: {gains} images."
-    curve = f"Accuracy on new objects against images. At {budget}: {best}. {contrast}"
+    curve = f"Accuracy on {compared.tested} against images. At {budget}: {best}. {contrast}"
     n_drawn, n, left_out = len(compared.drawn), len(compared.strategies), ""
     if n_drawn < n:
         reason = f"the most accurate {MOST_DRAWN}" if n_drawn == MOST_DRAWN else f"the {n_drawn} that finished"

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from acqplan.errors import OutputError
 from acqplan.evaluate.recommend import Recommendation
-from acqplan.files import folder, uninterrupted
+from acqplan.evaluate.results import BENCHMARK_FILES, BENCHMARK_MARK
+from acqplan.files import check_free, folder, replace_files, uninterrupted, work_folder
 from acqplan.progress import SILENT, Progress
 from acqplan.report.compared import Compared
 from acqplan.report.page import benchmark_page_text, page_text, write_page
@@ -18,85 +17,100 @@ from acqplan.report.plot import benchmark_drawings, plan_drawings
 from acqplan.report.plot.style import save_png
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from acqplan.evaluate.findings import Findings
 
+# What writes a file, by its name.
+Writers = dict[str, Callable[[Path], None]]
 # Every file that a recommendation may leave behind.
 FILES = (
     "plan.csv", "plan.json", "validation.json", "report.html", "dial.png", "classes.png", "coverage.png",
     "objects.png", "overview.png", "accuracy.png", "bars.png", "gains.png", "advice.png",
 )  # fmt: skip
-# Every file that a benchmark may leave behind, beside its design.json and its cells.
-BENCHMARK_FILES = (
-    "results.csv", "validation.json", "report.html", "curves.png", "strategies.png", "verdicts.png", "objects.png",
-    "views.png", "ideas.png", "ranks.png",
-)  # fmt: skip
+# The file by which a folder of them is known, and keys that it has.
+MARK = ("plan.json", ("acqplan", "strategy", "budget", "shots"))
 
 
 def save(
-    result: Recommendation | Findings,
-    out: Path,
-    *,
-    facts: Mapping[str, str] | None = None,
-    progress: Progress = SILENT,
+    result: Recommendation, out: Path, *, facts: Mapping[str, str] | None = None, progress: Progress = SILENT
 ) -> list[Path]:
-    """Write all files of a result: tables, report.html and the plots as PNG.
-
-    The files are made in a folder of their own within ``out`` and moved into place when the last one is
-    whole, so that a full disk or an interruption leaves what was there before. Files of an earlier
-    result that this one does not have are removed: they would speak of another plan. All other files in
-    ``out`` are left alone. The same findings of a benchmark give the same bytes.
+    """Write all files of a recommendation: tables, report.html and the plots as PNG; see `write_result`.
 
     Args:
-        result: What was recommended, or what a benchmark found.
+        result: What was recommended.
         out: Folder to write into; made if it is not there.
-        facts: More lines for the report's "How it was made" or its design.
+        facts: More lines for the report's "How it was made".
         progress: Hears about the writing.
 
     Returns:
-        The files, in the order of `FILES` or `BENCHMARK_FILES`; only those that there is material for.
+        The files, in the order of `FILES`; only those that there is material for.
+
+    Raises:
+        OutputError: If a file cannot be written, or would replace somebody else's; names it.
+    """
+    check_free(folder(out), FILES, *MARK)
+    plan, validation, advice, compared = result.plan, result.validation, result.advice, None
+    if validation is not None and validation.records:
+        compared = Compared.of_validation(validation, plan.strategy, result.sentences)
+    writers: Writers = {"plan.csv": plan.write_csv, "plan.json": plan.write_json}
+    if validation is not None:
+        writers["validation.json"] = validation.write_json
+    page = partial(page_text, plan, validation, result.sentences, advice=advice, facts=facts)
+    return write_result(out, FILES, writers, page, plan_drawings(plan, compared, advice), progress)
+
+
+def save_benchmark(
+    findings: Findings, out: Path, *, facts: Mapping[str, str] | None = None, progress: Progress = SILENT
+) -> list[Path]:
+    """Write all files of a benchmark beside its cells; the same findings give the same bytes. Otherwise as `save`.
+
+    Returns:
+        The files, in the order of `BENCHMARK_FILES`; only those that there is material for.
+    """
+    if not (out / "design.json").exists():  # a benchmark has checked its folder before it put that there
+        check_free(folder(out), BENCHMARK_FILES, *BENCHMARK_MARK)
+    writers: Writers = {"results.csv": findings.results.write_csv, "validation.json": findings.write_json}
+    page = partial(benchmark_page_text, findings, facts=facts)
+    return write_result(out, BENCHMARK_FILES, writers, page, benchmark_drawings(findings), progress)
+
+
+def write_result(
+    out: Path,
+    names: Sequence[str],
+    writers: Writers,
+    page: Callable[[], str],
+    drawings: Mapping[str, Callable[[], Figure]],
+    progress: Progress = SILENT,
+) -> list[Path]:
+    """Write the files of a result into its folder: all at one moment, or none.
+
+    They are made in a folder of their own within ``out``, so that a full disk, an interruption or a kill leaves what
+    was there before. Files of an earlier result that this one does not have are removed: they would speak of another
+    plan. All other files in ``out`` are left alone.
+
+    Args:
+        out: The folder.
+        names: Names of all files that such a result may have.
+        writers: What writes each file that is neither page nor picture, by its name.
+        page: Gives report.html.
+        drawings: What draws each picture, by its name without ``.png``.
+        progress: Hears about the writing.
+
+    Returns:
+        The files.
 
     Raises:
         OutputError: If a file cannot be written.
     """
-    names: tuple[str, ...] = FILES if isinstance(result, Recommendation) else BENCHMARK_FILES
-    writers = _writers(result, facts)
-    # Seen before anything is made: a folder cannot be replaced by a file.
-    taken = [name for name in names if (folder(out) / name).is_dir()]
-    if taken:
-        raise OutputError(f"{out / taken[0]}: a folder is where a file shall be written", "choose another folder")
-    try:
-        with tempfile.TemporaryDirectory(prefix=".acqplan-", dir=out, ignore_cleanup_errors=True) as work:
-            with progress.task("writing the report", len(writers)) as advance:
-                for name, write in writers.items():
-                    write(Path(work) / name)
-                    advance(1)
-            with uninterrupted():
-                written = [(Path(work) / name).replace(out / name) for name in writers]
-                for name in names:
-                    if name not in writers:
-                        (out / name).unlink(missing_ok=True)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise OutputError(f"{out}: cannot be written ({reason})", "choose another folder, or make room") from error
-    return written
-
-
-def _writers(result: Recommendation | Findings, facts: Mapping[str, str] | None) -> dict[str, Callable[[Path], None]]:
-    """What writes each file, by its name."""
-    if isinstance(result, Recommendation):
-        plan, validation, advice, compared = result.plan, result.validation, result.advice, None
-        if validation is not None and validation.records:
-            compared = Compared.of_validation(validation, plan.strategy, result.sentences)
-        writers: dict[str, Callable[[Path], None]] = {"plan.csv": plan.write_csv, "plan.json": plan.write_json}
-        if validation is not None:
-            writers["validation.json"] = validation.write_json
-        page = partial(page_text, plan, validation, result.sentences, advice=advice, facts=facts)
-        drawings = plan_drawings(plan, compared, advice)
-    else:
-        writers = {"results.csv": result.results.write_csv, "validation.json": result.write_json}
-        page = partial(benchmark_page_text, result, facts=facts)
-        drawings = benchmark_drawings(result)
-    writers["report.html"] = lambda path: write_page(path, page())
+    every: Writers = {**writers, "report.html": lambda path: write_page(path, page())}
     for name, draw in drawings.items():
-        writers[f"{name}.png"] = lambda path, draw=draw: save_png(draw(), path)  # type: ignore[misc]
-    return writers
+        every[f"{name}.png"] = lambda path, draw=draw: save_png(draw(), path)  # type: ignore[misc]
+    with work_folder(out / "result") as work:
+        with progress.task("writing the report", len(every)) as advance:
+            for name, write in every.items():
+                write(work / name)
+                advance(1)
+        with uninterrupted():
+            replace_files(work, out, names)
+    return [out / name for name in every]

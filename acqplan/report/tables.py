@@ -99,7 +99,7 @@ def comparison_table(compared: Compared) -> Table:
         rows.append([name, f"{point.images:,.0f}", accuracy, *tested])
         kinds.append("own" if name == compared.primary else _kind(verdict))
     footnote = (
-        f"Accuracy on {compared.n_objects} new objects, mean of {count_noun(compared.n_seeds, 'seed')}, ± and "
+        f"Accuracy on {compared.tested_words}, mean of {count_noun(compared.n_seeds, 'seed')}, ± and "
         f"difference with 95 % intervals; difference: {compared.primary} minus the other. p: for other objects and "
         "other seeds, Holm-corrected; it decides the verdict. p McNemar: on images, conditional on these objects and "
         "heads."
@@ -141,9 +141,10 @@ def accuracy_table(compared: Compared, budgets: Sequence[int]) -> Table:
         kinds=kinds,
         label="Accuracy at every budget",
         footnote=(
-            f"Accuracy on new objects, %, against images allowed.{more} Difference: {shortened(compared.primary, 40)} "
-            f"minus the other at {compared.budget:,} images, points; it is better or worse if that holds for other "
-            "objects and other seeds, Holm-corrected. “No diff.”: none found, which does not mean equal."
+            f"Accuracy on {compared.tested}, %, against images allowed.{more} "
+            f"Difference: {shortened(compared.primary, 40)} minus the other at {compared.budget:,} images, points; it "
+            "is better or worse if that holds for other objects and seeds, Holm-corrected. “No diff.”: none found, "
+            "which does not mean equal."
         ),
     )
 

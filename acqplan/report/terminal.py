@@ -15,7 +15,7 @@ from acqplan.advice.answers import Advice, advice_in_short
 from acqplan.evaluate.verdict import Validation
 from acqplan.numbers import count_noun, count_range, p_text, percent, points, printable, shortened
 from acqplan.plan.plan import Plan
-from acqplan.plan.route import route_words
+from acqplan.plan.route import change_words, route_words
 from acqplan.report.compared import Compared
 from acqplan.report.counts import axis_title, cut, object_counts, picture_axes
 from acqplan.report.plot.style import heat_step
@@ -202,6 +202,10 @@ def plan_table(plan: Plan, *, width: int = 80) -> RenderableType:
         parts.append(Text(f"Learned from the images: {plan.sensitivity}"))
     if plan.route_seconds:
         parts.append(Text(f"Taking them lasts {route_words(plan)}"))
+    if changes := change_words(plan):
+        parts.append(Text(f"In this order: {printable(changes)}"))
+    for sentence in plan.kept_aside.get("words", ()):
+        parts.append(Text(printable(sentence[0].upper() + sentence[1:])))
     parts += [Text(), *_grid_lines(shots, width), Text()]
     others = [column for column in range(len(shots.space.axes)) if column not in picture_axes(shots.space)]
     if others:

@@ -11,9 +11,10 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int
 
-from acqplan.errors import ManifestError, nearest
+from acqplan.errors import ManifestError, SpaceError, nearest
+from acqplan.numbers import FULL_TURN, name_fault, plain_number
 from acqplan.space import Axis, Category, Circle, Interval, Objects, Space
-from acqplan.table import FULL_TURN, CsvTable, number, read_table
+from acqplan.table import CsvTable, read_table
 
 # Columns that are in degrees unless rig.toml says otherwise; azimuth is a circle.
 ANGLES = ("azimuth", "elevation")
@@ -73,7 +74,10 @@ class AxisColumn:
             SpaceError: If the levels are no axis.
         """
         if self.kind == "category":
-            return Category(name=self.name, values=tuple(map(str, levels)), seconds_per_change=self.seconds)
+            names = tuple(map(str, levels))
+            if fault := next(filter(None, map(name_fault, names)), ""):
+                raise SpaceError(f"axis '{self.name}': level {fault}", "rename it")
+            return Category(name=self.name, values=names, seconds_per_change=self.seconds)
         numbers = tuple(map(float, levels))
         if self.kind == "circle":
             return Circle(name=self.name, values=numbers, seconds_per_unit=self.seconds)
@@ -105,6 +109,9 @@ def read_manifest(path: Path, *, file_column: Literal["image", "mesh"]) -> Manif
             raise table.error(row, said, "put the file below that folder and give its path from there", asked=cell)
         files.append(Path(place))
     labels, names = table.column("label"), table.column("object")
+    for row, pair in enumerate(zip(labels, names, strict=True)):
+        if fault := next(filter(None, map(name_fault, pair)), ""):
+            raise table.error(row, fault, "rename it")
     _check_one_value(table, names, labels, "object '{}' is labelled '{}'", "labels differ")
     _check_one_value(table, files, names, "file {} shows '{}'", "one file cannot show two objects")
     others = {name: cells for name, cells in table.columns.items() if name not in required}
@@ -134,21 +141,6 @@ def check_shots(manifest: Manifest, axes: Sequence[str], coordinates: Float[np.n
             raise manifest.error(row, said, hint, asked=name)
 
 
-def check_splittable(manifest: Manifest) -> None:
-    """Refuse a manifest whose objects cannot be split into train and test within each label.
-
-    Raises:
-        ManifestError: If a label has one object only; names the line where the label first appears.
-    """
-    objects = manifest.objects()
-    for label in objects.classes:
-        if objects.labels.count(label) == 1:
-            row = manifest.labels.index(label)
-            said = f"label '{label}' has one object only, '{manifest.names[row]}'"
-            hint = "add a second object to test on, or plan without validation (--no-validate)"
-            raise manifest.error(row, said, hint, asked=label)
-
-
 def object_rows(names: Iterable[str], objects: Objects) -> Int[np.ndarray, " rows"]:
     """Row of each named object; all must be known."""
     row_of = {name: row for row, name in enumerate(objects.names)}
@@ -164,7 +156,7 @@ def default_columns(manifest: Manifest) -> list[AxisColumn]:
     names = [
         name
         for name, cells in manifest.columns.items()
-        if name.casefold() in ANGLES or 2 * sum(not np.isnan(number(cell)) for cell in cells) > len(cells)
+        if name.casefold() in ANGLES or 2 * sum(not np.isnan(plain_number(cell)) for cell in cells) > len(cells)
     ]
     if not names:
         said = f"{manifest.path}: line 1: no column of numbers says from where an image was taken"

@@ -13,7 +13,7 @@ import numpy as np
 import trimesh
 
 from acqplan.errors import MeshError, SpaceError, UsageError, nearest
-from acqplan.files import digest_bytes
+from acqplan.files import digest_bytes, opened, unpacks_to_far_more
 from acqplan.pool import in_order
 from acqplan.progress import SILENT, Progress
 from acqplan.rig.manifest import check_shots, read_manifest
@@ -25,6 +25,8 @@ from acqplan.space import Category, Objects, Shots, Space, ViewValue
 
 # The axes that can be set, and their values where a space does not name them.
 STANDARD_VIEW: dict[str, ViewValue] = {"azimuth": 0.0, "elevation": 45.0, "lighting": "L0"}
+# No mesh is larger.
+MOST_BYTES = 1_000_000_000
 # Toys per category.
 N_INSTANCES = 10
 _POSES_A_TASK = 27
@@ -222,8 +224,15 @@ def mesh_rig(
 def _load_shape(file: Path, *, where: str) -> Shape:
     """Read a mesh in any format that trimesh knows and stand it on the table; errors name the manifest's line."""
     said = f"{where}: mesh '{file.name}'"
-    if not file.is_file():
+    if not file.exists():
         raise MeshError(f"{said} does not exist", f"put it at {file} or correct the path")
+    try:
+        with opened(file, most=MOST_BYTES):
+            pass
+    except OSError as error:
+        raise MeshError(f"{said} cannot be read ({error.strerror})", "export it again", path=file) from error
+    if file.name.endswith((".bz2", ".gz")) or unpacks_to_far_more(file):
+        raise MeshError(f"{said} is packed, and might fill memory", "unpack it", path=file)
     try:
         mesh: Any = trimesh.load(file, force="mesh", process=False, skip_materials=True)
     except Exception as error:  # parsers of fifty formats raise whatever comes

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float
 from acqplan.errors import ManifestError, SpaceError, SpecError, nearest
 from acqplan.files import digest_bytes
 from acqplan.progress import SILENT, Progress
-from acqplan.rig.manifest import Manifest, axis_coordinates, check_splittable, read_manifest
+from acqplan.rig.manifest import Manifest, axis_coordinates, read_manifest
 from acqplan.rig.source import LiveSource, Source
 from acqplan.rig.toml_file import RigTable, TomlFile
 from acqplan.runtime import available_cores
@@ -33,7 +33,9 @@ RESERVED = ("image", "mesh", "label", "object", "shot", "order", "round", "gain"
 MEANING = {"path": ("folder", "meshes", "norb"), "stereo": ("norb",), "render": ("toys", "meshes")}
 # Levels closer than this, in the unit of their axis, are the same.
 SAME = 1e-6
-EMBEDDED = TomlFile(path=Path("embedded toys"), content={"source": "toys"}, lines={})
+EMBEDDED = TomlFile(
+    path=Path("embedded toys"), content={"source": "toys", "objects": {"seconds_per_change": 20.0}}, lines={}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -52,10 +54,13 @@ class Rig:
             (``source.objects``).
         path: The rig.toml; ``None`` for the embedded toys and for a rig that a program made.
         manifest: The table that the objects were read from; ``None`` if they were not read from a table.
-        test_fraction: Share of the objects of each label that are test objects, above 0 and below 1.
-        test: Names of the test objects; if empty, they are drawn by ``test_fraction``.
+        test_fraction: Share of the objects of each label (or of the views) that a plan leaves to its test, below 1;
+            0 for no test.
+        test: Names of the test objects; if empty, they are drawn by ``test_fraction``. ``"views"`` to test on views
+            of the same objects, as is done where every label has one object.
         seconds_per_shot: Exposure and transfer of one image. Times along an axis belong to the axis.
-        seconds_per_object: Time to put another object on the turntable.
+        seconds_per_object: Time to put another object on the turntable; ``None`` if it is not known: then shots of one
+            object are taken together. 0 says that the order of objects costs nothing.
         view_weights: How often the finished classifier will meet each view, over the most frequent view, in the order
             of ``source.space.views()``, shape ``[views]``; ``None`` if all views count alike.
     """
@@ -64,10 +69,13 @@ class Rig:
     path: Path | None = None
     manifest: Manifest | None = None
     test_fraction: float = 0.5
-    test: tuple[str, ...] = ()
+    test: tuple[str, ...] | Literal["views"] = ()
     seconds_per_shot: float = 0.0
-    seconds_per_object: float = 0.0
+    seconds_per_object: float | None = None
     view_weights: Float[np.ndarray, " views"] | None = None
+
+    def __repr__(self) -> str:
+        return f"Rig({self.path or self.source.name!r}, {self.source.objects}, {self.source.space})"
 
     @property
     def digest(self) -> str:
@@ -77,15 +85,6 @@ class Rig:
         if self.view_weights is not None:
             parts.append(json.dumps(np.round(self.view_weights, 9).tolist()))
         return digest_bytes(*(part.encode() for part in parts))
-
-    def check_splittable(self) -> None:
-        """Refuse objects that cannot be split into train and test within each label.
-
-        Raises:
-            ManifestError: If a label has one object only; names the manifest's line.
-        """
-        if self.manifest is not None and not self.test:
-            check_splittable(self.manifest)
 
 
 def open_rig(path: Path | str | None = None, *, workers: int | None = None, progress: Progress = SILENT) -> Rig:
@@ -111,21 +110,22 @@ def open_rig(path: Path | str | None = None, *, workers: int | None = None, prog
     # what it names: images, meshes, objects
     source, manifest = _open_source(file, table, workers or available_cores(), progress)
     # which of them are for testing
-    test = tuple(table.objects.test or ())
+    asked = table.objects.test
+    test = tuple(asked) if isinstance(asked, list) else ()
     if table.objects.test is None and table.objects.test_fraction is None:
         test = getattr(source, "testing", ())  # smallNORB brings its own split
     for name in test:
         if name not in source.objects.names:
             hint = nearest(name, source.objects.names)
             raise file.error(("objects", "test"), f"test object '{name}' is unknown", hint, asked=name)
-    if len(set(test)) == len(source.objects):
+    if test and len(set(test)) == len(source.objects):
         raise file.error(("objects", "test"), "all objects are test objects", "leave some of each label to train on")
     return Rig(
         source=source,
-        path=None if path is None else Path(path),
+        path=None if path is None else Path(path).absolute(),
         manifest=manifest,
         test_fraction=0.5 if table.objects.test_fraction is None else table.objects.test_fraction,
-        test=test,
+        test="views" if asked == "views" else test,
         seconds_per_shot=table.shot.seconds,
         seconds_per_object=table.objects.seconds_per_change,
         view_weights=_view_weights(file, table.deployment, source.space),
@@ -142,7 +142,7 @@ def _check_keys(file: TomlFile, table: RigTable) -> None:
     if table.objects.labels is not None and table.source != "live":
         hint = "remove it: path names the objects"
         raise file.error(("objects", "labels"), "[objects.labels] is for live rigs", hint)
-    if table.objects.test is not None and table.objects.test_fraction is not None:
+    if isinstance(table.objects.test, list) and table.objects.test_fraction is not None:
         raise file.error(("objects", "test"), "both 'test' and 'test_fraction' are given", "remove one")
     for number, axis in enumerate(table.axis):
         if axis.name in RESERVED:

@@ -11,16 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from acqplan.errors import SpaceError, SpecError, UsageError, nearest
-from acqplan.numbers import shortened
+from acqplan.files import opened
+from acqplan.numbers import name_fault, shortened
 from acqplan.rig.manifest import AxisColumn
 from acqplan.space import parse_values
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
+# No rig.toml is larger.
+MOST_BYTES = 16_000_000
 # Where a value is, e.g. ``("axis", 0, "values")``.
 Location = tuple[str | int, ...]
 HEADING = re.compile(r"^\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?$")
@@ -49,7 +52,8 @@ class TomlFile:
             SpecError: If it is missing, not UTF-8 or not TOML; names the line.
         """
         try:
-            text = path.read_text(encoding="utf-8-sig")
+            with opened(path, most=MOST_BYTES) as handle:
+                text = handle.read().decode("utf-8-sig")
         except OSError as error:
             said = f"{path}: cannot be read ({error.strerror})"
             raise SpecError(said, "check the path given with --rig", path=path) from error
@@ -59,6 +63,8 @@ class TomlFile:
             raise SpecError(said, "save the file in UTF-8", path=path, line=line) from error
         try:
             content = tomllib.loads(text)
+        except RecursionError as error:
+            raise SpecError(f"{path}: tables or lists are nested too deeply", "write them flat", path=path) from error
         except tomllib.TOMLDecodeError as error:
             found = re.search(r"line (\d+)", str(error))
             line = int(found[1]) if found else len(text.splitlines())
@@ -74,9 +80,9 @@ class TomlFile:
         table: Location = ()
         for number, written in enumerate(text.splitlines(), start=1):
             # a heading opens a table, [[axis]] the next of its name; a key belongs to the table above it
-            if opened := HEADING.match(written):
-                table = _parts(opened[2])
-                if opened[1] == "[[":
+            if heading := HEADING.match(written):
+                table = _parts(heading[2])
+                if heading[1] == "[[":
                     counts[table] += 1
                     table = (*table, counts[table] - 1)
                 lines.setdefault(table, number)
@@ -107,8 +113,14 @@ def _expanded(values: object) -> object:
         raise ValueError(str(error)) from error
 
 
+def _named(name: str) -> str:
+    if fault := name_fault(name):
+        raise ValueError(fault)
+    return name
+
+
 Seconds = Annotated[float, Field(ge=0)]
-Name = Annotated[str, Field(min_length=1)]
+Name = Annotated[str, Field(min_length=1), AfterValidator(_named)]
 Numbers = Annotated[list[float], Field(min_length=1), BeforeValidator(_expanded)]
 
 
@@ -156,10 +168,10 @@ class ShotTable(TomlTable):
 class ObjectsTable(TomlTable):
     """``[objects]``: the split into train and test, the time per change, and the objects of a live rig."""
 
-    test_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
-    test: list[Name] | None = None
+    test_fraction: Annotated[float, Field(ge=0, lt=1)] | None = None
+    test: list[Name] | Literal["views"] | None = None
     labels: dict[Name, Annotated[list[Name], Field(min_length=1)]] | None = None
-    seconds_per_change: Seconds = 0.0
+    seconds_per_change: Seconds | None = None
 
 
 class RenderTable(TomlTable):
@@ -226,6 +238,8 @@ def _explained(file: TomlFile, found: ErrorDetails) -> SpecError:
     location, asked = found["loc"], found["input"]
     if location[0] == "axis" and len(location) > 2:
         location = (*location[:2], *location[3:])  # pydantic adds the kind of the axis
+    if location[:2] == ("objects", "test"):
+        location = location[:2]  # pydantic adds which of the two kinds it tried
     key, within, here = str(location[-1]), _heading(location[:-1]), _heading(location)
     hint = found["msg"].removeprefix("Value error, ")
     hint = hint[:1].lower() + hint[1:].replace("valid list", "valid list, e.g. [0, 90]")
@@ -244,9 +258,11 @@ def _explained(file: TomlFile, found: ErrorDetails) -> SpecError:
             said, hint = f"{here} lacks the key 'kind'", f"known: {', '.join(AXIS_TABLES)}"
         case _:
             dotted = ".".join(part for part in location if isinstance(part, str))
-            said = f"{dotted} = {shortened(repr(asked), 40)} cannot be used"
+            said = f"{shortened(dotted, 80)} = {shortened(repr(asked), 40)} cannot be used"
             if location == ("axis",):
                 hint = "write [[axis]] in double brackets, once for each axis"
+            elif location == ("objects", "test"):
+                hint = 'give names, e.g. test = ["car-07"], or test = "views"'
             elif location == ("source",):
                 hint = nearest(str(asked), ["toys", "meshes", "folder", "norb", "live"])
     return file.error(location, said, hint, asked=asked)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from acqplan.campaign.campaign import Campaign
 from acqplan.campaign.events import LEASED
+from acqplan.campaign.store_database import wherever
 from acqplan.errors import AcqplanError, ConflictError, Finished
 from acqplan.evaluate.campaign import advise_campaign, due, extract_captured, open_extractor, plan_next
 from acqplan.pool import serve_parent
@@ -40,7 +41,7 @@ class Planner:
     """
 
     def __init__(self, place: Path | str) -> None:
-        self._place = str(place)
+        self._place = wherever(place)
         self._state: dict[str, Any] = {"doing": "", "failed": None}
         self._wanted: set[str] = set()
         self._ending, self._sending = threading.Event(), threading.Lock()

@@ -14,8 +14,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.convertors import PathConvertor, register_url_convertor
 
 from acqplan.campaign.campaign import Campaign
+from acqplan.campaign.images import known_shot
 from acqplan.campaign.operators import ACTIONS, SHOT, Action, event_document
-from acqplan.errors import ConflictError, SpaceError
+from acqplan.errors import ConflictError, ImageError, SpaceError
+from acqplan.service.refusals import Refusal
 
 MOST_LEASED = 1_000  # shots leased at once
 MOST_NUMBER = 2**31 - 1  # of an event, and of a budget: what a database holds in a column
@@ -144,9 +146,22 @@ async def tell(
             raise SpaceError(f"'{name}' is given twice", "give each setting once")
         reached[name] = value
     reached.pop("replace", None)
-    content = await request.body()
-    outcome = await run_in_threadpool(campaign.tell, shot, content, reached=reached, replace=replace)
+    try:
+        content = await request.body()
+        outcome = await run_in_threadpool(campaign.tell, shot, content, reached=reached, replace=replace)
+    except Refusal:
+        await run_in_threadpool(_check_known, campaign, shot)  # a mistyped name explains more than the size of a body
+        raise
+    except ImageError as error:
+        is_form = "form" in request.headers.get("content-type", "")  # curl -d and -F send one
+        hint = "send the file itself, e.g. curl --upload-file image.png URL" if is_form else error.hint
+        raise ImageError(error.message, hint) from error
     return ShotOutcome(outcome=outcome)
+
+
+def _check_known(campaign: Campaign, shot: str) -> None:
+    with campaign.store.reading() as transaction:
+        known_shot(transaction, shot)
 
 
 @rigs.post("/shots/{shot:shot}/fail", responses=refusing(404, 409))

@@ -90,7 +90,8 @@ async def stream(
 ) -> Response:
     """Server-sent events: those after a number, then new ones as they come; without a number, new ones alone."""
     known = int(last_event_id) if last_event_id and last_event_id.isdecimal() and len(last_event_id) < 10 else after
-    return StreamingResponse(request.app.state.feed.follow(known), media_type="text/event-stream")
+    unbuffered = {"X-Accel-Buffering": "no"}  # or nginx would wait for more
+    return StreamingResponse(request.app.state.feed.follow(known), media_type="text/event-stream", headers=unbuffered)
 
 
 @observers.get("/shots/{shot:shot}/image", response_class=Response, responses={**refusing(404), **PICTURE})

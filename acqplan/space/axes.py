@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from acqplan.errors import SpaceError, nearest
-from acqplan.numbers import ViewValue
+from acqplan.numbers import FULL_TURN, ViewValue, number_fault, plain_number, shortened
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 # A change of angle by this much counts as one unit of distance; see `Axis.scale`.
 RADIUS_DEGREES = 30.0
-# Where a circle closes unless it says otherwise, in degrees.
-FULL_TURN = 360.0
 
 
 class _Levels:
@@ -66,7 +64,7 @@ class _Numbers(_Levels):
         return self.seconds_per_unit
 
     def read(self, value: object) -> ViewValue:
-        """A setting that the rig reached, as a person or a robot writes it.
+        """A setting as regions and stores hold it; `reached` is stricter.
 
         Raises:
             SpaceError: If it is not a finite number.
@@ -78,6 +76,27 @@ class _Numbers(_Levels):
         if not math.isfinite(number):
             raise SpaceError(f"axis '{self.name}': '{value}' is not a number", f"give {self.unit or 'a number'}")
         return number
+
+    def reached(self, value: object) -> ViewValue:
+        """A setting that the rig reached, as a person or a robot gives it, by the rules of a manifest.
+
+        Raises:
+            SpaceError: If it is no number, not finite, or an angle of more than a turn.
+        """
+        number = plain_number(value)
+        fault, advice = number_fault(number, self.unit, turn=self._turn)
+        if fault:
+            try:
+                shown = f"'{shortened(str(value), 40)}'"
+            except Exception:  # a whole number of more digits than Python writes, or a class of the caller's
+                shown = f"a value of type {type(value).__name__}"
+            raise SpaceError(f"axis '{self.name}': {shown} {fault}", advice, asked=value)
+        return self.read(number)
+
+    @property
+    def _turn(self) -> float | None:
+        """The largest amount that can be reached; what an axis commands can be."""
+        return max(FULL_TURN, *map(abs, self.values)) if self.unit == "deg" else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,13 +142,17 @@ class Circle(_Numbers):
         return min(way % self.period, -way % self.period)
 
     def read(self, value: object) -> ViewValue:
-        """A setting that the rig reached, as a person or a robot writes it, in ``[0, period)``.
+        """A setting as regions and stores hold it, in ``[0, period)``; `reached` is stricter.
 
         Raises:
             SpaceError: If it is not a finite number.
         """
         turned = float(_Numbers.read(self, value)) % self.period
         return turned if round(turned, 6) < self.period else 0.0  # files would show it as the period itself
+
+    @property
+    def _turn(self) -> float | None:
+        return self.period
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,14 +236,18 @@ class Category(_Levels):
         return float(a != b)
 
     def read(self, value: object) -> ViewValue:
-        """A level that the rig reached, as a person or a robot writes it.
+        """A level, as a person or a robot writes it.
 
         Raises:
             SpaceError: If there is no such level.
         """
-        if value not in self.values:
+        if not isinstance(value, str) or value not in self.values:
             raise SpaceError(f"axis '{self.name}' has no level '{value}'", nearest(str(value), self.values))
         return str(value)
+
+    def reached(self, value: object) -> ViewValue:
+        """A level that the rig reached, with the errors of `read`."""
+        return self.read(value)
 
 
 Axis = Circle | Interval | Category

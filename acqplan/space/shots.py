@@ -6,6 +6,7 @@ A space is a full grid of its axes' levels, or a table of allowed views.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -16,6 +17,10 @@ from acqplan.errors import SpaceError, UsageError, nearest
 from acqplan.files import digest_bytes
 from acqplan.numbers import ViewValue as ViewValue
 from acqplan.space.axes import Axis, Category, Circle
+
+# More axes than any rig has, and fewer than arrays of numpy may have; more views than can be compared with each other.
+MOST_AXES = 32
+MOST_VIEWS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -33,12 +38,18 @@ class Space:
     def __post_init__(self) -> None:
         if not self.axes:
             raise SpaceError("a space needs at least one axis", "add an [[axis]] table")
+        if len(self.axes) > MOST_AXES:
+            raise SpaceError(f"{len(self.axes):,} axes", f"name the at most {MOST_AXES} that are set for a view")
         names = [axis.name for axis in self.axes]
         for name in names:
             if names.count(name) > 1:
                 raise SpaceError(f"axis '{name}' appears twice", "rename one")
         if self.table is not None and (self.table.ndim != 2 or self.table.shape[1] != len(self.axes)):
             raise SpaceError(f"table of views has shape {self.table.shape}, not [views, {len(self.axes)}]")
+
+    def __repr__(self) -> str:
+        axes = ", ".join(f"{axis.name} {len(axis.values):,}" for axis in self.axes)
+        return f"Space({self.n_views:,} views: {axes})"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -58,7 +69,7 @@ class Space:
     @property
     def n_views(self) -> int:
         """Number of allowed views."""
-        return int(np.prod(self.shape)) if self.table is None else len(self.table)
+        return math.prod(self.shape) if self.table is None else len(self.table)
 
     @property
     def scales(self) -> Float[np.ndarray, " axes"]:
@@ -76,9 +87,16 @@ class Space:
         return self.names.index(name)
 
     def views(self) -> Float[np.ndarray, "views axes"]:
-        """Coordinates of all allowed views; of a grid the last axis varies fastest."""
+        """Coordinates of all allowed views; of a grid the last axis varies fastest.
+
+        Raises:
+            SpaceError: If a grid has more than a million.
+        """
         if self.table is not None:
             return self.table
+        if self.n_views > MOST_VIEWS:
+            said = f"axes of {' x '.join(f'{n:,}' for n in self.shape)} levels make {self.n_views:,} views"
+            raise SpaceError(said, f"give fewer levels: at most {MOST_VIEWS:,} views")
         levels = np.meshgrid(*(axis.codes() for axis in self.axes), indexing="ij")
         return np.stack([level.ravel() for level in levels], axis=1)
 
@@ -192,6 +210,9 @@ class Objects:
     def __len__(self) -> int:
         return len(self.names)
 
+    def __repr__(self) -> str:
+        return f"Objects({len(self):,} of {len(self.classes):,} classes)"
+
     @property
     def classes(self) -> tuple[str, ...]:
         """The distinct labels, sorted."""
@@ -239,6 +260,9 @@ class Shots:
 
     def __len__(self) -> int:
         return len(self.object_rows)
+
+    def __repr__(self) -> str:
+        return f"Shots({len(self):,} of {len(np.unique(self.object_rows)):,} objects)"
 
     def take(self, rows: Int[np.ndarray, " taken"] | Sequence[int]) -> Shots:
         """Some of the shots, in the order of ``rows`` (or where a mask is true)."""

@@ -64,6 +64,7 @@ class Model:
     answers: str = ""
     paused: bool = False
     stopped: bool = False
+    exhausted: bool = False
 
     @property
     def room(self) -> int:
@@ -71,7 +72,7 @@ class Model:
 
     @property
     def is_over(self) -> bool:
-        return self.stopped or self.exposures >= self.budget
+        return self.stopped or self.exhausted or self.exposures >= self.budget
 
     def is_barred(self, name: str, view: View) -> bool:
         return name not in self.objects or any(REGIONS[text](name, self.labels[name], view) for text in self.regions)
@@ -86,7 +87,7 @@ class Model:
     def take_back(self, now: float, gone: str) -> None:
         for shot, lease in list(self.leases.items()):
             if lease.expires <= now or lease.caller == gone:
-                self.give_back(shot, answered=lease.expires > now)
+                self.give_back(shot, answered=False)
 
     def give_back(self, shot: str, *, answered: bool) -> None:
         del self.leases[shot]
@@ -161,6 +162,8 @@ class Model:
 
     def watch(self) -> None:
         failed = self.answers.count("0")
+        if self.exhausted:
+            return
         self.stopped |= len(self.answers) >= FEWEST_ANSWERS and failed > self.failure_limit * len(self.answers)
 
     def reject(self, shot: str) -> None:
@@ -173,15 +176,22 @@ class Model:
         self.lost[shot] = self.captured.pop(shot)
         del self.reached[shot]
         self.queue.add(shot)
+        self.go_on()
 
     def restore(self, shot: str) -> None:
         self.rejected.remove(shot)
         self.queue.add(shot)
         self.tries[shot] = 0
+        self.go_on()
+
+    def go_on(self) -> None:
+        """A campaign without shots goes on once one is queued."""
+        self.exhausted &= all(self.is_barred(*self.known[shot]) for shot in self.queue)
 
     def plan(self, shots: dict[str, tuple[str, View]]) -> None:
         self.known |= shots
         self.queue = {shot for shot in shots if self.is_free(shot)}
+        self.go_on()
 
 
 def shot_name(name: str, view: View) -> str:

@@ -36,10 +36,11 @@ class Operated(Twins):
 
     def resume(self) -> None:
         model = self.model
-        self.operate(operators.resume, refused=None if model.paused or model.stopped else UsageError)
-        if model.stopped:
+        stopped = model.stopped or model.exhausted
+        self.operate(operators.resume, refused=None if model.paused or stopped else UsageError)
+        if stopped:
             model.answers = ""
-        model.paused = model.stopped = False
+        model.paused = model.stopped = model.exhausted = False
 
     def forbid_or_allow(self, where: str, by_number: bool) -> None:
         model = self.model
@@ -49,11 +50,15 @@ class Operated(Twins):
             assert found is not None
             assert found.kind == "allowed"
             model.regions.remove(where)
+            model.exhausted = False
             return
         unknown = where == "object=new-0" and "new-0" not in model.objects
-        self.operate(operators.forbid, where, refused=SpaceError if unknown else None)
-        if not unknown:
+        before = model.takeable()
+        found = self.operate(operators.forbid, where, refused=SpaceError if unknown else None)
+        if found is not None:
             model.regions.add(where)
+            left = model.takeable()
+            assert (found.body["shots"], found.body["left"]) == (len(before - left), len(left))
             self.operate(operators.forbid, where, refused=UsageError)
 
     def set_budget(self, budget: int, undo: bool) -> None:
@@ -63,7 +68,7 @@ class Operated(Twins):
         event = self.operate(operators.set_budget, budget, refused=refused)
         if event is None:
             return
-        model.budget = budget
+        model.budget, model.exhausted = budget, False
         if undo:
             refused = BudgetError if before < min(used, budget) else None
             if self.operate(operators.undo, event.number, refused=refused):
@@ -81,6 +86,7 @@ class Operated(Twins):
         self.operate(operators.add_object, name, label, refused=UsageError if wrong else None)
         if not wrong:
             model.objects[name] = model.labels[name] = label
+            model.exhausted = False
 
     def reject_or_restore(self, number: int) -> None:
         model, shot = self.model, self.some(number)

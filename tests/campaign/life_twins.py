@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import shutil
-import socket
 import tempfile
 from collections.abc import Collection
 from dataclasses import asdict, replace
@@ -25,6 +24,7 @@ from acqplan.rig.source import LiveSource
 from acqplan.rig.spec import Rig
 from acqplan.space import Circle, Interval, Objects, Space
 from tests.campaign.life_model import ORIGINAL, Lease, Model, View, shot_name
+from tests.campaign.rigs import GONE
 from tests.campaign.test_campaign import Clock, picture
 
 SPACE = Space(
@@ -37,10 +37,7 @@ SETUP = Rig(source=LiveSource(space=SPACE, objects=Objects(names=tuple(ORIGINAL)
 STATES = ("proposed", "leased", "captured", "rejected", "withdrawn")
 LEASE_SECONDS, MOST_TRIES, FAILURE_LIMIT = 60.0, 3, 0.7
 PICTURES = [encoded(picture(number), "shot")[0] for number in range(4)]
-GHOST = f"{socket.gethostname()}/999999999/1"
-"""Who asked is a process of this machine that is gone."""
-
-CALLERS = ("left", "right", GHOST)
+CALLERS = ("left", "right", GONE)
 
 
 class Twins:
@@ -92,8 +89,9 @@ class Twins:
     def rows(self, event: Event) -> dict[str, tuple[str, View]]:
         return {row[0]: (row[1], (float(row[2][0]), float(row[2][1]))) for row in event.body["shots"]}
 
-    def now(self) -> float:
-        with self.campaign.store.reading() as ledger:
+    def now(self, caller: str) -> float:
+        """Time of the campaign as a caller sees it, which has opened it with a clock of its own."""
+        with self.rigs[caller].store.reading() as ledger:
             return ledger.now
 
     def some(self, number: int) -> str:
@@ -108,8 +106,8 @@ class Twins:
         return picked(number, once, twice) if once else self.some(number)
 
     def ask(self, caller: str, n: int) -> None:
-        model, now = self.model, self.now()
-        model.take_back(now, GHOST)
+        model, now = self.model, self.now(caller)
+        model.take_back(now, GONE)
         model.watch()
         shots = self.rigs[caller].ask(n)
         if model.is_over or model.paused:
@@ -126,7 +124,7 @@ class Twins:
             takeable.remove(shot.id)
             model.lease(shot.id, shot.object, view, Lease(caller, shot.expires))
         if not shots and model.room and not model.leases:
-            model.stopped = True
+            model.exhausted = True
 
     def tell(self, shot: str, caller: str, image: int, replace: bool, azimuth: float) -> None:
         if shot not in self.model.known:

@@ -13,11 +13,8 @@ from acqplan.campaign.check import GRACE_SECONDS, PART_SECONDS, check_campaign
 from acqplan.campaign.events import Fold
 from acqplan.campaign.images import encoded
 from acqplan.campaign.leases import Shot
-from tests.campaign.rigs import live_rig
+from tests.campaign.rigs import GONE, live_rig
 from tests.crash.pictures import picture
-
-GONE = f"{socket.gethostname()}/999999999/1"
-"""A process of this machine that does not run any more."""
 
 
 @pytest.fixture

@@ -15,9 +15,10 @@ from torchvision.datasets import ImageFolder
 from acqplan import Campaign, Objects, open_rig
 from acqplan.campaign import operators
 from acqplan.campaign.export import class_folders, export_campaign, import_campaign, snapshot_of
+from acqplan.campaign.images import MARK, encoded, known_shot, take_image
 from acqplan.errors import AcqplanError, ImageError, OutputError, StoreError, UsageError
 from tests.campaign.postgres import NoServerError, running_server
-from tests.campaign.rigs import live_rig
+from tests.campaign.rigs import LIVE, live_rig
 from tests.campaign.test_campaign import Clock, made, picture
 from tests.cli.conftest import contents
 
@@ -54,6 +55,11 @@ def rows_of(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def images_of(campaign: Campaign) -> dict[str, bytes]:
+    """All but the mark, which says where the campaign is."""
+    return {name: content for name, content in contents(campaign.images.root).items() if name != MARK}
+
+
 def test_an_import_has_the_same_state_events_and_images(tmp_path: Path, clock: Clock) -> None:
     campaign = lived(tmp_path, clock)
     export_campaign(campaign, tmp_path / "export")
@@ -62,7 +68,7 @@ def test_an_import_has_the_same_state_events_and_images(tmp_path: Path, clock: C
     before, after = snapshot_of(campaign), snapshot_of(again)
     assert (after.settings, after.state, after.records) == (before.settings, before.state, before.records)
     assert after.events[1:] == before.events[1:]
-    assert contents(again.images.root) == contents(campaign.images.root)
+    assert images_of(again) == images_of(campaign)
     assert again.images.root == tmp_path / "again.db.images"
     leased = [record for record in after.records if record.state == "leased"]
     assert again.tell(leased[0].shot, picture(50)) == "captured"
@@ -121,6 +127,34 @@ def test_a_hair_below_zero_is_zero_and_reads_back(tmp_path: Path, clock: Clock) 
     assert {view["azimuth"] for view in again.shots().views()} == {0.0}
 
 
+def test_angles_beyond_a_turn_are_read_back_as_numbers(tmp_path: Path, clock: Clock) -> None:
+    (tmp_path / "rig.toml").write_text(LIVE.replace("[30, 50, 70]", "[0, 400, 720]"), encoding="utf-8")
+    rig = open_rig(tmp_path / "rig.toml")
+    with Campaign.create(rig, budget=20, path=tmp_path / "rig.db", clock=clock) as campaign:
+        for number, shot in enumerate(campaign.ask(20)):
+            campaign.tell(shot, picture(number), reached={"elevation": shot.view["elevation"]})
+        export_campaign(campaign, tmp_path / "export")
+    elevation = open_rig(tmp_path / "export" / "rig.toml").source.space.axes[1]
+    assert (elevation.unit, elevation.values) == ("", (0.0, 400.0, 720.0))
+    import_campaign(tmp_path / "export", tmp_path / "again.db").close()
+
+
+def test_settings_of_an_earlier_version_that_cannot_be_leave_the_rest_readable(tmp_path: Path, clock: Clock) -> None:
+    campaign = made(tmp_path, clock)
+    shots = campaign.ask(2)
+    campaign.tell(shots[0], picture(0))
+    written = campaign.images.keep(shots[1].id, *encoded(picture(1), ""))
+    with campaign.store.writing() as ledger:
+        record = known_shot(ledger, shots[1].id)
+        take_image(ledger, record, written, (0.0, 1e308, "L0"), "captured")
+    export_campaign(campaign, tmp_path / "export")
+    assert len(open_rig(tmp_path / "export" / "rig.toml").source.shots()) == 1
+    assert [row["elevation"] for row in rows_of(tmp_path / "export" / "repeats.csv")] == ["1e+308"]
+    with pytest.raises(StoreError, match=r"elevation.*more than a full turn"):
+        import_campaign(tmp_path / "export", tmp_path / "again.db")
+    assert not (tmp_path / "again.db").exists()
+
+
 def test_levels_are_kept_where_the_rig_reaches_them(tmp_path: Path, clock: Clock) -> None:
     campaign = made(tmp_path, clock)
     for number, shot in enumerate(campaign.ask(20)):
@@ -166,7 +200,7 @@ NAMES = ("a/b", "../../up", "Car", "car", "é", "con", "a.", "x" * 200)
 
 def test_any_name_of_class_and_object_has_its_own_folder(tmp_path: Path, clock: Clock) -> None:
     setup = live_rig(tmp_path)
-    objects = Objects(names=tuple(f"{name}\n0" for name in NAMES), labels=NAMES)
+    objects = Objects(names=tuple(f"{name}\u20280" for name in NAMES), labels=NAMES)
     rig = replace(setup.source, objects=objects)  # type: ignore[type-var]
     campaign = Campaign.create(replace(setup, source=rig), budget=2 * len(NAMES), path=tmp_path / "any.db", clock=clock)
     while shots := campaign.ask(4):

@@ -7,11 +7,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
-from acqplan.campaign.images import SUFFIXES, ImageFolder, Written, encoded
+from acqplan import Campaign, open_rig
+from acqplan.campaign.check import check_campaign
+from acqplan.campaign.events import CAPTURED
+from acqplan.campaign.images import SUFFIXES, ImageFolder, Written, encoded, known_shot, named, take_image
 from acqplan.errors import ImageError, OutputError
-from acqplan.files import digest_file
+from acqplan.files import digest_content, digest_file
+from tests.campaign.rigs import LIVE
 from tests.campaign.test_campaign import picture
 
 SHOT = "car-00_0_30_L0"
@@ -130,3 +136,60 @@ def test_what_is_half_written_is_no_image(images: ImageFolder) -> None:
     assert images.names() == []
     with pytest.raises(ImageError, match="cannot be read"):
         images.read(written.name)
+
+
+TAKEN = ("a-b_0", "a/b_0", "a b_0", "a-b__0", "a-b_0__0123456789abcdef", f"{'x' * 119}a_0", f"{'x' * 119}b_0", "é", "ü")
+
+
+def test_no_two_shots_share_a_file(images: ImageFolder) -> None:
+    names = {write(images, shot, picture(0)).name for shot in TAKEN}
+    assert len(names) == len(TAKEN)
+    assert named("car-00_0_30_L0", "ab" * 32, ".png") == "ab/car-00_0_30_L0__abababababababab.png", "as before"
+
+
+@given(st.text(max_size=130), st.text(max_size=130))
+def test_names_of_files_differ_as_names_of_shots_do(one: str, other: str) -> None:
+    alphabet = str.maketrans("abcdefgh", "/-_._ +~")  # what is replaced, and what is put in its place
+    shots = {one, other, one.translate(alphabet), other.translate(alphabet), f"{one}_{other}", f"{one}__{other}"}
+    assert len({named(shot, "0" * 64, ".png") for shot in shots}) == len(shots)
+
+
+def test_a_refused_image_leaves_the_equal_one_of_a_shot_of_a_like_name_alone(tmp_path: Path) -> None:
+    (tmp_path / "rig.toml").write_text(LIVE.replace('"car-00", "car-01"', '"a/b", "a-b"'), encoding="utf-8")
+    rig = open_rig(tmp_path / "rig.toml")
+    with Campaign.create(rig, budget=140, path=tmp_path / "rig.db", failure_limit=1.0) as campaign:
+        shots = {shot.id: shot for shot in campaign.ask(140)}
+        one = next(shot for name, shot in shots.items() if "/" in name and name.replace("/", "-") in shots)
+        other = shots[one.id.replace("/", "-")]
+        campaign.tell(one, picture(0))
+        with campaign.store.reading() as ledger:
+            (record,) = ledger.every(CAPTURED)
+        # the image of the other shot is on the disk, and its tell will be refused
+        written = campaign.images.keep(other.id, *encoded(picture(0), other.id))
+        assert written.fresh
+        campaign.images.forget(written.name)
+        assert campaign.images.is_whole(record.image, record.digest)
+        assert check_campaign(campaign)["damaged"] == []
+
+
+def test_an_image_that_an_earlier_version_named_is_told_again_under_that_name(tmp_path: Path) -> None:
+    (tmp_path / "rig.toml").write_text(LIVE.replace('"car-00", "car-01"', '"a/b", "a/c"'), encoding="utf-8")
+    with Campaign.create(open_rig(tmp_path / "rig.toml"), budget=6, path=tmp_path / "rig.db") as campaign:
+        shot, other = [shot for shot in campaign.ask(6) if "/" in shot.id][:2]
+        names, content = [], encoded(picture(0), "")[0]
+        for one in (shot, other):
+            digest = digest_content(content)
+            names.append(f"{digest[:2]}/{one.id.replace('/', '-')}__{digest[:16]}.png")
+            written = campaign.images.keep(one.id, content, ".png", name=names[-1])
+        with campaign.store.writing() as ledger:
+            first = Written(digest=digest, name=names[0], fresh=True)
+            take_image(ledger, known_shot(ledger, shot.id), first, tuple(shot.view.values()), "captured")
+        assert campaign.tell(shot, content) == "already"
+        (campaign.images.root / names[0]).write_bytes(b"cut")
+        assert campaign.tell(shot, content) == "already"
+        assert campaign.images.is_whole(names[0], digest)
+        assert campaign.images.names() == sorted(names)
+        # the other, which no event mentions, is given to the shot that it is named for
+        os.utime(campaign.images.root / written.name, (0, 0))
+        campaign.release([other])
+        assert check_campaign(campaign)["recovered"] == [other.id]

@@ -30,7 +30,7 @@ class Life(Operated, RuleBasedStateMachine):
     @rule(caller=callers, n=st.integers(1, 12), later=st.sampled_from([0.0, 0.0, 61.0]))
     def ask_and_get(self, caller: str, n: int, later: float) -> None:
         """Most asks are of a campaign that runs."""
-        if self.model.paused or self.model.stopped:
+        if self.model.paused or self.model.stopped or self.model.exhausted:
             self.resume()
         if not self.model.room:
             self.set_budget(self.model.exposures + len(self.model.leases) + n, undo=False)
@@ -113,7 +113,7 @@ class Life(Operated, RuleBasedStateMachine):
         assert by_state["rejected"] == model.rejected
         assert by_state["proposed"] == model.queue
         assert {state: len(shots) for state, shots in by_state.items()} == standing["counts"]
-        assert bool(standing["stopped"]) == model.stopped
+        assert bool(standing["stopped"]) == (model.stopped or model.exhausted)
         assert (standing["paused_at"] is not None) == model.paused
         assert standing["objects"] == model.objects
         assert sorted(standing["regions"].values()) == sorted(model.regions)

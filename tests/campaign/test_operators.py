@@ -8,10 +8,15 @@ import pytest
 
 from acqplan import Campaign
 from acqplan.campaign import operators
-from acqplan.campaign.events import CampaignState, Event
+from acqplan.campaign.check import check_campaign
+from acqplan.campaign.events import EXHAUSTED, CampaignState, Event
 from acqplan.campaign.store import Store
 from acqplan.errors import AcqplanError, BudgetError, ShotError, SpaceError, UsageError
-from tests.campaign.rigs import live_rig
+from acqplan.evaluate.campaign import due
+from acqplan.rig.source import LiveSource
+from acqplan.rig.spec import Rig
+from acqplan.space import Circle, Objects, Space
+from tests.campaign.rigs import N_CANDIDATES, live_rig
 from tests.campaign.test_campaign import Clock, assert_fold_is_state, picture
 
 
@@ -33,6 +38,20 @@ def seen(campaign: Campaign) -> dict[str, Any]:
 def first(campaign: Campaign) -> str:
     with campaign.store.reading() as ledger:
         return ledger.queue(1)[0].shot
+
+
+@pytest.mark.parametrize("name", ["c\0r", "c\x1br", "c\nr", "c\x7fr", "c\udcffr"])
+def test_names_that_no_file_or_database_keeps_are_refused_at_every_door(campaign: Campaign, name: str) -> None:
+    before, space = campaign.events(), Space(axes=(Circle(name="azimuth", values=(0.0,)),))
+    for pair in ((name, "car"), ("car-02", name)):
+        with pytest.raises(UsageError, match="which is no letter"):
+            operators.add_object(campaign.store, *pair)
+        rig = Rig(source=LiveSource(space=space, objects=Objects(names=pair[:1], labels=pair[1:])))
+        place = campaign.images.root.parent / "other.db"
+        with pytest.raises(UsageError, match="which is no letter"):
+            Campaign.create(rig, budget=1, path=place)
+        assert not place.exists()
+    assert campaign.events() == before
 
 
 DEEDS: dict[str, Callable[[Campaign], Event]] = {
@@ -216,3 +235,103 @@ def test_doing_it_twice_is_refused(campaign: Campaign) -> None:
         with pytest.raises(UsageError) as refused:
             deed()
         assert said in str(refused.value)
+
+
+def exhausted(campaign: Campaign) -> Event:
+    """Forbid all shots, and find out."""
+    event = operators.forbid(campaign.store, "elevation>10")
+    assert campaign.ask(1) == []
+    assert campaign.finished == EXHAUSTED
+    return event
+
+
+def test_forbidding_answers_how_many_shots_it_forbids_and_how_many_are_left(campaign: Campaign) -> None:
+    shots = campaign.ask(6)
+    campaign.tell(shots[0], picture(0))
+    free = N_CANDIDATES - len(shots)
+    high = sum(shot.view["elevation"] == 70 for shot in shots)
+    some = operators.forbid(campaign.store, "elevation>65")
+    assert (some.body["shots"], some.body["left"]) == (48 - high, free - 48 + high)
+    again = operators.forbid(campaign.store, "elevation>60")
+    assert (again.body["shots"], again.body["left"]) == (0, free - 48 + high)
+    rest = operators.forbid(campaign.store, "elevation>10")
+    assert (rest.body["shots"], rest.body["left"]) == (free - 48 + high, 0)
+    operators.undo(campaign.store, rest.number)
+    once_more = operators.undo(campaign.store, campaign.events()[-1].number)
+    assert (once_more.body["shots"], once_more.body["left"]) == (free - 48 + high, 0)
+
+
+WAYS_ON: dict[str, Callable[[Campaign, Event], object]] = {
+    "undo": lambda campaign, event: operators.undo(campaign.store, event.number),
+    "allow": lambda campaign, event: operators.allow(campaign.store, "elevation>10"),
+}
+
+
+@pytest.mark.parametrize("way", sorted(WAYS_ON))
+def test_what_makes_shots_possible_again_goes_on_by_itself(campaign: Campaign, way: str) -> None:
+    event = exhausted(campaign)
+    assert "to go on: allow a region, or add an object" in campaign.report()
+    WAYS_ON[way](campaign, event)
+    assert campaign.finished == ""
+    assert len(campaign.ask(4)) == 4
+    assert_fold_is_state(campaign)
+
+
+def test_an_object_that_comes_gives_shots_to_a_campaign_that_had_none(campaign: Campaign) -> None:
+    for name in ("car-00", "car-01", "truck-00", "truck-01"):
+        operators.remove_object(campaign.store, name)
+    assert campaign.ask(1) == []
+    assert campaign.finished == EXHAUSTED
+    assert due(campaign) == ""
+    operators.add_object(campaign.store, "car-02", "car")
+    assert campaign.finished == ""
+    assert "20 images may still be taken" in due(campaign)
+    assert {shot.object for shot in campaign.ask(4)} == {"car-02"}
+    assert_fold_is_state(campaign)
+
+
+def test_a_shot_that_is_restored_or_whose_image_is_lost_is_taken_again(campaign: Campaign) -> None:
+    for name in ("car-00", "car-01", "truck-01"):
+        operators.remove_object(campaign.store, name)
+    operators.forbid(campaign.store, "elevation>30")
+    shots = campaign.ask(20)
+    assert len(shots) == 12  # all that there are
+    given_up = operators.reject(campaign.store, shots[0].id, "cable")
+    for number, shot in enumerate(shots[1:]):
+        campaign.tell(shot, picture(number))
+    assert campaign.ask(1) == []
+    assert campaign.finished == EXHAUSTED
+    operators.undo(campaign.store, given_up.number)
+    assert [shot.id for shot in campaign.ask(3)] == [shots[0].id]
+    campaign.tell(shots[0], picture(99))
+    assert campaign.ask(1) == []
+    assert campaign.finished == EXHAUSTED
+    with campaign.store.reading() as ledger:
+        record = ledger.get(shots[5].id)
+    assert record is not None
+    campaign.images.forget(record.image)
+    assert check_campaign(campaign)["damaged"] == [shots[5].id]
+    assert [shot.id for shot in campaign.ask(3)] == [shots[5].id]
+    assert_fold_is_state(campaign)
+
+
+def test_more_images_overrule_the_advice_to_stop(campaign: Campaign) -> None:
+    with campaign.store.writing() as ledger:
+        ledger.append("advised", saturated="more images gain nothing")
+    assert campaign.finished == "more images gain nothing"
+    assert "to go on: resume it" in campaign.report()
+    operators.set_budget(campaign.store, 15)
+    assert campaign.finished == "more images gain nothing"
+    operators.set_budget(campaign.store, 30)
+    assert campaign.finished == ""
+    assert len(campaign.ask(4)) == 4
+    assert_fold_is_state(campaign)
+
+
+def test_a_larger_budget_does_not_go_on_with_a_rig_that_fails(campaign: Campaign) -> None:
+    while shots := campaign.ask(5):
+        for shot in shots:
+            campaign.fail(shot, reason="no light", retry=False)
+    operators.set_budget(campaign.store, 30)
+    assert "answers were failures" in campaign.finished
+    assert "to go on: resume it" in campaign.report()

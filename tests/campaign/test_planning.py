@@ -48,6 +48,15 @@ def test_at_first_everything_can_be_had(tmp_path: Path) -> None:
     assert (found.n, found.round, len(found.captured)) == (20, 1, 0)
 
 
+def test_a_rig_that_says_nothing_of_changes_is_asked_for_one_object_after_another(tmp_path: Path) -> None:
+    rig = replace(live_rig(tmp_path), seconds_per_object=None)
+    Campaign.create(rig, path=tmp_path / "rig.db", clock=Clock(), budget=20, strategy="lattice").close()
+    campaign = Campaign.open(tmp_path / "rig.db", clock=Clock())
+    assert campaign.settings.seconds_per_object is None
+    objects = [shot.object for shot in campaign.ask(20)]
+    assert len(list(itertools.groupby(objects))) == len(set(objects)) == 4
+
+
 def test_what_is_captured_leased_rejected_or_forbidden_is_no_candidate(tmp_path: Path) -> None:
     campaign = created(tmp_path)
     shots = campaign.ask(9)

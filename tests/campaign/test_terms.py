@@ -4,6 +4,7 @@ import json
 import math
 import subprocess
 import sys
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from acqplan.errors import SpaceError, UsageError
 from acqplan.plan.route import travel_seconds
 from acqplan.rig.source import LiveSource
 from acqplan.rig.spec import Rig
-from acqplan.space import Axis, Objects
+from acqplan.space import Axis, Circle, Interval, Objects
 from tests.campaign.spaces import TERMS, all_terms
 
 
@@ -61,13 +62,43 @@ def test_what_is_not_said_was_reached_as_commanded() -> None:
     assert TERMS.reached(view, {"elevation": 51, "lighting": "L0"}) == (60.0, 51.0, "L0")
 
 
+@pytest.mark.parametrize("value", [np.float32(12.5), np.array(12.5), Decimal("12.5"), " 12.5 "])
+def test_numbers_of_any_library_can_have_been_reached(value: object) -> None:
+    assert TERMS.reached((60.0, 50.0, "L1"), {"azimuth": value, "lighting": np.str_("L0")}) == (12.5, 50.0, "L0")
+    assert TERMS.reached((60.0, 50.0, "L1"), {"azimuth": np.int64(-360)}) == (0.0, 50.0, "L1")
+
+
+def test_what_an_axis_commands_can_be_reached() -> None:
+    axes = (Interval(name="roll", values=(0.0, 720.0), unit="deg"), Circle(name="hour", values=(23.0,), period=24.0))
+    terms = CampaignSettings(rig="live", axes=(*axes, Interval(name="mm", values=(9.0,))), objects={"a": "b"})
+    assert terms.reached((0.0, 23.0, 9.0), {"roll": 720, "hour": -1, "mm": 4000}) == (720.0, 23.0, 4000.0)
+    for name, value in (("roll", 721), ("hour", 25), ("mm", 1e16)):
+        with pytest.raises(SpaceError):
+            terms.reached((0.0, 23.0, 9.0), {name: value})
+
+
 @pytest.mark.parametrize(
     ("said", "complaint"),
     [
         ({"azimut": 3.0}, "no axis is called 'azimut'; did you mean 'azimuth'"),
         ({"azimuth": "left"}, "'left' is not a number; give deg"),
         ({"azimuth": math.nan}, "is not a number"),
-        ({"elevation": math.inf}, "is not a number"),
+        ({"elevation": math.inf}, "is not finite"),
+        ({"elevation": "inf"}, "'inf' is not finite"),
+        ({"elevation": 1e308}, "'1e+308' is more than a full turn; give degrees from -360 to 360"),
+        ({"azimuth": 725}, "'725' is more than a full turn; give degrees from -360 to 360"),
+        ({"azimuth": "1e308"}, "is more than a full turn"),
+        ({"azimuth": True}, "'True' is not a number"),
+        ({"azimuth": np.True_}, "'True' is not a number"),
+        ({"azimuth": "١٢"}, "'١٢' is not a number"),
+        ({"azimuth": "1_2"}, "'1_2' is not a number"),
+        ({"azimuth": b"12"}, "is not a number"),
+        ({"azimuth": 10**400}, "is not a number"),
+        ({"azimuth": 10**5000}, "a value of type int is not a number"),
+        ({"azimuth": np.zeros(2)}, "is not a number"),
+        ({"azimuth": 3j}, "is not a number"),
+        ({"lighting": np.zeros(2)}, "has no level"),
+        ({"lighting": b"L1"}, "has no level"),
         ({"elevation": None}, "'None' is not a number"),
         ({"lighting": "L9"}, "axis 'lighting' has no level 'L9'"),
         ({"lighting": 0}, "has no level '0'"),

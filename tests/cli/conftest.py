@@ -100,11 +100,12 @@ def photographs(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
-    """A folder with an earlier report."""
+    """A folder with an earlier report, and somebody's notes."""
     folder = tmp_path / "out"
     folder.mkdir()
     for name in ("plan.csv", "report.html", "notes.txt"):
         (folder / name).write_text(f"an earlier {name}")
+    (folder / "plan.json").write_text('{"acqplan": "0", "strategy": "even", "budget": 9, "shots": []}')
     return folder
 
 

@@ -246,6 +246,9 @@ def test_a_setting_that_is_none_is_told(run: Run, store: Path, acqplan: Acqplan,
     tell = ("tell", "--shot", shot["id"], "--image", image(0), "--reached")
     assert "write e.g. --reached azimuth=40.3" in complaint(said(store, acqplan, *tell, "40.3"), 2)
     assert "did you mean 'azimuth'" in complaint(said(store, acqplan, *tell, "azimut=40.3"), 2)
+    assert "gives 'azimuth' twice" in complaint(said(store, acqplan, *tell, "azimuth=1", "--reached", "azimuth=2"), 2)
+    assert "give degrees from -360 to 360" in complaint(said(store, acqplan, *tell, "azimuth=725"), 2)
+    assert "'١٢' is not a number" in complaint(said(store, acqplan, *tell, "azimuth=١٢"), 2)
     assert run("status", "--json")["captured"] == 0
 
 
@@ -254,6 +257,18 @@ def test_no_campaign_is_a_bad_input_and_none_is_made(tmp_path: Path, acqplan: Ac
         assert "there is no campaign" in complaint(said(tmp_path / "none.db", acqplan, "ask"), 3)
         create = ("create", "--rig", live, "--budget", 100)
         assert "16 can be had" in complaint(said(tmp_path / "none.db", acqplan, *create), 2)
+
+
+def test_a_backup_is_restored(run: Run, store: Path, acqplan: Acqplan, image: Callable[[int], Path]) -> None:
+    (shot,) = run("ask")["shots"]
+    run("backup", "--out", store.parent / "backup")
+    assert run("tell", "--shot", shot["id"], "--image", image(0))["outcome"] == "captured"
+    restore = ("restore", "--from", store.parent / "backup")
+    assert "give --replace" in complaint(said(store, acqplan, *restore), 2)
+    found = run(*restore, "--replace")
+    assert (found["store"], found["captured"]) == (str(store), 0)
+    assert (Path(found["aside"]) / store.name).exists()
+    assert run("status", "--json")["captured"] == 0
 
 
 def test_a_second_campaign_in_one_place_is_refused(store: Path, live: Path, acqplan: Acqplan) -> None:
@@ -272,3 +287,19 @@ def test_processes_from_a_shell_share_a_campaign(store: Path, image: Callable[[i
     (shot,) = program("ask", "-n", 1)["shots"]
     assert program("tell", "--shot", shot["id"], "--image", image(0))["outcome"] == "captured"
     assert program("status", "--json")["captured"] == 1
+
+
+def test_an_operator_hears_what_ends_the_campaign_and_how_it_goes_on(store: Path, run: Run, acqplan: Acqplan) -> None:
+    done = said(store, acqplan, "forbid", "--where", "azimuth>=0")
+    number = json.loads(done.out)["number"]
+    assert done.err == f"no shot is left that may be taken; to take it back: undo --event {number}\n"
+    run("ask", code=5)
+    done = said(store, acqplan, "budget", "--budget", 13)
+    assert done.err == ""  # the next caller finds out
+    run("ask", code=5)
+    done = said(store, acqplan, "pause")
+    assert "stays finished: no shot is left" in done.err
+    assert "to go on: allow a region, or add an object" in done.err
+    run("resume")
+    run("undo", "--event", number)
+    assert run("ask")["shots"]

@@ -44,11 +44,22 @@ def test_a_captured_test_object_is_told_with_its_line(
     acqplan: Acqplan, photographs: Path, captured: Path, out: Path
 ) -> None:
     photographs.write_text(photographs.read_text() + '[objects]\ntest = ["car-1", "cow-1"]\n')
+    plan = ("recommend", "--rig", photographs, "--budget", 12, "--captured", captured, "--out", out, *QUICK)
     with untouched(out):
-        done = acqplan("recommend", "--rig", photographs, "--budget", 8, "--captured", captured, "--out", out, *QUICK)
+        done = acqplan(*(word for word in plan if word != "--no-validate"))
     message = complaint(done, 2)
     assert f"{captured}: line 4: object 'car-1' is captured already" in message
     assert "[objects] test" in message
+    assert "--no-validate" in message
+    assert acqplan(*plan).code == 0, "without a test no object is kept aside"
+
+
+def test_captured_images_without_their_rig_are_told_to_name_it(acqplan: Acqplan, captured: Path, out: Path) -> None:
+    for command in (("recommend", "--budget", 60, "--out", out, *QUICK), ("advise", "--backbone", "histogram")):
+        message = complaint(acqplan(*command, "--captured", captured), 3)
+        assert "line 2: the rig has no object 'car-0'" in message
+        assert "the rig is the embedded toys; give that of these images: --rig rig.toml" in message
+        assert "did you mean" not in message
 
 
 @pytest.mark.parametrize("budget", [8, 3])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from acqplan.report.result import FILES
-from tests.cli.conftest import Acqplan, Done, complaint, contents, untouched, written
+from tests.cli.conftest import QUICK, Acqplan, Done, complaint, contents, untouched, written
 
 
 def recommended(acqplan: Acqplan, rig: Path, budget: int, out: Path, *more: str) -> Done:
@@ -33,16 +33,20 @@ def test_a_validated_plan_is_shown_written_and_repeated_byte_for_byte(
     assert sorted(contents(out)) == sorted(made)
     assert len(list(csv.DictReader(io.StringIO((out / "plan.csv").read_text())))) == 40
 
-    again = recommended(acqplan, toys, 40, tmp_path / "again", "--no-validate", "--json")
+    recommended(acqplan, toys, 40, tmp_path / "again")
     assert (tmp_path / "again" / "plan.csv").read_bytes() == (out / "plan.csv").read_bytes()
+    again = recommended(acqplan, toys, 40, tmp_path / "again", "--no-validate", "--json")
     document = json.loads(again.out)
-    assert document["validation"] is None
+    assert (document["validation"], document["plan"]["kept_aside"]) == (None, None)
+    assert len({shot["object"] for shot in document["plan"]["shots"]}) == 10, "without a test every object is planned"
     assert len(document["plan"]["shots"]) == 40
-    assert [Path(path).name for path in document["files"]] == [*FILES[:2], *FILES[3:8]]
+    assert [Path(path).name for path in document["files"]] == [*FILES[:2], *FILES[3:8], FILES[-1]]
 
     other = recommended(acqplan, toys, 40, out, "--no-validate", "--seed", "1")
     assert (out / "plan.csv").read_bytes() != (tmp_path / "again" / "plan.csv").read_bytes()
-    assert sorted(contents(out)) == sorted([*FILES[:2], *FILES[3:8]]), "the old validation speaks of another plan"
+    assert sorted(contents(out)) == sorted([*FILES[:2], *FILES[3:8], FILES[-1]]), (
+        "the old validation speaks of another plan"
+    )
     assert "validation.json" not in other.err
 
 
@@ -91,7 +95,9 @@ ROWS = [(f"{thing}-{view}", thing, thing[:3]) for thing in ("car-0", "car-1", "c
 
 
 def predictions(path: Path, wrong: int) -> Path:
-    guesses = ["pig"] * wrong + [label for _, _, label in ROWS[wrong:]]
+    guesses = ["cow" if label == "car" else "car" for _, _, label in ROWS[:wrong]] + [
+        label for _, _, label in ROWS[wrong:]
+    ]
     lines = [",".join((*row, guess)) for row, guess in zip(ROWS, guesses, strict=True)]
     return written(path, "\n".join(["image,object,label,predicted", *lines]) + "\n")
 
@@ -149,3 +155,32 @@ def test_doctor_says_what_is_wrong_and_all_the_rest(acqplan: Acqplan, monkeypatc
     assert done.code == 4
     assert "renderer" in json.loads(done.out)
     assert done.err.startswith("error: ACQPLAN_CACHE_LIMIT_GB is 'much'\n  give")
+
+
+def test_a_folder_of_somebody_else_is_refused_before_any_work(acqplan: Acqplan, toys: Path, tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    written(theirs / "plan.csv", "my own plan")
+    written(theirs / "validation.json", "{}")
+    for command, taken in ((["recommend", "--budget", 9], "plan.csv"), (["benchmark"], "validation.json")):
+        with untouched(theirs):
+            message = complaint(acqplan(*command, "--rig", toys, "--out", theirs, "--backbone", "histogram"), 2)
+        assert f"{theirs / taken}: would be replaced" in message
+
+
+def test_a_recommendation_and_a_benchmark_do_not_replace_each_other(
+    acqplan: Acqplan, toys: Path, tmp_path: Path
+) -> None:
+    plan, bench = tmp_path / "plan", tmp_path / "bench"
+    recommended(acqplan, toys, 20, plan, "--no-validate")
+    few = ("--strategies", "random-shots,even", "--budgets", 10, "--seeds", 2, "--workers", 1)
+    done = acqplan("benchmark", "--rig", toys, "--out", bench, "--backbone", "histogram", *few)
+    assert done.code == 0, done.err
+    with untouched(plan):
+        assert "would be replaced" in complaint(acqplan("benchmark", "--rig", toys, "--out", plan, *few), 2)
+    with untouched(bench):
+        again = acqplan("recommend", "--rig", toys, "--budget", 20, "--out", bench, *QUICK)
+        assert f"{bench / 'validation.json'}: would be replaced" in complaint(again, 2)
+    # each goes on in its own
+    recommended(acqplan, toys, 20, plan, "--no-validate")
+    assert acqplan("benchmark", "--rig", toys, "--out", bench, "--backbone", "histogram", *few).code == 0

@@ -103,10 +103,27 @@ def test_no_budget_at_all_is_refused(acqplan: Acqplan, live: Path, out: Path) ->
     assert complaint(done, 2).strip() == "neither --budget nor --time-budget is given\n  give e.g. --budget 2430"
 
 
-def test_a_rig_without_times_keeps_the_order_and_shows_no_time(acqplan: Acqplan, live: Path, tmp_path: Path) -> None:
+def test_a_rig_without_times_takes_the_shots_of_an_object_together_and_shows_no_time(
+    acqplan: Acqplan, live: Path, tmp_path: Path
+) -> None:
     shown = planned(acqplan, live, tmp_path / "out", "--budget", 8)
     assert "Taking them" not in shown.out
-    assert json.loads((tmp_path / "out" / "plan.json").read_text())["route_seconds"] == 0
+    assert "In this order: 3 changes of object" in shown.out
+    plan = json.loads((tmp_path / "out" / "plan.json").read_text())
+    assert (plan["route_seconds"], plan["changes"]) == (0, {"object": 3})
+    objects = [shot["object"] for shot in plan["shots"]]
+    assert [name for name, _ in itertools.groupby(objects)] == sorted(set(objects))
+    # told that changes are free, the plan is the same and its order that of the strategy
+    live.write_text(live.read_text().replace("[objects.labels]", "[objects]\nseconds_per_change = 0\n[objects.labels]"))
+    planned(acqplan, live, tmp_path / "free", "--budget", 8)
+    free = json.loads((tmp_path / "free" / "plan.json").read_text())
+    assert sorted(shot["shot"] for shot in free["shots"]) == sorted(shot["shot"] for shot in plan["shots"])
+    assert free["changes"]["object"] == 7
+
+
+def test_the_embedded_toys_take_a_time_to_be_put_up() -> None:
+    toys = [open_rig(), open_rig(Path(__file__).parents[2] / "examples" / "toys.toml")]
+    assert {rig.seconds_per_object for rig in toys} == {20.0}
 
 
 def test_a_plan_in_rounds_fits_the_time_too(acqplan: Acqplan, toys: Path, tmp_path: Path) -> None:
@@ -121,7 +138,8 @@ def test_a_plan_in_rounds_fits_the_time_too(acqplan: Acqplan, toys: Path, tmp_pa
 
 
 def test_only_images_still_to_be_taken_take_time(acqplan: Acqplan, live: Path, tmp_path: Path) -> None:
-    live.write_text(live.read_text().replace('values = "0:270:90"', 'values = "0:270:90"\nseconds_per_unit = 0.05'))
+    times = live.read_text().replace('values = "0:270:90"', 'values = "0:270:90"\nseconds_per_unit = 0.05')
+    live.write_text(times.replace("[objects.labels]", "[objects]\nseconds_per_change = 0\n[objects.labels]"))
     captured = manifest(tmp_path, "captured.csv", ["car-0", "car-1", "cow-0", "cow-1"], range(0, 180, 90))
     options = ("--captured", captured, "--time-budget", "5s", *QUICK, "--json")
     plan = json.loads(planned(acqplan, live, tmp_path / "out", *options).out)["plan"]

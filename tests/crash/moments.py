@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sql
 
-OPERATIONS = ("open", "fsync", "replace", "chmod", "mkdir", "unlink", "close")
+OPERATIONS = ("open", "fsync", "replace", "rename", "chmod", "mkdir", "rmdir", "unlink", "close")
 
 
 class Board:

@@ -1,5 +1,6 @@
 """A store that is copied while it is in use."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -12,9 +13,11 @@ import pytest
 from acqplan import Campaign
 from acqplan.campaign.check import back_up, check_campaign
 from acqplan.campaign.events import Event
-from acqplan.errors import StoreError, UsageError
+from acqplan.campaign.export import MARK, export_campaign, import_campaign
+from acqplan.errors import OutputError, StoreError, UsageError
 from tests.campaign.postgres import Server
 from tests.campaign.rigs import live_rig
+from tests.cli.conftest import contents
 from tests.crash.capturing import capture
 from tests.crash.conftest import BUDGET, STORE
 from tests.crash.pictures import picture
@@ -114,3 +117,34 @@ def test_a_server_is_backed_up_by_its_own_tools(server: Server, tmp_path: Path) 
         with Campaign.open(url) as elsewhere:  # a machine that does not see the images may look
             assert elsewhere.status()["captured"] == 1
             assert "damaged" not in {event.kind for event in elsewhere.events()}
+
+
+def test_copies_that_are_killed_are_made_again_by_the_same_command(begun: Path) -> None:
+    capture(begun / STORE, begun / "journal", seed=1, tell_again=False)
+    with Campaign.open(begun / STORE) as campaign:
+        export_campaign(campaign, begun / "export")
+    command = [sys.executable, "-m", "tests.crash.copying", "--work", str(begun), "--every", "23"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["wrong"] == []
+    assert min(found["kills"].values()) >= 3
+
+
+@pytest.mark.parametrize("kind", ["another file", "another mark", "an older campaign"])
+def test_an_import_touches_no_images_of_others(begun: Path, kind: str) -> None:
+    capture(begun / STORE, begun / "journal", seed=1, tell_again=False)
+    with Campaign.open(begun / STORE) as campaign:
+        export_campaign(campaign, begun / "export")
+    first = begun / "again.db"
+    import_campaign(begun / "export", first).close()
+    first.unlink()  # a user lost it, and has the images still
+    if kind == "another file":
+        (begun / "again.db.images" / "notes.txt").write_text("mine", encoding="utf-8")
+        (begun / "again.db.images" / MARK).write_text("0" * 64, encoding="ascii")
+    if kind == "another mark":
+        (begun / "again.db.images" / MARK).write_text("0" * 64, encoding="ascii")
+    before = contents(begun)
+    with pytest.raises(OutputError, match="is there already"):
+        import_campaign(begun / "export", first)
+    assert contents(begun) == before

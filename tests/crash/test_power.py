@@ -3,7 +3,6 @@
 import os
 import random
 import shutil
-import socket
 import time
 from pathlib import Path
 
@@ -14,12 +13,11 @@ from acqplan.campaign.check import check_campaign
 from acqplan.campaign.events import CAPTURED, Event, Fold
 from acqplan.campaign.store import Store
 from acqplan.errors import StoreError
+from tests.campaign.rigs import GONE
 from tests.crash.conftest import BUDGET, STORE
 from tests.crash.pictures import picture
 
 TAKEN = 16
-GONE = f"{socket.gethostname()}/999999999/1"
-"""A process of this machine that does not run: the power is off."""
 
 
 def some_taken(folder: Path) -> Campaign:
@@ -134,7 +132,7 @@ def test_images_that_come_back_with_their_disk_are_captured_again(begun: Path, t
         assert campaign.events() == before
         root.mkdir()
         assert len(check_campaign(campaign)["damaged"]) == TAKEN
-        root.rmdir()
+        shutil.rmtree(root)
         (tmp_path / "unplugged").rename(root)
         for path in root.glob("??/*"):
             os.utime(path, (time.time() - 3600, time.time() - 3600))

@@ -104,6 +104,6 @@ def _double_leases(events: Iterable[Event]) -> list[str]:
 
 def _orphaned(events: Sequence[Event], kill: Kill) -> float:
     """How long after a kill its leases were not given back, of those that somebody could have had."""
-    own = {e.shot for e in events if e.kind == "leased" and e.body["caller"].split("/")[-2] == str(kill.pid)}
+    own = {e.shot for e in events if e.kind == "leased" and e.body["caller"].split("/")[1] == str(kill.pid)}
     back = [event.at for event in events if event.kind == "expired" and event.shot in own and event.at >= kill.at - 1]
     return max((at - kill.at for at in back), default=0.0)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -79,9 +80,27 @@ def test_noise_in_place_of_every_uncaptured_image_leaves_the_plan_as_it_is(strat
     assert again.predicted == plan.predicted
 
 
-def test_the_plan_does_not_depend_on_its_validation() -> None:
-    setup = Rig(source=toy_rig(space=SPACE, n_instances=2, workers=1))
-    bare = recommend(setup, 40, backbone="histogram", validate=False)
-    judged = recommend(setup, 40, backbone="histogram", validate=True)
+@pytest.mark.parametrize("test", [(), "views"])
+@pytest.mark.parametrize("strategy", ["lattice", "variance", "even"])
+def test_what_is_kept_aside_for_the_test_cannot_influence_the_plan(
+    strategy: str, test: tuple[()] | Literal["views"]
+) -> None:
+    toys = toy_rig(space=SPACE, n_instances=2, workers=1)
+    judged = recommend(Rig(source=toys, test=test), 60, strategy=strategy, backbone="histogram")
     assert judged.validation is not None
-    assert judged.plan.to_csv() == bare.plan.to_csv()
+    captured = set(judged.plan.shots.pairs())
+    assert captured <= set(judged.candidates.pairs()) < set(toys.shots().pairs())
+    poisoned = Rig(source=Poisoned(toys, true=captured), test=test)
+    assert recommend(poisoned, 60, strategy=strategy, backbone="histogram").plan.to_csv() == judged.plan.to_csv()
+
+
+def test_a_plan_without_validation_is_that_of_a_rig_without_a_test() -> None:
+    toys = toy_rig(space=SPACE, n_instances=2, workers=1)
+    plans = [
+        recommend(Rig(source=toys), 40, backbone="histogram", validate=False).plan,
+        recommend(Rig(source=toys, test_fraction=0.0), 40, backbone="histogram").plan,
+        recommend(Rig(source=toys, test="views"), 40, backbone="histogram", validate=False).plan,
+        recommend(Rig(source=toys, test=("car-00",)), 40, backbone="histogram", validate=False).plan,
+    ]
+    assert len({plan.to_csv() for plan in plans}) == 1
+    assert set(plans[0].shots.names) == set(toys.objects.names)

@@ -78,11 +78,11 @@ def test_dictionary_is_json(files: tuple[Path, Path, np.ndarray, np.ndarray], tm
 
 
 def test_columns_may_stand_in_any_order_beside_others(tmp_path: Path) -> None:
-    a = write(tmp_path / "a.csv", ["x,0.5,1.png,y,o"], "predicted,score,image,label,object")
+    a = write(tmp_path / "a.csv", ["x,0.5,1.png,y,o", "x,0.5,2.png,x,p"], "predicted,score,image,label,object")
     b = tmp_path / "b.csv"
-    b.write_bytes(b"\xef\xbb\xbfimage,object,label,predicted\r\n1.png,o,y,y\r\n")
+    b.write_bytes(b"\xef\xbb\xbfimage,object,label,predicted\r\n1.png,o,y,y\r\n2.png,p,x,x\r\n")
     found = compare(a, b)
-    assert (found.accuracy_a, found.accuracy_b, found.n_objects) == (0.0, 1.0, 1)
+    assert (found.accuracy_a, found.accuracy_b, found.n_objects) == (0.5, 1.0, 2)
 
 
 GOOD = ["1,o,x,x", "2,o,x,y", "3,p,y,y"]
@@ -124,3 +124,27 @@ def test_missing_file_and_folder_are_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "none.csv", tmp_path):
         with pytest.raises(ManifestError, match="cannot be read"):
             compare(path, path)
+
+
+@pytest.mark.parametrize("written", ["1.0", "Car", "car\u200b", "c\u0430r"])
+def test_predicted_class_that_no_image_has_is_refused(tmp_path: Path, written: str) -> None:
+    labels = {"1.0": ("1", "2")}.get(written, ("car", "cow"))
+    rows = [(f"{number}.png", f"o{number % 4}", labels[number % 2]) for number in range(8)]
+    good = write(tmp_path / "good.csv", [f"{','.join(row)},{row[2]}" for row in rows])
+    # every image is right, but the class is written in another way
+    bad = write(tmp_path / "bad.csv", [f"{','.join(row)},{written if row[2] == labels[0] else row[2]}" for row in rows])
+    for a, b in ((good, bad), (bad, good)):
+        with pytest.raises(ManifestError, match=r"bad.csv: line 2: .* is the label of no image") as caught:
+            compare(a, b)
+        assert f"labels: {', '.join(labels)};" in caught.value.message
+        assert (caught.value.line, caught.value.asked) == (2, written)
+        assert caught.value.path == bad
+
+
+def test_a_long_vocabulary_is_shown_in_part(tmp_path: Path) -> None:
+    rows = [f"{number}.png,o{number},class {number:03d},Class {number:03d}" for number in range(200)]
+    with pytest.raises(ManifestError) as caught:
+        compare(write(tmp_path / "a.csv", rows), write(tmp_path / "b.csv", rows))
+    assert "labels: class 000, class 001" in caught.value.message
+    assert "predicted: Class 000" in caught.value.message
+    assert len(caught.value.message) < 500

@@ -62,9 +62,35 @@ class Heard:
 
 
 def test_test_objects_are_never_planned(toys: RenderedSource) -> None:
-    result = recommend(Rig(source=toys), 30, backbone="histogram", validate=False)
+    result = recommend(Rig(source=toys), 30, backbone="histogram")
     split = split_objects(toys.objects)
     assert set(result.plan.shots.names) == set(result.candidates.names) == set(split.train)
+    assert result.validation is not None
+    kept = result.plan.to_dict()["kept_aside"]
+    assert kept == result.validation.to_dict()["kept_aside"] == split.to_dict()
+    assert split.to_dict()["words"] == [f"5 objects kept aside to judge the plan: {', '.join(split.test)}"]
+
+
+def test_the_only_object_of_a_label_is_planned_and_not_tested(toys: RenderedSource) -> None:
+    labels = tuple("unique" if name == "car-00" else name[:-3] for name in toys.objects.names)
+    mixed = replace(toys, objects=Objects(names=toys.objects.names, labels=labels))
+    result = recommend(Rig(source=mixed), 40, backbone="histogram")
+    assert result.validation is not None
+    assert "car-00" in result.plan.shots.names
+    assert "car-00" not in result.validation.records[0].per_object
+    words = "trained on and not tested, as the only objects of their labels: car-00, car-01"
+    assert result.plan.kept_aside["words"][1] == words
+
+
+def test_objects_that_are_each_a_label_are_tested_on_views_that_no_strategy_may_take(toys: RenderedSource) -> None:
+    names = toys.objects.names
+    result = recommend(Rig(source=replace(toys, objects=Objects(names=names, labels=names))), 60, backbone="histogram")
+    assert result.validation is not None
+    assert set(result.plan.shots.names) == set(names)
+    assert set(result.validation.records[0].per_object) == set(names)
+    assert len(result.candidates) == len(names) * SPACE.n_views // 2
+    assert "about new views of these objects, not about new objects" in result.plan.kept_aside["words"][0]
+    assert {verdict.n_objects for verdict in result.validation.verdicts} == {len(names)}
 
 
 def test_without_a_test_share_all_objects_are_planned_and_nothing_is_validated(toys: RenderedSource) -> None:
@@ -93,7 +119,7 @@ def test_a_strategy_that_does_not_learn_takes_all_at_once(strategy: str, toys: R
 
 def test_accuracy_is_predicted_from_siblings_alone(toys: RenderedSource) -> None:
     lonely = Rig(source=toys)  # one object a class is left to train on
-    assert recommend(lonely, 30, backbone="histogram", validate=False).plan.predicted is None
+    assert recommend(lonely, 30, backbone="histogram").plan.predicted is None
     pairs = Rig(source=toys, test_fraction=0.0)
     predicted = recommend(pairs, 60, backbone="histogram", validate=False).plan.predicted
     assert predicted is not None
@@ -115,11 +141,10 @@ def test_the_advice_is_that_of_the_captured_images_and_predicts_the_accuracy(toy
     assert result.advice == advise(setup, budget=60, accuracies=(0.9,), backbone="histogram")
 
 
-def test_the_advice_does_not_depend_on_the_validation(toys: RenderedSource) -> None:
-    both = [recommend(Rig(source=toys), 40, backbone="histogram", validate=validate) for validate in (True, False)]
-    assert both[0].advice == both[1].advice is not None
-    assert both[0].advice is not None
-    assert both[0].advice.end.answer == "cannot tell", "one object a class is left to train on"
+def test_the_advice_looks_at_no_image_of_the_test(toys: RenderedSource) -> None:
+    advice = recommend(Rig(source=toys), 40, backbone="histogram").advice
+    assert advice is not None
+    assert (advice.objects, advice.end.answer) == (5, "cannot tell"), "one object a class is left to train on"
 
 
 @pytest.mark.parametrize("strategy", ["even", "random"])
@@ -151,8 +176,10 @@ def test_captured_images_are_charged_and_the_object_of_a_test_is_refused(toys: R
         lines = path.read_text().splitlines()
         path.write_text("\n".join([f"{lines[0]},elevation", *(f"{line},41.5" for line in lines[1:])]) + "\n")
     setup = Rig(source=toys)
-    plan = recommend(setup, 60, captured=paths[split.train[0]], backbone="histogram", validate=False).plan
+    plan = recommend(setup, 60, captured=paths[split.train[0]], backbone="histogram").plan
     assert (plan.captured, len(plan)) == (8, 52)
+    plan = recommend(setup, 60, captured=paths[split.test[0]], backbone="histogram", validate=False).plan
+    assert (plan.captured, len(plan), len(set(plan.shots.names))) == (8, 52, 9)
     with pytest.raises(BudgetSpent, match="8 of 8"):
         recommend(setup, 8, captured=paths[split.train[0]], backbone="histogram")
     with pytest.raises(SplitError, match=f"line 2: object '{split.test[0]}' is captured already"):
@@ -178,10 +205,11 @@ def test_a_budget_that_cannot_be_planned_is_refused(budget: int, toys: RenderedS
         recommend(Rig(source=toys), budget, backbone="histogram")
 
 
-def test_objects_that_cannot_be_split_name_the_rig(tmp_path: Path) -> None:
-    path = written(tmp_path / "rig.toml", 'source = "toys"\n[render]\ninstances = 1\n')
-    with pytest.raises(SplitError, match=r"rig\.toml: label 'airplane' has one object only"):
-        recommend(open_rig(path), 60, backbone="histogram")
+def test_what_cannot_be_split_names_the_rig(tmp_path: Path) -> None:
+    axis = '[[axis]]\nname = "azimuth"\nkind = "circle"\nvalues = [0]\n'
+    path = written(tmp_path / "rig.toml", f'source = "toys"\n{axis}[render]\ninstances = 1\n')
+    with pytest.raises(SplitError, match=r"rig\.toml: a test on views needs two views .*no-validate"):
+        recommend(open_rig(path), 5, backbone="histogram")
 
 
 def test_the_digest_of_the_plan_follows_the_seed(toys: RenderedSource) -> None:

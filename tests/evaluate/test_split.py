@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from acqplan.errors import SplitError
-from acqplan.evaluate.task import Split, check_disjoint, split_objects
+from acqplan.evaluate.task import Split, check_disjoint, split_objects, split_views
 from acqplan.space import Interval, Objects, Shots, Space
 
 SPACE = Space(axes=(Interval(name="elevation", values=(30.0, 60.0), unit="deg"),))
@@ -53,7 +54,8 @@ def test_test_objects_can_be_chosen_by_hand() -> None:
 @pytest.mark.parametrize(
     ("counts", "options", "message"),
     [
-        ((3, 1), {}, "label 'b' has one object only \\('b-0'\\)"),
+        ((1, 1), {}, 'every label has one object only: none can be kept .* test = "views"'),
+        ((3, 1), {"test": ("a-0", "b-0")}, "no object of label 'b' is in train"),
         ((3, 2), {"test": ("a-0", "b-9")}, "test object 'b-9' is unknown; did you mean 'b-"),
         ((3, 2), {"test": ("a-0", "a-0", "b-0")}, "'a-0' appears twice"),
         ((3, 2), {"test": ("a-0",)}, "no object of label 'b' is in test"),
@@ -68,6 +70,42 @@ def test_impossible_splits_are_refused(counts: tuple[int, ...], options: dict[st
         split_objects(objects(*counts), **options)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("options", [{}, {"test": ("a-1",)}])
+def test_the_only_object_of_a_label_is_trained_on(options: dict[str, tuple[str, ...]]) -> None:
+    split = split_objects(objects(3, 1), **options)  # type: ignore[arg-type]
+    assert split.alone == ("b-0",)
+    assert {name[0] for name in split.test} == {"a"}
+    other = split.swapped()
+    assert ("b-0" in split.train, "b-0" in other.train, other.alone) == (True, True, ("b-0",))
+    assert set(other.test) == set(split.train) - {"b-0"}
+
+
+@given(st.integers(2, 40), st.floats(0.01, 0.99), st.integers(0, 1000))
+@settings(deadline=None)
+def test_views_are_split_into_two_parts_that_change_places(n_views: int, fraction: float, seed: int) -> None:
+    met = 3 * np.arange(n_views)
+    split = split_views(objects(1, 1), met, test_fraction=fraction, seed=seed)
+    assert sorted(split.train_views + split.test_views) == met.tolist()
+    assert min(len(split.train_views), len(split.test_views)) >= 1
+    assert (split.train, split.test) == (objects(1, 1).names, objects(1, 1).names)
+    assert (split.swapped().train_views, split.swapped().test_views) == (split.test_views, split.train_views)
+
+
+def test_one_view_cannot_be_split() -> None:
+    with pytest.raises(SplitError, match="two views at least; add views"):
+        split_views(objects(1, 1), np.array([4]))
+
+
+def test_an_object_that_is_seen_from_test_views_alone_is_trained_on() -> None:
+    every = Shots.every(SPACE, objects(1, 1))
+    split = split_views(every.objects, np.arange(2))
+    (kept,) = split.test_views
+    few = every.take(np.flatnonzero((every.object_rows == 1) | (np.arange(len(every)) == kept)))
+    train, test = split.sides(few)
+    assert set(few.take(train).names) == {"a-0", "b-0"}
+    assert few.take(test).names == ["b-0"]
+
+
 def test_an_object_on_both_sides_is_refused() -> None:
     with pytest.raises(SplitError, match="'a-1' is in both"):
         Split(train=("a-0", "a-1"), test=("a-1",))
@@ -78,3 +116,6 @@ def test_shots_of_one_object_on_both_sides_are_refused() -> None:
     check_disjoint(shots.take([0, 1, 4]), shots.take([2, 6]))
     with pytest.raises(SplitError, match="'a-1'"):
         check_disjoint(shots.take([0, 2]), shots.take([3, 6]))
+    check_disjoint(shots.take([0, 2]), shots.take([1, 3]), by_view=True)
+    with pytest.raises(SplitError, match="'a-1'"):
+        check_disjoint(shots.take([0, 2]), shots.take([1, 2]), by_view=True)

@@ -81,7 +81,7 @@ def test_validation_json_has_the_agreed_keys(result: Recommendation, tmp_path: P
     assert result.validation is not None
     result.validation.write_json(tmp_path / "validation.json")
     document = json.loads((tmp_path / "validation.json").read_text(), parse_constant=pytest.fail)
-    assert set(document) == {"records", "verdicts"}
+    assert set(document) == {"records", "verdicts", "kept_aside"}
     assert {"strategy", "budget", "seed", "accuracy", "per_object"} <= set(document["records"][0])
     assert set(document["verdicts"][0]) == {
         "a", "b", "budget", "difference", "ci95", "p", "p_object", "p_equivalent", "p_mcnemar", "p_obuchowski",

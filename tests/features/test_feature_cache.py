@@ -85,6 +85,8 @@ def test_a_file_of_something_else_is_ignored(cache: FeatureCache) -> None:
     (cache.root / NAME / "0.features").write_bytes(b"\x93NUMPY\x01\x00 nothing of the kind" * 9)
     np.save(cache.root / NAME / "1.npy", np.arange(3))
     (cache.root / NAME / "1.npy").rename(cache.root / NAME / "1.features")
+    (cache.root / NAME / "2.features").mkdir()
+    os.mkfifo(cache.root / NAME / "3.features")
     assert found(cache, 1, 2) == [1]
 
 
@@ -100,6 +102,48 @@ def test_a_lost_page_costs_its_rows_only_and_does_not_survive_merging(cache: Fea
         fill(cache, number)
     assert len(segments(cache)) <= 2
     assert found(cache, *range(50)) == intact
+
+
+def test_a_change_of_any_byte_is_noticed_and_the_features_are_computed_again(cache: FeatureCache) -> None:
+    fill(cache, *range(4))
+    path = segments(cache)[0]
+    content = path.read_bytes()
+    n_lost = 0
+    for place in range(len(content)):
+        for flipped in (1 << place % 8, 0xFF):
+            damaged = bytearray(content)
+            damaged[place] ^= flipped
+            path.write_bytes(damaged)
+            n_lost += len(found(cache, *range(4))) < 4  # those that are found are right
+    assert n_lost == 2 * len(content)
+    fill(cache, *range(4))
+    assert found(cache, *range(4)) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_words_that_change_places_are_noticed(cache: FeatureCache, seed: int) -> None:
+    fill(cache, *range(4))
+    path = segments(cache)[0]
+    words = np.frombuffer(path.read_bytes(), dtype="<u4")
+    for step in (1, 3, 4, 6):
+        turned = words.copy()
+        turned[seed:] = np.roll(turned[seed:], step)
+        path.write_bytes(turned.tobytes())
+        found(cache, *range(4))
+    for one in range(len(words)):
+        changed = words.copy()
+        changed[[one, (one + seed + 1) % len(words)]] = changed[[(one + seed + 1) % len(words), one]]
+        path.write_bytes(changed.tobytes())
+        found(cache, *range(4))
+
+
+def test_features_under_another_images_key_are_not_found(cache: FeatureCache) -> None:
+    cache.save(NAME, keys_of(1, 2), features_of(1, 2))
+    path = segments(cache)[0]
+    content = path.read_bytes()
+    one, two = (key.tobytes() for key in keys_of(1, 2))
+    path.write_bytes(content.replace(one, b"." * 16).replace(two, one).replace(b"." * 16, two))
+    assert found(cache, 1, 2) == []
 
 
 def test_many_small_segments_are_merged_and_nothing_is_lost(cache: FeatureCache) -> None:

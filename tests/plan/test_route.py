@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from acqplan.errors import UsageError
 from acqplan.numbers import duration
 from acqplan.plan.plan import Plan
-from acqplan.plan.route import Times, cheap_order, route_seconds, route_words, routed, travel_seconds
+from acqplan.plan.route import Times, change_words, cheap_order, route_seconds, route_words, routed, travel_seconds
 from acqplan.space import Axis, Category, Circle, Interval, Objects, Shots, Space
 
 AZIMUTH = Circle(name="azimuth", values=tuple(range(0, 360, 20)), seconds_per_unit=0.05)
@@ -108,6 +108,36 @@ def test_where_changing_the_object_is_slow_each_is_put_up_once() -> None:
     shots = some_shots(60, 3)
     order = cheap_order(shots, Times(per_object=60.0))
     assert (np.diff(shots.take(order).object_rows) != 0).sum() == 2
+
+
+@given(n=st.integers(1, 150), seed=st.integers(0, 50), slow=st.sampled_from([0.0, 1.0, 1e4]))
+@settings(max_examples=25, deadline=None)
+def test_where_the_time_of_a_change_is_not_known_each_object_is_put_up_once_a_round(
+    n: int, seed: int, slow: float
+) -> None:
+    space = Space(axes=(replace(AZIMUTH, seconds_per_unit=0.05 * slow), replace(LIGHTING, seconds_per_change=slow)))
+    shots = some_shots(n, seed, space)
+    rounds = (np.arange(n) >= n // 3).astype(np.int64)
+    order = cheap_order(shots, Times(per_object=None), rounds=rounds)
+    assert sorted(order.tolist()) == list(range(n))
+    for number in (0, 1):
+        put_up = shots.object_rows[order][rounds[order] == number]
+        assert (np.diff(put_up) != 0).sum() == max(len(np.unique(put_up)) - 1, 0)
+
+
+def test_a_plan_says_how_often_the_object_and_the_light_change() -> None:
+    shots = at((0, 30, 0), (20, 30, 1), (0, 30, 0), (20, 35, 1), objects=(0, 2, 0, 2))
+    plan = some_plan(shots, np.zeros(4, dtype=np.int64))
+    found = {seconds: routed(plan, Times(per_shot=0.4, per_object=seconds)) for seconds in (None, 20.0)}
+    assert found[None].changes == found[20.0].changes == {"object": 1, "lighting": 1}
+    assert found[None].to_dict()["changes"] == {"object": 1, "lighting": 1}
+    assert change_words(found[20.0]) == "1 change of object, 1 of lighting"
+    unknown = "; that time has no changes of object, as rig.toml has no [objects] seconds_per_change"
+    assert change_words(found[None]) == f"1 change of object, 1 of lighting{unknown}"
+    still = some_plan(replace(shots, space=STILL), np.zeros(4, dtype=np.int64))
+    assert change_words(routed(still, Times(per_object=None))) == "1 change of object, 1 of lighting"
+    one = some_plan(at((0, 30, 0), (20, 30, 0)), np.zeros(2, dtype=np.int64))
+    assert change_words(routed(one, Times(per_object=None))) == ""
 
 
 @pytest.mark.parametrize("seed", range(8))

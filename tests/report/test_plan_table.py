@@ -115,9 +115,10 @@ def test_facts_are_lines_of_key_and_value() -> None:
 
 
 def test_two_classifiers_are_compared_on_objects_first(tmp_path: Path) -> None:
-    rows = [f"{row}.png,o{row // 6},car,{{}}" for row in range(24)]
+    labels = ["bus" if row < 6 else "car" for row in range(24)]
+    rows = [f"{row}.png,o{row // 6},{label},{{}}" for row, label in enumerate(labels)]
     for name, right in (("a", 24), ("b", 15)):
-        lines = [row.format("car" if number < right else "bus") for number, row in enumerate(rows)]
+        lines = [row.format(labels[number] if number < right else "bus") for number, row in enumerate(rows)]
         (tmp_path / f"{name}.csv").write_text("\n".join(["image,object,label,predicted", *lines, ""]))
     text = shown(predictions_summary(compare(tmp_path / "a.csv", tmp_path / "b.csv")), width=200)
     assert "100.0 % right, mean of 4 objects" in text

@@ -13,7 +13,6 @@ from acqplan.rig.manifest import (
     AxisColumn,
     Manifest,
     check_shots,
-    check_splittable,
     default_columns,
     read_manifest,
     space_of,
@@ -70,6 +69,12 @@ BAD = {
     "blank label": (GOOD + "c.png, ,car-00,10,30\n", 5, "'label' is empty; fill it in"),
     "blank object": (GOOD + "c.png,car,,10,30\n", 5, "'object' is empty; fill it in"),
     "blank image": (GOOD + ",car,car-00,10,30\n", 5, "'image' is empty; fill it in"),
+    "control character in object": (
+        GOOD + "c.png,car,car-\x0700,10,30\n",
+        5,
+        "'car-\N{REPLACEMENT CHARACTER}00' holds the character '\\x07', which is no letter; rename it",
+    ),
+    "line break in label": (GOOD + 'c.png,"c\nr",car-00,10,30\n', 5, "holds the character '\\n'"),
     "NUL in path": (GOOD + "c\0.png,car,car-00,10,30\n", 5, "'image' is no text; take the zero bytes out"),
     "two labels": (GOOD + "c.png,cow,car-00,10,30\n", 5, "labelled 'cow' but 'car' on line 2; correct one"),
     "image of two objects": (GOOD + "a/0.png,car,car-01,10,30\n", 5, "but 'car-00' on line 2; correct one"),
@@ -159,16 +164,6 @@ def test_a_manifest_of_meshes_has_one_row_an_object(tmp_path: Path) -> None:
     twice = read(tmp_path, content + "c.ply,car,car-01,13\n", "mesh")
     with pytest.raises(ManifestError, match="line 4: object 'car-01' is already on line 3; remove one"):
         check_shots(twice, (), np.zeros((3, 0)))
-
-
-def test_a_label_of_one_object_cannot_be_split(tmp_path: Path) -> None:
-    manifest = read(tmp_path, GOOD + "c.png,car,car-01,0,30\n")
-    with pytest.raises(
-        ManifestError, match="line 4: label 'cow' has one object only, 'cow-00'; add a second"
-    ) as caught:
-        check_splittable(manifest)
-    assert caught.value.exit_code == 3
-    check_splittable(read(tmp_path, GOOD + "c.png,car,car-01,0,30\nd.png,cow,cow-01,0,30\n"))
 
 
 def test_numeric_columns_are_axes_and_words_are_not(tmp_path: Path) -> None:

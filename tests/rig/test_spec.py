@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from acqplan.errors import ManifestError, SpecError
-from acqplan.rig.spec import open_rig
+from acqplan.rig.spec import Rig, open_rig
 from acqplan.space import Category, Circle, Interval
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -57,6 +57,17 @@ BAD: dict[str, tuple[str | bytes, int, str]] = {
         "kind 'circel' of [[axis]] number 1 is unknown; did you mean 'circle'",
     ),
     "no kind": (LIVE.replace('kind = "circle"\n', ""), 2, "lacks the key 'kind'; known: circle, interval, category"),
+    "NUL in object": (
+        LIVE + OBJECTS.replace("car-00", "car\\u000000"),
+        7,
+        "holds the character '\\x00', which is no letter",
+    ),
+    "escape in label": (
+        LIVE + OBJECTS.replace("cow =", '"c\\u001bw" ='),
+        6,
+        "holds the character '\\x1b', which is no letter",
+    ),
+    "line break in axis": (LIVE.replace('"azimuth"', '"azi\\nmuth"'), 3, "holds the character '\\n'"),
     "no name": (LIVE.replace('name = "azimuth"\n', ""), 2, "[[axis]] number 1 lacks the key 'name'; add"),
     "one bracket": ('source = "live"\n[axis]\nname = "azimuth"\n', 2, "write [[axis]] in double brackets"),
     "bad range": (
@@ -220,10 +231,19 @@ def test_a_view_of_a_folder_off_its_axis_names_the_line_of_the_manifest(tmp_path
         open_rig(folder(tmp_path, AXIS.replace('"0:340:20"', '"0:80:20"')))
 
 
-def test_labels_of_one_object_are_refused_only_when_a_split_is_asked(tmp_path: Path) -> None:
-    rig = open_rig(folder(tmp_path, ""))
-    with pytest.raises(ManifestError, match="line 2: label 'car' has one object only"):
-        rig.check_splittable()
+def test_a_test_on_views_and_no_test_at_all_are_asked_for_by_words(tmp_path: Path) -> None:
+    path = folder(tmp_path, "")
+
+    def opened(objects: str) -> Rig:
+        return open_rig(write(path.parent, f'source = "folder"\npath = "../manifest.csv"\n[objects]\n{objects}\n'))
+
+    assert opened('test = "views"').test == "views"
+    both = opened('test = "views"\ntest_fraction = 0.25')
+    assert (both.test, both.test_fraction) == ("views", 0.25)
+    assert opened("test_fraction = 0").test_fraction == 0.0
+    for wrong in ('"car-00"', "3", "[3]"):
+        with pytest.raises(SpecError, match=r'objects\.test = .* cannot be used; .*, or test = "views"'):
+            opened(f"test = {wrong}")
 
 
 def test_no_file_is_the_embedded_toys(tmp_path: Path) -> None:
@@ -253,5 +273,3 @@ def test_settings_of_a_rendered_rig_are_passed_on(tmp_path: Path) -> None:
 def test_examples_open(name: str, shots: int, views: int) -> None:
     rig = open_rig(EXAMPLES / f"{name}.toml")
     assert (len(rig.source.shots()), rig.source.space.n_views) == (shots, views)
-    if name != "coil20":
-        rig.check_splittable()

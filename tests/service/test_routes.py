@@ -288,3 +288,17 @@ def test_the_end_is_prompt_with_streams_open(listen: Listen, tmp_path: Path) -> 
         began = time.monotonic()
     assert time.monotonic() - began < 2.5
     assert all(one.has_ended() for one in listeners)
+
+
+def test_an_answer_to_a_lease_that_has_ended_is_no_error(tmp_path: Path) -> None:
+    with serving(made(tmp_path, lease_seconds=0.05)) as served:
+        slow = served.request("POST", "/ask", {"caller": "slow", "n": 2}).document["shots"]
+        time.sleep(0.1)
+        quick = served.request("POST", "/ask", {"caller": "quick", "n": 2}).document["shots"]
+        first, second = (shot["id"] for shot in slow)
+        assert {shot["id"] for shot in quick} == {first, second}
+        outcomes = [served.tell(first, png(number)).document["outcome"] for number in (0, 1, 1)]
+        assert outcomes == ["captured", "surplus", "already"]
+        assert served.tell(second, png(2)).status == 200
+        late = served.request("POST", f"/shots/{quote(second, safe='')}/fail", {"reason": "arm", "caller": "slow"})
+        assert (late.status, late.document) == (200, {"outcome": "unchanged"})

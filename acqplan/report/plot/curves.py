@@ -25,7 +25,7 @@ LABEL = 0.165
 
 
 def accuracy_curve(compared: Compared, *, width: float = 5.6) -> Figure:
-    """Accuracy on new objects against images taken, and below it what the primary strategy gains on the baseline.
+    """Accuracy on what is tested against images taken, below it what the primary strategy gains on the baseline.
 
     Strategies beyond those that can be told apart are left out. With one budget: points and intervals in rows.
 
@@ -86,7 +86,7 @@ def draw_accuracy(axes: Axes, compared: Compared, *, height: float) -> None:
     _log_axis(axes, compared.budgets, [point.images for point in compared.points])
     over = f"{count_noun(compared.n_objects, 'object')} and {count_noun(compared.n_seeds, 'seed')}"
     axes.set_xlabel(f"images taken (log scale); band: 95 % over {over}", fontsize=9)
-    axes.set_title("Accuracy on new objects, %")
+    axes.set_title(f"Accuracy on {compared.tested}, %")
     _label_ends(axes, compared, ends, gap=LABEL / (0.8 * height))
 
 
@@ -157,7 +157,7 @@ def _draw_bars(axes: Axes, compared: Compared) -> None:
         axes.plot([100 * point.accuracy], [row], "o", markersize=7, color=colours[name])
         write_beside(axes, row, percent(point.accuracy), colours[name], strong=name == compared.primary)
     label_rows(axes, order, compared.primary)
-    axes.set_title("Accuracy on new objects, %")
+    axes.set_title(f"Accuracy on {compared.tested}, %")
     axes.set_xlabel(f"{compared.budget:,} images allowed; bars: 95 % over objects and seeds", loc="right", fontsize=9)
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from acqplan.errors import AcqplanError, BudgetError, SplitError, StrategyError, UsageError
-from acqplan.evaluate.design import Design, read_digest, seed_of, strategy_of
-from tests.evaluate.benchmark.conftest import OBJECTS, make_design, shelf
+from acqplan.errors import AcqplanError, BudgetError, StrategyError, UsageError
+from acqplan.evaluate.design import Design, draw_up, read_digest, seed_of, strategy_of
+from acqplan.space import Objects
+from tests.evaluate.benchmark.conftest import OBJECTS, Shelf, make_design, shelf
 
 CHANGES: dict[str, dict[str, object]] = {
     "strategies": {"strategies": ("lattice", "random-shots", "even-staggered")},
@@ -64,8 +65,6 @@ def test_each_seed_has_a_split_and_each_split_is_used_from_both_sides(design: De
 
 
 def test_named_test_objects_make_one_split() -> None:
-    from acqplan.evaluate.design import draw_up
-
     test = ("car-0", "cow-1", "jug-2")
     found = draw_up(
         shelf(test=test), backbone="b", strategies=("even", "random"), budgets=(24,), seeds=(0, 1), swap=False
@@ -103,11 +102,40 @@ def test_a_design_that_cannot_be_run_is_refused(case: str) -> None:
         make_design(**changes)
 
 
-def test_a_label_with_one_object_cannot_be_split() -> None:
-    from acqplan.evaluate.design import draw_up
-    from acqplan.space import Objects
-    from tests.evaluate.benchmark.conftest import Shelf
+def drawn_up(objects: Objects, budget: int, **changes: object) -> Design:
+    rig = shelf(source=Shelf(objects=objects), **changes)
+    return draw_up(rig, backbone="b", strategies=("even", "random"), budgets=(budget,), seeds=(0, 1))
 
-    alone = Shelf(objects=Objects(names=("a", "b", "c"), labels=("x", "x", "y")))
-    with pytest.raises(SplitError, match="one object only"):
-        draw_up(shelf(source=alone), backbone="b", strategies=("even", "random"), budgets=(9,), seeds=(0,))
+
+def test_the_only_object_of_a_label_trains_on_both_sides_and_is_never_tested() -> None:
+    found = drawn_up(Objects(names=("a", "b", "c"), labels=("x", "x", "y")), 9)
+    for block in found.blocks():
+        train, test = found.sides(block)
+        assert "c" in train
+        assert (len(train), len(test)) == (2, 1)
+    assert found.to_dict()["splits"][0]["alone"] == ["c"]  # type: ignore[index]
+
+
+def test_objects_that_are_each_a_label_of_their_own_are_tested_on_other_views() -> None:
+    names = ("a", "b", "c")
+    found = drawn_up(Objects(names=names, labels=names), 9)
+    shots, sides = Shelf(objects=Objects(names=names, labels=names)).shots(), []
+    for block in found.blocks():
+        train, test = found.split_of(block).sides(shots)
+        assert found.sides(block) == (names, names)
+        assert sorted([*train, *test]) == list(range(len(shots)))
+        sides.append((tuple(train), tuple(test)))
+    assert [side[::-1] for side in sides[::2]] == sides[1::2], "each split is used from both sides"
+    assert sides[0] != sides[2], "each seed has its own"
+    with pytest.raises(BudgetError, match="3 objects can be shot 36 times"):
+        drawn_up(Objects(names=names, labels=names), 37)
+
+
+def test_a_test_on_views_may_be_asked_for_where_labels_have_several_objects() -> None:
+    found = drawn_up(OBJECTS, 24, test="views", test_fraction=0.25)
+    assert [(len(split.train_views), len(split.test_views)) for split in found.splits] == [(18, 6), (18, 6)]
+
+
+def test_splits_by_object_keep_the_digest_that_they_had(design: Design) -> None:
+    assert set(design.to_dict()["splits"][0]) == {"train", "test"}  # type: ignore[index]
+    assert design.digest == "f882ca6b44945ee4eda1305b0c353405020b304a88cbe9e660cbca2121102b31"

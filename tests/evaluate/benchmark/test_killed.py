@@ -17,7 +17,7 @@ if not Path("/proc/self/stat").exists():
     pytest.skip("there is no /proc to find processes that were left behind", allow_module_level=True)
 
 from acqplan.cli.commands import app
-from acqplan.evaluate.results import ABANDONED_SECONDS
+from acqplan.files import ABANDONED_SECONDS
 from tests.cli.conftest import TOYS
 from tests.cli.terminal import interrupted
 

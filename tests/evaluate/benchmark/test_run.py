@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -15,12 +16,15 @@ import pytest
 from acqplan.advice.advise import advise_history
 from acqplan.errors import AcqplanError, InputError
 from acqplan.evaluate.benchmark import Workplace, run_benchmark
-from acqplan.evaluate.design import Design
+from acqplan.evaluate.design import Design, draw_up
 from acqplan.evaluate.experiment import Material, run_block
 from acqplan.evaluate.findings import find
-from acqplan.evaluate.results import COLUMNS, Results
-from acqplan.plan.base import History
-from tests.evaluate.benchmark.conftest import BROKEN, OBJECTS, contents, make_design
+from acqplan.evaluate.results import COLUMNS, BlockResult, Ledger, Results
+from acqplan.plan.base import Choice, History
+from acqplan.plan.designs import RandomShots
+from acqplan.report.page import benchmark_page_text
+from acqplan.space import Shots
+from tests.evaluate.benchmark.conftest import BROKEN, OBJECTS, SPACE, contents, make_design, shelf
 
 HERE = "tests.evaluate.benchmark.conftest"
 
@@ -189,13 +193,45 @@ def test_results_of_other_images_are_refused(material: Material, design: Design,
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 cut short", b"hello"])
-def test_a_damaged_file_of_cells_is_named(damage: bytes, material: Material, design: Design, tmp_path: Path) -> None:
-    run_benchmark(material, design, tmp_path)
+def test_damaged_cells_are_computed_again(damage: bytes, material: Material, design: Design, tmp_path: Path) -> None:
+    whole = _csv(run_benchmark(material, design, tmp_path), tmp_path).read_bytes()
     path = sorted((tmp_path / "cells").iterdir())[2]
     path.write_bytes(damage)
-    with pytest.raises(InputError, match=f"{path.name}: is damaged") as refused:
-        run_benchmark(material, design, tmp_path)
-    assert "remove it" in refused.value.hint
+    assert _csv(run_benchmark(material, design, tmp_path), tmp_path).read_bytes() == whole
+    assert Ledger(tmp_path, design).load(design.blocks()[2], material.digest) is not None
+
+
+def test_a_change_of_any_byte_of_a_file_of_cells_is_noticed(design: Design, tmp_path: Path) -> None:
+    ledger, block = Ledger(tmp_path, design), design.blocks()[0]
+    rows = np.arange(12)
+    made = BlockResult(
+        block=block,
+        images=np.full(len(design.cells), 6),
+        failures=("",) * len(design.cells),
+        correct=np.random.default_rng(0).random((len(design.cells), 12)) < 0.5,
+        test_rows=rows,
+        taken=dict.fromkeys(design.strategies, rows),
+        seconds={"plan": 1.5},
+    )
+    ledger.save(made, "m")
+    path = tmp_path / "cells" / f"{block.name}.npz"
+    content = path.read_bytes()
+    n_noticed = 0
+    for place in range(len(content)):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        found = ledger.load(block, "m")
+        n_noticed += found is None
+        if found is not None:  # a byte that says nothing, such as the date of a member
+            assert _plain(found) == _plain(made)
+    assert n_noticed > len(content) // 2
+
+
+def _plain(result: BlockResult) -> tuple[object, ...]:
+    taken = {name: rows.tolist() for name, rows in result.taken.items()}
+    arrays = [array.tolist() for array in (result.images, result.correct, result.test_rows)]
+    return (*arrays, result.failures, taken, result.seconds, result.advice)
 
 
 def test_a_design_that_is_no_design_is_refused(material: Material, design: Design, tmp_path: Path) -> None:
@@ -244,3 +280,37 @@ def test_views_that_will_be_met_are_taken_and_tested_as_often(
     own = material.shots.object_rows[rows] == material.shots.object_rows[rows[0]]
     share = np.average(right[own], weights=np.where(material.shots.coordinates[rows[own], 1] == 30.0, 3.0, 1.0))
     assert found.accuracy()[0, 0, material.shots.object_rows[rows[0]], 0] == pytest.approx(share)
+
+
+class FailsOnOneSide(RandomShots):
+    """Fails where the first view may be taken."""
+
+    name: ClassVar[str] = "one-sided"
+
+    def propose(self, candidates: Shots, history: History, n: int, seed: int) -> Choice:
+        if (candidates.coordinates == SPACE.views()[0]).all(axis=1).any():
+            raise KeyError("nothing there")
+        return RandomShots.propose(self, candidates, history, n, seed)
+
+
+def test_a_test_on_views_judges_every_object_by_both_halves_of_the_views(material: Material, tmp_path: Path) -> None:
+    strategies = ("lattice", "even", f"{__name__}:FailsOnOneSide")
+    rig = shelf(test="views")
+    design = draw_up(rig, backbone="made up", strategies=strategies, budgets=(24, 48), seeds=range(2))
+    results = run_benchmark(material, design, tmp_path / "out")
+    for block in results.blocks:
+        taken = np.concatenate(list(block.taken.values()))
+        assert not set(taken) & set(block.test_rows), "what is tested on was taken"
+        assert len(block.test_rows) == len(material.shots) // 2
+    right, rows = results.correct("lattice", 24, 0)
+    assert sorted(rows) == list(range(len(material.shots)))
+    accuracy = results.accuracy()
+    of_object = right[material.shots.object_rows[rows] == 3]
+    assert accuracy[0, 0, 3, 0] == pytest.approx(of_object.mean())
+    assert np.isnan(accuracy[2]).all(), "half of the views is another test than all of them"
+    findings = find(results)
+    assert [(verdict.b, verdict.n_objects) for verdict in findings.verdicts] == [("even", len(OBJECTS))]
+    assert len(findings.failed) == 4
+    page = benchmark_page_text(findings)
+    assert "12 train and 12 test views, the same of each object" in " ".join(page.split())
+    assert "new objects" not in page.split("How to read the numbers")[0].replace("on\nnew objects or with", "")
