@@ -111,10 +111,22 @@ def shot_identifier(name: str, view: Sequence[ViewValue]) -> str:
     return "_".join([name, *(str(value if isinstance(value, str) else short(value)) for value in view)])
 
 
-def name_fault(name: str) -> str:
+def name_fault(name: object) -> str:
     """Why something cannot be called so, in every file, terminal and database; empty if it can."""
+    if not isinstance(name, str):
+        return f"{name!r} is no text"
     found = UNWRITABLE.search(name)
     return f"'{printable(name)}' holds the character {found[0]!a}, which is no letter" if found else ""
+
+
+def text_fault(names: Iterable[object]) -> str:
+    """Which of some names is no text that can be written to a file, and why; empty if all are."""
+    names = tuple(names)
+    try:
+        "".join(names).encode()  # type: ignore[arg-type]
+    except (TypeError, UnicodeEncodeError):
+        return next(filter(None, map(name_fault, names)))
+    return ""
 
 
 def printable(text: str) -> str:

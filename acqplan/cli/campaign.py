@@ -45,10 +45,7 @@ def opened(store: str, caller: str | None = None, *, check: bool = True) -> Iter
         from acqplan.campaign.machine import this_shell
 
         with Campaign.open(store, caller=caller or this_shell(), check=check) as campaign:
-            try:
-                yield campaign
-            except UnicodeEncodeError as error:  # bytes of the command line that no database would take
-                raise UsageError("an argument is not UTF-8", "write it in UTF-8") from error
+            yield campaign
 
 
 @app.command()
