@@ -149,8 +149,8 @@ def folder(path: Path) -> Path:
 def cache_folder() -> Path:
     """Where what can be computed again is kept: ``$ACQPLAN_CACHE``, else the user's cache folder; nothing is made."""
     if given := os.environ.get("ACQPLAN_CACHE"):
-        return Path(given).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "acqplan"
+        return Path(given).expanduser().absolute()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "acqplan"
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ import PIL.Image
 from jaxtyping import Int
 
 from acqplan.errors import SpaceError, SplitError, UsageError
-from acqplan.evaluate.task import Split, split_objects
+from acqplan.evaluate.task import Split, draw_split, split_objects
 from acqplan.files import folder_for_result, replacing, whole_folder
 from acqplan.progress import SILENT, Progress, Titled
 from acqplan.rig.norb import CATEGORIES, INSTANCES, NorbSource, look_swapped, norb_space, object_name
@@ -46,7 +46,7 @@ def write_smallnorb(rig: Rig, out: Path, progress: Progress = SILENT) -> dict[st
     Raises:
         SpaceError: If the format has no number for an axis or a view.
         UsageError: If it has none for a label or an object, or the rig is live.
-        SplitError: If a label has objects in one part only.
+        SplitError: If no objects are kept for the test.
         OutputError: If the folder holds something, or cannot be written.
     """
     shots, shapes = rig.source.shots(), Counter[tuple[int, ...]]()
@@ -99,8 +99,10 @@ def _numbered(rig: Rig) -> tuple[Split, dict[str, tuple[int, int]]]:
         if count > len(ORDER):
             raise UsageError(f"{count} objects of label '{label}', at most {len(ORDER)} in smallNORB", "leave some out")
     named = all(name in NAMES and name.startswith(f"{label}-") for name, label in label_of.items())
-    given = None if rig.test == "views" else rig.test or None  # the format tells objects apart, not views
-    split = split_objects(objects, test_fraction=rig.test_fraction, test=given)
+    split = draw_split(rig, seed=0)
+    if split.test_views:
+        said = "the rig keeps views for the test, the parts of smallNORB are of different objects"
+        raise SplitError(said, 'name test objects in rig.toml, e.g. [objects] test = ["car-03"]')
     if named and not rig.test and rig.test_fraction == 0.5:
         with suppress(SplitError):  # where a label has objects in one part only, it stays as drawn
             of_authors = tuple(name for name in objects.names if NAMES[name][1] in INSTANCES["testing"])

@@ -232,10 +232,15 @@ REFUSED: dict[str, tuple[Callable[[], Rig], type[AcqplanError], str]] = {
         UsageError,
         "11 objects of label 'car', at most 10 in smallNORB; leave some out",
     ),
-    "one object": (
-        lambda: Rig(source=Pictures(space=space(), objects=labelled(car=2, truck=1))),
+    "one object of each label": (
+        lambda: Rig(source=Pictures(space=space(), objects=labelled(car=1, truck=1))),
         SplitError,
-        "label 'truck' has one object only",
+        "the rig keeps views for the test, the parts of smallNORB are of different objects; name test objects",
+    ),
+    "a test on views": (
+        lambda: Rig(source=Pictures(space=space(), objects=labelled(car=2)), test="views"),
+        SplitError,
+        "the rig keeps views for the test",
     ),
     "an azimuth": (
         lambda: Rig(source=Pictures(space=space(azimuth=(0.0, 30.0)), objects=labelled(car=2))),
