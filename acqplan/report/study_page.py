@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from scipy import stats
 
 from acqplan import __version__
@@ -19,6 +18,7 @@ from acqplan.files import folder, replacing
 from acqplan.numbers import count_noun, finite, p_text, percent, points
 from acqplan.progress import SILENT, Progress
 from acqplan.report.page import STYLE, TEMPLATES
+from acqplan.report.plot import Drawings
 from acqplan.report.plot.study import set_accuracy, strategy_accuracy, surface_map
 from acqplan.report.plot.style import svg_element
 from acqplan.report.result import Writers, write_result
@@ -69,7 +69,7 @@ def save_norb_sampling(
             json.dump(finite(document(study)), handle, indent=1, ensure_ascii=False)
             handle.write("\n")
 
-    drawings: dict[str, Callable[[], Figure]] = {"sets": partial(set_accuracy, study.layers)}
+    drawings: Drawings = {"sets": partial(set_accuracy, study.layers)}
     for number, layer in enumerate(study.layers):
         drawings[f"designs-{number}"] = partial(surface_map, layer.surface)
         drawings[f"strategies-{number}"] = partial(strategy_accuracy, layer)
