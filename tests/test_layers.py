@@ -40,6 +40,7 @@ HOMES = {
     "gpytorch": ("plan/bayes.py", "plan/surrogate.py"),
     "torchvision": ("features/",),
     "timm": ("features/",),
+    "google": ("features/caffemodel.py",),
     "PIL": ("images.py",),
     "trimesh": ("rig/",),
     "embreex": ("rig/",),

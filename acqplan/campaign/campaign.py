@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -27,8 +28,9 @@ from acqplan.campaign.machine import this_process
 from acqplan.campaign.settings import CampaignRig, CampaignSettings
 from acqplan.campaign.store import Clock, Store
 from acqplan.campaign.store_database import is_url
-from acqplan.errors import ConflictError, UsageError
+from acqplan.errors import ConflictError, OutputError, UsageError
 from acqplan.files import digest_bytes, digest_content, folder_for_result
+from acqplan.numbers import name_fault
 
 if TYPE_CHECKING:
     from acqplan.campaign.images import Picture
@@ -65,6 +67,7 @@ class Campaign(AbstractContextManager["Campaign"]):
 
     def __init__(self, store: Store, images: ImageFolder, *, caller: str | None = None) -> None:
         self.store, self.images, self.settings = store, images, store.settings
+        _check_caller(caller)
         self._caller = caller
 
     @classmethod
@@ -105,6 +108,7 @@ class Campaign(AbstractContextManager["Campaign"]):
         from acqplan.campaign.planning import first_request, planned, rule_of
         from acqplan.plan.base import History
 
+        _check_caller(caller)
         if time_budget is not None and not 0 < time_budget < float("inf"):
             raise UsageError(f"a time budget of {time_budget:g} seconds", "give a time above zero")
         settings = CampaignSettings.of(rig, **chosen)
@@ -143,7 +147,7 @@ class Campaign(AbstractContextManager["Campaign"]):
         with store.reading() as transaction:
             created = transaction.events(until=1)[0]
         # campaigns of earlier versions have no identifier of their own
-        own = created.body.get("id") or digest_bytes(f"{created.at} {store.settings}".encode())
+        own = created.body.get("id") or digest_bytes(repr((created.at, sorted(created.body.items()))).encode())
         images = ImageFolder(root=images_root(path, Path(created.body["images"])), owner=own)
         campaign = cls(store, images, caller=caller)
         if not store.database.is_readonly:
@@ -373,9 +377,15 @@ def adopt_images(store: Store, images: ImageFolder) -> None:
         return
     with store.reading() as transaction:
         captured = transaction.state.captured
-    if images.names() or not captured:
-        mark_images(store, images)
+    with contextlib.suppress(OutputError):  # its disk may be read only
+        if images.names() or not captured:
+            mark_images(store, images)
 
 
 def _identifier(shot: Shot | str) -> str:
     return shot if isinstance(shot, str) else shot.id
+
+
+def _check_caller(caller: str | None) -> None:
+    if caller is not None and (fault := name_fault(caller)):
+        raise UsageError(f"a caller cannot be called so: {fault}", "write text", asked=caller)

@@ -275,7 +275,7 @@ def _rig_text(snapshot: Snapshot) -> str:
         # rig.toml knows circles of 360 degrees only; others become intervals, which keeps their numbers
         kind = "interval" if isinstance(axis, Circle) and axis.period != FULL_TURN else axis.kind
         lines += ["", "[[axis]]", f"name = {quoted(axis.name)}", f"kind = {quoted(kind)}"]
-        if kind == "interval":
+        if kind == "interval" or axis.unit == "deg":
             # a manifest has no angles of more than a turn; such levels stay plain numbers
             is_beyond = axis.unit == "deg" and any(abs(float(value)) > FULL_TURN for value in axis.values)
             lines.append(f"unit = {quoted('' if is_beyond else axis.unit)}")

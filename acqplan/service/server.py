@@ -32,7 +32,7 @@ from acqplan.report.plot.style import DARK, LIGHT
 from acqplan.service.planner import Planner
 from acqplan.service.refusals import BodyLimits, Document, Guard, Refusal, ServiceSettings, answer_error
 from acqplan.service.routes import background, operators, rigs
-from acqplan.service.views import Feed, observers
+from acqplan.service.views import Drawing, Feed, observers
 
 END_SECONDS = 3  # how long answers may take that are under way when the server is told to end
 CONNECTIONS = 500
@@ -113,6 +113,7 @@ def make_app(campaign: Campaign, settings: ServiceSettings, planner: Planner | N
         default_response_class=Document,
     )
     app.state.campaign, app.state.planner = campaign, planner
+    app.state.drawing = Drawing(campaign.store)
     app.state.decoding = asyncio.Semaphore(DECODING)
     app.state.feed = Feed(
         campaign.store, poll_seconds=settings.poll_seconds, heartbeat_seconds=settings.heartbeat_seconds

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 from collections import deque
 from collections.abc import AsyncIterator, Callable
@@ -62,9 +63,9 @@ def status(request: Request, campaign: ClientCampaign) -> dict[str, Any]:
 
 
 @observers.get("/plan", responses=refusing())
-def plan(campaign: ClientCampaign) -> Response:
+async def plan(request: Request) -> Response:
     """The state of every shot: what the live page draws."""
-    return Document(plan_document(campaign.store))
+    return Response(await request.app.state.drawing.content(), media_type="application/json")
 
 
 @observers.get("/events", responses=refusing())
@@ -147,6 +148,35 @@ def thumbnail_of(images: ImageFolder, digest: str, name: str) -> bytes:
         return ImageError(f"{name}: {complaint}", advice)
 
     return thumbnail_jpeg(images.read(name), refuse, edge=EDGE)
+
+
+class Drawing:
+    """The plan as JSON, for all who look at once: drawn anew only after an event, by one thread at a time.
+
+    Args:
+        store: The campaign's store.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._turn, self._count = asyncio.Lock(), itertools.count()
+        self._begun = self._last = -1
+        self._content = b""
+
+    async def content(self) -> bytes:
+        """The plan as it is now; those who ask while it is drawn wait for the next drawing, which is one for all."""
+        asked = next(self._count)
+        async with self._turn:
+            if self._begun < asked:
+                begun = next(self._count)
+                await run_in_threadpool(self._draw)
+                self._begun = begun
+            return self._content
+
+    def _draw(self) -> None:
+        if _last_number(self._store) != self._last:
+            document = plan_document(self._store)
+            self._content, self._last = bytes(Document(document).body), document["last"]
 
 
 def plan_document(store: Store) -> dict[str, Any]:

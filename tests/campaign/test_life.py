@@ -65,7 +65,7 @@ class Life(Operated, RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         self.clock.now += seconds
 
-    @rule(number=numbers, accident=st.integers(0, 5))
+    @rule(number=numbers, accident=st.integers(0, 7))
     def accident(self, number: int, accident: int) -> None:
         accidents = (
             self.clock_is_set_back,
@@ -74,6 +74,8 @@ class Life(Operated, RuleBasedStateMachine):
             self.an_image_is_lost,
             self.records_are_folded_anew,
             self.moves_elsewhere,
+            self.the_disk_of_the_images_is_away,
+            self.a_clock_is_ahead_for_one_ask,
         )
         accidents[accident](number)
 

@@ -215,6 +215,14 @@ def test_a_capture_that_is_not_the_rigs_is_told(tmp_path: Path, row: str, said: 
     assert said in str(caught.value)
 
 
+def test_captures_in_radians_are_asked_about(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(picture())
+    rows = "".join(f"a.png,car,car-01,{angle},on\n" for angle in (0, 1.5708, 3.1416))
+    (tmp_path / "m.csv").write_text(f"image,label,object,azimuth,lighting\n{rows}")
+    with pytest.raises(ManifestError, match=r"azimuth runs from 0 to 3\.142: radians\?; give degrees"):
+        read_captured(tmp_path / "m.csv", open_rig(live(tmp_path)).source)
+
+
 def test_captures_without_an_axis_of_the_rig_are_refused(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text("image,label,object,azimut,lighting\na.png,car,car-01,20,on\n")
     with pytest.raises(ManifestError, match=r"line 1: no column 'azimuth'; did you mean 'azimut'"):
