@@ -61,7 +61,7 @@ def restore_campaign(backup: Path | str, place: Path | str, *, replace: bool = F
         if set(there.names()).isdisjoint(names) and there.names():
             aside.mkdir()
             root.rename(aside / root.name)
-        copied = [there.keep("", images.read(name), "", name=name).fresh for name in names if root != images.root]
+        copied = [there.keep("", images.read(name), name=name).fresh for name in names if root != images.root]
         # 3. the file, in one moment
         put_in_place(work / "store", path, aside)
     is_aside = aside.exists()

@@ -118,6 +118,13 @@ class Transaction(Records):
         rows = self._connection.execute(sql.select(*columns).where(tables.records.c.state == CAPTURED))
         return [(name, label, tuple(json.loads(view))) for name, label, view in rows]
 
+    def shots_of_image(self, digest: str) -> list[str]:
+        """Shots that an image was told of, the first one first."""
+        self.flush()
+        told = tables.events.c.kind.in_(("told", "surplus")) & tables.events.c.body.contains(digest, autoescape=True)
+        query = sql.select(tables.events.c.shot, tables.events.c.body).where(told).order_by(tables.events.c.number)
+        return [shot for shot, body in self._connection.execute(query) if json.loads(body)["digest"] == digest]
+
     def events(
         self,
         *,

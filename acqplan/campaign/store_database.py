@@ -293,6 +293,9 @@ def plain_errors(place: str) -> Iterator[None]:
         yield
     except AcqplanError:
         raise
+    except UnicodeEncodeError as error:
+        said = f"{error.object!a} is no text in UTF-8"
+        raise UsageError(said, "write it in UTF-8", asked=error.object) from error
     except PoolTimeout as error:
         raise StoreError(f"{place}: too many requests at once", "ask again in a moment", path=place) from error
     except (DBAPIError, sqlite3.Error) as error:
@@ -302,7 +305,9 @@ def plain_errors(place: str) -> Iterator[None]:
         if said == "database is locked":
             raise turns.busy(place, turns.holder(Path(f"{place}-shm"))) from error
         if any(words in said.lower() for words in BROKEN):
-            raise StoreError(f"{place}: not a usable store ({said})", RESTORE, path=place) from error
+            # what was never a store must not be replaced by a backup
+            hint = f"name the file of a campaign; if it was one, {RESTORE}" if "not a database" in said else RESTORE
+            raise StoreError(f"{place}: not a usable store ({said})", hint, path=place) from error
         raise StoreError(f"{place}: the database says: {said}", "is it running, and may you use it?") from error
 
 

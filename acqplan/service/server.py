@@ -32,7 +32,7 @@ from acqplan.report.plot.style import DARK, LIGHT
 from acqplan.service.planner import Planner
 from acqplan.service.refusals import BodyLimits, Document, Guard, Refusal, ServiceSettings, answer_error
 from acqplan.service.routes import background, operators, rigs
-from acqplan.service.views import Feed, observers
+from acqplan.service.views import Drawing, Feed, observers
 
 END_SECONDS = 3  # how long answers may take that are under way when the server is told to end
 CONNECTIONS = 500
@@ -41,6 +41,7 @@ TOO_MANY = Refusal(
 )
 
 THREADS = 12  # requests served at once: as many as the pool of the store has connections
+DECODING = 6  # and how many of them may decode images, or wait for their turn
 ABOUT = """
 Ask for shots, take them, and tell what happened. Errors are `{"error", "hint"}`. Where a token is required, send
 `Authorization: Bearer TOKEN`. Names of shots are percent-encoded in paths, slashes too.
@@ -112,6 +113,8 @@ def make_app(campaign: Campaign, settings: ServiceSettings, planner: Planner | N
         default_response_class=Document,
     )
     app.state.campaign, app.state.planner = campaign, planner
+    app.state.drawing = Drawing(campaign.store)
+    app.state.decoding = asyncio.Semaphore(DECODING)
     app.state.feed = Feed(
         campaign.store, poll_seconds=settings.poll_seconds, heartbeat_seconds=settings.heartbeat_seconds
     )

@@ -137,7 +137,7 @@ class Twins:
         expected = self.model.tell(shot, image, reached, replace=replace)
         try:
             told = {"azimuth": view[0] + azimuth}
-            found = self.rigs[caller].tell(shot, PICTURES[image], reached=told, replace=replace)
+            found = str(self.rigs[caller].tell(shot, PICTURES[image], reached=told, replace=replace))
         except ConflictError:
             found = "conflict"
         assert found == expected

@@ -116,6 +116,7 @@ class Life(Operated, RuleBasedStateMachine):
         assert by_state["proposed"] == model.queue
         assert {state: len(shots) for state, shots in by_state.items()} == standing["counts"]
         assert bool(standing["stopped"]) == (model.stopped or model.exhausted)
+        assert standing["copies"] == len(model.copied)
         assert (standing["paused_at"] is not None) == model.paused
         assert standing["objects"] == model.objects
         assert sorted(standing["regions"].values()) == sorted(model.regions)

@@ -26,7 +26,7 @@ ODD = [
     "../../etc/passwd",
     "<img src=x onerror=alert(1)>",
     "nut 2?&#%25",
-    "line\nbreak",
+    "line\u2028break",
     "Größe·😀",
     "-rf",
     "x/image",
