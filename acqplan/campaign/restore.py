@@ -11,7 +11,7 @@ from acqplan.campaign.images import ImageFolder
 from acqplan.campaign.store import Store
 from acqplan.campaign.store_database import SIDE_FILES, is_url, put_in_place
 from acqplan.errors import StoreError, UsageError
-from acqplan.files import work_folder
+from acqplan.files import folder, work_folder
 
 SQLITE = b"SQLite format 3\0"
 
@@ -58,10 +58,12 @@ def restore_campaign(backup: Path | str, place: Path | str, *, replace: bool = F
         aside = next(found for number in count(1) if not (found := Path(f"{path}.before-{number}")).exists())
         root, names = images_root(path, Path(created["images"])), images.names()
         there = ImageFolder(root=root)
-        if set(there.names()).isdisjoint(names) and there.names():
+        owner, held = there.marked()[0], set(there.names())
+        if held and (owner != images.owner if owner else held.isdisjoint(names)):
             aside.mkdir()
             root.rename(aside / root.name)
         copied = [there.keep("", images.read(name), "", name=name).fresh for name in names if root != images.root]
+        ImageFolder(root=folder(root), owner=images.owner).mark(str(path))
         # 3. the file, in one moment
         put_in_place(work / "store", path, aside)
     is_aside = aside.exists()
