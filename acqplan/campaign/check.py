@@ -157,7 +157,7 @@ def check_log(path: Path) -> None:
         StoreError: If they do not belong together.
     """
     log = Path(f"{path}-wal")
-    if is_open_here(path) or not os.access(path, os.W_OK):
+    if not log.exists() or is_open_here(path) or not os.access(path, os.W_OK):
         return
     with turn(path):
         for _ in range(3):  # a process that ends may write the log into the file at this moment

@@ -13,8 +13,6 @@ from acqplan.campaign.store_database import SIDE_FILES, is_url, put_in_place
 from acqplan.errors import StoreError, UsageError
 from acqplan.files import folder, work_folder
 
-SQLITE = b"SQLite format 3\0"
-
 
 def restore_campaign(backup: Path | str, place: Path | str, *, replace: bool = False) -> dict[str, Any]:
     """Put a backup in place, all of it or nothing; nothing of what was there is lost.
@@ -66,22 +64,15 @@ def restore_campaign(backup: Path | str, place: Path | str, *, replace: bool = F
         ImageFolder(root=folder(root), owner=images.owner).mark(str(path))
         # 3. the file, in one moment
         put_in_place(work / "store", path, aside)
-    is_aside = aside.exists()
-    return {"store": str(path), "captured": captured, "images": sum(copied), "aside": str(aside) if is_aside else ""}
+    moved = str(aside) if aside.exists() else ""
+    return {"store": str(path), "captured": captured, "images": sum(copied), "aside": moved}
 
 
 def _store_in(backup: Path) -> Path:
     """The one file of a campaign in a folder; a file itself."""
-    if not backup.is_dir():
-        return backup
-    found = [path for path in sorted(backup.iterdir()) if path.is_file() and not path.name.endswith(SIDE_FILES)]
-    found = [path for path in found if _begins(path) == SQLITE]
+    paths = sorted(backup.iterdir()) if backup.is_dir() else [backup]
+    found = [path for path in paths if not path.is_dir() and not path.name.endswith(SIDE_FILES)]
     if len(found) != 1:
-        said = f"{backup}: holds {len(found)} files of campaigns"
+        said = f"{backup}: {len(found)} files, where a backup has one beside its images"
         raise StoreError(said, "give the folder of a backup, or the file in it", path=backup)
     return found[0]
-
-
-def _begins(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(len(SQLITE))

@@ -17,7 +17,7 @@ TERMS = CampaignSettings(
 )
 
 finite = st.floats(-1e4, 1e4)
-words = st.text(min_size=1, max_size=6)
+words = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=6)
 seconds = st.floats(0.0, 10.0)
 
 
