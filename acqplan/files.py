@@ -146,6 +146,13 @@ def folder(path: Path) -> Path:
     return path.absolute()
 
 
+def cache_folder() -> Path:
+    """Where what can be computed again is kept: ``$ACQPLAN_CACHE``, else the user's cache folder; nothing is made."""
+    if given := os.environ.get("ACQPLAN_CACHE"):
+        return Path(given).expanduser().absolute()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "acqplan"
+
+
 @contextlib.contextmanager
 def folder_for_result(path: Path) -> Iterator[Path]:
     """Make a folder before long work whose result it shall hold; should the work fail, leave none behind.

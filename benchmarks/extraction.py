@@ -215,7 +215,7 @@ def _weights(name: str, folder: Path) -> Path | None:
 def _written(folder: Path, n_images: int) -> FolderSource:
     """Smooth grey pictures with a little noise, which PNG packs as it packs photographs: to about half."""
     random = np.random.default_rng(0)
-    lines = ["image,label,object,position"]
+    lines = ["image,label,object,distance"]
     for number in range(n_images):
         coarse = PIL.Image.fromarray(random.integers(0, 256, (8, 8), dtype=np.uint8))
         smooth = np.asarray(coarse.resize((SIDE, SIDE), PIL.Image.Resampling.BICUBIC)).astype(np.int16)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -15,6 +16,7 @@ from acqplan.campaign.events import EXHAUSTED, LEASED, Event
 from acqplan.campaign.images import (
     ALREADY,
     ImageFolder,
+    Outcome,
     encoded,
     known_shot,
     outcome_of_image,
@@ -26,8 +28,9 @@ from acqplan.campaign.machine import this_process
 from acqplan.campaign.settings import CampaignRig, CampaignSettings
 from acqplan.campaign.store import Clock, Store
 from acqplan.campaign.store_database import is_url
-from acqplan.errors import ConflictError, UsageError
+from acqplan.errors import ConflictError, OutputError, UsageError
 from acqplan.files import digest_bytes, digest_content, folder_for_result
+from acqplan.numbers import name_fault
 
 if TYPE_CHECKING:
     from acqplan.campaign.images import Picture
@@ -64,6 +67,7 @@ class Campaign(AbstractContextManager["Campaign"]):
 
     def __init__(self, store: Store, images: ImageFolder, *, caller: str | None = None) -> None:
         self.store, self.images, self.settings = store, images, store.settings
+        _check_caller(caller)
         self._caller = caller
 
     @classmethod
@@ -104,6 +108,7 @@ class Campaign(AbstractContextManager["Campaign"]):
         from acqplan.campaign.planning import first_request, planned, rule_of
         from acqplan.plan.base import History
 
+        _check_caller(caller)
         if time_budget is not None and not 0 < time_budget < float("inf"):
             raise UsageError(f"a time budget of {time_budget:g} seconds", "give a time above zero")
         settings = CampaignSettings.of(rig, **chosen)
@@ -142,7 +147,7 @@ class Campaign(AbstractContextManager["Campaign"]):
         with store.reading() as transaction:
             created = transaction.events(until=1)[0]
         # campaigns of earlier versions have no identifier of their own
-        own = created.body.get("id") or digest_bytes(f"{created.at} {store.settings}".encode())
+        own = created.body.get("id") or digest_bytes(repr((created.at, sorted(created.body.items()))).encode())
         images = ImageFolder(root=images_root(path, Path(created.body["images"])), owner=own)
         campaign = cls(store, images, caller=caller)
         if not store.database.is_readonly:
@@ -200,7 +205,7 @@ class Campaign(AbstractContextManager["Campaign"]):
         *,
         reached: Mapping[str, object] | None = None,
         replace: bool = False,
-    ) -> str:
+    ) -> Outcome:
         """Hand in the image of a shot; telling the same image again changes nothing.
 
         Args:
@@ -213,26 +218,28 @@ class Campaign(AbstractContextManager["Campaign"]):
         Returns:
             ``captured``; ``already`` if it was told before; ``replaced``; or ``surplus``: kept and counted, but not
             part of the data set, because another caller captured the shot after the lease had ended, the shot is not
-            wanted any more, or the budget is spent.
+            wanted any more, or the budget is spent. Its ``notes`` say, in sentences, what is converted when a kind of
+            conversion first appears, and that the same bytes were told for another shot.
 
         Raises:
             ShotError: If no plan holds the shot.
-            ImageError: If the image is not whole.
+            ImageError: If the image is not whole, or cannot be used; see `acqplan.images`.
             ConflictError: If the shot has another image, and ``replace`` is not set.
             SpaceError: If a setting cannot be.
             OutputError: If the image cannot be written; then nothing has happened.
         """
         name = _identifier(shot)
-        content, suffix = encoded(image, name)
+        content, header = encoded(image, name)
         with self.store.reading() as transaction:
             record = known_shot(transaction, name)
             where = self.settings.reached(record.view, reached or {})
             outcome = outcome_of_image(transaction, record, digest_content(content), replace=replace)
         # the image is on the disk before its event; one told before is written again, in case it was damaged
         before = record.image if record.digest == digest_content(content) else ""
-        written = self.images.keep(name, content, suffix, name=before)
+        written = self.images.keep(name, content, header, name=before)
         if outcome == ALREADY:
-            return ALREADY
+            return Outcome(ALREADY)
+        is_repeated = self.images.is_repeated(written)
         with self.store.writing() as transaction:
             record = known_shot(transaction, name)
             try:
@@ -242,9 +249,11 @@ class Campaign(AbstractContextManager["Campaign"]):
                     self.images.forget(written.name)
                 raise
             if not self.images.has(written.name):  # another caller was refused meanwhile, and has deleted it
-                self.images.keep(name, content, suffix)
-            take_image(transaction, record, written, where, outcome)
-        return outcome
+                self.images.keep(name, content, header)
+            notes = take_image(
+                transaction, record, written, where, outcome, conversions=header.conversions, is_repeated=is_repeated
+            )
+        return Outcome(outcome, notes)
 
     def fail(self, shot: Shot | str, *, reason: str, retry: bool = True, exposed: bool = False) -> str:
         """Say that a shot could not be taken.
@@ -368,9 +377,15 @@ def adopt_images(store: Store, images: ImageFolder) -> None:
         return
     with store.reading() as transaction:
         captured = transaction.state.captured
-    if images.names() or not captured:
-        mark_images(store, images)
+    with contextlib.suppress(OutputError):  # its disk may be read only
+        if images.names() or not captured:
+            mark_images(store, images)
 
 
 def _identifier(shot: Shot | str) -> str:
     return shot if isinstance(shot, str) else shot.id
+
+
+def _check_caller(caller: str | None) -> None:
+    if caller is not None and (fault := name_fault(caller)):
+        raise UsageError(f"a caller cannot be called so: {fault}", "write text", asked=caller)

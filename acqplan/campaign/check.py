@@ -7,7 +7,6 @@ the end of an image, or the last events.
 
 from __future__ import annotations
 
-import contextlib
 import heapq
 import os
 import shutil
@@ -40,7 +39,7 @@ from acqplan.campaign.leases import take_back
 from acqplan.campaign.machine import boot, is_gone
 from acqplan.campaign.store_database import is_open_here
 from acqplan.campaign.turns import turn
-from acqplan.errors import ConflictError, ImageError, StoreError
+from acqplan.errors import ConflictError, ImageError, OutputError, StoreError
 from acqplan.files import digest_content, whole_folder
 from acqplan.numbers import count_noun
 
@@ -107,8 +106,8 @@ def check_campaign(campaign: Campaign, *, mend: bool = True) -> dict[str, Any]:
     _check_records(store, found)
     _check_images(campaign, found, newest=0)
     if mend:
-        if images.root.is_dir():
-            images.mark(store.place)  # also where all are lost, and others will be taken
+        with suppress(OutputError):  # also where all are lost, and others will be taken
+            images.mark(store.place)
         store.note(MACHINE, _start_and_file(store))
     return asdict(found)
 
@@ -216,7 +215,7 @@ def back_up(campaign: Campaign, folder: Path) -> Path:
             told = [(record.image, record.digest) for record in transaction.every(CAPTURED)]
         if root.absolute().parent == store.absolute().parent and root.is_dir():
             copy = ImageFolder(root=part / root.name)
-            with contextlib.suppress(shutil.Error):  # of files that cannot be read
+            with suppress(shutil.Error):  # of files that cannot be read
                 shutil.copytree(root, copy.root, ignore=shutil.ignore_patterns(".*.part"))
         lost = [name for name, digest in told if not copy.is_whole(name, digest)]
         if lost:

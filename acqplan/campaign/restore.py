@@ -60,7 +60,7 @@ def restore_campaign(backup: Path | str, place: Path | str, *, replace: bool = F
         if held and (owner != images.owner if owner else held.isdisjoint(names)):
             aside.mkdir()
             root.rename(aside / root.name)
-        copied = [there.keep("", images.read(name), "", name=name).fresh for name in names if root != images.root]
+        copied = [there.keep("", images.read(name), name=name).fresh for name in names if root != images.root]
         ImageFolder(root=folder(root), owner=images.owner).mark(str(path))
         # 3. the file, in one moment
         put_in_place(work / "store", path, aside)

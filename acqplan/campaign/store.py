@@ -31,7 +31,6 @@ from acqplan.numbers import ViewValue
 KEPT_SECONDS = 60.0  # after which the reading of a clock is kept anew
 MOST_CLOCKS = 16  # of machines, whose readings are kept
 AT_ONCE = 500  # shots named in one query; SQLite before 3.32 takes 999
-SHARE_HINT = "keep it on a disk of this machine and let others use it through 'acqplan serve', or keep it on PostgreSQL"
 Clock = Callable[[], float]
 
 
@@ -118,6 +117,13 @@ class Transaction(Records):
         columns = (tables.records.c.object, tables.records.c.label, self._view)
         rows = self._connection.execute(sql.select(*columns).where(tables.records.c.state == CAPTURED))
         return [(name, label, tuple(json.loads(view))) for name, label, view in rows]
+
+    def shots_of_image(self, digest: str) -> list[str]:
+        """Shots that an image was told of, the first one first."""
+        self.flush()
+        told = tables.events.c.kind.in_(("told", "surplus")) & tables.events.c.body.contains(digest, autoescape=True)
+        query = sql.select(tables.events.c.shot, tables.events.c.body).where(told).order_by(tables.events.c.number)
+        return [shot for shot, body in self._connection.execute(query) if json.loads(body)["digest"] == digest]
 
     def events(
         self,
@@ -225,8 +231,7 @@ class Store:
             OutputError: If it cannot be written.
             MissingError: If a driver of the database is missing.
         """
-        if share := _share(place):
-            raise UsageError(share, SHARE_HINT)
+        _refuse_share(place)
         store = cls(Database(place), settings, clock)
         with store.database.transaction(write=True) as connection:
             store._make_tables(connection)
@@ -246,8 +251,7 @@ class Store:
             fold: What these events are folded into.
             clock: As in `create`, with the same errors.
         """
-        if share := _share(place):
-            raise UsageError(share, SHARE_HINT)
+        _refuse_share(place)
         store = cls(Database(place), fold.settings, clock)
         with store.database.transaction(write=True) as connection:
             store._make_tables(connection)
@@ -277,8 +281,10 @@ class Store:
         """
         if not is_url(place) and not Path(place).is_file():
             raise StoreError(f"{place}: there is no campaign", "create one: acqplan campaign create", path=place)
-        if share := _share(place):
-            warnings.warn(f"{share}; {SHARE_HINT}", stacklevel=2)
+        try:
+            _refuse_share(place)
+        except UsageError as error:  # it may have been there for long, with one machine alone
+            warnings.warn(str(error), stacklevel=2)
         database = Database(place)
         with database.transaction(write=False) as connection:
             if not sql.inspect(connection).has_table("facts"):
@@ -405,7 +411,10 @@ class Store:
         connection.execute(write.values(name=CLOCKS, text=json.dumps(latest)))
 
 
-def _share(place: Path | str) -> str:
-    """What is wrong with a file on a share; empty if it is not on one."""
+def _refuse_share(place: Path | str) -> None:
     share = "" if is_url(place) else share_of(Path(place))
-    return f"{place}: on a share ({share}), where what two machines write is lost without a word" if share else ""
+    if share:
+        raise UsageError(
+            f"{place}: on a share ({share}), where two machines would lose shots without a word",
+            "keep it on a disk of this machine, for others through 'acqplan serve'; or keep it on PostgreSQL",
+        )

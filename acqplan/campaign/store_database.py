@@ -7,7 +7,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -144,12 +144,13 @@ class Database:
             if write:
                 stack.enter_context(turns.turn(self.place))
             stack.enter_context(turns.transaction_of_thread())
+            self._recognise(log=False)  # or connecting would make an empty file
             connection = stack.enter_context(self._engine.connect())
             if self.is_readonly:  # whoever can write it may do so before the next transaction
                 stack.callback(self._engine.dispose)
             connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
             try:
-                self._recognise(write=write)
+                self._recognise(log=write)
                 yield connection
                 connection.exec_driver_sql("COMMIT")
             except BaseException:
@@ -227,16 +228,14 @@ class Database:
             self.is_readonly = True
             return sqlite3.connect(f"{Path(self.place).as_uri()}?immutable=1", uri=True, **named)
 
-    def _recognise(self, *, write: bool) -> None:
-        """Refuse to write into a file that is not the store any more: all that went there would be lost."""
-        file, log = Path(self.place), Path(f"{self.place}-wal")
-        with suppress(FileNotFoundError):
-            found = file.stat()
-            self._file = self._file or f"{found.st_dev} {found.st_ino}"
-            had_log, self._has_log = self._has_log, self._has_log or log.exists()
-            if self._file == f"{found.st_dev} {found.st_ino}" and (log.exists() or not had_log):
-                return
-        if write:
+    def _recognise(self, *, log: bool) -> None:
+        """Refuse a file that is not the store any more, or has lost its log: what is written there would be lost."""
+        file, written = Path(self.place), Path(f"{self.place}-wal")
+        found = file.stat() if file.exists() else None
+        now = f"{found.st_dev} {found.st_ino}" if found else ""
+        had_log, self._has_log = self._has_log, self._has_log or written.exists()
+        self._file = self._file or now
+        if now != self._file or (log and had_log and not written.exists()):
             said = f"{self.place}: the store was deleted, moved or replaced while it was open; nothing was written"
             raise StoreError(said, "put it back, or restore a backup; then start again", path=self.place)
 
@@ -294,6 +293,9 @@ def plain_errors(place: str) -> Iterator[None]:
         yield
     except AcqplanError:
         raise
+    except UnicodeEncodeError as error:
+        said = f"{error.object!a} is no text in UTF-8"
+        raise UsageError(said, "write it in UTF-8", asked=error.object) from error
     except PoolTimeout as error:
         raise StoreError(f"{place}: too many requests at once", "ask again in a moment", path=place) from error
     except (DBAPIError, sqlite3.Error) as error:
@@ -303,7 +305,9 @@ def plain_errors(place: str) -> Iterator[None]:
         if said == "database is locked":
             raise turns.busy(place, turns.holder(Path(f"{place}-shm"))) from error
         if any(words in said.lower() for words in BROKEN):
-            raise StoreError(f"{place}: not a usable store ({said})", RESTORE, path=place) from error
+            # what was never a store must not be replaced by a backup
+            hint = f"name the file of a campaign; if it was one, {RESTORE}" if "not a database" in said else RESTORE
+            raise StoreError(f"{place}: not a usable store ({said})", hint, path=place) from error
         raise StoreError(f"{place}: the database says: {said}", "is it running, and may you use it?") from error
 
 

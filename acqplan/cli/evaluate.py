@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,9 @@ from acqplan.cli.console import ProgressBars, exit_codes, print_json, print_note
 from acqplan.errors import AcqplanError, UsageError
 from acqplan.files import check_free, folder_for_result
 from acqplan.numbers import count_noun
+
+if TYPE_CHECKING:
+    from acqplan.rig.spec import Rig as RigOfFile
 
 
 def recommend(
@@ -66,7 +69,7 @@ def recommend(
             progress=progress,
         )
         facts = {"rig": opened.source.name, "rig.toml": str(rig or "embedded toys")}
-        files = save(result, place, facts=facts, progress=progress)
+        files = save(result, place, facts=facts | _read_axes(opened), progress=progress)
         if as_json:
             print_json({**result.to_dict(), "files": [str(out / path.name) for path in files]})
             return
@@ -78,6 +81,14 @@ def recommend(
         if result.advice is not None:
             print_result("", advice_summary(result.advice))
         print_note(f"written to {out}: {', '.join(path.name for path in files)}")
+
+
+def _read_axes(rig: RigOfFile) -> dict[str, str]:
+    """Which columns of a manifest are axes, and what is doubtful, said on stderr and for the page."""
+    words = {key: said for key, said in (("columns", rig.axes_words), ("warning", rig.doubts)) if said}
+    for said in words.values():
+        print_note(said)
+    return words
 
 
 def advise(
@@ -121,6 +132,7 @@ def advise(
 
             opened = open_rig(rig, progress=shared["progress"])
             advice = advise_of(opened, captured, budget=budget, seed=seed or 0, **shared)
+            _read_axes(opened)
         else:
             if any(given is not None for given in (rig, captured, budget, seed)):
                 raise UsageError("--store beside --rig, --captured, --budget or --seed", "the campaign knows them")
@@ -195,8 +207,9 @@ def benchmark(
         from acqplan.rig.spec import open_rig
 
         progress = ProgressBars()
+        opened = open_rig(rig, progress=progress)
         prepared = prepare(
-            open_rig(rig, progress=progress),
+            opened,
             strategies=names or STRATEGIES,
             budgets=tuple(sizes),
             seeds=range(seeds),
@@ -218,8 +231,8 @@ def benchmark(
                 print_note(f"written to {out / 'design.json'}; the same options without --plan-only measure it")
             return
         findings = prepared.run(place, workers=workers, cluster=dask or "", progress=progress)
-        facts = {"rig": prepared.extractor.source.name, "rig.toml": str(rig or "embedded toys")}
-        files = save_benchmark(findings, place, facts=facts, progress=progress)
+        facts = {"rig": opened.source.name, "rig.toml": str(rig or "embedded toys")}
+        files = save_benchmark(findings, place, facts=facts | _read_axes(opened), progress=progress)
         if as_json:
             print_json({**findings.to_dict(), "files": [str(out / path.name) for path in files]})
         else:

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from acqplan.errors import BackboneError, MissingError, WeightsError
+from acqplan.features.caffemodel import read_caffemodel, reference_weights
 from acqplan.features.pixels import Preprocessing, parse_input
 from acqplan.features.registry import NETWORKS, Cut, find_layers
 from acqplan.files import opened, unpacks_to_far_more
@@ -32,7 +33,7 @@ EMBEDDED = Path(__file__).parent / "embedded"
 TIMM = "timm/"
 TIMM_LAYER = "pool"
 
-SUFFIXES = (".safetensors", ".pth", ".pt")
+SUFFIXES = (".safetensors", ".pth", ".pt", ".caffemodel")
 COUNTER = "num_batches_tracked"
 # Under these names training programs keep the state of a network beside others.
 WRAPPERS = ("state_dict", "model_state_dict", "model", "network", "net", "weights")
@@ -234,18 +235,19 @@ class Weights:
 
     path: Path
     tensors: Mapping[str, Tensor]  # name -> values; numbers of any precision are float32
-    metadata: Mapping[str, str]  # what a safetensors file says about itself; empty for others
+    metadata: Mapping[str, str]  # what a file says about itself; empty for torch's
 
 
 def read_weights(path: Path) -> Weights:
     """Read a file of weights.
 
     Args:
-        path: A ``.safetensors`` file, or a ``.pth`` or ``.pt`` file that holds nothing but tensors.
+        path: A ``.safetensors`` file, a ``.pth`` or ``.pt`` file that holds nothing but tensors, or a ``.caffemodel``.
 
     Raises:
         WeightsError: If the file is missing, empty, truncated, of another kind, holds anything but
             plain weights, or numbers that are not finite.
+        MissingError: If it takes an extra that is not installed.
     """
     if not path.exists():
         raise WeightsError(f"{path}: there is no such file of weights", "check the path given as --weights", path=path)
@@ -269,6 +271,8 @@ def read_weights(path: Path) -> Weights:
             raise WeightsError(
                 f"{path}: cannot be read as safetensors ({error})", "get the whole file again"
             ) from error
+    elif path.suffix == ".caffemodel":
+        tensors, metadata = read_caffemodel(path)
     else:
         tensors = _pickled(path)
     # what a wrapper around the network has put before all names
@@ -333,14 +337,16 @@ def fill(net: nn.Module, weights: Weights, *, needed: set[str]) -> str:
 
 
 def published_weights(name: str) -> Path:
-    """The file of torchvision's weights of a network, downloaded with a progress bar unless it is there.
+    """The file of published weights of a network; torchvision's are downloaded with a progress bar if need be.
 
     Args:
-        name: A network of torchvision.
+        name: A network of torchvision or of Caffe.
 
     Raises:
         MissingError: If the file is not there and cannot be had; says which, how large, and where it goes.
     """
+    if NETWORKS[name].weights == "caffe":
+        return reference_weights()
     from torchvision.models import get_model_weights
 
     release = get_model_weights(name)[RELEASE]

@@ -13,12 +13,10 @@ from acqplan.files import check_free, folder, replace_files, uninterrupted, work
 from acqplan.progress import SILENT, Progress
 from acqplan.report.compared import Compared
 from acqplan.report.page import benchmark_page_text, page_text, write_page
-from acqplan.report.plot import benchmark_drawings, plan_drawings
+from acqplan.report.plot import Drawings, benchmark_drawings, plan_drawings
 from acqplan.report.plot.style import save_png
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from acqplan.evaluate.findings import Findings
 
 # What writes a file, by its name.
@@ -80,7 +78,7 @@ def write_result(
     names: Sequence[str],
     writers: Writers,
     page: Callable[[], str],
-    drawings: Mapping[str, Callable[[], Figure]],
+    drawings: Drawings,
     progress: Progress = SILENT,
 ) -> list[Path]:
     """Write the files of a result into its folder: all at one moment, or none.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
@@ -16,8 +17,18 @@ from acqplan.numbers import FULL_TURN, name_fault, plain_number
 from acqplan.space import Axis, Category, Circle, Interval, Objects, Space
 from acqplan.table import CsvTable, read_table
 
-# Columns that are in degrees unless rig.toml says otherwise; azimuth is a circle.
-ANGLES = ("azimuth", "elevation")
+Kind = Literal["circle", "interval", "category"]
+# Columns that are axes without being declared: kind, unit and names, as turntables, arms and photogrammetry write them.
+KNOWN: tuple[tuple[Kind, str, str], ...] = (
+    ("circle", "deg", "azimuth azimut azim az yaw pan heading roll rotation rot turntable angle theta phi"),
+    ("interval", "deg", "elevation elev el tilt pitch inclination polar zenith"),
+    ("interval", "", "distance dist radius depth zoom"),
+    ("category", "", "lighting light lights illumination"),
+)
+# Words beside such a name: camera_azimuth, Azimuth (deg), distance_cm.
+BESIDE = {"deg", "degree", "degrees", "angle", "camera", "cam", "mm", "cm", "m"}
+# Columns that an error lists.
+MOST_NAMED = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -49,39 +60,56 @@ class AxisColumn:
     Attributes:
         name: Name of the column.
         kind: Kind of the axis.
-        unit: Unit of its cells; ``"deg"`` for a circle, nothing for a category.
-        values: Allowed levels; ``None`` for those that occur in the manifest.
-        seconds: Time to move by one unit, or to change a category.
+        unit: Unit of its cells; ``"deg"`` for a circle, nothing for a category. Cells in ``"rad"`` become degrees.
+        values: Allowed levels, angles in degrees; ``None`` for those that occur in the manifest.
+        seconds: Time to move by one unit (a degree), or to change a category.
+        is_sure: Whether somebody said so of the unit; otherwise numbers that look like radians are asked about.
     """
 
     name: str
-    kind: Literal["circle", "interval", "category"]
+    kind: Kind
     unit: str = ""
     values: tuple[float, ...] | tuple[str, ...] | None = None
     seconds: float = 0.0
+    is_sure: bool = False
 
     @classmethod
-    def guessed(cls, name: str) -> AxisColumn:
-        """What a numeric column is when rig.toml does not say."""
-        known = name.casefold()
-        kind: Literal["circle", "interval"] = "circle" if known == "azimuth" else "interval"
-        return cls(name=name, kind=kind, unit="deg" if known in ANGLES else "")
+    def known(cls, name: str) -> AxisColumn | None:
+        """What a column is when rig.toml does not say; ``None`` if its name tells nothing."""
+        words = [word for word in re.split(r"[^a-z]+", name.casefold()) if word and word not in BESIDE]
+        key = "".join(words) or name.casefold()
+        found = [cls(name=name, kind=kind, unit=unit) for kind, unit, names in KNOWN if key in names.split()]
+        return found[0] if found else None
 
     def axis(self, levels: Sequence[float] | Sequence[str]) -> Axis:
         """The axis with these levels.
 
         Raises:
-            SpaceError: If the levels are no axis.
+            SpaceError: If the levels are no axis, or may be radians.
         """
         if self.kind == "category":
             names = tuple(map(str, levels))
             if fault := next(filter(None, map(name_fault, names)), ""):
                 raise SpaceError(f"axis '{self.name}': level {fault}", "rename it")
             return Category(name=self.name, values=names, seconds_per_change=self.seconds)
-        numbers = tuple(map(float, levels))
+        numbers, unit = tuple(map(float, levels)), "deg" if self.unit == "rad" else self.unit
+        if (self.kind == "circle" or unit == "deg") and not self.is_sure and may_be_radians(numbers):
+            said = f"axis '{self.name}' runs from {min(numbers):.4g} to {max(numbers):.4g}: radians?"
+            raise SpaceError(said, 'add unit = "rad" to its [[axis]] in rig.toml, or unit = "deg" if these are degrees')
         if self.kind == "circle":
             return Circle(name=self.name, values=numbers, seconds_per_unit=self.seconds)
-        return Interval(name=self.name, values=numbers, unit=self.unit, seconds_per_unit=self.seconds)
+        return Interval(name=self.name, values=numbers, unit=unit, seconds_per_unit=self.seconds)
+
+
+def may_be_radians(angles: Sequence[float] | Float[np.ndarray, " angles"]) -> bool:
+    """Whether angles that are given as degrees span what radians do: up to a turn of 6.3, and not in half degrees."""
+    halves = 2.0 * np.asarray(angles, dtype=np.float64)
+    return bool(len(halves) and np.abs(halves).max() <= 12.6 and np.ptp(halves) >= 1.0 and (halves % 1.0 != 0.0).any())
+
+
+def in_degrees(numbers: Sequence[float], unit: str) -> list[float]:
+    """Angles in degrees; numbers of any other unit than radians are as they were."""
+    return np.round(np.degrees(numbers), 9).tolist() if unit == "rad" else list(numbers)
 
 
 def read_manifest(path: Path, *, file_column: Literal["image", "mesh"]) -> Manifest:
@@ -148,21 +176,27 @@ def object_rows(names: Iterable[str], objects: Objects) -> Int[np.ndarray, " row
 
 
 def default_columns(manifest: Manifest) -> list[AxisColumn]:
-    """The columns that hold numbers: azimuth, elevation, and those with numbers in most cells.
+    """The columns whose names say that they are axes; of angles and lengths those with numbers in most cells.
 
     Raises:
-        ManifestError: If there is none.
+        ManifestError: If there is none; lists the columns of numbers, and says how to declare one.
     """
-    names = [
+    numeric = [
         name
         for name, cells in manifest.columns.items()
-        if name.casefold() in ANGLES or 2 * sum(not np.isnan(plain_number(cell)) for cell in cells) > len(cells)
+        if 2 * sum(not np.isnan(plain_number(cell)) for cell in cells) > len(cells)
     ]
-    if not names:
-        said = f"{manifest.path}: line 1: no column of numbers says from where an image was taken"
+    known = [column for name in manifest.columns if (column := AxisColumn.known(name)) is not None]
+    sure = ("azimuth", "elevation")  # of these, words are mistakes
+    found = [one for one in known if one.kind == "category" or one.name in numeric or one.name.casefold() in sure]
+    if not found:
+        said = f"{manifest.path}: line 1: no column is known to say from where an image was taken"
         hint = "add one such as azimuth, or name the axes in rig.toml"
+        if numeric:
+            hint = f"say in rig.toml which of these are axes: {', '.join(numeric[:MOST_NAMED])}; "
+            hint += f'e.g. [[axis]] with name = "{numeric[0]}" and kind = "interval" (or "circle")'
         raise ManifestError(said, hint, path=manifest.path, line=1)
-    return [AxisColumn.guessed(name) for name in names]
+    return found
 
 
 def space_of(manifest: Manifest, columns: Sequence[AxisColumn]) -> tuple[Space, Float[np.ndarray, "rows axes"]]:
@@ -187,11 +221,10 @@ def space_of(manifest: Manifest, columns: Sequence[AxisColumn]) -> tuple[Space, 
         if not levels and column.kind == "category":
             levels = sorted(set(manifest.column(column.name)))
         elif not levels:
-            circle = column.kind == "circle"
-            numbers = manifest.numbers(column.name, unit="deg" if circle else column.unit)
-            levels = np.unique(_wrapped(numbers, circle=circle)).tolist()
+            levels = np.unique(_numbers(manifest, column.name, column.unit, circle=column.kind == "circle")).tolist()
         axes.append(column.axis(levels))
-    coordinates = np.stack([axis_coordinates(manifest, axis) for axis in axes], axis=1)
+    units = {column.name: column.unit for column in columns}
+    coordinates = np.stack([axis_coordinates(manifest, axis, unit=units[axis.name]) for axis in axes], axis=1)
     # cells within rounding of a level of rig.toml are at that level
     for position, (axis, column) in enumerate(zip(axes, columns, strict=True)):
         if column.values is None:
@@ -212,14 +245,23 @@ def space_of(manifest: Manifest, columns: Sequence[AxisColumn]) -> tuple[Space, 
     return (grid if len(views) == grid.n_views else Space(axes=tuple(axes), table=views)), coordinates
 
 
-def axis_coordinates(table: CsvTable, axis: Axis) -> Float[np.ndarray, " rows"]:
+def axis_coordinates(table: CsvTable, axis: Axis, *, unit: str = "") -> Float[np.ndarray, " rows"]:
     """A column of a table as coordinates of an axis: circles wrapped, categories as level numbers.
 
+    Args:
+        table: The table.
+        axis: The axis.
+        unit: Unit of the cells, unless it is that of the axis.
+
     Raises:
-        ManifestError: If a cell is no number, no angle, or no level of a category.
+        ManifestError: If a cell is no number, no angle, or no level of a category, or angles may be radians.
     """
     if not isinstance(axis, Category):
-        return _wrapped(table.numbers(axis.name, unit=axis.unit), circle=isinstance(axis, Circle))
+        numbers = _numbers(table, axis.name, unit or axis.unit, circle=isinstance(axis, Circle))
+        if axis.unit == "deg" and np.abs(axis.values).max() > FULL_TURN / 50 and may_be_radians(numbers):
+            said = f"{axis.name} runs from {numbers.min():.4g} to {numbers.max():.4g}: radians?"
+            raise table.error(0, said, "give degrees, as the rig has them")
+        return numbers
     code = {name: float(level) for level, name in enumerate(axis.values)}
     cells = table.column(axis.name)
     for row, cell in enumerate(cells):
@@ -229,9 +271,10 @@ def axis_coordinates(table: CsvTable, axis: Axis) -> Float[np.ndarray, " rows"]:
     return np.array([code[cell] for cell in cells])
 
 
-def _wrapped(values: Sequence[float], *, circle: bool) -> Float[np.ndarray, " rows"]:
+def _numbers(table: CsvTable, name: str, unit: str, *, circle: bool) -> Float[np.ndarray, " rows"]:
+    numbers = in_degrees(table.numbers(name, unit=unit or ("deg" if circle else "")), unit)
     # rounded, so that -1e-12 does not become a level of its own beside 0
-    rounded = np.round(values, 9) + 0.0
+    rounded = np.round(numbers, 9) + 0.0
     return np.mod(rounded, FULL_TURN) if circle else rounded
 
 

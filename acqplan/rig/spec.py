@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float
 
 from acqplan.errors import ManifestError, SpaceError, SpecError, nearest
 from acqplan.files import digest_bytes
+from acqplan.numbers import names_alike, shortened
 from acqplan.progress import SILENT, Progress
 from acqplan.rig.manifest import Manifest, axis_coordinates, read_manifest
 from acqplan.rig.source import LiveSource, Source
@@ -76,6 +77,23 @@ class Rig:
 
     def __repr__(self) -> str:
         return f"Rig({self.path or self.source.name!r}, {self.source.objects}, {self.source.space})"
+
+    @property
+    def doubts(self) -> str:
+        """Labels or objects that may be meant as one, as a warning; empty if there are none."""
+        for what, names in (("labels", self.source.objects.classes), ("objects", self.source.objects.names)):
+            if alike := names_alike(names):
+                return f"{what} {alike} are different, although they read as one: is that meant?"
+        return ""
+
+    @property
+    def axes_words(self) -> str:
+        """What of a folder's manifest is read, ``axes: azimuth, elevation; ignored: frame``; empty for other rigs."""
+        if self.manifest is None or self.source.name != "folder":
+            return ""
+        names, others = self.source.space.names, {"image", "label", "object"}
+        ignored = ", ".join(name for name in self.manifest.columns if name not in {*names, *others})
+        return f"axes: {', '.join(names)}" + (f"; ignored: {shortened(ignored, 200)}" if ignored else "")
 
     @property
     def digest(self) -> str:

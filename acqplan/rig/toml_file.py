@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from acqplan.errors import SpaceError, SpecError, UsageError, nearest
 from acqplan.files import opened
 from acqplan.numbers import name_fault, shortened
-from acqplan.rig.manifest import AxisColumn
+from acqplan.rig.manifest import AxisColumn, in_degrees
 from acqplan.space import parse_values
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class CircleTable(TomlTable):
 
     kind: Literal["circle"]
     name: Name
-    unit: Literal["deg"] = "deg"
+    unit: Literal["deg", "rad"] | None = None
     values: Numbers | None = None
     seconds_per_unit: Seconds = 0.0
 
@@ -223,9 +223,17 @@ class RigTable(TomlTable):
                 seconds = axis.seconds_per_change
                 columns.append(AxisColumn(name=axis.name, kind="category", values=names, seconds=seconds))
                 continue
-            numbers, seconds = None if axis.values is None else tuple(axis.values), axis.seconds_per_unit
-            unit = AxisColumn.guessed(axis.name).unit if axis.unit is None else axis.unit
-            columns.append(AxisColumn(name=axis.name, kind=axis.kind, unit=unit, values=numbers, seconds=seconds))
+            known = AxisColumn.known(axis.name)
+            unit = axis.unit or ("deg" if axis.kind == "circle" else known.unit if known and axis.unit is None else "")
+            column = AxisColumn(
+                name=axis.name,
+                kind=axis.kind,
+                unit=unit,
+                values=None if axis.values is None else tuple(in_degrees(axis.values, unit)),
+                seconds=axis.seconds_per_unit / in_degrees([1.0], unit)[0],
+                is_sure=axis.unit is not None,
+            )
+            columns.append(column)
         return columns
 
 

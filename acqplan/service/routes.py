@@ -69,6 +69,12 @@ class ShotOutcome(BaseModel):
     outcome: str
 
 
+class ImageOutcome(ShotOutcome):
+    """What became of an image, and what people should know of it."""
+
+    notes: list[str] = []
+
+
 class Error(BaseModel):
     """Why something cannot be done, and what to do."""
 
@@ -127,14 +133,21 @@ def ask(request: Request, body: Ask) -> dict[str, Any]:
     return {"shots": [shot.to_dict() for shot in shots], "finished": "" if shots else campaign.finished}
 
 
-@rigs.put("/shots/{shot:shot}/image", responses=refusing(404, 409), openapi_extra=IMAGE_BODY)
+@rigs.put(
+    "/shots/{shot:shot}/image",
+    responses=refusing(404, 409),
+    openapi_extra=IMAGE_BODY,
+    response_model_exclude_defaults=True,
+)
 async def tell(
     request: Request,
     campaign: ClientCampaign,
     shot: ShotName,
     replace: Annotated[bool, Query(description="Whether to take it in place of another image.")] = False,
-) -> ShotOutcome:
+) -> ImageOutcome:
     """Hand in the image of a shot; ``captured``, ``already``, ``surplus`` or ``replaced``.
+
+    Under ``notes`` it says once what has to be converted, and of each image that repeats that of another shot.
 
     All further parameters of the query are settings that the rig reached where they differ from those commanded,
     e.g. ``?azimuth=40.3``.
@@ -148,7 +161,8 @@ async def tell(
     reached.pop("replace", None)
     try:
         content = await request.body()
-        outcome = await run_in_threadpool(campaign.tell, shot, content, reached=reached, replace=replace)
+        async with request.app.state.decoding:
+            outcome = await run_in_threadpool(campaign.tell, shot, content, reached=reached, replace=replace)
     except Refusal:
         await run_in_threadpool(_check_known, campaign, shot)  # a mistyped name explains more than the size of a body
         raise
@@ -156,7 +170,7 @@ async def tell(
         is_form = "form" in request.headers.get("content-type", "")  # curl -d and -F send one
         hint = "send the file itself, e.g. curl --upload-file image.png URL" if is_form else error.hint
         raise ImageError(error.message, hint) from error
-    return ShotOutcome(outcome=outcome)
+    return ImageOutcome(outcome=outcome, notes=list(outcome.notes))
 
 
 def _check_known(campaign: Campaign, shot: str) -> None:

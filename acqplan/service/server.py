@@ -41,6 +41,7 @@ TOO_MANY = Refusal(
 )
 
 THREADS = 12  # requests served at once: as many as the pool of the store has connections
+DECODING = 6  # and how many of them may decode images, or wait for their turn
 ABOUT = """
 Ask for shots, take them, and tell what happened. Errors are `{"error", "hint"}`. Where a token is required, send
 `Authorization: Bearer TOKEN`. Names of shots are percent-encoded in paths, slashes too.
@@ -113,6 +114,7 @@ def make_app(campaign: Campaign, settings: ServiceSettings, planner: Planner | N
     )
     app.state.campaign, app.state.planner = campaign, planner
     app.state.drawing = Drawing(campaign.store)
+    app.state.decoding = asyncio.Semaphore(DECODING)
     app.state.feed = Feed(
         campaign.store, poll_seconds=settings.poll_seconds, heartbeat_seconds=settings.heartbeat_seconds
     )

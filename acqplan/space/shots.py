@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int
 from acqplan.errors import SpaceError, UsageError, nearest
 from acqplan.files import digest_bytes
 from acqplan.numbers import ViewValue as ViewValue
+from acqplan.numbers import text_fault
 from acqplan.space.axes import Axis, Category, Circle
 
 # More axes than any rig has, and fewer than arrays of numpy may have; more views than can be compared with each other.
@@ -203,6 +204,8 @@ class Objects:
     def __post_init__(self) -> None:
         if len(self.names) != len(self.labels):
             raise UsageError(f"{len(self.names)} objects have {len(self.labels)} labels", "give one label per object")
+        if fault := text_fault((*self.names, *self.labels)):
+            raise UsageError(f"an object or label cannot be called so: {fault}", "write text in UTF-8")
         if len(set(self.names)) != len(self.names):
             twice = next(name for name in self.names if self.names.count(name) > 1)
             raise UsageError(f"object '{twice}' appears twice", "give each object its own name")

@@ -289,6 +289,18 @@ def test_processes_from_a_shell_share_a_campaign(store: Path, image: Callable[[i
     assert program("status", "--json")["captured"] == 1
 
 
+def test_a_copy_is_noted_on_stderr_and_in_the_document(
+    run: Run, store: Path, image: Callable[[int], Path], acqplan: Acqplan
+) -> None:
+    first, second = run("ask", "--n", 2)["shots"]
+    assert "notes" not in run("tell", "--shot", first["id"], "--image", image(0))
+    done = said(store, acqplan, "tell", "--shot", second["id"], "--image", image(0))
+    note = f"the same bytes were told for '{first['id']}'; does the camera hang?"
+    assert json.loads(done.out)["notes"] == [note]
+    assert note in done.err
+    assert "1 image with the bytes of another shot's image" in said(store, acqplan, "status").out
+
+
 def test_an_operator_hears_what_ends_the_campaign_and_how_it_goes_on(store: Path, run: Run, acqplan: Acqplan) -> None:
     done = said(store, acqplan, "forbid", "--where", "azimuth>=0")
     number = json.loads(done.out)["number"]

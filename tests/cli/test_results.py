@@ -184,3 +184,15 @@ def test_a_recommendation_and_a_benchmark_do_not_replace_each_other(
     # each goes on in its own
     recommended(acqplan, toys, 20, plan, "--no-validate")
     assert acqplan("benchmark", "--rig", toys, "--out", bench, "--backbone", "histogram", *few).code == 0
+
+
+def test_which_columns_of_a_manifest_are_axes_is_said_once(acqplan: Acqplan, photographs: Path, tmp_path: Path) -> None:
+    table = tmp_path / "manifest.csv"
+    header, *rows = table.read_text().splitlines()
+    table.write_text(
+        "\n".join([f"{header},frame,exposure_ms", *(f"{row},{n},{n * 1.5}" for n, row in enumerate(rows))])
+    )
+    done = recommended(acqplan, photographs, 6, tmp_path / "out", "--json")
+    assert done.err.count("axes: azimuth; ignored: frame, exposure_ms\n") == 1
+    assert "axes: azimuth; ignored: frame, exposure_ms" in (tmp_path / "out" / "report.html").read_text()
+    assert {"azimuth", "frame"} & set(json.loads(done.out)["plan"]["shots"][0]) == {"azimuth"}

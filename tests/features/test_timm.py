@@ -20,7 +20,7 @@ def test_a_network_takes_the_weights_that_it_wrote(name: str, tmp_path: Path) ->
     torch.manual_seed(0)
     whole: Any = timm.create_model(name)  # with its classifier, of which a distilled network has two
     save_file({key: tensor.contiguous() for key, tensor in whole.state_dict().items()}, tmp_path / "net.safetensors")
-    loaded = load_backbone(f"timm/{name}", weights=tmp_path / "net.safetensors", runtime=RUNTIME)
+    loaded: Any = load_backbone(f"timm/{name}", weights=tmp_path / "net.safetensors", runtime=RUNTIME)
     image = torch.rand(1, 3, loaded.preprocessing.size, loaded.preprocessing.size)
     with torch.inference_mode():
         expected = whole.eval().forward_head(whole.forward_features(image), pre_logits=True)

@@ -1,5 +1,6 @@
 """Manifests: what is read, and for each mistake the class, exit code, line and remedy that are told."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acqplan.errors import ManifestError
+from acqplan.errors import ManifestError, SpaceError
 from acqplan.rig.manifest import (
     AxisColumn,
     Manifest,
@@ -17,7 +18,7 @@ from acqplan.rig.manifest import (
     read_manifest,
     space_of,
 )
-from acqplan.space import Category, Circle, Interval
+from acqplan.space import Category, Circle, Interval, Space
 
 HEADER = "image,label,object,azimuth,elevation\n"
 GOOD = HEADER + "a/0.png,car,car-00,0,30\na/1.png,car,car-00,90,30\nb/0.png,cow,cow-00,0,45\n"
@@ -166,15 +167,77 @@ def test_a_manifest_of_meshes_has_one_row_an_object(tmp_path: Path) -> None:
         check_shots(twice, (), np.zeros((3, 0)))
 
 
-def test_numeric_columns_are_axes_and_words_are_not(tmp_path: Path) -> None:
-    content = "image,label,object,note,Azimuth,elevation,zoom\na.png,car,c0,x,-10,30,2\nb.png,car,c0,3,350.5,30,4\n"
-    space, coordinates = space_of(manifest := read(tmp_path, content), default_columns(manifest))
-    azimuth, elevation, zoom = space.axes
-    assert isinstance(azimuth, Circle)
-    assert (azimuth.period, azimuth.values) == (360, (350, 350.5))
-    assert isinstance(elevation, Interval)
-    assert (elevation.unit, zoom.unit, zoom.values) == ("deg", "", (2, 4))
-    assert coordinates.tolist() == [[350, 30, 2], [350.5, 30, 4]]
+def read_space(folder: Path, header: str, *rows: str, columns: Sequence[AxisColumn] = ()) -> Space:
+    manifest = read(folder, "\n".join([f"image,label,object,{header}", *rows]) + "\n")
+    return space_of(manifest, columns or default_columns(manifest))[0]
+
+
+def test_columns_of_known_names_are_axes_and_others_are_not(tmp_path: Path) -> None:
+    header = "note,frame,Azimuth,elevation,exposure_ms,zoom,lighting,Unnamed: 0,time"
+    rows = ("a.png,car,c0,x,1,-10,30,8,2,on,0,1.7e9", "b.png,car,c0,3,2,350.5,30,9,4,off,1,1.8e9")
+    azimuth, elevation, zoom, lighting = read_space(tmp_path, header, *rows).axes
+    assert azimuth == Circle(name="Azimuth", values=(350, 350.5))
+    assert elevation == Interval(name="elevation", values=(30,), unit="deg")
+    assert zoom == Interval(name="zoom", values=(2, 4))
+    assert lighting == Category(name="lighting", values=("off", "on"))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        *(
+            (name, Circle)
+            for name in ("az", "yaw", "roll", "camera_azimuth", "Azimuth (deg)", "turntable_angle", "angle")
+        ),
+        *((name, Interval) for name in ("elev", "pitch", "Tilt-deg", "distance_cm", "cam_distance", "radius")),
+        *((name, Category) for name in ("Lighting", "light", "illumination")),
+    ],
+)
+def test_names_are_known_as_people_write_them(name: str, kind: type) -> None:
+    column = AxisColumn.known(name)
+    assert column is not None
+    assert type(column.axis([10, 20])) is kind
+
+
+@pytest.mark.parametrize(
+    "name", ["frame", "exposure_ms", "azimuth_std", "height", "x", "Unnamed: 0", "azimuth_rad", "id"]
+)
+def test_other_names_tell_nothing(name: str) -> None:
+    assert AxisColumn.known(name) is None
+
+
+def test_without_a_known_name_the_columns_of_numbers_are_listed(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match=r"are axes: frame, pose; e\.g\. \[\[axis\]\] with name = \"frame\""):
+        read_space(tmp_path, "frame,pose,note", "a.png,car,c0,1,10,x", "b.png,car,c0,2,20,y")
+
+
+def test_angles_that_span_a_turn_of_radians_are_asked_about(tmp_path: Path) -> None:
+    rows = [f"{n}.png,car,c0,{round(n * np.pi / 4, 4)},{n % 3 * 0.5}" for n in range(8)]
+    with pytest.raises(
+        SpaceError, match=r"'azimuth' runs from 0 to 5\.498: radians\?; add unit = \"rad\" .*\"deg\" if"
+    ):
+        read_space(tmp_path, "azimuth,elevation", *rows)
+    sure = AxisColumn(name="azimuth", kind="circle", unit="deg", is_sure=True)
+    assert max(read_space(tmp_path, "azimuth,elevation", *rows, columns=[sure]).axes[0].values) == 5.4978
+    few = ("a.png,car,c0,0", "b.png,car,c0,2.5", "c.png,car,c0,5")
+    assert read_space(tmp_path, "azimuth", *few).axes[0].values == (0, 2.5, 5), "degrees in halves"
+    near = ("a.png,car,c0,0.12", "b.png,car,c0,0.31")
+    assert len(read_space(tmp_path, "azimuth", *near).axes[0].values) == 2, "one pose, reached roughly"
+
+
+def test_cells_in_radians_become_degrees(tmp_path: Path) -> None:
+    columns = [
+        AxisColumn(name="az", kind="circle", unit="rad"),
+        AxisColumn(name="el", kind="interval", unit="rad"),
+    ]
+    rows = [f"{n}.png,car,c0,{n * np.pi / 4!r},{n % 2 * np.pi / 6!r}" for n in range(-1, 7)]
+    space = read_space(tmp_path, "az,el", *rows, columns=columns)
+    assert space.axes == (
+        Circle(name="az", values=tuple(range(0, 360, 45))),
+        Interval(name="el", values=(0, 30), unit="deg"),
+    )
+    with pytest.raises(ManifestError, match=r"az '90' is more than a full turn; give values from -6\.28\d+ to 6\.28"):
+        read_space(tmp_path, "az,el", "a.png,car,c0,90,0", columns=columns)
 
 
 def test_a_repeated_shot_suggests_the_column_that_tells_the_rows_apart(tmp_path: Path) -> None:

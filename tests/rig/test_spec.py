@@ -1,5 +1,6 @@
 """rig.toml: what it opens, and for each mistake the class, exit code, line and remedy that are told."""
 
+import math
 import os
 from pathlib import Path
 
@@ -224,6 +225,21 @@ def test_axes_of_a_folder_may_leave_their_levels_to_the_manifest(tmp_path: Path)
         Category(name="lamp", values=("off", "on"), seconds_per_change=0.2),
     )
     assert not rig.source.space.is_grid
+
+
+def test_what_is_read_of_a_manifest_is_said(tmp_path: Path) -> None:
+    assert open_rig(folder(tmp_path, "")).axes_words == "axes: azimuth; ignored: lamp"
+    assert (open_rig().axes_words, open_rig(write(tmp_path, LIVE + OBJECTS)).axes_words) == ("", "")
+
+
+def test_an_axis_in_radians_is_turned_into_degrees_with_its_time(tmp_path: Path) -> None:
+    turned = AXIS.replace('values = "0:340:20"', 'unit = "rad"\nvalues = [0, 1.5707963267948966]\nseconds_per_unit = 2')
+    (azimuth,) = open_rig(write(tmp_path, 'source = "live"\n' + turned + OBJECTS)).source.space.axes
+    assert azimuth == Circle(name="azimuth", values=(0, 90), seconds_per_unit=azimuth.seconds)
+    assert azimuth.seconds == pytest.approx(2 * math.pi / 180)
+    asked = AXIS.replace('values = "0:340:20"', "values = [0, 1.57, 3.14]")
+    with pytest.raises(SpecError, match=r"line \d+: axis 'azimuth' runs from 0 to 3\.14: radians\?"):
+        open_rig(write(tmp_path, 'source = "live"\n' + asked + OBJECTS))
 
 
 def test_a_view_of_a_folder_off_its_axis_names_the_line_of_the_manifest(tmp_path: Path) -> None:
