@@ -156,7 +156,7 @@ def check_log(path: Path) -> None:
         StoreError: If they do not belong together.
     """
     log = Path(f"{path}-wal")
-    if is_open_here(path) or not os.access(path, os.W_OK):
+    if not log.exists() or is_open_here(path) or not os.access(path, os.W_OK):
         return
     for waits in (False, True, True, True):  # for a writer only if need be; one that ends may be at the log just now
         with turn(path) if waits else nullcontext():
