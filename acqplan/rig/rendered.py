@@ -246,7 +246,7 @@ def mesh_rig(
 def _load_shape(file: Path, *, where: str, up: str) -> Shape:
     """Read a mesh in any format that trimesh knows and stand it on the table; errors name the manifest's line."""
     said = f"{where}: mesh '{file.name}'"
-    if not file.exists():
+    if not file.exists() or file.is_dir():
         raise MeshError(f"{said} does not exist", f"put it at {file} or correct the path")
     try:
         with opened(file, most=MOST_BYTES):
