@@ -54,7 +54,7 @@ def opened(path: Path, *, most: int | None = None) -> BinaryIO:
     try:
         found = os.fstat(descriptor)
         if stat.S_ISDIR(found.st_mode):
-            raise IsADirectoryError(errno.EISDIR, "it is a folder", str(path))
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         if not stat.S_ISREG(found.st_mode):
             raise OSError(errno.EINVAL, "it is a device or a pipe, not a file", str(path))
         if most is not None and found.st_size > most:

@@ -24,7 +24,7 @@ def test_a_network_takes_the_weights_that_it_wrote(name: str, tmp_path: Path) ->
     image = torch.rand(1, 3, loaded.preprocessing.size, loaded.preprocessing.size)
     with torch.inference_mode():
         expected = whole.eval().forward_head(whole.forward_features(image), pre_logits=True)
-        torch.testing.assert_close(loaded.module.net(image), expected)
+        torch.testing.assert_close(loaded.module.get_submodule("net")(image), expected)
 
 
 @pytest.mark.parametrize("name", ["resnet10t.c4_in1k", "resnet10", "resnet10t."])
