@@ -230,12 +230,13 @@ class Campaign(AbstractContextManager["Campaign"]):
         """
         name = _identifier(shot)
         content, header = encoded(image, name)
+        digest = digest_content(content)
         with self.store.reading() as transaction:
             record = known_shot(transaction, name)
             where = self.settings.reached(record.view, reached or {})
-            outcome = outcome_of_image(transaction, record, digest_content(content), replace=replace)
+            outcome = outcome_of_image(transaction, record, digest, replace=replace)
         # the image is on the disk before its event; one told before is written again, in case it was damaged
-        before = record.image if record.digest == digest_content(content) else ""
+        before = record.image if record.digest == digest else ""
         written = self.images.keep(name, content, header, name=before)
         if outcome == ALREADY:
             return Outcome(ALREADY)

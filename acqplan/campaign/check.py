@@ -175,8 +175,10 @@ def _fits(log: Path, path: Path) -> bool:
         # a copy over the file leaves its number, but not the time of its last change
         if noted.endswith(f" {path.stat().st_ino}") and path.stat().st_ctime_ns <= log.stat().st_ctime_ns:
             return True
-    with tempfile.TemporaryDirectory() as folder, suppress(StoreError, OSError):
+    with tempfile.TemporaryDirectory() as folder, suppress(StoreError, FileNotFoundError):
         copy, last = Path(folder) / "copy", None
+        if shutil.disk_usage(folder).free < 3 * (path.stat().st_size + log.stat().st_size):
+            raise OutputError(f"{folder}: no room to look whether {log.name} is whole", "make room, or set TMPDIR")
         shutil.copyfile(path, copy)
         with suppress(sqlite3.Error), closing(sqlite3.connect(copy)) as alone:  # the tables may be in the log still
             last = alone.execute("SELECT * FROM events ORDER BY number DESC LIMIT 1").fetchone()

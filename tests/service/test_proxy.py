@@ -94,15 +94,21 @@ def test_names_of_shots_pass_as_they_are(behind: Served, own: dict[str, Any]) ->
     assert (answer.status, name in answer.document["error"]) == (404, True)
 
 
-def test_events_come_at_once(behind: Served, own: dict[str, Any], port: int) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS / 2)
-    connection.request("GET", "/stream?after=0", headers={"Host": own["Host"], "Authorization": f"Bearer {TOKEN}"})
-    answer = connection.getresponse()
-    assert b"replanned" in next(line for line in iter(answer.readline, b"") if b"replanned" in line)
-    operators.pause(behind.campaign.store, "lunch")
-    line = next(line for line in iter(answer.readline, b"") if line.startswith(b"data: "))
-    assert json.loads(line[6:])["kind"] == "paused"
-    connection.close()
+@pytest.mark.parametrize("without", ["ssl_", "proxy_http_version"])  # nginx itself asks by HTTP/1.0, and buffers that
+def test_events_come_at_once(tmp_path: Path, own: dict[str, Any], port: int, without: str) -> None:
+    public = f"http://lab.example:{port}"
+    with (
+        serving(made(tmp_path), token=TOKEN, public_url=public) as served,
+        proxied(tmp_path, served.port, port, without=without),
+    ):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS / 2)
+        connection.request("GET", "/stream?after=0", headers={"Host": own["Host"], "Authorization": f"Bearer {TOKEN}"})
+        answer = connection.getresponse()
+        assert b"replanned" in next(line for line in iter(answer.readline, b"") if b"replanned" in line)
+        operators.pause(served.campaign.store, "lunch")
+        line = next(line for line in iter(answer.readline, b"") if line.startswith(b"data: "))
+        assert json.loads(line[6:])["kind"] == "paused"
+        connection.close()
 
 
 def test_a_rig_is_known_by_its_own_address_and_not_by_that_of_the_proxy(
