@@ -174,7 +174,7 @@ def folder_for_result(path: Path) -> Iterator[Path]:
 def whole_folder(path: Path) -> Iterator[Path]:
     """Write a folder so that it is there with everything in it, or not at all.
 
-    Files go to a `work_folder` it, which is renamed if the block ends without an exception.
+    Files go to a `work_folder` beside it, which is renamed if the block ends without an exception.
 
     Args:
         path: A folder that does not exist, or is empty.

@@ -41,7 +41,7 @@ HOMES = {
     "torchvision": ("features/",),
     "timm": ("features/",),
     "google": ("features/caffemodel.py",),
-    "PIL": ("images.py",),
+    "PIL": ("images.py", "exchange/"),
     "trimesh": ("rig/",),
     "embreex": ("rig/",),
     "statsmodels": ("statistics/",),

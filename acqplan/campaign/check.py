@@ -15,7 +15,7 @@ import sqlite3
 import tempfile
 import time
 from collections import defaultdict
-from contextlib import closing, suppress
+from contextlib import closing, nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -156,10 +156,10 @@ def check_log(path: Path) -> None:
         StoreError: If they do not belong together.
     """
     log = Path(f"{path}-wal")
-    if is_open_here(path) or not os.access(path, os.W_OK):
+    if not log.exists() or is_open_here(path) or not os.access(path, os.W_OK):
         return
-    with turn(path):
-        for _ in range(3):  # a process that ends may write the log into the file at this moment
+    for waits in (False, True, True, True):  # for a writer only if need be; one that ends may be at the log just now
+        with turn(path) if waits else nullcontext():
             if not log.exists() or not log.stat().st_size or _fits(log, path):
                 return
     said = f"{log}: the log of another file than {path.name}, or both are damaged"

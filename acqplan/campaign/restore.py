@@ -11,9 +11,7 @@ from acqplan.campaign.images import ImageFolder
 from acqplan.campaign.store import Store
 from acqplan.campaign.store_database import SIDE_FILES, is_url, put_in_place
 from acqplan.errors import StoreError, UsageError
-from acqplan.files import work_folder
-
-SQLITE = b"SQLite format 3\0"
+from acqplan.files import folder, work_folder
 
 
 def restore_campaign(backup: Path | str, place: Path | str, *, replace: bool = False) -> dict[str, Any]:
@@ -58,28 +56,23 @@ def restore_campaign(backup: Path | str, place: Path | str, *, replace: bool = F
         aside = next(found for number in count(1) if not (found := Path(f"{path}.before-{number}")).exists())
         root, names = images_root(path, Path(created["images"])), images.names()
         there = ImageFolder(root=root)
-        if set(there.names()).isdisjoint(names) and there.names():
+        owner, held = there.marked()[0], set(there.names())
+        if held and (owner != images.owner if owner else held.isdisjoint(names)):
             aside.mkdir()
             root.rename(aside / root.name)
         copied = [there.keep("", images.read(name), name=name).fresh for name in names if root != images.root]
+        ImageFolder(root=folder(root), owner=images.owner).mark(str(path))
         # 3. the file, in one moment
         put_in_place(work / "store", path, aside)
-    is_aside = aside.exists()
-    return {"store": str(path), "captured": captured, "images": sum(copied), "aside": str(aside) if is_aside else ""}
+    moved = str(aside) if aside.exists() else ""
+    return {"store": str(path), "captured": captured, "images": sum(copied), "aside": moved}
 
 
 def _store_in(backup: Path) -> Path:
     """The one file of a campaign in a folder; a file itself."""
-    if not backup.is_dir():
-        return backup
-    found = [path for path in sorted(backup.iterdir()) if path.is_file() and not path.name.endswith(SIDE_FILES)]
-    found = [path for path in found if _begins(path) == SQLITE]
+    paths = sorted(backup.iterdir()) if backup.is_dir() else [backup]
+    found = [path for path in paths if not path.is_dir() and not path.name.endswith(SIDE_FILES)]
     if len(found) != 1:
-        said = f"{backup}: holds {len(found)} files of campaigns"
+        said = f"{backup}: {len(found)} files, where a backup has one beside its images"
         raise StoreError(said, "give the folder of a backup, or the file in it", path=backup)
     return found[0]
-
-
-def _begins(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(len(SQLITE))

@@ -128,7 +128,8 @@ def _after_fork_in_child() -> None:
     for descriptor in _TURNS:  # or its parent's turn would not end with its parent
         os.close(descriptor)
     _TURNS.clear()
-    _THREADS.clear()
+    for thread in _THREADS.keys() - {threading.get_ident()}:  # they do not run here
+        del _THREADS[thread]
     _CHANGE.release()
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from acqplan.errors import BudgetError, ManifestError, UsageError
+from acqplan.errors import BudgetError, ManifestError, SplitError, UsageError
 from acqplan.evaluate.replay import Learn, Run, joined_history, replay
 from acqplan.evaluate.task import Task, check_budgets, images_in_time, opened, settings_of, task_of
 from acqplan.evaluate.verdict import Validation, sentence
@@ -124,7 +124,11 @@ def recommend(
     rig = opened(rig, progress)
     rule = find_strategy(strategy) if isinstance(strategy, str) else strategy
     seen = None if captured is None else _captured(captured, rig, progress)
-    task = task_of(rig, seed, seen, validate=validate)
+    try:
+        task = task_of(rig, seed, seen, validate=validate)
+    except SplitError as error:
+        error.hint += ", or plan without validation (--no-validate)"
+        raise
     rule = deployed(rule, task.view_weights)
     check_budgets(task, budget, time_budget)
     _check_backbone(backbone)  # a live rig may not need it yet, but a wrong name is reported now
@@ -179,7 +183,8 @@ def advise(
     Args:
         rig: The rig, from `open_rig`, or the path of its rig.toml.
         captured: Manifest of the images captured.
-        budget: Instead of ``captured``, on a virtual rig: how many images a strategy captures first.
+        budget: Instead of ``captured``, on a virtual rig: how many images a strategy captures of the train objects
+            first.
         strategy: That strategy.
         accuracies: Accuracies to be reached, above 0 and at most 1; beside them, 99 % of the saturation.
         backbone: ``name`` or ``name:layer``; toynet for toys, otherwise mobilenet_v2.
@@ -210,24 +215,21 @@ def advise(
             "give their manifest (--captured MANIFEST), or on a virtual rig --budget IMAGES to capture some first",
         )
     _check_backbone(backbone)
-    if captured is None:
-        planned = recommend(
-            rig,
-            budget,
-            strategy=strategy,
-            backbone=backbone,
-            weights=weights,
-            accuracies=accuracies,
-            seed=seed,
-            validate=False,
-            runtime=runtime,
-            progress=progress,
-        )
-        assert planned.advice is not None, "a virtual rig shows what it takes"
-        return planned.advice
-    seen = _captured(captured, rig, progress)
-    extractor = Extractor.open(rig.source, backbone=backbone, weights=weights, runtime=runtime, progress=progress)
-    known = _looked_at(seen, extractor, progress)
+    opened_extractor = partial(
+        Extractor.open, rig.source, backbone=backbone, weights=weights, runtime=runtime, progress=progress
+    )
+    if captured is not None:
+        seen = _captured(captured, rig, progress)
+        extractor = opened_extractor()
+        known = _looked_at(seen, extractor, progress)
+    else:
+        # what a validation would keep aside is left to the test that the advice speaks of
+        task = replace(task_of(rig, seed, None), split=None)
+        check_budgets(task, budget, None)
+        rule = deployed(find_strategy(strategy) if isinstance(strategy, str) else strategy, task.view_weights)
+        extractor = opened_extractor()
+        run, _ = _carried_out(task, rule, budget, None, seed, extractor, progress)
+        known = joined_history(task.start, run)
     return _advice(known, rig, accuracies, seed, extractor.runtime.device, progress)
 
 

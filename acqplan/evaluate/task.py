@@ -299,15 +299,13 @@ def task_of(rig: Rig, seed: int, seen: FolderSource | None, *, validate: bool = 
         try:
             split = draw_split(rig, seed)
         except SplitError as error:
-            hint = f"{error.hint}, or plan without validation (--no-validate)"
-            raise SplitError(f"{rig.path or rig.source.name}: {error.message}", hint) from error
+            raise SplitError(f"{rig.path or rig.source.name}: {error.message}", error.hint) from error
         train, test = split.sides(everything, rig.view_weights)
         is_kept = np.isin(start.names, () if split.test_views else split.test)
         if seen is not None and is_kept.any():
             row = int(np.argmax(is_kept))
             said = f"object '{start.names[row]}' is captured already, but the test needs objects that are not"
-            hint = 'name others in rig.toml ([objects] test = ["…"]), or plan without validation (--no-validate)'
-            raise SplitError(f"{seen.manifest.where(row)}: {said}", hint)
+            raise SplitError(f"{seen.manifest.where(row)}: {said}", 'name others in rig.toml: [objects] test = ["…"]')
     # An image may have been taken beside the grid: it counts as the nearest view, which is not taken again.
     taken = is_among(everything, replace(start, coordinates=nearest_views(start.space, start.coordinates)))
     return Task(

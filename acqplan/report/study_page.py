@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from acqplan import __version__
 from acqplan.evaluate.results import weighted_shares
@@ -23,6 +22,7 @@ from acqplan.report.plot.study import set_accuracy, strategy_accuracy, surface_m
 from acqplan.report.plot.style import svg_element
 from acqplan.report.result import Writers, write_result
 from acqplan.report.tables import NONE, Column, Table
+from acqplan.statistics.objects import mean_interval
 from acqplan.study.norb_findings import LEVEL, REPORTED, Contrast, LayerFindings
 from acqplan.study.norb_sampling import DENSE_AZIMUTH, DENSE_ELEVATION, IMAGES, RANDOM_SETS, NorbSampling
 from acqplan.study.norb_surface import Surface
@@ -191,12 +191,15 @@ def doublings(surface: Surface) -> dict[str, list[tuple[float, float]]]:
     found = {}
     for number, name in enumerate(surface.placements):
         slopes = 100.0 * np.linalg.lstsq(columns, surface.accuracy[number].T, rcond=None)[0][1:]
-        n_seeds = slopes.shape[1]
-        reach = stats.t.ppf(0.975, n_seeds - 1) / n_seeds**0.5 if n_seeds > 1 else np.nan
-        spread = slopes.std(axis=1, ddof=1) if n_seeds > 1 else np.full(len(slopes), np.nan)
-        filled = iter(zip(slopes.mean(axis=1), reach * spread, strict=True))
+        # of one seed nothing is known about others: half of everything is infinite
+        ends = (mean_interval(own, lowest=-np.inf, highest=np.inf) for own in slopes)
+        filled = iter([(mean, (high - low) / 2.0) for mean, low, high in ends])
         found[name] = [next(filled) if there else (np.nan, np.nan) for there in varied]
     return found
+
+
+def _plus_minus(half: float) -> str:
+    return f" ± {half:.1f}" if np.isfinite(half) else ""
 
 
 def best_designs(surface: Surface) -> list[tuple[int, dict[str, tuple[str, float]]]]:
@@ -228,7 +231,7 @@ def answers(study: NorbSampling) -> list[str]:
             (name, worth, half) for name, (worth, half) in zip(FACTORS, of_even, strict=True) if np.isfinite(worth)
         ]
         known.sort(key=lambda factor: -factor[1])
-        listed = ", ".join(f"{name} {points(worth / 100)} ± {half:.1f}" for name, worth, half in known)
+        listed = ", ".join(f"{name} {points(worth / 100)}{_plus_minus(half)}" for name, worth, half in known)
         found.append(f"{layer.backbone}: with one grid for all objects, doubling is worth, in points: {listed}.")
         gains = [best["lattice"][1] - best["even"][1] for _, best in best_designs(layer.surface)]
         if gains:
@@ -385,7 +388,13 @@ def _best_table(surface: Surface) -> Table:
 
 def _doublings_table(surface: Surface) -> Table:
     rows = [
-        [name, *(NONE if not np.isfinite(worth) else f"{points(worth / 100)} ± {half:.1f}" for worth, half in worths)]
+        [
+            name,
+            *(
+                NONE if not np.isfinite(worth) else f"{points(worth / 100)}{_plus_minus(half)}"
+                for worth, half in worths
+            ),
+        ]
         for name, worths in doublings(surface).items()
     ]
     return Table(

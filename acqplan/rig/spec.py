@@ -198,7 +198,8 @@ def _open_source(file: TomlFile, table: RigTable, workers: int, progress: Progre
                 )
             space, settings = _space(file, table), _settings(file, table)
             with _axis_errors(file, table):
-                meshes = mesh_rig(path, space=space, settings=settings, workers=workers)
+                up = table.render.up if table.render and table.render.up else "z"
+                meshes = mesh_rig(path, space=space, settings=settings, up=up, workers=workers)
             return meshes, read_manifest(path, file_column="mesh")
         case "norb":
             from acqplan.rig.norb import NorbSource
@@ -209,6 +210,8 @@ def _open_source(file: TomlFile, table: RigTable, workers: int, progress: Progre
         case "toys":
             from acqplan.rig.rendered import toy_rig
 
+            if table.render is not None and table.render.up is not None:
+                raise file.error(("render", "up"), "'up' is for meshes", "remove it: toys stand as they are")
             instances = 10 if table.render is None or table.render.instances is None else table.render.instances
             space, settings = _space(file, table), _settings(file, table)
             with file.at("render", "instances"), _axis_errors(file, table):
@@ -231,7 +234,7 @@ def _settings(file: TomlFile, table: RigTable) -> RenderSettings:
     from acqplan.rig.camera import Optics
     from acqplan.rig.render import RenderSettings
 
-    given = {} if table.render is None else table.render.model_dump(exclude_none=True, exclude={"instances"})
+    given = {} if table.render is None else table.render.model_dump(exclude_none=True, exclude={"instances", "up"})
     with file.at("render"):
         optics = Optics(size=given.pop("size")) if "size" in given else Optics()
         return RenderSettings(optics=optics, **given)

@@ -177,7 +177,7 @@ class ObjectsTable(TomlTable):
 class RenderTable(TomlTable):
     """``[render]``: settings of a source that renders its objects (toys, meshes).
 
-    `RenderSettings` and `Optics` check their ranges; ``instances`` is for toys only.
+    `RenderSettings` and `Optics` check their ranges; ``instances`` is for toys only, ``up`` for meshes.
     """
 
     seed: int | None = None
@@ -186,6 +186,7 @@ class RenderTable(TomlTable):
     eye: Literal["mono", "left", "right"] | None = None
     size: int | None = None
     instances: int | None = None
+    up: Literal["y", "z"] | None = None
 
 
 class RigTable(TomlTable):

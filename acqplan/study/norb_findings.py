@@ -25,8 +25,8 @@ class Tested:
     """What the heads of one arm got right, seed by seed.
 
     Attributes:
-        rule: As of `Arm`.
-        name: As of `Arm`.
+        rule: As of `ViewSet`.
+        name: As of `ViewSet`.
         images: Images of the set, validation included.
         train_images: Images that heads were trained on.
         correct: Whether each test image was classified correctly, shape ``[seeds, tests]``.

@@ -91,7 +91,7 @@ QUICK = Protocol(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Arm:
+class ViewSet:
     """A set of images, drawn by some rule.
 
     Attributes:
@@ -353,25 +353,25 @@ class _Layer:
             tests=tests,
         )
 
-    def _arms(self, seed: int) -> Iterator[Arm]:
+    def _arms(self, seed: int) -> Iterator[ViewSet]:
         """Every set of a seed."""
         shots = self.shots.take(self.seen)
         for rule, names in (("even", tuple(IMAGES)), ("random", RANDOM_SETS)):
             for name in names:
-                yield Arm(rule=rule, name=name, rows=self.seen[set_rows(shots, rule, name, seed)])  # type: ignore[arg-type]
+                yield ViewSet(rule=rule, name=name, rows=self.seen[set_rows(shots, rule, name, seed)])  # type: ignore[arg-type]
         candidates = shots.narrow(np.union1d(*self.parts[:2]))
         for rule, n in product(self.protocol.strategies, sorted({IMAGES[name] for name in RANDOM_SETS})):
             strategy = find_strategy(rule)
             choice = strategy.propose(candidates, History.empty(candidates), n, seed)
             rows = check_choice(choice, candidates, n, strategy=strategy).rows
-            yield Arm(rule=rule, name=str(n), rows=self.seen[rows])
+            yield ViewSet(rule=rule, name=str(n), rows=self.seen[rows])
 
     def _tested(self) -> dict[tuple[str, str], Tested]:
         """Train and test every set with every seed, as far as that has not been done."""
         owners, found = self.shots.object_rows, dict[tuple[str, str], list[Arrays]]()
         sizes = dict[tuple[str, str], tuple[int, int]]()
         for seed in self.protocol.seeds:
-            waiting: list[tuple[Arm, DataSet, str]] = []
+            waiting: list[tuple[ViewSet, DataSet, str]] = []
             for arm in self._arms(seed):
                 is_train = np.isin(owners[arm.rows], self.parts[0])
                 data = DataSet(train=arm.rows[is_train], validation=arm.rows[~is_train])

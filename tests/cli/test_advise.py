@@ -88,3 +88,9 @@ def test_a_campaign_is_advised_on_and_keeps_the_advice(acqplan: Acqplan, live: P
 def test_a_campaign_stands_for_itself(acqplan: Acqplan, live: Path, tmp_path: Path) -> None:
     assert "the campaign knows them" in complaint(acqplan("advise", "--rig", live, "--store", "robot.db"), 2)
     assert "there is no campaign" in complaint(acqplan("advise", "--store", tmp_path / "none.db"), 3)
+
+
+def test_advice_is_not_told_of_options_that_it_has_not(acqplan: Acqplan, toys: Path) -> None:
+    message = complaint(acqplan("advise", "--rig", toys, "--budget", 4000, *BACKBONE), 2)
+    assert "give at most" in message
+    assert "--no-validate" not in message

@@ -13,7 +13,7 @@ import pytest
 
 from acqplan import Campaign
 from acqplan.campaign.check import back_up, check_campaign
-from acqplan.campaign.images import encoded
+from acqplan.campaign.images import MARK, encoded
 from acqplan.campaign.restore import restore_campaign
 from acqplan.errors import StoreError, UsageError
 from tests.campaign.rigs import N_CANDIDATES, live_rig
@@ -120,17 +120,20 @@ def test_a_backup_is_restored_whatever_is_left(died: Path, lost: str) -> None:
     with Campaign.open(died) as campaign:
         # images that were told since the backup are given to their shots
         assert campaign.status()["captured"] == (10 if lost == "everything" else 130)
-        assert check_campaign(campaign)["damaged"] == []
         (shot, *_) = campaign.ask(1)
         assert campaign.tell(shot, picture(999)) == "captured"
+        assert check_campaign(campaign)["damaged"] == []
     assert not list(died.parent.glob(".*"))
 
 
-def test_images_of_another_campaign_go_aside(died: Path) -> None:
+@pytest.mark.parametrize("is_marked", [True, False])
+def test_images_of_another_campaign_go_aside(died: Path, is_marked: bool) -> None:
     shutil.rmtree(f"{died}.images")
     with Campaign.create(live_rig(died.parent), budget=9, path=died.parent / "other.db") as other:
         kept = other.images.keep("car-00_0_30_L0", *encoded(picture(500), ""))
     (died.parent / "other.db.images").rename(f"{died}.images")
+    if not is_marked:
+        Path(f"{died}.images", MARK).unlink()
     found = restore_campaign(died.parent / "backup" / "rig.db", died, replace=True)
     assert (Path(found["aside"]) / "rig.db.images" / kept.name).exists()
     with Campaign.open(died) as campaign:

@@ -3,6 +3,7 @@
 import shutil
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from acqplan.files import share_of
 from tests.campaign.rigs import live_rig
 from tests.crash.conftest import STORE, mount
 from tests.crash.pictures import picture
+from tests.crash.test_kills import ROOT
 
 
 def deleted(store: Path) -> None:
@@ -213,3 +215,30 @@ def test_a_share_is_known_by_its_file_system(tmp_path: Path, path: str, share: s
     (tmp_path / "mountinfo").write_text(MOUNTS.lstrip(), encoding="utf-8")
     assert share_of(Path(path), tmp_path / "mountinfo") == share
     assert share_of(Path(path), tmp_path / "nothing") == ""
+
+
+CLI = "from acqplan.cli.app import main; main()"
+
+
+def test_a_store_on_a_share_is_not_created_and_warned_of_when_opened(begun: Path, tmp_path: Path) -> None:
+    mounted = tmp_path / "mountinfo"
+    mounted.write_text(f"22 1 0:40 / / rw - ext4 /dev/vda rw\n30 22 0:41 / {tmp_path} rw - nfs4 there:/x rw\n")
+    there = f'mount --bind {mounted} /proc/$$/mountinfo && exec "$@"'
+    around = ["unshare", "--mount", "sh", "-c", there, "sh", sys.executable, "-c", CLI, "campaign"]
+    if shutil.which("unshare") is None or subprocess.run([*around[:6], "true"], capture_output=True).returncode:
+        pytest.skip("what is mounted cannot be changed for one process here; only root can")
+
+    def said(*command: str) -> tuple[int, str]:
+        done = subprocess.run([*around, *command], cwd=ROOT, capture_output=True, text=True, check=False)
+        return done.returncode, done.stderr
+
+    live_rig(tmp_path)
+    places = ["--store", str(tmp_path / "share.db"), "--rig", str(tmp_path / "rig.toml")]
+    code, refusal = said("create", *places, "--budget", "5")
+    assert (code, list(tmp_path.glob("share.db*"))) == (2, [])
+    assert "on a share (nfs4)" in refusal
+    assert "acqplan serve" in refusal
+    assert "PostgreSQL" in refusal
+    code, warning = said("ask", "--store", str(begun / STORE))
+    assert code == 0, warning
+    assert "on a share (nfs4)" in warning

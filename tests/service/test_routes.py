@@ -93,7 +93,7 @@ def test_failures_are_told(served: Served) -> None:
 
 def test_operators_do_and_undo(served: Served) -> None:
     forbidden = served.request("POST", "/forbid", {"where": "elevation>65"}).document
-    assert (forbidden["kind"], forbidden["body"]) == ("forbidden", {"where": "elevation>65"})
+    assert (forbidden["kind"], forbidden["body"]) == ("forbidden", {"where": "elevation>65", "shots": 48, "left": 96})
     assert all("_70_" not in shot for shot in served.ask(10))
     assert served.request("POST", "/undo", {"event": forbidden["number"]}).document["kind"] == "allowed"
     assert served.request("POST", "/pause", {"reason": "lunch"}).document["kind"] == "paused"
