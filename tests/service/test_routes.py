@@ -179,7 +179,7 @@ def test_many_clients_at_once_get_no_shot_twice(tmp_path: Path) -> None:
             taken: list[str] = []
             while shots := served.ask(3):
                 for shot in shots:
-                    assert served.tell(shot, png(number)).document["outcome"] == "captured"
+                    assert served.tell(shot, png(1000 * number + len(taken))).document == {"outcome": "captured"}
                     assert served.request("GET", "/status").status == 200
                     taken.append(shot)
             return taken
