@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from acqplan.evaluate.compare import Comparison, compare
     from acqplan.evaluate.findings import Findings
     from acqplan.evaluate.recommend import Recommendation, advise, recommend
+    from acqplan.exchange import convert
     from acqplan.plan import find_strategy
     from acqplan.plan.base import Choice, History, Strategy
     from acqplan.plan.plan import Plan
@@ -34,6 +35,7 @@ _HOMES = {
     "acqplan.evaluate.compare": ("Comparison", "compare"),
     "acqplan.evaluate.findings": ("Findings",),
     "acqplan.evaluate.recommend": ("Recommendation", "advise", "recommend"),
+    "acqplan.exchange": ("convert",),
     "acqplan.plan": ("find_strategy",),
     "acqplan.plan.base": ("Choice", "History", "Strategy"),
     "acqplan.plan.plan": ("Plan",),
@@ -65,6 +67,7 @@ __all__ = [
     "advise",
     "benchmark",
     "compare",
+    "convert",
     "find_strategy",
     "open_rig",
     "recommend",

@@ -20,9 +20,10 @@ Exception
 │   │   ├── MeshError          a mesh
 │   │   └── WeightsError       a file of weights
 │   └── MissingError        4  a needed thing is missing: weights, device, extra
-└── Finished                5  the work is over, which is no failure
-    ├── BudgetSpent            every image of the budget has been taken
-    └── SpaceExhausted         no candidate is left to choose from
+├── Finished                5  the work is over, which is no failure
+│   ├── BudgetSpent            every image of the budget has been taken
+│   └── SpaceExhausted         no candidate is left to choose from
+└── ImageWarning               images that are used, but need a look: a `UserWarning`
 ```
 """
 
@@ -153,6 +154,10 @@ class BudgetSpent(Finished):
 
 class SpaceExhausted(Finished):
     """No candidate is left to choose from."""
+
+
+class ImageWarning(UserWarning):
+    """Images that are used, but not as they are, or that repeat others: said once."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -7,6 +7,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import stat
@@ -24,12 +25,16 @@ try:
 except ImportError:  # not on Windows: nothing is known of other processes there, and nothing of theirs removed
     fcntl = None  # type: ignore[assignment]
 
-# Folders in which results are made, and the link through which they come into place.
-WORK = ".acqplan-"
-PART = ".acqplan-part"
+# End of the names of folders in which files are made, and the link through which files of a result come into place.
+WORK = ".acqplan-part"
 CURRENT = ".acqplan-current"
 # What is being written changes within seconds: a temporary file so old was left by a process that was killed.
 ABANDONED_SECONDS = 600
+# Neither weights nor meshes get smaller by this when they are packed.
+MOST_UNPACKED = 50
+# File systems of the network: on these, several machines do not see each other's locks or memory
+SHARES = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "virtiofs", "vboxsf", "vmhgfs-fuse", "prl_fs", "afs", "ceph"}
+SHARES |= {"glusterfs", "lustre", "beegfs", "gpfs", "sshfs", "rclone", "s3fs", "davfs", "davfs2", "ncpfs", "gcsfuse"}
 # Replacing files takes milliseconds.
 PATIENCE_SECONDS = 30
 
@@ -49,7 +54,7 @@ def opened(path: Path, *, most: int | None = None) -> BinaryIO:
     try:
         found = os.fstat(descriptor)
         if stat.S_ISDIR(found.st_mode):
-            raise IsADirectoryError(errno.EISDIR, "it is a folder", str(path))
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         if not stat.S_ISREG(found.st_mode):
             raise OSError(errno.EINVAL, "it is a device or a pipe, not a file", str(path))
         if most is not None and found.st_size > most:
@@ -59,6 +64,17 @@ def opened(path: Path, *, most: int | None = None) -> BinaryIO:
     except BaseException:
         os.close(descriptor)
         raise
+
+
+def unpacks_to_far_more(path: Path) -> bool:
+    """Whether a file is a zip archive that says it unpacks to over `MOST_UNPACKED` times its size."""
+    import zipfile  # few need it, and telling a campaign shall be quick
+
+    try:
+        with zipfile.ZipFile(path) as packed:
+            return sum(member.file_size for member in packed.infolist()) > MOST_UNPACKED * path.stat().st_size
+    except Exception:  # no archive, or a damaged one, about which its reader complains
+        return False
 
 
 @contextlib.contextmanager
@@ -130,6 +146,13 @@ def folder(path: Path) -> Path:
     return path.absolute()
 
 
+def cache_folder() -> Path:
+    """Where what can be computed again is kept: ``$ACQPLAN_CACHE``, else the user's cache folder; nothing is made."""
+    if given := os.environ.get("ACQPLAN_CACHE"):
+        return Path(given).expanduser().absolute()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "acqplan"
+
+
 @contextlib.contextmanager
 def folder_for_result(path: Path) -> Iterator[Path]:
     """Make a folder before long work whose result it shall hold; should the work fail, leave none behind.
@@ -151,7 +174,7 @@ def folder_for_result(path: Path) -> Iterator[Path]:
 def whole_folder(path: Path) -> Iterator[Path]:
     """Write a folder so that it is there with everything in it, or not at all.
 
-    Files go to a `part_beside` it, which is renamed if the block ends without an exception.
+    Files go to a `work_folder` beside it, which is renamed if the block ends without an exception.
 
     Args:
         path: A folder that does not exist, or is empty.
@@ -162,16 +185,15 @@ def whole_folder(path: Path) -> Iterator[Path]:
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise OutputError(f"{path}: is there already", "give a folder that does not exist, or is empty", path=path)
     path = path.absolute()
-    with part_beside(path) as temporary:
+    with work_folder(path) as temporary:
         yield temporary
-        temporary.chmod(0o777 & ~_umask())
         if path.exists():
             path.rmdir()
         temporary.rename(path)
 
 
 @contextlib.contextmanager
-def part_beside(path: Path) -> Iterator[Path]:
+def work_folder(path: Path) -> Iterator[Path]:
     """A temporary folder beside a place, for what is moved there once it is whole; it is gone after the block.
 
     A lock that ends with its process tells whether anybody still works in such a folder: those that killed processes
@@ -181,36 +203,49 @@ def part_beside(path: Path) -> Iterator[Path]:
         OutputError: If it cannot be made or written.
     """
     beside = folder(path.parent)
-    for left in beside.glob(f".*{PART}"):
+    if (beside / CURRENT).is_symlink():  # names may lead to such a folder
+        with _turn(beside):
+            _settle(beside)
+    for left in beside.glob(f".*{WORK}"):
         with _locked(left) as is_abandoned:
             if is_abandoned:
                 shutil.rmtree(left, ignore_errors=True)
-    try:
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=PART, dir=beside))
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    with _locked(temporary):
+    while True:
         try:
-            yield temporary
+            temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=WORK, dir=beside))
         except OSError as error:
             raise _unwritable(path, error) from error
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+        with _locked(temporary) as is_mine:
+            if is_mine is False or not temporary.exists():
+                continue  # another process took it for abandoned before it was locked
+            try:
+                temporary.chmod(0o777 & ~_umask())
+                yield temporary
+            except OSError as error:
+                raise _unwritable(path, error) from error
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
+            return
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[bool]:
-    """Lock a folder if nobody else has; false if somebody has, it is gone, or this system has no such locks."""
+def _locked(path: Path) -> Iterator[bool | None]:
+    """Lock a folder: false if somebody else has, or it is gone; ``None`` where folders cannot be locked."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    except (OSError, AttributeError):
+    except FileNotFoundError:
         yield False
+        return
+    except (OSError, AttributeError):
+        yield None
         return
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        is_mine = True
-    except (OSError, AttributeError):
+        is_mine: bool | None = True
+    except BlockingIOError:
         is_mine = False
+    except (OSError, AttributeError):
+        is_mine = None
     try:
         yield is_mine
     finally:
@@ -225,17 +260,15 @@ def replace_files(new: Path, out: Path, names: Iterable[str]) -> None:
     turns.
 
     Args:
-        new: A folder in ``out`` with the new files, whole; it is removed.
+        new: A `work_folder` in ``out`` with the new files, whole.
         out: The folder; what else is in it is left alone.
         names: Names of files that a result may have.
 
     Raises:
         OSError: If the folder cannot be written.
     """
-    with _turn(out):
-        _settle(out)
+    with _turn(out), work_folder(out / "old") as old:
         names = [name for name in names if os.path.lexists(out / name) or os.path.lexists(new / name)]
-        old = work_folder(out)
         try:
             for name in names:
                 if (out / name).exists():
@@ -248,15 +281,6 @@ def replace_files(new: Path, out: Path, names: Iterable[str]) -> None:
             for name in names:
                 (new / name).replace(out / name) if (new / name).exists() else (out / name).unlink(missing_ok=True)
         _settle(out)
-        for folder in (old, new):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def work_folder(out: Path) -> Path:
-    """Make a folder for files that shall come into ``out``; if this process is killed, `clear_abandoned` finds it."""
-    made = Path(tempfile.mkdtemp(prefix=WORK, dir=out))
-    made.chmod(0o777 & ~_umask())
-    return made
 
 
 def check_free(out: Path, names: Iterable[str], mark: str, keys: Collection[str]) -> None:
@@ -286,16 +310,9 @@ def check_free(out: Path, names: Iterable[str], mark: str, keys: Collection[str]
 
 
 def clear_abandoned(folder: Path, *patterns: str) -> None:
-    """Remove what killed processes left half-written in a folder; nothing that another may still be writing.
-
-    Args:
-        folder: The folder.
-        patterns: Names of temporary files, beside folders of `work_folder`.
-    """
-    with contextlib.suppress(OSError), _turn(folder):
-        _settle(folder)  # names may still lead to such a folder
+    """Remove temporary files, by patterns of their names, that are so old that nobody can be writing them."""
     latest = time.time() - ABANDONED_SECONDS
-    for path in (path for pattern in (f"{WORK}????????", *patterns) for path in folder.glob(pattern)):
+    for path in (path for pattern in patterns for path in folder.glob(pattern)):
         with contextlib.suppress(OSError):  # another process may have cleared it away
             if path.stat().st_mtime <= latest:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -360,6 +377,23 @@ def uninterrupted() -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if pressed:
         raise KeyboardInterrupt
+
+
+def share_of(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str:
+    """File system of the network that a path is on; empty if it is on a disk of this machine, or that is unknown.
+
+    Args:
+        path: A file or folder; it need not exist.
+        mounts: What is mounted, as in proc(5).
+    """
+    place, found = path.resolve(), ("", "")
+    for line in mounts.read_text(encoding="utf-8", errors="replace").splitlines() if mounts.exists() else ():
+        mount, _, system = line.partition(" - ")
+        # spaces in names are written as \040; of mounts one above the other, the last counts
+        where = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), mount.split()[4])
+        if place.is_relative_to(where) and len(where) >= len(found[0]):
+            found = where, system.split()[0]
+    return found[1] if found[1].removeprefix("fuse.") in SHARES else ""
 
 
 def digest_bytes(*parts: bytes) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -111,10 +112,33 @@ def shot_identifier(name: str, view: Sequence[ViewValue]) -> str:
     return "_".join([name, *(str(value if isinstance(value, str) else short(value)) for value in view)])
 
 
-def name_fault(name: str) -> str:
+def name_fault(name: object) -> str:
     """Why something cannot be called so, in every file, terminal and database; empty if it can."""
+    if not isinstance(name, str):
+        return f"{name!r} is no text"
     found = UNWRITABLE.search(name)
     return f"'{printable(name)}' holds the character {found[0]!a}, which is no letter" if found else ""
+
+
+def names_alike(names: Iterable[str]) -> str:
+    """Two names that read as one, ``'Cup' and 'cup'``: case, hidden letters and spaces apart; empty if all differ."""
+    found: dict[str, str] = {}
+    for name in sorted(set(names)):
+        plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+        plain = " ".join("".join(letter for letter in plain if unicodedata.category(letter) != "Cf").split())
+        if (first := found.setdefault(plain, name)) != name:
+            return f"{first!a} and {name!a}"
+    return ""
+
+
+def text_fault(names: Iterable[object]) -> str:
+    """Which of some names is no text that can be written to a file, and why; empty if all are."""
+    names = tuple(names)
+    try:
+        "".join(names).encode()  # type: ignore[arg-type]
+    except (TypeError, UnicodeEncodeError):
+        return next(filter(None, map(name_fault, names)))
+    return ""
 
 
 def printable(text: str) -> str:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from acqplan.errors import ManifestError, nearest
+from acqplan.files import opened
 from acqplan.numbers import number_fault, plain_number
+
+# No table is larger.
+MOST_BYTES = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -81,17 +86,17 @@ def read_table(path: Path, *, required: Sequence[str], others: bool = False, nam
     rows, lines = _rows(path, named_by)
     if not rows:
         raise _error(path, 1, "the file is empty", f"give a header: {','.join(required)}")
-    header, body = rows[0], rows[1:]
+    header, body, counts = rows[0], rows[1:], Counter(rows[0])
     for name in (*required, *header) if others else required:
         if not name:
             raise _error(path, lines[0], f"column {header.index('') + 1} has no name", "name it or remove it")
-        if name not in header:
+        if not counts[name]:
             separator = next((mark for mark in ";\t" if mark in header[0]), "")
             hint = f"separate columns by ',', not by {separator!r}" if separator else nearest(name, header)
             raise _error(path, lines[0], f"no column '{name}'", hint, asked=name)
-        if header.count(name) > 1:
+        if counts[name] > 1:
             raise _error(path, lines[0], f"column '{name}' appears twice", "rename one", asked=name)
-    kept = header if others else required
+    kept = set(header if others else required)
     for row, line in zip(body, lines[1:], strict=True):
         # what is missing is named before cells are counted: a short row may lack just that
         cells = dict(zip(header, row, strict=False))
@@ -111,7 +116,8 @@ def read_table(path: Path, *, required: Sequence[str], others: bool = False, nam
 def _rows(path: Path, named_by: str) -> tuple[list[list[str]], list[int]]:
     """Rows that are not blank, the header first, and the line on which each begins."""
     try:
-        content = path.read_bytes()
+        with opened(path, most=MOST_BYTES) as handle:
+            content = handle.read()
     except OSError as error:
         raise ManifestError(f"{path}: cannot be read ({error.strerror})", f"check {named_by}", path=path) from error
     try:

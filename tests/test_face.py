@@ -39,7 +39,7 @@ def test_every_public_name_is_there_and_described(name: str) -> None:
     assert name in dir(acqplan)
 
 
-@pytest.mark.parametrize("name", ["recommend", "benchmark", "advise", "compare"])
+@pytest.mark.parametrize("name", ["recommend", "benchmark", "advise", "compare", "convert"])
 def test_a_command_has_a_twin_with_its_options(name: str) -> None:
     parameters = inspect.signature(getattr(acqplan, name)).parameters
     wanted = {twin(name, option.name) for option in COMMANDS[name].params if option.name != "help"} - {None}

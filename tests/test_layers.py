@@ -28,7 +28,7 @@ ROOMS = [
     "service",
     "cli",
 ]
-LEAVES = ["errors", "rng", "runtime", "files", "progress", "numbers", "table", "pool"]
+LEAVES = ["errors", "rng", "runtime", "files", "progress", "numbers", "table", "pool", "images"]
 BLIND = {"plan", "campaign", "statistics"}
 PIXELS = {"rig", "features", "heads"}
 HOMES = {
@@ -40,6 +40,8 @@ HOMES = {
     "gpytorch": ("plan/bayes.py", "plan/surrogate.py"),
     "torchvision": ("features/",),
     "timm": ("features/",),
+    "google": ("features/caffemodel.py",),
+    "PIL": ("images.py", "exchange/"),
     "trimesh": ("rig/",),
     "embreex": ("rig/",),
     "statsmodels": ("statistics/",),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import uuid
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -9,11 +11,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from acqplan.campaign import leases
-from acqplan.campaign.check import check_after_restart
+from acqplan.campaign.check import check_after_restart, check_log
 from acqplan.campaign.events import EXHAUSTED, LEASED, Event
 from acqplan.campaign.images import (
     ALREADY,
     ImageFolder,
+    Outcome,
     encoded,
     known_shot,
     outcome_of_image,
@@ -25,13 +28,15 @@ from acqplan.campaign.machine import this_process
 from acqplan.campaign.settings import CampaignRig, CampaignSettings
 from acqplan.campaign.store import Clock, Store
 from acqplan.campaign.store_database import is_url
-from acqplan.errors import ConflictError, UsageError
-from acqplan.files import digest_content, folder_for_result
+from acqplan.errors import ConflictError, OutputError, UsageError
+from acqplan.files import digest_bytes, digest_content, folder_for_result
+from acqplan.numbers import name_fault
 
 if TYPE_CHECKING:
     from acqplan.campaign.images import Picture
 
 IMAGES_SUFFIX = ".images"
+MARKED = "images"  # note of a store whose folder of images is marked
 
 
 class Campaign(AbstractContextManager["Campaign"]):
@@ -62,6 +67,7 @@ class Campaign(AbstractContextManager["Campaign"]):
 
     def __init__(self, store: Store, images: ImageFolder, *, caller: str | None = None) -> None:
         self.store, self.images, self.settings = store, images, store.settings
+        _check_caller(caller)
         self._caller = caller
 
     @classmethod
@@ -102,18 +108,22 @@ class Campaign(AbstractContextManager["Campaign"]):
         from acqplan.campaign.planning import first_request, planned, rule_of
         from acqplan.plan.base import History
 
+        _check_caller(caller)
         if time_budget is not None and not 0 < time_budget < float("inf"):
             raise UsageError(f"a time budget of {time_budget:g} seconds", "give a time above zero")
         settings = CampaignSettings.of(rig, **chosen)
         request = first_request(settings, budget)
         plan = planned(request, settings, rule_of(settings), History.empty(request.candidates))
         place = images_folder(path, images)
+        folder = ImageFolder(root=images_root(path, place), owner=uuid.uuid4().hex)
         created = {"budget": budget, "time_budget": time_budget, "images": str(place), "rig": str(rig.path or "")}
-        with folder_for_result(images_root(path, place)) as root:
-            if ImageFolder(root=root).names() and (is_url(path) or not Path(path).exists()):
+        created["id"] = folder.owner
+        with folder_for_result(folder.root) as root:
+            if folder.is_anothers() and (is_url(path) or not Path(path).exists()):
                 raise UsageError(f"{root}: holds images of another campaign", "choose another folder, or move it away")
             store = Store.create(path, settings, [("created", created), ("replanned", plan)], clock=clock)
-        return cls(store, ImageFolder(root=root), caller=caller)
+            mark_images(store, folder)
+        return cls(store, folder, caller=caller)
 
     @classmethod
     def open(
@@ -131,12 +141,19 @@ class Campaign(AbstractContextManager["Campaign"]):
         Raises:
             StoreError: If there is none, it is of a newer acqplan, or it is damaged.
         """
+        if not is_url(path):
+            check_log(Path(path).absolute())
         store = Store.open(path, clock=clock)
         with store.reading() as transaction:
-            place = transaction.events(until=1)[0].body["images"]
-        campaign = cls(store, ImageFolder(root=images_root(path, Path(place))), caller=caller)
-        if check:
-            check_after_restart(campaign)
+            created = transaction.events(until=1)[0]
+        # campaigns of earlier versions have no identifier of their own
+        own = created.body.get("id") or digest_bytes(repr((created.at, sorted(created.body.items()))).encode())
+        images = ImageFolder(root=images_root(path, Path(created.body["images"])), owner=own)
+        campaign = cls(store, images, caller=caller)
+        if not store.database.is_readonly:
+            adopt_images(store, images)
+            if check:
+                check_after_restart(campaign)
         return campaign
 
     def __exit__(
@@ -188,7 +205,7 @@ class Campaign(AbstractContextManager["Campaign"]):
         *,
         reached: Mapping[str, object] | None = None,
         replace: bool = False,
-    ) -> str:
+    ) -> Outcome:
         """Hand in the image of a shot; telling the same image again changes nothing.
 
         Args:
@@ -201,26 +218,29 @@ class Campaign(AbstractContextManager["Campaign"]):
         Returns:
             ``captured``; ``already`` if it was told before; ``replaced``; or ``surplus``: kept and counted, but not
             part of the data set, because another caller captured the shot after the lease had ended, the shot is not
-            wanted any more, or the budget is spent.
+            wanted any more, or the budget is spent. Its ``notes`` say, in sentences, what is converted when a kind of
+            conversion first appears, and that the same bytes were told for another shot.
 
         Raises:
             ShotError: If no plan holds the shot.
-            ImageError: If the image is not whole.
+            ImageError: If the image is not whole, or cannot be used; see `acqplan.images`.
             ConflictError: If the shot has another image, and ``replace`` is not set.
             SpaceError: If a setting cannot be.
             OutputError: If the image cannot be written; then nothing has happened.
         """
         name = _identifier(shot)
-        content, suffix = encoded(image, name)
+        content, header = encoded(image, name)
+        digest = digest_content(content)
         with self.store.reading() as transaction:
             record = known_shot(transaction, name)
             where = self.settings.reached(record.view, reached or {})
-            outcome = outcome_of_image(transaction, record, digest_content(content), replace=replace)
+            outcome = outcome_of_image(transaction, record, digest, replace=replace)
         # the image is on the disk before its event; one told before is written again, in case it was damaged
-        before = record.image if record.digest == digest_content(content) else ""
-        written = self.images.keep(name, content, suffix, name=before)
+        before = record.image if record.digest == digest else ""
+        written = self.images.keep(name, content, header, name=before)
         if outcome == ALREADY:
-            return ALREADY
+            return Outcome(ALREADY)
+        is_repeated = self.images.is_repeated(written)
         with self.store.writing() as transaction:
             record = known_shot(transaction, name)
             try:
@@ -230,9 +250,11 @@ class Campaign(AbstractContextManager["Campaign"]):
                     self.images.forget(written.name)
                 raise
             if not self.images.has(written.name):  # another caller was refused meanwhile, and has deleted it
-                self.images.keep(name, content, suffix)
-            take_image(transaction, record, written, where, outcome)
-        return outcome
+                self.images.keep(name, content, header)
+            notes = take_image(
+                transaction, record, written, where, outcome, conversions=header.conversions, is_repeated=is_repeated
+            )
+        return Outcome(outcome, notes)
 
     def fail(self, shot: Shot | str, *, reason: str, retry: bool = True, exposed: bool = False) -> str:
         """Say that a shot could not be taken.
@@ -344,5 +366,27 @@ def images_root(path: Path | str, place: Path) -> Path:
     return (Path(path).parent / place).absolute()
 
 
+def mark_images(store: Store, images: ImageFolder) -> None:
+    """Mark a folder as that of a campaign, and note that it is."""
+    images.mark(store.place)
+    store.note(MARKED, images.owner)
+
+
+def adopt_images(store: Store, images: ImageFolder) -> None:
+    """Mark the folder of a campaign of an earlier version, unless it is another's, or empty in place of its own."""
+    if store.noted(MARKED) or not images.root.is_dir() or images.marked()[0] not in ("", images.owner):
+        return
+    with store.reading() as transaction:
+        captured = transaction.state.captured
+    with contextlib.suppress(OutputError):  # its disk may be read only
+        if images.names() or not captured:
+            mark_images(store, images)
+
+
 def _identifier(shot: Shot | str) -> str:
     return shot if isinstance(shot, str) else shot.id
+
+
+def _check_caller(caller: str | None) -> None:
+    if caller is not None and (fault := name_fault(caller)):
+        raise UsageError(f"a caller cannot be called so: {fault}", "write text", asked=caller)

@@ -8,10 +8,14 @@ the end of an image, or the last events.
 from __future__ import annotations
 
 import heapq
+import os
 import shutil
 import socket
+import sqlite3
+import tempfile
 import time
 from collections import defaultdict
+from contextlib import closing, nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,8 +37,11 @@ from acqplan.campaign.images import (
 )
 from acqplan.campaign.leases import take_back
 from acqplan.campaign.machine import boot, is_gone
-from acqplan.errors import ConflictError, StoreError
+from acqplan.campaign.store_database import is_open_here
+from acqplan.campaign.turns import turn
+from acqplan.errors import ConflictError, ImageError, OutputError, StoreError
 from acqplan.files import digest_content, whole_folder
+from acqplan.numbers import count_noun
 
 if TYPE_CHECKING:
     from acqplan.campaign.campaign import Campaign
@@ -89,13 +96,18 @@ def check_campaign(campaign: Campaign, *, mend: bool = True) -> dict[str, Any]:
     Raises:
         StoreError: If the database itself is damaged, or the folder of images is not there.
     """
-    store = campaign.store
+    store, images = campaign.store, campaign.images
+    mend = mend and not store.database.is_readonly
     store.database.check_pages()
     store.check_events()
+    if images.marked()[0] not in ("", images.owner):
+        raise StoreError(f"{images.root}: holds images of another campaign", "put those of this one back")
     found = CheckResult(mended=mend)
     _check_records(store, found)
     _check_images(campaign, found, newest=0)
     if mend:
+        with suppress(OutputError):  # also where all are lost, and others will be taken
+            images.mark(store.place)
         store.note(MACHINE, _start_and_file(store))
     return asdict(found)
 
@@ -113,6 +125,8 @@ def check_after_restart(campaign: Campaign) -> None:
     before, now = store.noted(MACHINE), _start_and_file(store)
     if before == now or not (store.database.is_sqlite or images.root.is_dir()):
         return
+    if images.marked()[0] not in ("", images.owner):  # which telling refuses; the rest can be read
+        return
     store.database.check_pages()
     store.check_events()
     found = CheckResult()
@@ -127,6 +141,54 @@ def check_after_restart(campaign: Campaign) -> None:
         )
     _check_images(campaign, found, newest=NEWEST)
     store.note(MACHINE, now)
+
+
+def check_log(path: Path) -> None:
+    """Refuse a file beside which the write-ahead log of another lies, as after a backup was put there by hand.
+
+    SQLite would write that log into the file, and so destroy it. Unless the file is noted as the one that this machine
+    knows, what both together hold is tried out on copies.
+
+    Args:
+        path: The file, absolute.
+
+    Raises:
+        StoreError: If they do not belong together.
+    """
+    log = Path(f"{path}-wal")
+    if not log.exists() or is_open_here(path) or not os.access(path, os.W_OK):
+        return
+    for waits in (False, True, True, True):  # for a writer only if need be; one that ends may be at the log just now
+        with turn(path) if waits else nullcontext():
+            if not log.exists() or not log.stat().st_size or _fits(log, path):
+                return
+    said = f"{log}: the log of another file than {path.name}, or both are damaged"
+    raise StoreError(said, "put a backup in place with: acqplan campaign restore --replace", path=log)
+
+
+def _fits(log: Path, path: Path) -> bool:
+    """Whether a log belongs to a file: as noted, or as copies of both show."""
+    from acqplan.campaign.store import Store
+
+    with suppress(sqlite3.Error), closing(sqlite3.connect(f"{path.as_uri()}?immutable=1", uri=True)) as alone:
+        (noted,) = alone.execute("SELECT text FROM facts WHERE name = ?", (MACHINE,)).fetchone() or ("",)
+        # a copy over the file leaves its number, but not the time of its last change
+        if noted.endswith(f" {path.stat().st_ino}") and path.stat().st_ctime_ns <= log.stat().st_ctime_ns:
+            return True
+    with tempfile.TemporaryDirectory() as folder, suppress(StoreError, FileNotFoundError):
+        copy, last = Path(folder) / "copy", None
+        if shutil.disk_usage(folder).free < 3 * (path.stat().st_size + log.stat().st_size):
+            raise OutputError(f"{folder}: no room to look whether {log.name} is whole", "make room, or set TMPDIR")
+        shutil.copyfile(path, copy)
+        with suppress(sqlite3.Error), closing(sqlite3.connect(copy)) as alone:  # the tables may be in the log still
+            last = alone.execute("SELECT * FROM events ORDER BY number DESC LIMIT 1").fetchone()
+        shutil.copyfile(log, f"{copy}-wal")
+        with closing(Store.open(copy)) as store:
+            store.database.check_pages()
+            store.check_events()
+        with closing(sqlite3.connect(copy)) as both:
+            return last is None or both.execute("SELECT * FROM events WHERE number = ?", last[:1]).fetchone() == last
+    return False
 
 
 def back_up(campaign: Campaign, folder: Path) -> Path:
@@ -146,12 +208,24 @@ def back_up(campaign: Campaign, folder: Path) -> Path:
     Raises:
         UsageError: If it is kept on a server.
         OutputError: If the folder holds something, or cannot be written.
+        ImageError: If an image of the data set is not there as it was told; then nothing is kept.
     """
-    store, root = Path(campaign.store.place), campaign.images.root
+    store, root, copy = Path(campaign.store.place), campaign.images.root, campaign.images
     with whole_folder(folder) as part:
         campaign.store.database.copy_to(part / store.name)
-        if root.absolute().parent == store.absolute().parent:
-            shutil.copytree(root, part / root.name, ignore=shutil.ignore_patterns(".*.part"))
+        with campaign.store.reading() as transaction:
+            told = [(record.image, record.digest) for record in transaction.every(CAPTURED)]
+        if root.absolute().parent == store.absolute().parent and root.is_dir():
+            copy = ImageFolder(root=part / root.name)
+            with suppress(shutil.Error):  # of files that cannot be read
+                shutil.copytree(root, copy.root, ignore=shutil.ignore_patterns(".*.part"))
+        lost = [name for name, digest in told if not copy.is_whole(name, digest)]
+        if lost:
+            raise ImageError(
+                f"{root}: {len(lost):,} of {count_noun(len(told), 'image')} could not be copied, {lost[0]} first",
+                "mount their disk; if they are lost, run: acqplan campaign check",
+                path=root,
+            )
     return folder / store.name
 
 

@@ -61,6 +61,7 @@ class ShotRecord:
         expires: When the lease expires.
         digest: SHA-256 of the image's bytes; empty before there is one.
         image: Its path in the folder of images.
+        copy_of: Another shot whose image had the same bytes.
         reached: Settings that the rig reached.
         captured_at: When its image was told.
         lost: SHA-256 of an image that was told and is damaged; told again, it does not count twice.
@@ -82,6 +83,7 @@ class ShotRecord:
     expires: float = 0.0
     digest: str = ""
     image: str = ""
+    copy_of: str = ""
     reached: tuple[ViewValue, ...] = ()
     captured_at: float = 0.0
     lost: str = ""
@@ -115,6 +117,8 @@ class CampaignState:
         queued: Number of shots that may be leased.
         exposures: Images that count towards the budget: captured, kept aside, lost, and failed after an exposure.
         surplus: Images kept aside: late answers for shots that another caller had captured.
+        copies: Captured shots whose image had the bytes of another shot's.
+        converted: Number of images told by what has to be converted, a key of `acqplan.images.CONVERSIONS`.
         failures: Number of failed tries.
         answers: The last answers, ``1`` for a capture and ``0`` for a failure, the latest last.
         regions: Forbidden regions by number of the event, as text.
@@ -143,6 +147,8 @@ class CampaignState:
     queued: int = 0
     exposures: int = 0
     surplus: int = 0
+    copies: int = 0
+    converted: dict[str, int] = field(default_factory=dict)
     failures: int = 0
     answers: str = ""
     regions: dict[str, str] = field(default_factory=dict)
@@ -285,10 +291,13 @@ class Fold:
                     state.exposures += body["digest"] != record.lost and not body.get("counted", False)
                     reached = tuple(body["reached"])
                     record = replace(record.returned(), state=CAPTURED, captured_at=event.at, reached=reached, lost="")
-                    record = replace(record, digest=body["digest"], image=body["image"])
+                    copy_of = body.get("copy_of", "")
+                    record = replace(record, digest=body["digest"], image=body["image"], copy_of=copy_of)
                 else:
                     state.exposures += 1
                     state.surplus += 1
+                for kind in body.get("converted", ()):
+                    state.converted[kind] = state.converted.get(kind, 0) + 1
                 state.answers = f"{state.answers}1"[-FAILURE_WINDOW:]
             case "failed":
                 record = record.answered()
@@ -307,7 +316,7 @@ class Fold:
             case "damaged":
                 # the image is lost: it counts as taken, and the shot is wanted again
                 record = replace(record, state=PROPOSED, lost=record.digest, reached=(), captured_at=0.0)
-                record = replace(record, digest="", image="")
+                record = replace(record, digest="", image="", copy_of="")
         self._put(record)
 
     def _change_campaign(self, event: Event) -> None:
@@ -398,6 +407,8 @@ class Fold:
         if before is not None:
             self.state.counts[before.state] -= 1
             self.state.queued -= before.is_queued
+            self.state.copies -= bool(before.copy_of)
         self.state.counts[record.state] += 1
         self.state.queued += record.is_queued
+        self.state.copies += bool(record.copy_of)
         self.records.put(record)

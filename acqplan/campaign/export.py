@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import re
@@ -33,8 +34,9 @@ from acqplan.campaign.settings import CampaignSettings
 from acqplan.campaign.store import Store
 from acqplan.campaign.store_database import is_url, wherever
 from acqplan.errors import ImageError, OutputError, SpaceError, StoreError, UsageError
-from acqplan.files import digest_bytes, digest_content, part_beside, sync_folder, whole_folder
+from acqplan.files import digest_bytes, digest_content, opened, sync_folder, whole_folder, work_folder
 from acqplan.files import folder as make_folder
+from acqplan.images import as_png, read_header
 from acqplan.numbers import FULL_TURN, ViewValue, short
 from acqplan.space.axes import Circle
 
@@ -71,11 +73,12 @@ def export_campaign(campaign: Campaign, folder: Path | str) -> tuple[Path, ...]:
     """Write a campaign as files, all of them or none, while others may use it.
 
     * ``plan.csv``: every shot, captured ones first, then those leased, to come, rejected and withdrawn.
-    * ``images/<class>/<file>``: copies of the data set; torchvision's ImageFolder reads them.
+    * ``images/<class>/<file>``: copies of the data set; torchvision's ImageFolder reads them. Images that acqplan has
+      to convert (see `acqplan.images`) are PNG files of what it sees, upright, and their originals lie aside.
     * ``manifest.csv`` and ``rig.toml``: ``image,label,object,<axes as reached>``; `acqplan.open_rig` reads them. Where
       an object was captured twice at one pose, ``repeats.csv`` names the later image instead, as it does those at
       settings that no manifest can hold.
-    * ``aside/<file>``: images that are kept, but are not part of the data set.
+    * ``aside/<file>``: originals, and images that are kept, but are not part of the data set.
     * ``terms.json`` and ``events.jsonl``: everything that happened; `import_campaign` reads them.
 
     Before anything is captured there are no images, manifest and rig.
@@ -162,7 +165,7 @@ def import_campaign(
     held = {file.relative_to(root).as_posix() for file in root.rglob("[!.]*") if not file.is_dir()}
     if held and not (held <= wanted.keys() and mark.is_file() and mark.read_text(encoding="ascii") == owner):
         raise OutputError(f"{root}: is there already", "give a folder that does not exist, or is empty", path=root)
-    with part_beside(root if is_url(path) else Path(path).absolute()) as work:
+    with work_folder(root if is_url(path) else Path(path).absolute()) as work:
         try:
             (make_folder(root) / MARK).write_text(owner, encoding="ascii")
             for name, file in wanted.items():
@@ -226,13 +229,17 @@ def _copy_images(snapshot: Snapshot, images: ImageFolder, place: Path) -> dict[s
                 f"{images.root / record.image}: not the image that was told for '{record.shot}'",
                 "find out what is damaged: acqplan campaign check",
             )
-        first, number = Path("images", folders[record.label], Path(record.image).name), 1
+        first, number, seen = Path("images", folders[record.label], Path(record.image).name), 1, _converted(content)
+        if seen:
+            (place / "aside").mkdir(exist_ok=True)
+            (place / "aside" / first.name).write_bytes(content)
+            first = first.with_suffix(".png")
         path = place / first
         while path.exists():  # two shots may have one image and one name of a file
             number += 1
             path = place / first.with_stem(f"{first.stem}-{number}")
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        path.write_bytes(seen or content)
         found[record.shot] = path.relative_to(place).as_posix()
     # surplus and replaced images may be gone
     kept = {record.digest for record in captured}
@@ -243,6 +250,18 @@ def _copy_images(snapshot: Snapshot, images: ImageFolder, place: Path) -> dict[s
                 (place / "aside").mkdir(exist_ok=True)
                 (place / "aside" / Path(name).name).write_bytes(images.read(name))
     return found
+
+
+def _converted(content: bytes) -> bytes:
+    """What acqplan sees of an image that it has to convert, as a PNG file; empty for any other."""
+
+    def refuse(complaint: str, advice: str) -> ImageError:
+        return ImageError(f"an image {complaint}", advice)
+
+    try:
+        return as_png(content, refuse) if read_header(io.BytesIO(content), refuse).conversions else b""
+    except ImageError:  # of a campaign of an earlier version: it is what was told
+        return b""
 
 
 def _rig_text(snapshot: Snapshot) -> str:
@@ -323,7 +342,8 @@ def _event(text: str, where: str) -> Event:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        with opened(path) as handle:
+            return handle.read().decode("utf-8")
     except OSError as error:
         raise StoreError(f"{path}: cannot be read ({error.strerror})", "give the folder of an export") from error
     except UnicodeDecodeError as error:

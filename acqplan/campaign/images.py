@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import contextlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,23 +10,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from acqplan.campaign.events import CAPTURED, LEASED, PROPOSED, REJECTED, WITHDRAWN, Event, ShotRecord
-from acqplan.campaign.leases import watch_failures
-from acqplan.errors import ConflictError, ImageError, ShotError, nearest
-from acqplan.files import digest_content, folder, replacing, sync_folder
+from acqplan.campaign.leases import watch_copies, watch_failures
+from acqplan.campaign.store_database import is_url
+from acqplan.errors import ConflictError, ImageError, OutputError, ShotError, nearest
+from acqplan.files import digest_content, folder, opened, replacing, sync_folder
 from acqplan.numbers import ViewValue
 
 if TYPE_CHECKING:
     import numpy as np
 
     from acqplan.campaign.store import Transaction
+    from acqplan.images import ImageHeader
 
     Picture = bytes | Path | np.ndarray[Any, Any]
 
-SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "BMP": ".bmp", "TIFF": ".tif", "WEBP": ".webp", "PPM": ".ppm"}
-PNG_END = b"IEND\xaeB`\x82"  # Pillow takes a file that lacks it, and the checksum before it, if no pixel is missing
 UNSAFE = re.compile(r"^\.|[^A-Za-z0-9._+-]")
 LONGEST_NAME = 120
 DIGITS = 16  # of the digest, in the name of a file
+
+MARK = "campaign.txt"  # file in the folder of images that says whose they are
 
 CAPTURED_NOW, ALREADY, SURPLUS, REPLACED = "captured", "already", "surplus", "replaced"
 
@@ -48,30 +50,72 @@ class Written:
     fresh: bool
 
 
+class Outcome(str):
+    """What became of an image, a word, with what people should know of it.
+
+    Attributes:
+        notes: Sentences; none for an ordinary image.
+    """
+
+    notes: tuple[str, ...]
+
+    def __new__(cls, word: str, notes: Sequence[str] = ()) -> Outcome:
+        """A word with notes."""
+        made = super().__new__(cls, word)
+        made.notes = tuple(notes)
+        return made
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageFolder:
     """The folder of a campaign's images.
 
     Attributes:
         root: The folder.
+        owner: Identifier of the campaign; empty if anybody may write there.
     """
 
     root: Path
+    owner: str = ""
 
-    def keep(self, shot: str, content: bytes, suffix: str, *, name: str = "") -> Written:
+    def mark(self, place: str) -> None:
+        """Say in the folder which campaign it belongs to, and where that is."""
+        with replacing(self.root / MARK, "w") as handle:
+            handle.write(f"{self.owner}\n{place}\nThese are images of a campaign: keep this file with them.\n")
+
+    def marked(self) -> list[str]:
+        """Identifier of the campaign that the folder belongs to, and where that was; empty if it is not marked."""
+        with contextlib.suppress(OSError):
+            return (self.root / MARK).read_text(encoding="utf-8").splitlines()[:2]
+        return ["", ""]
+
+    def is_anothers(self) -> bool:
+        """Whether it holds images of another campaign, or is to hold them."""
+        owner, place = self.marked()
+        return owner != self.owner and bool(self.names() or (owner and (is_url(place) or Path(place).exists())))
+
+    def keep(self, shot: str, content: bytes, header: ImageHeader | None = None, *, name: str = "") -> Written:
         """Put an image on the disk; once this has returned, it survives a loss of power.
 
         Args:
             shot: Identifier of its shot.
             content: Bytes of a whole image, from `encoded`.
-            suffix: Suffix of its kind of file, from `encoded`.
+            header: What they say of it, from `encoded`; needed without a name.
             name: Where it was kept before; by default as `named` says.
 
         Raises:
             OutputError: If it cannot be written.
         """
+        owner, place = self.marked()
+        if owner != self.owner != "":
+            said = f"it is that of {place}" if owner else f"its file {MARK} is not there"
+            raise OutputError(
+                f"{self.root}: not the folder of this campaign's images: {said}",
+                "mount its disk, or put it back; if its images are lost, run: acqplan campaign check",
+                path=self.root,
+            )
         digest = digest_content(content)
-        name = name or named(shot, digest, suffix)
+        name = name or named(shot, digest, header.suffix if header else "")
         path = self.root / name
         fresh, made = not self.is_whole(name, digest), not path.parent.is_dir()
         if fresh:
@@ -104,6 +148,11 @@ class ImageFolder:
         """Whether there is a file of this name."""
         return (self.root / name).is_file()
 
+    def is_repeated(self, written: Written) -> bool:
+        """Whether there is another image whose bytes seem to be the same: what is rare is looked at in the events."""
+        alike = self.root.glob(f"{written.digest[:2]}/*{written.digest[:DIGITS]}*")
+        return any(path != self.root / written.name for path in alike)
+
     def changed_at(self, name: str) -> float:
         """When an image was written, seconds since 1970; 0 if it is gone."""
         try:
@@ -124,53 +173,37 @@ class ImageFolder:
         (self.root / name).unlink(missing_ok=True)
 
 
-def encoded(picture: Picture, shot: str) -> tuple[bytes, str]:
-    """Bytes and suffix of an image, which is decoded to prove that it is whole.
+def encoded(picture: Picture, shot: str) -> tuple[bytes, ImageHeader]:
+    """Bytes of an image, which is decoded to prove that it is whole and can be used, and what they say of it.
 
     Raises:
         ImageError: If it is not.
     """
+    from acqplan.images import png_of, prove_whole
+
+    content, name, path = b"", f"image of {shot}", None
     if isinstance(picture, Path | str):
-        path = Path(picture)
+        path, name = Path(picture), str(picture)
         try:
-            content, source = path.read_bytes(), str(path)
+            with opened(path) as handle:
+                content = handle.read()
         except OSError as error:
             raise ImageError(f"{path}: cannot be read ({error.strerror})", "give the file of an image") from error
     elif isinstance(picture, bytes | bytearray | memoryview):
-        content, source = bytes(picture), f"image of {shot}"
+        content = bytes(picture)
     else:
-        from PIL import Image
-
         shape, kind = getattr(picture, "shape", None), str(getattr(picture, "dtype", type(picture).__name__))
         fits = shape is not None and (len(shape) == 2 or (len(shape) == 3 and shape[2] == 3)) and 0 not in shape
         if kind != "uint8" or not fits:
             raise ImageError(
-                f"image of {shot}: {kind} of shape {shape}", "give uint8 of shape [height, width] or [height, width, 3]"
+                f"{name}: {kind} of shape {shape}", "give uint8 of shape [height, width] or [height, width, 3]"
             )
-        file = io.BytesIO()
-        Image.fromarray(picture).save(file, format="PNG", compress_level=1)
-        return file.getvalue(), ".png"
-    return content, SUFFIXES[_kind(content, source)]
+        content = png_of(picture)
 
+    def refuse(complaint: str, advice: str) -> ImageError:
+        return ImageError(f"{name} {complaint}", advice, path=path)
 
-def _kind(content: bytes, source: str) -> str:
-    from PIL import Image
-
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            kind = image.format or ""
-            if kind in SUFFIXES:  # others are not decoded: some would start a program
-                image.load()
-    except Exception as error:  # decoders raise anything for bytes from elsewhere
-        said = str(error).split("<")[0].strip() or "unknown"
-        raise ImageError(
-            f"{source}: {len(content):,} bytes that are no whole image ({said})", "send it again"
-        ) from error
-    if kind == "PNG" and PNG_END not in content:
-        raise ImageError(f"{source}: {len(content):,} bytes of a PNG without its end", "send it again")
-    if kind not in SUFFIXES:
-        raise ImageError(f"{source}: an image of kind {kind or 'unknown'}", f"give {', '.join(SUFFIXES)}")
-    return kind
+    return content, prove_whole(content, refuse)
 
 
 def named(shot: str, digest: str, suffix: str) -> str:
@@ -238,10 +271,29 @@ def take_image(
     outcome: str,
     *,
     recovered: bool = False,
-) -> None:
-    """Write the event of an outcome that changes something; a recovered image answers no lease."""
+    conversions: Sequence[str] = (),
+    is_repeated: bool = False,
+) -> list[str]:
+    """Write the event of an outcome that changes something; a recovered image answers no lease.
+
+    Args:
+        transaction: A transaction that may append.
+        record: The shot.
+        written: Its image.
+        reached: Settings that the rig reached.
+        outcome: From `outcome_of_image`.
+        recovered: Whether a check has found it.
+        conversions: What has to be converted, keys of `acqplan.images.CONVERSIONS`.
+        is_repeated: Whether an image of other shots may have the same bytes.
+
+    Returns:
+        What people should know: a kind of conversion when it first appears, and each image that repeats another.
+    """
     if outcome == ALREADY:
-        return
+        return []
+    from acqplan.images import CONVERSIONS
+
+    notes = [CONVERSIONS[name] for name in conversions if name not in transaction.state.converted]
     # an event says what a fold needs to count the image once, whatever happened to its shot before
     late = record.state != LEASED
     body: dict[str, Any] = {"digest": written.digest, "image": written.name, "reached": list(reached), "late": late}
@@ -251,7 +303,17 @@ def take_image(
             body["counted"] = True
     if recovered:
         body["recovered"] = True
+    if conversions:
+        body["converted"] = list(conversions)
+    others = transaction.shots_of_image(written.digest) if is_repeated else []
+    other = next((shot for shot in others if shot != record.shot), "")
+    if other:
+        body["copy_of"] = other
+        notes.append(f"the same bytes were told for '{other}'; does the camera hang?")
     transaction.append("surplus" if outcome == SURPLUS else "told", record.shot, **body)
+    if other:
+        watch_copies(transaction, written.digest)
+    return notes
 
 
 def take_failure(

@@ -92,6 +92,17 @@ def watch_failures(transaction: Transaction) -> None:
     transaction.append("stopped", reason=said)
 
 
+def watch_copies(transaction: Transaction, digest: str) -> None:
+    """Stop the campaign if one image, byte for byte, is too many of the last answers: its camera hangs."""
+    n, limit = len(transaction.state.answers), transaction.settings.failure_limit
+    answers = transaction.events(kinds=("told", "surplus", "failed"), last=n)
+    same = sum(event.body.get("digest") == digest for event in answers)
+    if transaction.state.stopped or n < FEWEST_ANSWERS or same <= limit * n:
+        return
+    said = f"{same} of the last {n} answers were one image, byte for byte, above the limit of {100 * limit:.0f} %"
+    transaction.append("stopped", reason=f"{said}: does the camera hang?")
+
+
 def lease(transaction: Transaction, n: int, caller: str) -> list[ShotRecord]:
     """Lease up to ``n`` shots to a caller, in the order of the queue."""
     # never more than the budget leaves, what others hold included

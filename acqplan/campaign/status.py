@@ -11,6 +11,7 @@ from typing import Any
 from acqplan.campaign.events import CAPTURED, LEASED, PROPOSED, REJECTED
 from acqplan.campaign.leases import finished, way_on
 from acqplan.campaign.store import Store, Transaction
+from acqplan.images import CONVERSIONS
 from acqplan.numbers import ViewValue, count_noun, duration
 
 LATELY = 60  # captures over which the present rate is measured
@@ -33,13 +34,14 @@ def status_of(store: Store) -> dict[str, Any]:
 
     Returns:
         Fit for JSON: ``budget``, ``exposures`` (images that count), ``captured``, ``leased``, ``queued``, ``failed``
-        (failed tries), ``rejected``, ``surplus``, ``remaining`` (images that may still be leased); ``time_budget`` and
-        ``seconds_left`` (``None`` without one), ``paused``, ``stopped`` and ``finished`` (reasons, empty if it is
-        not), ``way_on`` (what an operator does to go on after a stop), ``rounds``, ``objects`` (how many), ``events``
-        (number of the last); ``by_class`` and ``by_object`` ``{name: {captured, leased, queued, rejected}}``;
-        ``by_axis`` ``{axis: {level: {captured, planned, failed}}}`` by commanded settings, where planned are the shots
-        captured, leased or to come; ``rate`` ``{per_hour_last, per_hour, since}``, ``remaining_seconds`` by the
-        present rate; ``failures`` as in
+        (failed tries), ``rejected``, ``surplus``, ``copies`` (images with the bytes of another shot's), ``converted``
+        ``{kind: n}``, ``notes`` (sentences about both), ``remaining`` (images that may still be leased);
+        ``time_budget`` and ``seconds_left`` (``None`` without one), ``paused``, ``stopped`` and ``finished`` (reasons,
+        empty if it is not), ``way_on`` (what an operator does to go on after a stop),
+        ``rounds``, ``objects`` (how many), ``events`` (number of the last); ``by_class`` and
+        ``by_object`` ``{name: {captured, leased, queued, rejected}}``; ``by_axis`` ``{axis: {level: {captured,
+        planned, failed}}}`` by commanded settings, where planned are the shots captured, leased or to come; ``rate``
+        ``{per_hour_last, per_hour, since}``, ``remaining_seconds`` by the present rate; ``failures`` as in
         `acqplan.campaign.status.failure_summary`; ``regions`` forbidden, ``[{number, where}]``; the last ``advice``
         and ``saturated``, why it says stop.
     """
@@ -48,6 +50,10 @@ def status_of(store: Store) -> dict[str, Any]:
         rate, tally = _rate(transaction), transaction.tally()
         failures, failed_at = failure_summary(transaction)
         reason, left = finished(store.settings, state, transaction.now), state.seconds_left(transaction.now)
+        notes = [f"{count_noun(count, 'image')}: {CONVERSIONS[kind]}" for kind, count in state.converted.items()]
+        if state.copies:
+            what = count_noun(state.copies, "image")
+            notes.insert(0, f"{what} with the bytes of another shot's image: does the camera hang?")
         # until the budget is spent, or the time is up; unknown before a rate can be measured
         to_go = 0.0 if reason else None
         if not reason and rate["per_hour_last"]:
@@ -62,6 +68,9 @@ def status_of(store: Store) -> dict[str, Any]:
             "failed": state.failures,
             "rejected": state.counts[REJECTED],
             "surplus": state.surplus,
+            "copies": state.copies,
+            "converted": state.converted,
+            "notes": notes,
             "remaining": state.room,
             "time_budget": state.time_budget,
             "seconds_left": None if math.isinf(left) else round(max(left, 0.0), 1),
@@ -123,6 +132,7 @@ def status_sentences(status: Mapping[str, Any]) -> list[str]:
         said.append(f"{status['failed']:,} failed {'try' if status['failed'] == 1 else 'tries'}: {named}{more}")
         for region in status["failures"]["by_region"]:
             said.append(f"{region['where']} fails {region['failed']:,} of {region['answers']:,}")
+    said += status["notes"]
     if status["regions"]:
         said.append("forbidden: " + "; ".join(region["where"] for region in status["regions"]))
     if status["saturated"] and status["saturated"] != status["finished"]:

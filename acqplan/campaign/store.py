@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
@@ -24,6 +25,7 @@ from acqplan.campaign.machine import this_clock, ticks
 from acqplan.campaign.settings import CampaignSettings
 from acqplan.campaign.store_database import CLOCKS, RESTORE, VERSION, Database, is_url
 from acqplan.errors import StoreError, UsageError
+from acqplan.files import share_of
 from acqplan.numbers import ViewValue
 
 KEPT_SECONDS = 60.0  # after which the reading of a clock is kept anew
@@ -115,6 +117,13 @@ class Transaction(Records):
         columns = (tables.records.c.object, tables.records.c.label, self._view)
         rows = self._connection.execute(sql.select(*columns).where(tables.records.c.state == CAPTURED))
         return [(name, label, tuple(json.loads(view))) for name, label, view in rows]
+
+    def shots_of_image(self, digest: str) -> list[str]:
+        """Shots that an image was told of, the first one first."""
+        self.flush()
+        told = tables.events.c.kind.in_(("told", "surplus")) & tables.events.c.body.contains(digest, autoescape=True)
+        query = sql.select(tables.events.c.shot, tables.events.c.body).where(told).order_by(tables.events.c.number)
+        return [shot for shot, body in self._connection.execute(query) if json.loads(body)["digest"] == digest]
 
     def events(
         self,
@@ -218,10 +227,11 @@ class Store:
             clock: Says the time; by default the machine's, or that of the PostgreSQL server.
 
         Raises:
-            UsageError: If a campaign is there already.
+            UsageError: If a campaign is there already, or the place is on a share.
             OutputError: If it cannot be written.
             MissingError: If a driver of the database is missing.
         """
+        _refuse_share(place)
         store = cls(Database(place), settings, clock)
         with store.database.transaction(write=True) as connection:
             store._make_tables(connection)
@@ -241,6 +251,7 @@ class Store:
             fold: What these events are folded into.
             clock: As in `create`, with the same errors.
         """
+        _refuse_share(place)
         store = cls(Database(place), fold.settings, clock)
         with store.database.transaction(write=True) as connection:
             store._make_tables(connection)
@@ -270,6 +281,10 @@ class Store:
         """
         if not is_url(place) and not Path(place).is_file():
             raise StoreError(f"{place}: there is no campaign", "create one: acqplan campaign create", path=place)
+        try:
+            _refuse_share(place)
+        except UsageError as error:  # it may have been there for long, with one machine alone
+            warnings.warn(str(error), stacklevel=2)
         database = Database(place)
         with database.transaction(write=False) as connection:
             if not sql.inspect(connection).has_table("facts"):
@@ -341,6 +356,7 @@ class Store:
         with self.database.transaction(write=True) as connection:
             connection.execute(sql.delete(tables.facts).where(tables.facts.c.name == name))
             connection.execute(sql.insert(tables.facts).values(name=name, text=text))
+        self.database.write_log()  # the file itself says it, also to those who do not trust the log
 
     def close(self) -> None:
         """Close all connections."""
@@ -393,3 +409,12 @@ class Store:
         latest = dict([*others.items(), (own, asdict(self._reading))][-MOST_CLOCKS:])
         write = sql.insert(tables.facts) if text is None else sql.update(tables.facts).where(facts.name == CLOCKS)
         connection.execute(write.values(name=CLOCKS, text=json.dumps(latest)))
+
+
+def _refuse_share(place: Path | str) -> None:
+    share = "" if is_url(place) else share_of(Path(place))
+    if share:
+        raise UsageError(
+            f"{place}: on a share ({share}), where two machines would lose shots without a word",
+            "keep it on a disk of this machine, for others through 'acqplan serve'; or keep it on PostgreSQL",
+        )

@@ -6,12 +6,8 @@ import functools
 import json
 import os
 import sqlite3
-import threading
-import time
-import weakref
-from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -20,19 +16,10 @@ import sqlalchemy as sql
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from acqplan.campaign import turns
 from acqplan.campaign.events import LEASED, PROPOSED, Event, ShotRecord
 from acqplan.errors import AcqplanError, MissingError, OutputError, StoreError, UsageError
 from acqplan.files import sync_folder
-from acqplan.numbers import duration
-
-try:
-    import fcntl
-except ImportError:  # not on Windows: SQLite's own locks hold there, with longer waits
-    fcntl = None  # type: ignore[assignment]
-
-BUSY_SECONDS = 120.0  # how long a writer waits for its turn
-FORK_SECONDS = 10.0  # how long a fork waits for the transactions of other threads
-POLL_SECONDS = (0.0005, 0.004)  # between two looks whether it is a writer's turn, first and at most
 
 LOCK = 0x61637170  # number of the advisory lock that writers on PostgreSQL take
 SERVER_LIMITS = ("lock_timeout", "idle_in_transaction_session_timeout")
@@ -42,7 +29,8 @@ HOLDER = (
 )
 UNWRITABLE = ("disk is full", "readonly", "read-only", "disk i/o", "unable to open")
 BROKEN = ("not a database", "malformed", "no such table", "no such column")
-RESTORE = "put a backup in its place; the images beside it are files of their own"
+RESTORE = "put a backup in its place: acqplan campaign restore; the images beside it stay"
+SIDE_FILES = ("-wal", "-shm", "-journal", "-turn")  # ends of the names of files that SQLite and writers keep beside
 
 VERSION = 2  # layout of the tables. Version 1 had no column ``barred``; records of an older version are folded anew
 METADATA = sql.MetaData()
@@ -108,13 +96,14 @@ class Database:
     Attributes:
         place: Path or URL, without a password.
         is_sqlite: Whether it is a file.
+        is_readonly: Whether it is a file that nobody can write from here.
     """
 
     def __init__(self, place: Path | str) -> None:
         if not is_url(place):
             file = sql.URL.create("sqlite", database=wherever(place))
             self._engine = sql.create_engine(file, isolation_level="AUTOCOMMIT")
-            sql.event.listen(self._engine, "connect", _prepare_sqlite)
+            sql.event.listen(self._engine, "do_connect", self._connect)
         else:
             try:
                 url = sql.make_url(str(place))
@@ -132,7 +121,8 @@ class Database:
         self.is_sqlite = self._engine.dialect.name == "sqlite"
         url = self._engine.url
         self.place = str(url.database) if self.is_sqlite else url.render_as_string()
-        _ENGINES.add(self._engine)
+        self.is_readonly, self._has_log, self._file = False, False, ""
+        turns.ENGINES.add(self._engine)
 
     @contextmanager
     def transaction(self, *, write: bool) -> Iterator[sql.Connection]:
@@ -151,12 +141,16 @@ class Database:
                     self._wait_for_server(connection)
                 yield connection
                 return
-            if write and fcntl is not None:
-                stack.enter_context(_turn(Path(f"{self.place}-turn")))
-            stack.enter_context(_transaction_of_thread())
+            if write:
+                stack.enter_context(turns.turn(self.place))
+            stack.enter_context(turns.transaction_of_thread())
+            self._recognise(log=False)  # or connecting would make an empty file
             connection = stack.enter_context(self._engine.connect())
+            if self.is_readonly:  # whoever can write it may do so before the next transaction
+                stack.callback(self._engine.dispose)
             connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
             try:
+                self._recognise(log=write)
                 yield connection
                 connection.exec_driver_sql("COMMIT")
             except BaseException:
@@ -184,6 +178,12 @@ class Database:
         if found != "ok":
             raise StoreError(f"{self.place}: the file is damaged ({' '.join(found.split())})", RESTORE, path=self.place)
 
+    def write_log(self) -> None:
+        """Write the log of SQLite into the file, as far as nobody reads it."""
+        if self.is_sqlite:
+            with plain_errors(self.place), turns.turn(self.place), self._engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint")
+
     def copy_to(self, path: Path) -> None:
         """Copy a file of SQLite as it is at one moment, while others may go on writing.
 
@@ -209,9 +209,39 @@ class Database:
         """Close all connections."""
         self._engine.dispose()
 
+    def _connect(self, _: object, record: object, __: object, named: dict[str, Any]) -> sqlite3.Connection:
+        """Open the file; if it cannot be written, as on a disk that nobody writes."""
+        connection = sqlite3.connect(self.place, **named)
+        try:
+            for pragma in (f"busy_timeout={int(1000 * turns.BUSY_SECONDS)}", "journal_mode=WAL", "synchronous=FULL"):
+                connection.execute(f"PRAGMA {pragma}")
+            self.is_readonly = not os.access(self.place, os.W_OK)
+            return connection
+        except sqlite3.OperationalError as error:
+            connection.close()
+            log = Path(f"{self.place}-wal")
+            if not any(words in str(error) for words in UNWRITABLE) or not os.access(self.place, os.R_OK):
+                raise
+            if log.exists() and log.stat().st_size:
+                said = f"{log}: holds events that cannot be read where nothing can be written"
+                raise OutputError(said, "copy file, -wal and images to another disk", path=log) from error
+            self.is_readonly = True
+            return sqlite3.connect(f"{Path(self.place).as_uri()}?immutable=1", uri=True, **named)
+
+    def _recognise(self, *, log: bool) -> None:
+        """Refuse a file that is not the store any more, or has lost its log: what is written there would be lost."""
+        file, written = Path(self.place), Path(f"{self.place}-wal")
+        found = file.stat() if file.exists() else None
+        now = f"{found.st_dev} {found.st_ino}" if found else ""
+        had_log, self._has_log = self._has_log, self._has_log or written.exists()
+        self._file = self._file or now
+        if now != self._file or (log and had_log and not written.exists()):
+            said = f"{self.place}: the store was deleted, moved or replaced while it was open; nothing was written"
+            raise StoreError(said, "put it back, or restore a backup; then start again", path=self.place)
+
     def _wait_for_server(self, connection: sql.Connection) -> None:
         """Wait for the turn on a server, which ends that of a machine of which it hears nothing."""
-        limits = [f"set_config('{name}', '{BUSY_SECONDS:g}s', true)" for name in SERVER_LIMITS]
+        limits = [f"set_config('{name}', '{turns.BUSY_SECONDS:g}s', true)" for name in SERVER_LIMITS]
         try:
             connection.exec_driver_sql(f"SELECT {', '.join(limits)}, pg_advisory_xact_lock({LOCK})")
         except DBAPIError as error:
@@ -219,7 +249,31 @@ class Database:
                 raise
             with self._engine.connect() as other:
                 holder = other.exec_driver_sql(HOLDER).first()
-            raise _busy(self.place, f"process {holder[0]} of {holder[1]}" if holder else "another process") from error
+            who = f"process {holder[0]} of {holder[1]}" if holder else "another process"
+            raise turns.busy(self.place, who) from error
+
+
+def put_in_place(copy: Path, place: Path, aside: Path) -> None:
+    """Put a file in the place of another, which goes aside with its log: with that SQLite would destroy the new one.
+
+    Args:
+        copy: A whole file of SQLite on the same disk.
+        place: Where it goes; there may be nothing, or a log alone.
+        aside: Folder of what is there, made if anything is.
+    """
+    with turns.turn(place):
+        for old in (place, *(Path(f"{place}{end}") for end in SIDE_FILES[:3])):
+            if old.exists():
+                aside.mkdir(exist_ok=True)
+                old.rename(aside / old.name)
+        copy.rename(place)
+    sync_folder(place.parent)
+
+
+def is_open_here(place: Path) -> bool:
+    """Whether this process has a connection to a file: closing it otherwise would take the locks of SQLite away."""
+    here = [engine for engine in list(turns.ENGINES) if engine.url.database == str(place)]
+    return any(engine.pool.checkedin() + engine.pool.checkedout() for engine in here)
 
 
 def is_url(place: Path | str) -> bool:
@@ -239,6 +293,9 @@ def plain_errors(place: str) -> Iterator[None]:
         yield
     except AcqplanError:
         raise
+    except UnicodeEncodeError as error:
+        said = f"{error.object!a} is no text in UTF-8"
+        raise UsageError(said, "write it in UTF-8", asked=error.object) from error
     except PoolTimeout as error:
         raise StoreError(f"{place}: too many requests at once", "ask again in a moment", path=place) from error
     except (DBAPIError, sqlite3.Error) as error:
@@ -246,9 +303,11 @@ def plain_errors(place: str) -> Iterator[None]:
         if any(words in said.lower() for words in UNWRITABLE):
             raise OutputError(f"{place}: cannot be written ({said})", "make room, or allow writing") from error
         if said == "database is locked":
-            raise _busy(place, _holder(Path(f"{place}-shm"))) from error
+            raise turns.busy(place, turns.holder(Path(f"{place}-shm"))) from error
         if any(words in said.lower() for words in BROKEN):
-            raise StoreError(f"{place}: not a usable store ({said})", RESTORE, path=place) from error
+            # what was never a store must not be replaced by a backup
+            hint = f"name the file of a campaign; if it was one, {RESTORE}" if "not a database" in said else RESTORE
+            raise StoreError(f"{place}: not a usable store ({said})", hint, path=place) from error
         raise StoreError(f"{place}: the database says: {said}", "is it running, and may you use it?") from error
 
 
@@ -288,115 +347,6 @@ def event_row(event: Event) -> dict[str, Any]:
 def event_of(row: sql.Row[Any]) -> Event:
     """The inverse of `event_row`."""
     return Event(number=row.number, at=row.at, kind=row.kind, shot=row.shot, body=json.loads(row.body))
-
-
-@contextmanager
-def _turn(path: Path) -> Iterator[None]:
-    """Wait until no other writer has the turn; a killed process gives it back. The locked file stays, empty."""
-    try:
-        with _CHANGE:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-            _TURNS.add(descriptor)
-    except OSError as error:
-        raise OutputError(f"{path.parent}: cannot be written ({error.strerror})", "allow writing") from error
-    try:
-        _lock(descriptor, path)
-        yield
-    finally:
-        with _CHANGE:
-            if descriptor in _TURNS:  # otherwise this is a child of a fork, and the turn its parent's
-                _TURNS.remove(descriptor)
-                fcntl.flock(descriptor, fcntl.LOCK_UN)  # a process that was forked meanwhile would keep it
-                os.close(descriptor)
-
-
-def _lock(descriptor: int, path: Path) -> None:
-    pause, end = POLL_SECONDS[0], time.monotonic() + BUSY_SECONDS
-    while True:
-        try:
-            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            if time.monotonic() > end:
-                raise _busy(str(path).removesuffix("-turn"), _holder(path)) from error
-        except OSError as error:
-            said = f"{path.parent}: files cannot be locked here ({error.strerror})"
-            raise StoreError(said, "keep the store on a disk of this machine, or on PostgreSQL", path=path) from error
-        time.sleep(pause)
-        pause = min(2.0 * pause, POLL_SECONDS[1])
-
-
-def _busy(place: str, holder: str) -> StoreError:
-    said = f"{place}: {holder} has kept it locked for {duration(BUSY_SECONDS)}"
-    return StoreError(said, "end that process if it hangs, or ask again", path=place)
-
-
-def _holder(path: Path) -> str:
-    """Which process has locked a file, as far as this system says."""
-    with suppress(OSError):
-        inode = str(path.stat().st_ino)
-        for line in Path("/proc/locks").read_text(encoding="ascii").splitlines():
-            fields = line.split()
-            if "->" not in fields and fields[3] == "WRITE" and fields[5].rpartition(":")[2] == inode:
-                return f"process {fields[4]} ({Path(f'/proc/{fields[4]}/comm').read_text(encoding='utf-8').strip()})"
-    return "another process"
-
-
-_ENGINES: weakref.WeakSet[sql.Engine] = weakref.WeakSet()
-_TURNS: set[int] = set()  # descriptors of turns that this process has, or waits for
-_THREADS: Counter[int] = Counter()  # transactions of each thread; under _FORK, how many threads are about to fork
-_FORK = 0
-_CHANGE = threading.Condition()  # of what is above
-
-
-@contextmanager
-def _transaction_of_thread() -> Iterator[None]:
-    own = threading.get_ident()
-    with _CHANGE:
-        _CHANGE.wait_for(lambda: _THREADS[own] or not _THREADS[_FORK], FORK_SECONDS)
-        _THREADS[own] += 1
-    try:
-        yield
-    finally:
-        with _CHANGE:
-            _THREADS[own] -= 1
-            _CHANGE.notify_all()
-
-
-def _before_fork() -> None:
-    """Let no other thread be within a transaction, and close connections.
-
-    One that two processes share loses data: SQLite would take its parent's locks for its own.
-    """
-    _CHANGE.acquire()  # until the fork is over
-    _THREADS[_FORK] += 1
-    others = _THREADS.keys() - {_FORK, threading.get_ident()}
-    _CHANGE.wait_for(lambda: not any(_THREADS[thread] for thread in others), FORK_SECONDS)
-    for engine in list(_ENGINES):
-        engine.dispose()
-
-
-def _after_fork() -> None:
-    _THREADS[_FORK] -= 1
-    _CHANGE.notify_all()
-    _CHANGE.release()
-
-
-def _after_fork_in_child() -> None:
-    for descriptor in _TURNS:  # or its parent's turn would not end with its parent
-        os.close(descriptor)
-    _TURNS.clear()
-    _THREADS.clear()
-    _CHANGE.release()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)
-
-
-def _prepare_sqlite(connection: Any, _: object) -> None:
-    with closing(connection.cursor()) as cursor:
-        for pragma in (f"busy_timeout={int(1000 * BUSY_SECONDS)}", "journal_mode=WAL", "synchronous=FULL"):
-            cursor.execute(f"PRAGMA {pragma}")
 
 
 def _driver(connection: sql.Connection) -> sqlite3.Connection:

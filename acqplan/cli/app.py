@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import sys
 from pathlib import Path
 
 from acqplan.cli import INTERRUPTED
+
+# What stands for letters that a terminal lacks; any other is written as \\u2026.
+PLAIN = dict(zip("▁▂▃▄▅▆▇█░−–✗·•×≥≤", "__--==##.--x**x><", strict=True)) | {"…": "...", "±": "+/-"}
 
 
 def main() -> None:
@@ -19,9 +23,27 @@ def main() -> None:
     # A user's own strategy, module:Class, may be in the working directory; last in the path, it hides nothing
     # that is installed.
     sys.path.append(str(Path.cwd()))
+    _open_streams()
     try:
         from acqplan.cli.commands import app
 
         app()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+
+
+def _open_streams() -> None:
+    """Let every text be printed: letters that a terminal lacks are replaced, and what is closed swallows all."""
+
+    def replaced(error: UnicodeError) -> tuple[str, int]:
+        assert isinstance(error, UnicodeEncodeError)
+        letter = error.object[error.start]
+        return PLAIN.get(letter) or letter.encode("ascii", "backslashreplace").decode(), error.start + 1
+
+    codecs.register_error("acqplan", replaced)
+    # In this order, so that each gets its own number back, which no other file may have.
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: PTH123, SIM115
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="acqplan")  # type: ignore[union-attr]

@@ -45,10 +45,7 @@ def opened(store: str, caller: str | None = None, *, check: bool = True) -> Iter
         from acqplan.campaign.machine import this_shell
 
         with Campaign.open(store, caller=caller or this_shell(), check=check) as campaign:
-            try:
-                yield campaign
-            except UnicodeEncodeError as error:  # bytes of the command line that no database would take
-                raise UsageError("an argument is not UTF-8", "write it in UTF-8") from error
+            yield campaign
 
 
 @app.command()
@@ -78,8 +75,11 @@ def create(
         from acqplan.campaign.machine import this_shell
         from acqplan.rig.spec import open_rig
 
+        opened_rig = open_rig(rig, progress=ProgressBars())
+        if opened_rig.doubts:
+            print_note(opened_rig.doubts)
         created = Campaign.create(
-            open_rig(rig, progress=ProgressBars()),
+            opened_rig,
             path=store,
             caller=this_shell(),
             budget=budget,
@@ -141,7 +141,10 @@ def tell(
             if name in settings:
                 raise UsageError(f"--reached gives '{name}' twice", "give each setting once")
             settings[name] = value
-        print_json({"shot": shot, "outcome": campaign.tell(shot, image, reached=settings, replace=replace)})
+        outcome = campaign.tell(shot, image, reached=settings, replace=replace)
+        print_json({"shot": shot, "outcome": outcome} | ({"notes": outcome.notes} if outcome.notes else {}))
+        for note in outcome.notes:
+            print_note(note)
 
 
 @app.command()
@@ -235,6 +238,22 @@ def backup(store: options.Store, out: options.NewFolder, as_json: options.JsonAn
         from acqplan.campaign.check import back_up
 
         print_json({"store": str(back_up(campaign, out))})
+
+
+@app.command()
+def restore(
+    store: options.Store,
+    backup: Annotated[Path, typer.Option("--from", help="Folder of a backup, or the file in it.", metavar="DIR")],
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Put it in the place of what is there, which is moved aside.")
+    ] = False,
+    as_json: options.JsonAnyway = True,
+) -> None:
+    """Put a backup in place of a campaign that is lost or damaged; images told since then stay, and are found again."""
+    with exit_codes():
+        from acqplan.campaign.restore import restore_campaign
+
+        print_json(restore_campaign(backup, store, replace=replace))
 
 
 @app.command("import")

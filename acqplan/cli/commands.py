@@ -1,4 +1,4 @@
-"""The commands of ``acqplan``, and two of them: ``serve`` and ``doctor``."""
+"""The commands of ``acqplan``, and three of them: ``convert``, ``serve`` and ``doctor``."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from typing import Annotated
 import typer
 
 from acqplan import __version__
-from acqplan.cli import campaign, evaluate, options
-from acqplan.cli.console import exit_codes, print_json, print_note, print_result
+from acqplan.cli import campaign, evaluate, options, study
+from acqplan.cli.console import ProgressBars, exit_codes, print_json, print_note, print_result
 from acqplan.errors import AcqplanError, MissingError
+from acqplan.exchange import FORMATS
+from acqplan.exchange import convert as convert_rig
 
 LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "botorch", "trimesh", "embreex", "SQLAlchemy")
 # A module that each extra installs, and what the extra is for.
@@ -36,6 +38,27 @@ app = typer.Typer(
 for _command in (evaluate.recommend, evaluate.advise, evaluate.benchmark, evaluate.compare):
     app.command()(_command)
 app.add_typer(campaign.app)
+app.add_typer(study.app)
+
+
+@app.command()
+def convert(
+    to: Annotated[str, typer.Option(help=f"Format: {', '.join(FORMATS)}.", metavar="FORMAT")],
+    out: options.NewFolder,
+    rig: options.Rig = None,
+    as_json: options.Json = False,
+) -> None:
+    """Write all images of a rig in a format that other programs read: all files or none."""
+    with exit_codes():
+        from acqplan.rig.spec import open_rig
+
+        progress = ProgressBars()
+        written = convert_rig(open_rig(rig, progress=progress), to=to, out=out, progress=progress)
+        if as_json:
+            print_json(written)
+        else:
+            print_result(*written["sentences"])
+            print_note(f"written to {out}")
 
 
 @app.command()
@@ -52,6 +75,9 @@ def serve(
             envvar="ACQPLAN_TOKEN",
             show_default=False,
         ),
+    ] = "",
+    public_url: Annotated[
+        str, typer.Option(help="Address of a proxy in front, e.g. https://lab.example.", metavar="URL")
     ] = "",
     max_upload: Annotated[int, options.number("Largest image, in MB.", "MB")] = 32,
     plan: Annotated[
@@ -70,7 +96,8 @@ def serve(
             raise MissingError(f"'{error.name}' is not installed", "pip install 'acqplan[serve]'") from error
         if not 0 <= port <= 65_535:
             raise typer.BadParameter(f"{port} is no port; give 0 to 65535", param_hint="--port")
-        settings = ServiceSettings(host=host, token=token, most_upload=max_upload * MEGABYTE)
+        most = max_upload * MEGABYTE
+        settings = ServiceSettings(host=host, token=token, most_upload=most, public_url=public_url)
         serve_campaign(store, settings, port=port, plans=plan, say=print_note)
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import typer
 from rich.console import Console, RenderableType
@@ -14,7 +16,7 @@ from rich.progress import Progress as Bars
 from rich.text import Text
 
 from acqplan.cli import INTERRUPTED
-from acqplan.errors import AcqplanError, Finished, OutputError
+from acqplan.errors import AcqplanError, Finished, ImageWarning, OutputError
 from acqplan.files import uninterrupted
 
 LONG_SECONDS = 2.0  # a bar that was done sooner is taken away
@@ -25,7 +27,16 @@ results = Console(highlight=False)
 
 @contextmanager
 def exit_codes() -> Iterator[None]:
-    """Turn what a command raises into one message on stderr and the exit code of its kind."""
+    """Turn what a command raises into one message on stderr and the exit code of its kind; warnings become notes."""
+    usual = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if issubclass(category, ImageWarning):
+            print_note(f"note: {message}")
+        else:
+            usual(message, category, *where, **more)
+
+    warnings.showwarning = show
     try:
         yield
     except AcqplanError as error:
@@ -39,6 +50,8 @@ def exit_codes() -> Iterator[None]:
     except KeyboardInterrupt as interrupt:
         print_note("interrupted; what was computed so far is kept in the cache")
         raise typer.Exit(INTERRUPTED) from interrupt
+    finally:
+        warnings.showwarning = usual
 
 
 def print_json(document: object) -> None:

@@ -84,10 +84,11 @@ def recommend(
 
 
 def _read_axes(rig: RigOfFile) -> dict[str, str]:
-    """Which columns of a manifest are axes, said on stderr and for the page."""
-    if rig.axes_words:
-        print_note(rig.axes_words)
-    return {"columns": rig.axes_words} if rig.axes_words else {}
+    """Which columns of a manifest are axes, and what is doubtful, said on stderr and for the page."""
+    words = {key: said for key, said in (("columns", rig.axes_words), ("warning", rig.doubts)) if said}
+    for said in words.values():
+        print_note(said)
+    return words
 
 
 def advise(
@@ -202,7 +203,7 @@ def benchmark(
             except ValueError as error:
                 raise UsageError(f"budget '{part}' is not a whole number", "give numbers, e.g. 90,270,810") from error
         from acqplan.evaluate.benchmark import STRATEGIES, prepare
-        from acqplan.report.result import save
+        from acqplan.report.result import save_benchmark
         from acqplan.rig.spec import open_rig
 
         progress = ProgressBars()
@@ -231,7 +232,7 @@ def benchmark(
             return
         findings = prepared.run(place, workers=workers, cluster=dask or "", progress=progress)
         facts = {"rig": opened.source.name, "rig.toml": str(rig or "embedded toys")}
-        files = save(findings, place, facts=facts | _read_axes(opened), progress=progress)
+        files = save_benchmark(findings, place, facts=facts | _read_axes(opened), progress=progress)
         if as_json:
             print_json({**findings.to_dict(), "files": [str(out / path.name) for path in files]})
         else:

@@ -65,7 +65,9 @@ Seed = Annotated[int, number("Seed of all randomness.")]
 Backbone = Annotated[
     str | None, typer.Option(help="NAME or NAME:LAYER; toynet for toys, else mobilenet_v2.", show_default=False)
 ]
-Weights = Annotated[Path | None, typer.Option(help="The backbone's weights (.safetensors, .pth); else downloaded.")]
+Weights = Annotated[
+    Path | None, typer.Option(help="The backbone's weights (.safetensors, .pth, .caffemodel); else downloaded.")
+]
 Device = Annotated[
     str | None, typer.Option(help="cpu, cuda, cuda:1, mps, or several: cuda:0,cuda:1; by default the fastest.")
 ]

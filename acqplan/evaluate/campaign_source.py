@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Final
 
 from acqplan.campaign.campaign import Campaign
 from acqplan.campaign.events import ShotRecord
 from acqplan.errors import ImageError, UsageError
-from acqplan.files import digest_file
+from acqplan.files import digest_content
+from acqplan.images import ImageHeader, decode_pixels, read_header
 from acqplan.pool import in_threads
 from acqplan.progress import SILENT, Progress
-from acqplan.rig.folder import ImageFile, decode
+from acqplan.rig.folder import ImageFile
 from acqplan.rig.source import Image
 from acqplan.runtime import available_cores
 from acqplan.space import Objects, Shots, Space
 from acqplan.space.shots import distinct
+
+MOST_HEADERS: Final = 100_000  # kept in memory, so that planning reads the head of each file once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -26,11 +32,13 @@ class CampaignSource:
         name: Kind of the campaign's rig.
         taken: What was captured, at the settings that the rig reached; of two images from one pose, one.
         files: File of each, with the SHA-256 that was told, by what tells shots apart (`Shots.pairs`).
+        side: Side of the square that a network takes, for which large images are decoded small; 0 for all pixels.
     """
 
     name: str
     taken: Shots
     files: Mapping[tuple[str, tuple[float, ...]], tuple[ImageFile, str]]
+    side: int = 0
 
     @classmethod
     def of(cls, campaign: Campaign, captured: Shots, records: Sequence[ShotRecord]) -> CampaignSource:
@@ -57,13 +65,23 @@ class CampaignSource:
         """What was captured."""
         return self.taken
 
+    def shrunk(self, side: int) -> CampaignSource:
+        """The same images for a network that takes a square: much larger ones are decoded small."""
+        return replace(self, side=side)
+
     def identities(self, shots: Shots) -> list[bytes]:
-        """SHA-256 of each shot's file; no file is read.
+        """SHA-256 of each shot's file, and what it is shrunk for; of each file the head is read, once.
 
         Raises:
             UsageError: If there is no such shot.
         """
-        return [bytes.fromhex(digest) for _, digest in self._files(shots)]
+        identities = []
+        for file, digest in self._files(shots):
+            identity = bytes.fromhex(digest)
+            with suppress(ImageError, OSError):  # a file that is lost is missed when it is decoded
+                identity = _header(file).identity(identity, self.side)
+            identities.append(identity)
+        return identities
 
     def capture(self, shots: Shots, *, progress: Progress = SILENT) -> Iterator[tuple[int, Image]]:
         """Decode the images of the shots, in order.
@@ -78,12 +96,12 @@ class CampaignSource:
         def read(file: ImageFile) -> Image:
             remedy = "run: acqplan campaign check"
             try:
-                found = digest_file(file.path)
+                content = file.path.read_bytes()
             except OSError as error:
                 raise ImageError(f"{file.path}: cannot be read ({error.strerror})", remedy, path=file.path) from error
-            if found != digests[file]:
+            if digest_content(content) != digests[file]:
                 raise ImageError(f"{file.path}: is not the image that was told of {file.origin}", remedy)
-            return decode(file)
+            return decode_pixels(content, file.error, side=self.side)
 
         files = [file for file, _ in told]
         return enumerate(in_threads(read, files, workers=available_cores(), name="reading images", progress=progress))
@@ -94,3 +112,9 @@ class CampaignSource:
         except KeyError as error:
             name, view = error.args[0]
             raise UsageError(f"no image of '{name}' from {view} was told", "ask for rows of shots()") from error
+
+
+@lru_cache(maxsize=MOST_HEADERS)
+def _header(file: ImageFile) -> ImageHeader:
+    with file.path.open("rb") as handle:
+        return read_header(handle, file.error)

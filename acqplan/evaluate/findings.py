@@ -167,10 +167,10 @@ class Findings:
         return tuple(sentence(verdict) for verdict in self.verdicts)
 
     def save(self, folder: Path | str, *, progress: Progress = SILENT) -> list[Path]:
-        """Write what ``acqplan benchmark --out`` holds, all files or none; see `acqplan.report.result.save`."""
-        from acqplan.report.result import save
+        """Write what ``acqplan benchmark --out`` holds, all files or none; see `acqplan.report.result`."""
+        from acqplan.report.result import save_benchmark
 
-        return save(self, Path(folder), progress=progress)
+        return save_benchmark(self, Path(folder), progress=progress)
 
     def to_dict(self) -> dict[str, object]:
         """validation.json: records and verdicts as in a recommendation, and the rest."""

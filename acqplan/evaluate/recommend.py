@@ -53,7 +53,7 @@ class Recommendation:
     advice: Advice | None = None
 
     def save(self, folder: Path | str, *, progress: Progress = SILENT) -> list[Path]:
-        """Write what ``acqplan recommend --out`` holds, all files or none; see `acqplan.report.result.save`."""
+        """Write what ``acqplan recommend --out`` holds, all files or none; see `acqplan.report.result`."""
         from acqplan.report.result import save
 
         return save(self, Path(folder), progress=progress)

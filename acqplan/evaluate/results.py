@@ -274,7 +274,8 @@ class Ledger:
             )
         design.write_json(file)
         self.cells = folder(out / "cells")
-        clear_abandoned(out, ".design.json.*.part")
+        # folders of this name are of earlier versions
+        clear_abandoned(out, ".design.json.*.part", ".acqplan-????????")
         clear_abandoned(self.cells, ".seed-*.npz.*.part")
 
     def load(self, block: Block, material: str) -> BlockResult | None:

@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, UInt64
 
 from acqplan.errors import OutputError, UsageError
-from acqplan.files import folder, opened, replacing
+from acqplan.files import cache_folder, folder, opened, replacing
 
 SUFFIX: Final = ".features"
 
@@ -75,10 +75,7 @@ class FeatureCache:
             raise UsageError(f"ACQPLAN_CACHE_LIMIT_GB is '{text}'", "give a number of gigabytes, e.g. 10") from error
         if not 0 < limit < float("inf"):
             raise UsageError(f"a cache of {limit:g} GB cannot be", "give ACQPLAN_CACHE_LIMIT_GB above 0, e.g. 10")
-        if root is None and (given := os.environ.get("ACQPLAN_CACHE")):
-            root = Path(given).expanduser()
-        parent = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        return cls(root=(root or Path(parent) / "acqplan").absolute(), limit_bytes=int(limit * 1e9))
+        return cls(root=(root or cache_folder()).absolute(), limit_bytes=int(limit * 1e9))
 
     def load(self, name: str, keys: Keys, n_features: int) -> tuple[Features, Bool[np.ndarray, " images"]]:
         """Look images up.

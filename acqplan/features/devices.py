@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import math
 import multiprocessing
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -33,6 +34,8 @@ from acqplan.runtime import available_cores
 
 # Batches that wait for each network, so that none waits for the next image of the source.
 AHEAD: Final = 2
+# Bytes of images that are collected for a batch: in floats a pass takes some ten times as much.
+BATCH_BYTES: Final = 40_000_000
 # For so many images several GPUs are used unasked; for fewer, one is done before the processes of the others start.
 MANY_IMAGES: Final = 20_000
 # On more cores one network runs on all of them: so many batches would not lie in the caches together.
@@ -51,6 +54,7 @@ class Networks:
 
     count: int  # how many copies
     batch: int  # most images that one of them is handed together
+    n_bytes: int = BATCH_BYTES  # and about how many bytes
     # takes bytes [images, channels, height, width], and gives a function that waits for their features
     submit: Callable[[Tensor], Callable[[], Features]]
 
@@ -70,7 +74,7 @@ def stream(
     try:
         with networks_for(backbone, n_images) as networks:
             waiting: deque[tuple[Rows, Callable[[], Features]]] = deque()
-            for rows, images in _batches(captures, networks.batch):
+            for rows, images in _batches(captures, networks.batch, networks.n_bytes):
                 waiting.append((rows, networks.submit(stack(images))))
                 if len(waiting) > AHEAD * networks.count:
                     first, wait = waiting.popleft()
@@ -81,15 +85,20 @@ def stream(
         captures.close()
 
 
-def _batches(captures: Iterable[tuple[int, Image]], size: int) -> Iterator[tuple[Rows, list[Image]]]:
-    """Images of one shape together, ``size`` at a time."""
+def _batches(captures: Iterable[tuple[int, Image]], size: int, n_bytes: int) -> Iterator[tuple[Rows, list[Image]]]:
+    """Images of one shape together, ``size`` at a time; fewer once those of all shapes are too many bytes."""
     groups: dict[tuple[int, ...], tuple[list[int], list[Image]]] = {}
+    held = 0
     for row, image in captures:
         rows, images = groups.setdefault(image.shape, ([], []))
         rows.append(row)
         images.append(image)
-        if len(rows) == size:
-            del groups[image.shape]
+        held += image.nbytes
+        if len(rows) == size or held > n_bytes:
+            sizes = {shape: math.prod(shape) * len(one[0]) for shape, one in groups.items()}
+            full = image.shape if len(rows) == size else max(sizes, key=lambda shape: sizes[shape])
+            rows, images = groups.pop(full)
+            held -= sum(one.nbytes for one in images)
             yield np.array(rows), images
     for rows, images in groups.values():
         yield np.array(rows), images
@@ -123,7 +132,12 @@ def in_threads(backbone: Backbone, count: int = 1) -> Iterator[Networks]:
     forward = backbone.passes()
     with one_core_threads(count) if count > 1 else ended(ThreadPoolExecutor(1, "features")) as pool:
         batch = -(-backbone.limit // count)
-        yield Networks(count=count, batch=batch, submit=lambda images: pool.submit(forward, images).result)
+        yield Networks(
+            count=count,
+            batch=batch,
+            n_bytes=BATCH_BYTES // count,
+            submit=lambda images: pool.submit(forward, images).result,
+        )
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from acqplan.features.backbone import Backbone
 from acqplan.features.cache import FeatureCache, Keys, image_keys
 from acqplan.features.devices import Features, Rows, stream
 from acqplan.progress import SILENT, Progress
-from acqplan.rig.source import Image, Source
+from acqplan.rig.source import Image, Shrinkable, Source
 from acqplan.runtime import Precision, Runtime
 from acqplan.space import Shots
 
@@ -70,6 +70,8 @@ def extract(
     """
     if runtime.device != backbone.runtime.device:
         raise UsageError(f"{backbone.spec} is on {backbone.runtime.device}, not {runtime.device}", "load it there")
+    if isinstance(source, Shrinkable):
+        source = source.shrunk(backbone.preprocessing.size)
     keys = image_keys(source.identities(shots))
     tables = [
         FeatureTable(backbone=replace(backbone, runtime=own), cache=cache, keys=keys, clock=clock)

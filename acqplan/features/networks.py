@@ -19,20 +19,26 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float, Num
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor, nn
 from torch.nn import functional
 
 from acqplan.errors import BackboneError, MissingError, WeightsError
+from acqplan.features.caffemodel import read_caffemodel, reference_weights
 from acqplan.features.pixels import Preprocessing, parse_input
 from acqplan.features.registry import NETWORKS, Cut, find_layers
+from acqplan.files import opened, unpacks_to_far_more
 
 EMBEDDED = Path(__file__).parent / "embedded"
 TIMM = "timm/"
 TIMM_LAYER = "pool"
 
-SUFFIXES = (".safetensors", ".pth", ".pt")
+SUFFIXES = (".safetensors", ".pth", ".pt", ".caffemodel")
 COUNTER = "num_batches_tracked"
+# Under these names training programs keep the state of a network beside others.
+WRAPPERS = ("state_dict", "model_state_dict", "model", "network", "net", "weights")
+# What nn.DataParallel, torch.compile and Lightning put before all names.
+PREFIXES = ("module.", "_orig_mod.", "model.")
 
 # The first release of each network's weights. The later ones classify ImageNet better, but the losses and augmentations
 # that make them so make frozen features transfer worse (Kornblith et al., NeurIPS 2021).
@@ -199,8 +205,9 @@ def _build_timm(spec: str, weights: Path | None) -> BuiltNetwork:
     import timm
     import timm.data
 
-    if name not in timm.list_models():
-        similar = difflib.get_close_matches(name, timm.list_models(), n=5, cutoff=0.4)
+    known = [*timm.list_models(), *timm.list_models(pretrained=True)]  # the latter with tags, e.g. resnet18.a1_in1k
+    if name not in known:
+        similar = difflib.get_close_matches(name, known, n=5, cutoff=0.4)
         raise BackboneError(f"timm has no network '{name}'", f"similar: {', '.join(similar) or 'none'}")
     try:
         net = timm.create_model(name, pretrained=weights is None, num_classes=0)
@@ -209,8 +216,9 @@ def _build_timm(spec: str, weights: Path | None) -> BuiltNetwork:
             f"the weights of {full} cannot be downloaded ({error})", "name a file of them with --weights"
         ) from error
     if weights is not None:
-        found, head = read_weights(weights), f"{net.pretrained_cfg.get('classifier', '')}."
-        kept = replace(found, tensors={key: value for key, value in found.tensors.items() if not key.startswith(head)})
+        found, heads = read_weights(weights), net.pretrained_cfg.get("classifier") or ()
+        heads = tuple(f"{head}." for head in ([heads] if isinstance(heads, str) else heads))
+        kept = replace(found, tensors={key: value for key, value in found.tensors.items() if not key.startswith(heads)})
         problem = fill(net, kept, needed=set(net.state_dict()))
         if problem:
             raise WeightsError(f"{weights}: not the weights of {full}: {problem}", "give a file that belongs to it")
@@ -227,44 +235,71 @@ class Weights:
 
     path: Path
     tensors: Mapping[str, Tensor]  # name -> values; numbers of any precision are float32
-    metadata: Mapping[str, str]  # what a safetensors file says about itself; empty for others
+    metadata: Mapping[str, str]  # what a file says about itself; empty for torch's
 
 
 def read_weights(path: Path) -> Weights:
     """Read a file of weights.
 
     Args:
-        path: A ``.safetensors`` file, or a ``.pth`` or ``.pt`` file that holds nothing but tensors.
+        path: A ``.safetensors`` file, a ``.pth`` or ``.pt`` file that holds nothing but tensors, or a ``.caffemodel``.
 
     Raises:
         WeightsError: If the file is missing, empty, truncated, of another kind, holds anything but
             plain weights, or numbers that are not finite.
+        MissingError: If it takes an extra that is not installed.
     """
     if not path.exists():
         raise WeightsError(f"{path}: there is no such file of weights", "check the path given as --weights", path=path)
-    if not path.is_file():
+    if path.is_dir():
         raise WeightsError(f"{path}: this is a folder, not a file of weights", "name the file inside it", path=path)
     if path.suffix not in SUFFIXES:
         raise WeightsError(f"{path}: weights end in {', '.join(SUFFIXES)}, not '{path.suffix}'", "convert or rename it")
-    if path.stat().st_size == 0:
-        raise WeightsError(f"{path}: the file is empty", "get it again", path=path)
+    try:
+        with opened(path) as handle:
+            if not handle.read(1):
+                raise WeightsError(f"{path}: the file is empty", "get it again", path=path)
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read ({error.strerror})", "name a file of weights", path=path) from error
     metadata: Mapping[str, str] = {}
     if path.suffix == ".safetensors":
         try:
-            with safe_open(path, framework="pt") as opened:
-                tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-                metadata = dict(opened.metadata() or {})
-        except (SafetensorError, OSError) as error:
+            with safe_open(path, framework="pt") as stored:
+                tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+                metadata = dict(stored.metadata() or {})
+        except Exception as error:  # of kinds of numbers that torch does not have, too
             raise WeightsError(
                 f"{path}: cannot be read as safetensors ({error})", "get the whole file again"
             ) from error
+    elif path.suffix == ".caffemodel":
+        tensors, metadata = read_caffemodel(path)
     else:
         tensors = _pickled(path)
+    # what a wrapper around the network has put before all names
+    while prefix := next((one for one in PREFIXES if tensors and all(name.startswith(one) for name in tensors)), ""):
+        tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+    full = {}
     for name, tensor in tensors.items():
-        if not torch.isfinite(tensor).all():
+        if kind := _not_plain(tensor):
+            said = f"{path}: tensor '{name}' is {kind}, not plain numbers"
+            raise WeightsError(said, "save the state_dict() of the network in float32 or float16", path=path)
+        full[name] = tensor.float() if tensor.is_floating_point() else tensor
+        if not torch.isfinite(full[name]).all():
             raise WeightsError(f"{path}: tensor '{name}' holds NaN or infinity", "get the file again", path=path)
-    full = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
     return Weights(path=path, tensors=full, metadata=metadata)
+
+
+def _not_plain(tensor: Tensor) -> str:
+    """What a tensor is that does not simply hold its numbers; empty if it does."""
+    if tensor.layout is not torch.strided:
+        return "sparse"
+    if tensor.is_quantized:
+        return "quantised"
+    if tensor.is_meta:
+        return "without values"
+    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        return f"a few numbers repeated to {list(tensor.shape)}"  # which would fill memory
+    return ""
 
 
 def fill(net: nn.Module, weights: Weights, *, needed: set[str]) -> str:
@@ -280,28 +315,38 @@ def fill(net: nn.Module, weights: Weights, *, needed: set[str]) -> str:
     """
     own, found = net.state_dict(), weights.tensors
     for name, tensor in own.items():
-        if name in found and found[name].shape != tensor.shape:
-            return f"tensor '{name}' has shape {list(found[name].shape)} where {list(tensor.shape)} is needed"
-        if name in needed and name not in found and not name.endswith(COUNTER):
+        if name not in needed:
+            continue  # such as a head with other classes
+        if name not in found:
+            if name.endswith(COUNTER):
+                continue
             return f"tensor '{name}' of shape {list(tensor.shape)} is missing"
+        if found[name].shape != tensor.shape:
+            return f"tensor '{name}' has shape {list(found[name].shape)} where {list(tensor.shape)} is needed"
+        if tensor.is_floating_point() and not found[name].is_floating_point():
+            kind = str(found[name].dtype).removeprefix("torch.")
+            return f"tensor '{name}' holds {kind} where numbers with a point are needed (it may be quantised)"
     foreign = next((name for name in found if name not in own), None)
     if foreign is not None:
         return f"tensor '{foreign}' is not part of it"
     # torch's files from before 2018 lack the counters of batch norm, which evaluation does not read
     counters = {name: torch.zeros((), dtype=torch.int64) for name in own if name.endswith(COUNTER)}
-    net.load_state_dict({**counters, **found}, strict=False, assign=True)
+    fitting = {name: tensor for name, tensor in found.items() if name in needed}
+    net.load_state_dict({**counters, **fitting}, strict=False, assign=True)
     return ""
 
 
 def published_weights(name: str) -> Path:
-    """The file of torchvision's weights of a network, downloaded with a progress bar unless it is there.
+    """The file of published weights of a network; torchvision's are downloaded with a progress bar if need be.
 
     Args:
-        name: A network of torchvision.
+        name: A network of torchvision or of Caffe.
 
     Raises:
         MissingError: If the file is not there and cannot be had; says which, how large, and where it goes.
     """
+    if NETWORKS[name].weights == "caffe":
+        return reference_weights()
     from torchvision.models import get_model_weights
 
     release = get_model_weights(name)[RELEASE]
@@ -327,9 +372,13 @@ def published_weights(name: str) -> Path:
 
 def _pickled(path: Path) -> dict[str, Tensor]:
     try:
+        if unpacks_to_far_more(path):
+            raise WeightsError(f"{path}: a packed file that would fill memory", "save its state_dict() anew", path=path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of unusual pickles, which end in an error or in plain tensors
             loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except WeightsError:
+        raise
     except pickle.UnpicklingError as error:
         raise WeightsError(
             f"{path}: holds more than plain weights, or is no file of torch; it was not executed",
@@ -339,7 +388,7 @@ def _pickled(path: Path) -> dict[str, Tensor]:
         reason = str(error).partition("\n")[0]
         raise WeightsError(f"{path}: cannot be read, probably cut short ({reason})", "get the whole file") from error
     if isinstance(loaded, dict):
-        inner = loaded.get("state_dict", loaded.get("model", loaded))
-        if inner and isinstance(inner, dict) and all(isinstance(value, Tensor) for value in inner.values()):
-            return inner
+        inner = next((loaded[key] for key in WRAPPERS if isinstance(loaded.get(key), dict)), loaded)
+        if inner and all(isinstance(key, str) and isinstance(value, Tensor) for key, value in inner.items()):
+            return dict(inner)
     raise WeightsError(f"{path}: holds {type(loaded).__name__}, not named tensors", "save the network's state_dict()")

@@ -1,4 +1,10 @@
-"""Networks by name: their layers, sizes and weights; loads no torch."""
+"""Networks by name: their layers, sizes and weights; loads no torch.
+
+``caffenet:fc6``, ``caffenet:fc7``, ``vgg16:fc14`` and ``vgg16:fc15`` are those of the smallNORB thesis, all after ReLU.
+It took VGG's own weights of 2014 in Caffe's style (BGR, pixels of 0 .. 255 less their mean 103.939 116.779 123.68);
+those of torchvision are of the same network trained anew, for RGB scaled to unit deviation. VGG's own work too, as a
+.safetensors of torchvision's names whose metadata ``input`` says ``BGR 224, mean ..., std 0.00392156862745098``.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +16,7 @@ from acqplan.errors import BackboneError, nearest
 
 # Part of a network -> how many of its children stay; a part with none left passes its input on.
 Cut = Mapping[str, int]
-WeightSource = Literal["torchvision", "embedded", "none"]
+WeightSource = Literal["torchvision", "embedded", "caffe", "none"]
 
 WHOLE: Cut = {}
 
@@ -56,6 +62,14 @@ NETWORKS: Mapping[str, Network] = {
         make="torchvision.models:alexnet",
         layers={"fc6": {"classifier": 3}, "fc7": {"classifier": 6}, "logits": WHOLE},
         default="fc7",
+    ),
+    "caffenet": Network(
+        make="acqplan.features.caffenet:CaffeNet",
+        weights="caffe",
+        layers={"fc6": {"fc7": 0, "fc8": 0}, "fc7": {"fc8": 0}, "logits": WHOLE},
+        default="fc7",
+        # mean pixel of ImageNet and no scale, as in Caffe
+        input=f"BGR 227, mean {104.0070 / 255} {116.6688 / 255} {122.6789 / 255}, std {1 / 255}",
     ),
     "convnext_tiny": Network(
         make="torchvision.models:convnext_tiny", layers={"pool": {"classifier": 2}, "logits": WHOLE}, default="pool"
@@ -112,7 +126,9 @@ def find_layers(spec: str) -> tuple[str, tuple[str, ...]]:
     """
     name, _, asked = spec.partition(":")
     if name not in NETWORKS:
-        raise BackboneError(f"no backbone is called '{name}'", nearest(name, [*NETWORKS, "timm/NAME"]))
+        # only timm has names with tags, such as resnet18.a1_in1k
+        hint = f"did you mean 'timm/{name}'?" if "." in name else nearest(name, [*NETWORKS, "timm/NAME"])
+        raise BackboneError(f"no backbone is called '{name}'", hint)
     network, layers = NETWORKS[name], []
     for layer in asked.split("+"):
         layers.append(network.aliases.get(layer, layer) or network.default)

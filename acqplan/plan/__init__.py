@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import sys
 from typing import TYPE_CHECKING
 
 from acqplan.errors import StrategyError, nearest
@@ -58,7 +59,20 @@ def find_strategy(name: str) -> Strategy:
     try:
         made = getattr(importlib.import_module(module), attribute)()
     except (ImportError, AttributeError, TypeError) as error:
-        raise StrategyError(f"strategy '{name}' cannot be made from '{target}' ({error})", "check its name") from error
+        said = f"strategy '{name}' cannot be made from '{target}' ({error})"
+        raise StrategyError(said, _remedy(module, attribute, error), asked=name) from error
     if not isinstance(made, Strategy):
         raise StrategyError(f"strategy '{name}' lacks name, exact, turns or propose", "see acqplan.plan.base.Strategy")
     return made
+
+
+def _remedy(module: str, attribute: str, error: Exception) -> str:
+    """What to do about a strategy that cannot be made."""
+    if isinstance(error, ImportError):
+        if not error.name or f"{module}.".startswith(f"{error.name}."):
+            return "its module must be found where it runs: in the working folder or installed, on workers of dask too"
+        return f"its module needs '{error.name}': install it"
+    found = vars(sys.modules[module])
+    if attribute not in found:
+        return nearest(attribute, [key for key, value in found.items() if getattr(value, "__module__", "") == module])
+    return "it must be a class that is made without arguments: give every setting a default"

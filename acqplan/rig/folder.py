@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import stat
+import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import BinaryIO, ClassVar, Final
+from typing import ClassVar
 
 import numpy as np
-import PIL
-import PIL.Image
-import PIL.ImageOps
 from jaxtyping import Float
 
-from acqplan.errors import ImageError, nearest
+from acqplan.errors import ImageError, ImageWarning, nearest
+from acqplan.files import digest_content
+from acqplan.images import CONVERSIONS, ImageHeader, check_file, decode_pixels
+from acqplan.numbers import count_noun
 from acqplan.pool import in_threads
 from acqplan.progress import SILENT, Progress
 from acqplan.rig.manifest import (
@@ -34,15 +33,6 @@ from acqplan.rig.source import Image, Known, Source, rows_of
 from acqplan.runtime import available_cores
 from acqplan.space import Objects, Shots, Space
 
-# Formats that are read; Pillow knows others, some of which run foreign programs or hold no photographs.
-READABLE: Final = ("PNG", "JPEG", "BMP", "PPM", "TIFF", "WEBP")
-# Pillow's own bound against images that unpack to more than 256 MB.
-MAX_PIXELS: Final = 89_478_485
-# Pillow's modes that become ``[h, w]`` and ``[h, w, 3]``.
-GREY, COLOUR = ("1", "L"), ("RGB", "P")
-# Last bytes of a whole file; one that ends otherwise is decoded to see whether it is truncated.
-ENDINGS: Final = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageFile:
@@ -51,16 +41,35 @@ class ImageFile:
     Attributes:
         path: The file.
         origin: Manifest and line, as errors begin.
-        n_bytes: Size of its pixels once decoded; 0 before the file is checked.
+        header: What it says of its pixels; ``None`` before the file is checked.
     """
 
     path: Path
     origin: str
-    n_bytes: int = 0
+    header: ImageHeader | None = None
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of its pixels once decoded; 0 before the file is checked."""
+        return self.header.n_bytes if self.header else 0
 
     def error(self, complaint: str, advice: str) -> ImageError:
         """An error that names line, file and remedy."""
         return ImageError(f"{self.origin}: image '{self.path}' {complaint}", advice, path=self.path)
+
+    def content(self) -> bytes:
+        """Its bytes.
+
+        Raises:
+            ImageError: If it is missing, empty or cannot be read.
+        """
+        try:
+            content = self.path.read_bytes()
+        except (OSError, ValueError) as error:
+            raise _unreadable(self, error) from error
+        if not content:
+            raise self.error("is empty (0 bytes)", "capture or copy it again")
+        return content
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -75,6 +84,8 @@ class FolderSource:
         taken: The shot on each row of the manifest.
         rows: Row of the manifest of each shot.
         workers: Threads that decode.
+        side: Side of the square that a network takes, for which large images are decoded small; 0 for all pixels.
+        digests: SHA-256 of each file that was read, by its row; what it tells of copies is said once.
     """
 
     name: ClassVar[str] = "folder"
@@ -85,6 +96,8 @@ class FolderSource:
     taken: Shots
     rows: Known
     workers: int
+    side: int = 0
+    digests: dict[int, bytes] = field(default_factory=dict, repr=False)
 
     @classmethod
     def open(
@@ -129,6 +142,10 @@ class FolderSource:
         taken = Shots(space=space, objects=objects, object_rows=rows, coordinates=coordinates)
         named = [ImageFile(path=file, origin=manifest.where(row)) for row, file in enumerate(manifest.files)]
         images = tuple(in_threads(check_image, named, workers=workers, name="checking images", progress=progress))
+        counts = Counter(name for image in images if image.header for name in image.header.conversions)
+        for name, count in sorted(counts.items()):
+            said = f"{manifest.path}: {count_noun(count, 'image')} of {len(images):,}: {CONVERSIONS[name]}"
+            warnings.warn(said, ImageWarning, stacklevel=2)
         row_of = {key: row for row, key in enumerate(taken.pairs())}
         return cls(
             space=space, objects=objects, manifest=manifest, images=images, taken=taken, rows=row_of, workers=workers
@@ -138,8 +155,12 @@ class FolderSource:
         """The rows of the manifest, in order."""
         return self.taken
 
+    def shrunk(self, side: int) -> FolderSource:
+        """The same images for a network that takes a square: much larger ones are decoded small."""
+        return replace(self, side=side)
+
     def identities(self, shots: Shots) -> list[bytes]:
-        """SHA-256 of each shot's file.
+        """SHA-256 of each shot's file, and what it is shrunk for; warns once of files that are copies of others.
 
         Raises:
             UsageError: If the manifest has no such shot.
@@ -147,9 +168,18 @@ class FolderSource:
         """
 
         def digest(file: ImageFile) -> bytes:
-            return hashlib.sha256(_content(file)).digest()
+            return bytes.fromhex(digest_content(file.content()))
 
-        return list(in_threads(digest, self._files(shots), workers=self.workers, name="reading images"))
+        files, before = self._files(shots), self._copies()
+        digests = list(in_threads(digest, files, workers=self.workers, name="reading images"))
+        self.digests.update(zip((self.rows[key] for key in shots.pairs()), digests, strict=True))
+        copies, lines = self._copies(), self.manifest.lines
+        if copies and not before:
+            (row, of), what = copies[0], f"{count_noun(len(copies), 'image')} of {len(self.digests):,} read"
+            said = f"{self.manifest.path}: {what} repeat others byte for byte, e.g. line {lines[row]} line {lines[of]}"
+            warnings.warn(f"{said}; did the camera hang?", ImageWarning, stacklevel=2)
+        pairs = zip(files, digests, strict=True)
+        return [file.header.identity(one, self.side) if file.header else one for file, one in pairs]
 
     def capture(self, shots: Shots, *, progress: Progress = SILENT) -> Iterator[tuple[int, Image]]:
         """Decode the images of the shots, in order.
@@ -158,8 +188,18 @@ class FolderSource:
             UsageError: If the manifest has no such shot.
             ImageError: If an image is damaged.
         """
+
+        def read(file: ImageFile) -> Image:
+            return decode_pixels(file.content(), file.error, side=self.side)
+
         files = self._files(shots)
-        return enumerate(in_threads(decode, files, workers=self.workers, name="reading images", progress=progress))
+        return enumerate(in_threads(read, files, workers=self.workers, name="reading images", progress=progress))
+
+    def _copies(self) -> list[tuple[int, int]]:
+        """Rows whose file has the bytes of another file that was read, and the first row of those."""
+        first: dict[bytes, int] = {}
+        pairs = ((row, first.setdefault(digest, row)) for row, digest in sorted(self.digests.items()))
+        return [(row, of) for row, of in pairs if self.images[row].path != self.images[of].path]
 
     def _files(self, shots: Shots) -> list[ImageFile]:
         return [self.images[row] for row in rows_of(shots, self.rows, str(self.manifest.path))]
@@ -199,14 +239,13 @@ def read_captured(
 
 
 def check_image(file: ImageFile) -> ImageFile:
-    """Refuse an image that cannot be decoded to 8 bits of grey or RGB, mostly without decoding it.
+    """Refuse an image that cannot be used, mostly without decoding it.
 
     Returns:
-        The same file, with the size of its pixels.
+        The same file, with its header.
 
     Raises:
-        ImageError: If it is missing, empty, no image, truncated, too large, animated, has an alpha
-            channel, 16 bits a channel or a colour space other than grey and RGB.
+        ImageError: If it is missing or empty; otherwise as `acqplan.images.check_file`.
     """
     try:
         status = file.path.stat()
@@ -217,37 +256,8 @@ def check_image(file: ImageFile) -> ImageFile:
         handle = file.path.open("rb")
     except (OSError, ValueError) as error:
         raise _unreadable(file, error) from error
-    with handle, _opened(file, handle) as image:
-        # a file that ends as its format does was written to the end; others are decoded to see
-        handle.seek(-min(12, handle.seek(0, 2)), 2)
-        ending = ENDINGS.get(image.format or "")
-        if ending is None or not handle.read().endswith(ending):
-            handle.seek(0)
-            image.load()
-        return replace(file, n_bytes=image.width * image.height * (1 if image.mode in GREY else 3))
-
-
-def decode(file: ImageFile) -> Image:
-    """The pixels, upright as a viewer shows them: grey ``[h, w]`` or colour ``[h, w, 3]``, uint8.
-
-    Raises:
-        ImageError: As `check_image`, and if the file is damaged in the middle.
-    """
-    with _opened(file, io.BytesIO(_content(file))) as image:
-        # in place, and converted only if need be: two copies less of each image
-        PIL.ImageOps.exif_transpose(image, in_place=True)
-        mode = "L" if image.mode in GREY else "RGB"
-        return np.array(image if image.mode == mode else image.convert(mode), dtype=np.uint8)
-
-
-def _content(file: ImageFile) -> bytes:
-    try:
-        content = file.path.read_bytes()
-    except (OSError, ValueError) as error:
-        raise _unreadable(file, error) from error
-    if not content:
-        raise file.error("is empty (0 bytes)", "capture or copy it again")
-    return content
+    with handle:
+        return replace(file, header=check_file(handle, file.error))
 
 
 def _unreadable(file: ImageFile, error: OSError | ValueError) -> ImageError:
@@ -257,35 +267,3 @@ def _unreadable(file: ImageFile, error: OSError | ValueError) -> ImageError:
         return file.error("is not a file", "give the path of an image")
     reason = getattr(error, "strerror", None) or str(error)
     return file.error(f"cannot be read ({reason})", "check its path and permissions")
-
-
-@contextmanager
-def _opened(file: ImageFile, handle: BinaryIO) -> Iterator[PIL.Image.Image]:
-    """The image in a file, if it is of a kind that can be used; whatever Pillow raises names the file."""
-    try:
-        with PIL.Image.open(handle, formats=READABLE) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise file.error(f"has {image.width} x {image.height} pixels", f"make it smaller than {MAX_PIXELS:,}")
-            if image.has_transparency_data:
-                raise file.error("has an alpha channel", "flatten it onto a background")
-            # a 16-bit colour file opens in mode RGB; its decoder's arguments tell: RGB;16B, or the maximum of a PPM
-            tiles = [tile[3] if isinstance(tile[3], tuple) else (tile[3],) for tile in getattr(image, "tile", ())]
-            arguments = [part for tile in tiles for part in tile]
-            raw = any(";16" in part for part in arguments if isinstance(part, str))
-            wide = image.format == "PPM" and any(part > 255 for part in arguments if isinstance(part, int))
-            if raw or wide or image.mode[0] in "IF":
-                raise file.error("has 16 bits a channel or more", "convert it to 8 bits")
-            if image.mode not in GREY + COLOUR:
-                raise file.error(f"has the colour space {image.mode}", "convert it to grey or RGB")
-            frames = getattr(image, "n_frames", 1)
-            if frames > 1 and image.format != "MPO":  # telephones add a preview to a JPEG as a second picture
-                raise file.error(f"holds {frames} pictures", "keep one")
-            yield image
-    except (ImageError, MemoryError):
-        raise
-    except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning) as error:
-        raise file.error(f"has more than {MAX_PIXELS:,} pixels", "make it smaller") from error
-    except PIL.UnidentifiedImageError as error:
-        raise file.error("is not an image", f"give {', '.join(READABLE)}, or take the line out") from error
-    except Exception as error:  # on a damaged file Pillow raises nearly anything: SyntaxError, zlib.error …
-        raise file.error(f"is damaged ({error})", "capture or copy it again") from error

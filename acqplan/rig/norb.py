@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 import hashlib
-import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from acqplan.errors import InputError, MissingError
+from acqplan.errors import InputError
 from acqplan.progress import SILENT, Progress
 from acqplan.rig.manifest import object_rows
+from acqplan.rig.norb_files import ELSE, HOME, PARTS, fetch_smallnorb, read_matrix, unusable
 from acqplan.rig.source import Image, Known, rows_of
-from acqplan.space import Category, Circle, Interval, Objects, Shots, Space, parse_values
+from acqplan.space import Axis, Category, Circle, Interval, Objects, Shots, Space, parse_values
+
+if TYPE_CHECKING:
+    from acqplan.rig.spec import Rig
 
 Stereo = Literal["left", "right", "both"]
+# Category, instance, elevation, azimuth and lighting of each image, in the authors' numbers.
+Facts = Int[np.ndarray, "images 5"]
 
-PARTS = {
-    "training": "smallnorb-5x46789x9x18x6x2x96x96-training",
-    "testing": "smallnorb-5x01235x9x18x6x2x96x96-testing",
-}
-CATEGORIES = ("animal", "human", "airplane", "truck", "car")
-# Magic numbers of the authors' matrix format (LeCun, Huang, Bottou, CVPR 2004; see their format page).
-BYTES, INTEGERS = 0x1E3D4C55, 0x1E3D4C54
+CATEGORIES: Final = ("animal", "human", "airplane", "truck", "car")
+# Which instances of each category the authors' parts hold, as the names of the files say.
+INSTANCES: Final = {"training": (4, 6, 7, 8, 9), "testing": (0, 1, 2, 3, 5)}
+# What each fact is, its largest number and its step: azimuths are in steps of 20 degrees, told in tens.
+FACTS: Final = (("category", 4, 1), ("instance", 9, 1), ("elevation", 8, 1), ("azimuth", 34, 2), ("lighting", 5, 1))
+N_VIEWS: Final = 18 * 9 * 6
 CAMERAS: dict[Stereo, tuple[int, ...]] = {"left": (0,), "right": (1,), "both": (0, 1)}
-HOME = "https://cs.nyu.edu/~ylclab/data/norb-v1.0-small/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -36,7 +39,7 @@ class NorbSource:
     """The images of smallNORB.
 
     Attributes:
-        space: 18 azimuths, 9 elevations, 6 lightings.
+        space: The views that occur, of 18 azimuths, 9 elevations, 6 lightings.
         objects: The toys, named like the embedded ones: ``car-03`` is instance 3.
         testing: Names of the objects in the authors' testing part.
         taken: The shot of each image, the training part first.
@@ -56,29 +59,39 @@ class NorbSource:
 
     @classmethod
     def open(cls, folder: Path, *, stereo: Stereo = "left") -> NorbSource:
-        """Open the six unpacked files; images stay on disk until they are captured.
+        """Open the six files, packed (.gz) or not; images stay on disk until they are captured.
 
         Raises:
             MissingError: If a file is not there; says where to get it.
-            InputError: If a file is not of the authors' format, truncated, or an image is described wrongly.
+            InputError: If a file is not of the authors' format or truncated; an image is described wrongly or twice;
+                or the files are not in each other's places.
         """
         facts, pairs = [_read_facts(folder, part) for part in PARTS], []
         for part, rows in zip(PARTS, facts, strict=True):
-            path = _file(folder, part, "dat")
-            pairs.append(_matrix(path, BYTES))
-            if pairs[-1].ndim != 4 or pairs[-1].shape[:2] != (len(rows), 2):
-                raise _unusable(path, f"shape {pairs[-1].shape} for {len(rows)} described pairs")
+            path, images = read_matrix(folder, part, "dat")
+            pairs.append(images)
+            if images.ndim != 4 or images.shape[:2] != (len(rows), 2):
+                raise unusable(path, f"shape {images.shape} for {len(rows)} described pairs")
+        _check_parts(folder, *facts)
         every = np.concatenate(facts)
-        names = [f"{CATEGORIES[category]}-{instance:02d}" for category, instance in every[:, :2].tolist()]
+        names = [object_name(category, instance) for category, instance in every[:, :2].tolist()]
         # one row of each toy, by category and instance
         _, first = np.unique(every[:, :2], axis=0, return_index=True)
         labels = tuple(CATEGORIES[category] for category in every[first, 0])
         objects = Objects(names=tuple(names[row] for row in first), labels=labels)
+        # the views that occur: in a set that was exported, these may be some of the levels
+        levels, axes = every[:, [3, 2, 4]] // [2, 1, 1], list[Axis]()
+        coordinates = np.empty(levels.shape)
+        for column, axis in enumerate(norb_space((0.0, 0.0, 0.0)).axes):
+            there, places = np.unique(levels[:, column], return_inverse=True)
+            axes.append(replace(axis, values=tuple(axis.values[level] for level in there)))  # type: ignore[arg-type]
+            coordinates[:, column] = axes[-1].codes()[places]
+        space, views = Space(axes=tuple(axes)), np.unique(coordinates, axis=0)
         taken = Shots(
-            space=norb_space((0.0, 0.0, 0.0)),
+            space=space if len(views) == space.n_views else Space(axes=space.axes, table=views),
             objects=objects,
             object_rows=object_rows(names, objects),
-            coordinates=np.column_stack([every[:, 3] * 10.0, 30.0 + 5.0 * every[:, 2], every[:, 4]]),
+            coordinates=coordinates,
         )
         return cls(
             space=taken.space,
@@ -132,45 +145,74 @@ def norb_space(seconds: tuple[float, float, float] = (0.05, 0.10, 0.2)) -> Space
     )
 
 
-def _read_facts(folder: Path, part: str) -> Int[np.ndarray, "images 5"]:
-    """Category, instance, elevation, azimuth and lighting of each image, in the authors' numbers."""
-    path, labels = _file(folder, part, "info"), _file(folder, part, "cat")
-    category, rest = _matrix(labels, INTEGERS), _matrix(path, INTEGERS)
-    if rest.shape != (len(category), 4) or category.ndim != 1:
-        raise _unusable(path, f"{rest.shape} numbers for {category.shape} categories")
+def smallnorb_rig(
+    folder: Path, *, stereo: Stereo = "left", whole: bool = True, fetch: bool = False, progress: Progress = SILENT
+) -> Rig:
+    """The rig of the files in a folder, split as they are.
+
+    Args:
+        folder: Where the six files are, packed or not.
+        stereo: Which camera.
+        whole: Whether all 972 views of all 50 toys must be there, in the parts of the authors.
+        fetch: Whether files that are missing are downloaded.
+        progress: Receives the download.
+
+    Raises:
+        MissingError: If a file is not there, or cannot be downloaded.
+        InputError: If a file cannot be used, or a toy or a view is missing.
+    """
+    from acqplan.rig.spec import Rig  # only here: the processes that render need no reader of rig.toml
+
+    if fetch:
+        fetch_smallnorb(folder, progress)
+    source = NorbSource.open(folder, stereo=stereo)
+    names, in_training = source.taken.names, len(source.pairs[0])
+    for part, taken in (("training", names[:in_training]), ("testing", names[in_training:])) if whole else ():
+        for name in (object_name(category, instance) for category in range(5) for instance in INSTANCES[part]):
+            if (found := taken.count(name)) != N_VIEWS:
+                raise _inconsistent(folder, part, f"{found} of {N_VIEWS} images of {name}")
+    return Rig(source=source, test=source.testing)
+
+
+def object_name(category: int, instance: int) -> str:
+    """Name of an object of the authors' numbers, ``car-03``."""
+    return f"{CATEGORIES[category]}-{instance:02d}"
+
+
+def look_swapped(training: Iterable[int], testing: Iterable[int]) -> bool:
+    """Whether all instances of each part are of the authors' other part."""
+    return {*training} <= {*INSTANCES["testing"]} and {*testing} <= {*INSTANCES["training"]}
+
+
+def _read_facts(folder: Path, part: str) -> Facts:
+    (labels, category), (path, rest) = (read_matrix(folder, part, kind) for kind in ("cat", "info"))
+    if category.ndim != 1 or rest.shape != (len(category), 4):
+        raise unusable(path, f"shape {rest.shape} where {labels.name} has shape {category.shape}")
     facts = np.column_stack([category, rest]).astype(np.int64)
-    # categories, instances, elevations, azimuths in steps of 20 degrees (even numbers), lightings
-    outside = (facts < 0) | (facts > [4, 9, 8, 34, 5]) | (facts % [1, 1, 1, 2, 1] != 0)
-    if outside.any():
-        row = int(np.argmax(outside.any(axis=1)))
-        raise _unusable(path, f"image {row} is described by {facts[row].tolist()}")
+    for column, (fact, most, step) in enumerate(FACTS):
+        wrong = (facts[:, column] < 0) | (facts[:, column] > most) | (facts[:, column] % step != 0)
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            said = f"image {row} is described by {fact} {facts[row, column]}, not by one of 0, {step}, …, {most}"
+            raise unusable(path if column else labels, said)
     return facts
 
 
-def _matrix(path: Path, magic: int) -> np.ndarray:
-    """A matrix in the authors' format, left on disk."""
-    head = np.fromfile(path, dtype="<i4", count=16)
-    if len(head) < 5 or head[0] != magic or not 1 <= head[1] <= 8:
-        said = f"{path}: this is not a matrix of smallNORB"
-        raise InputError(said, f"unpack it, or get it anew from {HOME}", path=path)
-    dimensions = int(head[1])
-    shape = tuple(head[2 : 2 + dimensions].tolist())
-    start = 4 * (2 + max(dimensions, 3))  # the authors write at least three sizes
-    kind = np.dtype(np.uint8 if magic == BYTES else "<i4")
-    found, needed = path.stat().st_size, start + math.prod(shape) * kind.itemsize
-    if min(shape) < 1 or found != needed:
-        raise _unusable(path, f"{found:,} bytes found, {needed:,} expected")
-    return np.memmap(path, dtype=kind, mode="r", offset=start, shape=shape)
+def _check_parts(folder: Path, training: Facts, testing: Facts) -> None:
+    """Refuse an image described twice, an object in both parts, and parts in each other's place."""
+    for part, rows in (("training", training), ("testing", testing)):
+        _, first, counts = np.unique(rows, axis=0, return_index=True, return_counts=True)
+        if len(first) < len(rows):
+            twice = rows[first[np.argmax(counts > 1)]]
+            described = ", ".join(f"{fact} {number}" for (fact, *_), number in zip(FACTS, twice, strict=True))
+            one, two, *_ = np.flatnonzero((rows == twice).all(axis=1))
+            raise _inconsistent(folder, part, f"images {one} and {two} are both {described}")
+    for category, instance in {*map(tuple, training[:, :2].tolist())} & {*map(tuple, testing[:, :2].tolist())}:
+        raise _inconsistent(folder, "testing", f"{object_name(category, instance)} is in the training part as well")
+    if look_swapped(training[:, 1].tolist(), testing[:, 1].tolist()):
+        raise _inconsistent(folder, "training", f"instance {training[0, 1]} is of the testing part: swap the parts")
 
 
-def _file(folder: Path, part: str, kind: str) -> Path:
-    path = folder / f"{PARTS[part]}-{kind}.mat"
-    if path.is_file():
-        return path
-    packed = path.with_name(path.name + ".gz")
-    advice = f"unpack it: gunzip {packed}" if packed.is_file() else f"get {packed.name} from {HOME} and unpack it there"
-    raise MissingError(f"{path} is missing", advice)
-
-
-def _unusable(path: Path, found: str) -> InputError:
-    return InputError(f"{path}: {found}", f"get it anew from {HOME}", path=path)
+def _inconsistent(folder: Path, part: str, found: str) -> InputError:
+    hint = f"get its three files anew from {HOME}, {ELSE}"
+    return InputError(f"{folder}: {part} part of smallNORB: {found}", hint, path=folder)

@@ -38,6 +38,8 @@ LIGHTINGS = {
 }
 # Every object is scaled so that the box around it has this diagonal.
 DIAGONAL_CM = 12.0
+# Rays along a side of the square in which a shape is looked for.
+VISIBLE_RAYS = 64
 _PAINT, _TABLE = 0.60, 0.86
 _AMBIENT = 0.25
 _GLOSS, _SHININESS = 0.10, 24.0
@@ -100,7 +102,8 @@ class Shape:
         used, renumbered = np.unique(faces, return_inverse=True)
         places = np.asarray(vertices, dtype=np.float64)[used]
         low, high = places.min(axis=0), places.max(axis=0)
-        diagonal = float(np.linalg.norm(high - low))
+        with np.errstate(over="ignore"):
+            diagonal = float(np.linalg.norm(high - low))
         if not 0 < diagonal < np.inf:
             raise ValueError("the mesh has no extent")
         middle = np.array([*(low + high)[:2] / 2, low[2]])
@@ -194,6 +197,22 @@ def build_scene(vertices: Float[np.ndarray, "vertices 3"], faces: Int[np.ndarray
     with contextlib.suppress(QhullError):  # all points lie in a plane
         hull = hull[ConvexHull(hull).vertices]
     return Scene(tree, corner_normals(places, corners), hull)
+
+
+def visible_share(shape: Shape) -> float:
+    """Share of a square of the common diagonal that a shape fills, from the one of a few directions that shows most."""
+    tree = EmbreeScene()
+    TriangleMesh(tree, shape.vertices, shape.faces)
+    places = np.linspace(-0.5, 0.5, VISIBLE_RAYS) * DIAGONAL_CM
+    middle, shares = np.array([0.0, 0.0, np.ptp(shape.vertices[:, 2]) / 2]), []
+    for towards in np.array([[1.0, 0.0, 0.2], [0.2, 1.0, 0.1], [0.6, 0.6, 0.6], [0.1, 0.2, 1.0]]):
+        across = np.cross(towards, [0.3, -0.5, 0.8])
+        sides = unit(np.stack([across, np.cross(towards, across)]))
+        plane = (places[:, None, None] * sides[0] + places[:, None] * sides[1]).reshape(-1, 3)
+        origins = (middle + plane + 2 * DIAGONAL_CM * unit(towards)).astype(np.float32)
+        struck = tree.run(origins, np.tile(-unit(towards), (len(origins), 1)).astype(np.float32), query="OCCLUDED")
+        shares.append(float((struck >= 0).mean()))
+    return max(shares)
 
 
 def trace(scene: Scene, pose: Pose, optics: Optics) -> Float32[np.ndarray, "5 size size"]:

@@ -7,24 +7,40 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import trimesh
 
 from acqplan.errors import MeshError, SpaceError, UsageError, nearest
-from acqplan.files import digest_bytes
+from acqplan.files import digest_bytes, opened, unpacks_to_far_more
 from acqplan.pool import in_order
 from acqplan.progress import SILENT, Progress
 from acqplan.rig.manifest import check_shots, read_manifest
 from acqplan.rig.norb import CATEGORIES, norb_space
-from acqplan.rig.render import LIGHTINGS, RENDERER, LitPose, RenderSettings, Shape, Sitting, photograph, shot_names
+from acqplan.rig.render import (
+    LIGHTINGS,
+    RENDERER,
+    LitPose,
+    RenderSettings,
+    Shape,
+    Sitting,
+    photograph,
+    shot_names,
+    visible_share,
+)
 from acqplan.rig.source import Image
 from acqplan.runtime import available_cores
 from acqplan.space import Category, Objects, Shots, Space, ViewValue
 
 # The axes that can be set, and their values where a space does not name them.
 STANDARD_VIEW: dict[str, ViewValue] = {"azimuth": 0.0, "elevation": 45.0, "lighting": "L0"}
+# No mesh is larger.
+MOST_BYTES = 1_000_000_000
+# Formats in which +y points up and the front is +z.
+Y_UP = (".glb", ".gltf")
+# Share of a square as large as an object that it must fill from some direction; a stick a hundredth as thick fills 1 %.
+LEAST_SHARE = 0.005
 # Toys per category.
 N_INSTANCES = 10
 _POSES_A_TASK = 27
@@ -188,25 +204,33 @@ def toy_shapes() -> dict[str, Shape]:
 
 
 def mesh_rig(
-    path: Path, *, space: Space | None = None, settings: RenderSettings | None = None, workers: int | None = None
+    path: Path,
+    *,
+    space: Space | None = None,
+    settings: RenderSettings | None = None,
+    up: Literal["y", "z"] = "z",
+    workers: int | None = None,
 ) -> RenderedSource:
     """A source of the meshes in a manifest, each brought to the size of the toys.
 
     Args:
-        path: CSV with the columns mesh, label and object; meshes lie below its folder, front +x, up +z.
+        path: CSV with the columns mesh, label and object; meshes lie below its folder.
         space: Which views; those of smallNORB unless given.
         settings: Seed, noise, camera.
+        up: Axis of the meshes that points up: +z with the front +x, or +y with the front +z, as it is in glTF by its
+            specification, whatever is given.
         workers: Processes for large captures; all cores unless given.
 
     Raises:
         ManifestError: If the manifest is not valid or an object appears twice.
-        MeshError: If a mesh is missing, cannot be read, or has no faces, no extent or no finite vertices.
+        MeshError: If a mesh is missing, cannot be read, has no faces, no extent or no finite vertices, or is hardly
+            seen.
     """
     manifest = read_manifest(path, file_column="mesh")
     check_shots(manifest, (), np.zeros((len(manifest), 0)))
     objects = manifest.objects()
     shapes = {
-        name: _load_shape(file, where=manifest.where(row))
+        name: _load_shape(file, where=manifest.where(row), up=up)
         for row, (name, file) in enumerate(zip(manifest.names, manifest.files, strict=True))
     }
     return RenderedSource(
@@ -219,11 +243,18 @@ def mesh_rig(
     )
 
 
-def _load_shape(file: Path, *, where: str) -> Shape:
+def _load_shape(file: Path, *, where: str, up: str) -> Shape:
     """Read a mesh in any format that trimesh knows and stand it on the table; errors name the manifest's line."""
     said = f"{where}: mesh '{file.name}'"
-    if not file.is_file():
+    if not file.exists() or file.is_dir():
         raise MeshError(f"{said} does not exist", f"put it at {file} or correct the path")
+    try:
+        with opened(file, most=MOST_BYTES):
+            pass
+    except OSError as error:
+        raise MeshError(f"{said} cannot be read ({error.strerror})", "export it again", path=file) from error
+    if file.name.endswith((".bz2", ".gz")) or unpacks_to_far_more(file):
+        raise MeshError(f"{said} is packed, and might fill memory", "unpack it", path=file)
     try:
         mesh: Any = trimesh.load(file, force="mesh", process=False, skip_materials=True)
     except Exception as error:  # parsers of fifty formats raise whatever comes
@@ -236,7 +267,15 @@ def _load_shape(file: Path, *, where: str) -> Shape:
         raise MeshError(f"{said} has a face of vertices that are not there", "export it again")
     if not np.isfinite(vertices[faces]).all():
         raise MeshError(f"{said} has a vertex that is not finite", "repair it: every coordinate must be a number")
+    if up == "y" or file.suffix.lower() in Y_UP:
+        vertices = vertices[:, [2, 0, 1]]
+    extent = " x ".join(f"{side:.3g}" for side in np.ptp(vertices[faces].reshape(-1, 3), axis=0))
     try:
-        return Shape.standing(vertices, faces)
+        shape = Shape.standing(vertices, faces)
     except ValueError as error:
-        raise MeshError(f"{said} has no extent: all its vertices lie in one point", "export it again") from error
+        raise MeshError(f"{said} has no extent that can be scaled: {extent}", "export it again") from error
+    share = visible_share(shape)
+    if share < LEAST_SHARE:
+        complaint = f"is hardly seen: its faces fill {share:.2%} of a view of its extent, {extent}"
+        raise MeshError(f"{said} {complaint}", "take away stray vertices, and faces without area", path=file)
+    return shape

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, NoReturn, Protocol
+from typing import ClassVar, NoReturn, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -43,6 +43,17 @@ class Source(Protocol):
 
         Raises:
             ImageError: If an image that should be there cannot be used.
+        """
+
+
+@runtime_checkable
+class Shrinkable(Protocol):
+    """A source whose images may be far larger than a network takes."""
+
+    def shrunk(self, side: int) -> Source:
+        """The same source for a network that takes a square of so many pixels a side.
+
+        Much larger images are decoded to three to six times as much; their identities say so.
         """
 
 

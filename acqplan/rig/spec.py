@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float
 
 from acqplan.errors import ManifestError, SpaceError, SpecError, nearest
 from acqplan.files import digest_bytes
+from acqplan.numbers import names_alike, shortened
 from acqplan.progress import SILENT, Progress
 from acqplan.rig.manifest import Manifest, axis_coordinates, read_manifest
 from acqplan.rig.source import LiveSource, Source
@@ -78,13 +79,21 @@ class Rig:
         return f"Rig({self.path or self.source.name!r}, {self.source.objects}, {self.source.space})"
 
     @property
+    def doubts(self) -> str:
+        """Labels or objects that may be meant as one, as a warning; empty if there are none."""
+        for what, names in (("labels", self.source.objects.classes), ("objects", self.source.objects.names)):
+            if alike := names_alike(names):
+                return f"{what} {alike} are different, although they read as one: is that meant?"
+        return ""
+
+    @property
     def axes_words(self) -> str:
         """What of a folder's manifest is read, ``axes: azimuth, elevation; ignored: frame``; empty for other rigs."""
         if self.manifest is None or self.source.name != "folder":
             return ""
         names, others = self.source.space.names, {"image", "label", "object"}
         ignored = ", ".join(name for name in self.manifest.columns if name not in {*names, *others})
-        return f"axes: {', '.join(names)}" + (f"; ignored: {ignored}" if ignored else "")
+        return f"axes: {', '.join(names)}" + (f"; ignored: {shortened(ignored, 200)}" if ignored else "")
 
     @property
     def digest(self) -> str:
@@ -189,7 +198,8 @@ def _open_source(file: TomlFile, table: RigTable, workers: int, progress: Progre
                 )
             space, settings = _space(file, table), _settings(file, table)
             with _axis_errors(file, table):
-                meshes = mesh_rig(path, space=space, settings=settings, workers=workers)
+                up = table.render.up if table.render and table.render.up else "z"
+                meshes = mesh_rig(path, space=space, settings=settings, up=up, workers=workers)
             return meshes, read_manifest(path, file_column="mesh")
         case "norb":
             from acqplan.rig.norb import NorbSource
@@ -200,6 +210,8 @@ def _open_source(file: TomlFile, table: RigTable, workers: int, progress: Progre
         case "toys":
             from acqplan.rig.rendered import toy_rig
 
+            if table.render is not None and table.render.up is not None:
+                raise file.error(("render", "up"), "'up' is for meshes", "remove it: toys stand as they are")
             instances = 10 if table.render is None or table.render.instances is None else table.render.instances
             space, settings = _space(file, table), _settings(file, table)
             with file.at("render", "instances"), _axis_errors(file, table):
@@ -222,7 +234,7 @@ def _settings(file: TomlFile, table: RigTable) -> RenderSettings:
     from acqplan.rig.camera import Optics
     from acqplan.rig.render import RenderSettings
 
-    given = {} if table.render is None else table.render.model_dump(exclude_none=True, exclude={"instances"})
+    given = {} if table.render is None else table.render.model_dump(exclude_none=True, exclude={"instances", "up"})
     with file.at("render"):
         optics = Optics(size=given.pop("size")) if "size" in given else Optics()
         return RenderSettings(optics=optics, **given)

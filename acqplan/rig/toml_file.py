@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from acqplan.errors import SpaceError, SpecError, UsageError, nearest
+from acqplan.files import opened
 from acqplan.numbers import name_fault, shortened
 from acqplan.rig.manifest import AxisColumn, in_degrees
 from acqplan.space import parse_values
@@ -21,6 +22,8 @@ from acqplan.space import parse_values
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
+# No rig.toml is larger.
+MOST_BYTES = 16_000_000
 # Where a value is, e.g. ``("axis", 0, "values")``.
 Location = tuple[str | int, ...]
 HEADING = re.compile(r"^\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?$")
@@ -49,7 +52,8 @@ class TomlFile:
             SpecError: If it is missing, not UTF-8 or not TOML; names the line.
         """
         try:
-            text = path.read_text(encoding="utf-8-sig")
+            with opened(path, most=MOST_BYTES) as handle:
+                text = handle.read().decode("utf-8-sig")
         except OSError as error:
             said = f"{path}: cannot be read ({error.strerror})"
             raise SpecError(said, "check the path given with --rig", path=path) from error
@@ -59,6 +63,8 @@ class TomlFile:
             raise SpecError(said, "save the file in UTF-8", path=path, line=line) from error
         try:
             content = tomllib.loads(text)
+        except RecursionError as error:
+            raise SpecError(f"{path}: tables or lists are nested too deeply", "write them flat", path=path) from error
         except tomllib.TOMLDecodeError as error:
             found = re.search(r"line (\d+)", str(error))
             line = int(found[1]) if found else len(text.splitlines())
@@ -74,9 +80,9 @@ class TomlFile:
         table: Location = ()
         for number, written in enumerate(text.splitlines(), start=1):
             # a heading opens a table, [[axis]] the next of its name; a key belongs to the table above it
-            if opened := HEADING.match(written):
-                table = _parts(opened[2])
-                if opened[1] == "[[":
+            if heading := HEADING.match(written):
+                table = _parts(heading[2])
+                if heading[1] == "[[":
                     counts[table] += 1
                     table = (*table, counts[table] - 1)
                 lines.setdefault(table, number)
@@ -171,7 +177,7 @@ class ObjectsTable(TomlTable):
 class RenderTable(TomlTable):
     """``[render]``: settings of a source that renders its objects (toys, meshes).
 
-    `RenderSettings` and `Optics` check their ranges; ``instances`` is for toys only.
+    `RenderSettings` and `Optics` check their ranges; ``instances`` is for toys only, ``up`` for meshes.
     """
 
     seed: int | None = None
@@ -180,6 +186,7 @@ class RenderTable(TomlTable):
     eye: Literal["mono", "left", "right"] | None = None
     size: int | None = None
     instances: int | None = None
+    up: Literal["y", "z"] | None = None
 
 
 class RigTable(TomlTable):

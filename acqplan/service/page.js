@@ -104,7 +104,8 @@ function showFailures() {
   )));
   const why = element("ul", "plain", ...Object.entries(reasons).map(([reason, many]) =>
     element("li", "", element("span", "", reason), element("span", "soft", `${count(many)}×`))));
-  $("failures").replaceChildren(...(status.failed ? [where, why] : [element("p", "soft", "None so far.")]));
+  const notes = status.notes.map((one) => element("p", "bad-share", one));
+  $("failures").replaceChildren(...notes, ...(status.failed ? [where, why] : [element("p", "soft", "None so far.")]));
 }
 
 function showRegions() {

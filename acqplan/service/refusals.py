@@ -50,6 +50,7 @@ AT_ONCE = 8  # images of the largest size that may be on their way at the same t
 FEWEST_TOKEN = 16  # characters of a token: fewer can be guessed
 TOKEN = re.compile(r"[!-~]*")
 
+BEHIND_PROXY = "behind a proxy, start it with --public-url"
 PUBLIC = ("/", "/docs", "/openapi.json")  # shown without a token: nothing in it is about the campaign
 SAFE = ("GET", "HEAD")
 # Headers of every answer that does not set them itself; an answer that is no page loads and runs nothing.
@@ -106,7 +107,10 @@ async def answer_error(request: Request, error: Exception) -> Document:
         refusal = Refusal(422, f"{place}: {first['msg']}", hint)
     elif isinstance(error, HTTPException):
         said = f"{request.method} {request.scope['path']}: {error.detail}"
-        refusal = Refusal(error.status_code, said, "see /docs", error.headers)
+        allowed = (error.headers or {}).get("Allow")
+        refusal = Refusal(
+            error.status_code, said, f"use {allowed}; see /docs" if allowed else "see /docs", error.headers
+        )
     else:
         refusal = Refusal(500, f"a defect of acqplan: {type(error).__name__}", "see the log of acqplan serve")
     return refusal.document()
@@ -123,6 +127,7 @@ class ServiceSettings:
         body_seconds: Time in which a request has to arrive; a large image gets more, see `SLOWEST`.
         poll_seconds: Interval at which the store is asked for what other processes did.
         heartbeat_seconds: Silence after which a stream of events says that it is alive.
+        public_url: Address by which a proxy passes requests on, e.g. ``https://lab.example``; empty for none.
     """
 
     host: str = "127.0.0.1"
@@ -131,6 +136,7 @@ class ServiceSettings:
     body_seconds: float = 30.0
     poll_seconds: float = 0.3
     heartbeat_seconds: float = 15.0
+    public_url: str = ""
 
     def __post_init__(self) -> None:
         if self.most_upload < 1:
@@ -140,9 +146,13 @@ class ServiceSettings:
                 f"a token of {len(self.token)} characters",
                 f"give at least {FEWEST_TOKEN} letters, digits and signs without spaces, e.g. of: openssl rand -hex 16",
             )
-        if not self.is_local and not self.token:
+        public = _parsed(self.public_url)
+        if self.public_url and not (public.scheme in ("http", "https") and public.hostname):
+            raise UsageError(f"a public address '{self.public_url}'", "give one such as https://lab.example")
+        seen = self.host if not self.is_local else public.hostname or self.host
+        if not is_loopback(seen) and not self.token:
             raise UsageError(
-                f"no token, although '{self.host}' can be reached by others",
+                f"no token, although '{seen}' can be reached by others",
                 "set ACQPLAN_TOKEN (or give --token), or stay on --host 127.0.0.1",
             )
 
@@ -199,15 +209,22 @@ class Guard:
         headers = request.headers
         # A page elsewhere whose name was made to point at this machine still sends that name.
         host = headers.get("host", "")
-        if self.settings.is_local and not is_loopback(_parsed(f"//{host}").hostname or ""):
-            raise Refusal(421, f"host '{host}'", "ask for 127.0.0.1 or localhost, where this service is")
+        asked, public = _parsed(f"//{host}").hostname or "", _parsed(self.settings.public_url)
+        if self.settings.is_local and not is_loopback(asked) and asked != public.hostname:
+            raise Refusal(
+                421, f"host '{host}'", f"ask for 127.0.0.1 or localhost, where this service is; {BEHIND_PROXY}"
+            )
         # A page of another site may lead here, but neither change nor embed anything.
         origin, is_safe = headers.get("origin"), request.method in SAFE
-        is_foreign = origin is not None and _parsed(origin).netloc.lower() != host.lower()
+        usual_port = ":443" if public.scheme == "https" else ":80"
+        own = {host.lower(), public.netloc.lower().removesuffix(usual_port)} - {""}
+        is_foreign = origin is not None and _parsed(origin).netloc.lower() not in own
         leads_here = is_safe and headers.get("sec-fetch-mode") == "navigate"
         is_embedded = headers.get("sec-fetch-site", "none") not in ("none", "same-origin") and not leads_here
         if is_foreign or is_embedded:
-            raise Refusal(403, f"a request from {origin or 'another site'}", "use the page of this service")
+            raise Refusal(
+                403, f"a request from {origin or 'another site'}", f"use the page of this service; {BEHIND_PROXY}"
+            )
         # The time of the comparison says nothing about the token.
         if self.settings.token and not (is_safe and request.scope["path"] in PUBLIC):
             shown = await self._bearer(request)
@@ -245,9 +262,9 @@ class BodyLimits:
         is_image = scope["method"] == "PUT" and scope["path"].endswith("/image")
         most = self.settings.most_upload if is_image else min(MOST_JSON, self.settings.most_upload)
         announced = Request(scope).headers.get("content-length", "")
-        too_large = Refusal(
-            413, f"a body of more than {most:,} bytes", "send a smaller one, or start with more --max-upload"
-        )
+        hint = "an image goes to PUT /shots/SHOT/image; see /docs"
+        hint = "send a smaller one, or start acqplan serve with more --max-upload" if is_image else hint
+        too_large = Refusal(413, f"a body of more than {most:,} bytes", hint)
         began, received, is_whole = time.monotonic(), 0, False
 
         async def limited() -> Message:

@@ -14,8 +14,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.convertors import PathConvertor, register_url_convertor
 
 from acqplan.campaign.campaign import Campaign
+from acqplan.campaign.images import known_shot
 from acqplan.campaign.operators import ACTIONS, SHOT, Action, event_document
-from acqplan.errors import ConflictError, SpaceError
+from acqplan.errors import ConflictError, ImageError, SpaceError
+from acqplan.service.refusals import Refusal
 
 MOST_LEASED = 1_000  # shots leased at once
 MOST_NUMBER = 2**31 - 1  # of an event, and of a budget: what a database holds in a column
@@ -65,6 +67,12 @@ class ShotOutcome(BaseModel):
     """What a request changed."""
 
     outcome: str
+
+
+class ImageOutcome(ShotOutcome):
+    """What became of an image, and what people should know of it."""
+
+    notes: list[str] = []
 
 
 class Error(BaseModel):
@@ -125,14 +133,21 @@ def ask(request: Request, body: Ask) -> dict[str, Any]:
     return {"shots": [shot.to_dict() for shot in shots], "finished": "" if shots else campaign.finished}
 
 
-@rigs.put("/shots/{shot:shot}/image", responses=refusing(404, 409), openapi_extra=IMAGE_BODY)
+@rigs.put(
+    "/shots/{shot:shot}/image",
+    responses=refusing(404, 409),
+    openapi_extra=IMAGE_BODY,
+    response_model_exclude_defaults=True,
+)
 async def tell(
     request: Request,
     campaign: ClientCampaign,
     shot: ShotName,
     replace: Annotated[bool, Query(description="Whether to take it in place of another image.")] = False,
-) -> ShotOutcome:
+) -> ImageOutcome:
     """Hand in the image of a shot; ``captured``, ``already``, ``surplus`` or ``replaced``.
+
+    Under ``notes`` it says once what has to be converted, and of each image that repeats that of another shot.
 
     All further parameters of the query are settings that the rig reached where they differ from those commanded,
     e.g. ``?azimuth=40.3``.
@@ -144,9 +159,23 @@ async def tell(
             raise SpaceError(f"'{name}' is given twice", "give each setting once")
         reached[name] = value
     reached.pop("replace", None)
-    content = await request.body()
-    outcome = await run_in_threadpool(campaign.tell, shot, content, reached=reached, replace=replace)
-    return ShotOutcome(outcome=outcome)
+    try:
+        content = await request.body()
+        async with request.app.state.decoding:
+            outcome = await run_in_threadpool(campaign.tell, shot, content, reached=reached, replace=replace)
+    except Refusal:
+        await run_in_threadpool(_check_known, campaign, shot)  # a mistyped name explains more than the size of a body
+        raise
+    except ImageError as error:
+        is_form = "form" in request.headers.get("content-type", "")  # curl -d and -F send one
+        hint = "send the file itself, e.g. curl --upload-file image.png URL" if is_form else error.hint
+        raise ImageError(error.message, hint) from error
+    return ImageOutcome(outcome=outcome, notes=list(outcome.notes))
+
+
+def _check_known(campaign: Campaign, shot: str) -> None:
+    with campaign.store.reading() as transaction:
+        known_shot(transaction, shot)
 
 
 @rigs.post("/shots/{shot:shot}/fail", responses=refusing(404, 409))

@@ -30,14 +30,18 @@ from acqplan.campaign.campaign import Campaign
 from acqplan.errors import AcqplanError, UsageError
 from acqplan.report.plot.style import DARK, LIGHT
 from acqplan.service.planner import Planner
-from acqplan.service.refusals import BodyLimits, Document, Guard, ServiceSettings, answer_error
+from acqplan.service.refusals import BodyLimits, Document, Guard, Refusal, ServiceSettings, answer_error
 from acqplan.service.routes import background, operators, rigs
-from acqplan.service.views import Feed, observers
+from acqplan.service.views import Drawing, Feed, observers
 
 END_SECONDS = 3  # how long answers may take that are under way when the server is told to end
 CONNECTIONS = 500
+TOO_MANY = Refusal(
+    503, f"more than {CONNECTIONS} connections", "close some, and ask again in a moment", {"Connection": "close"}
+)
 
 THREADS = 12  # requests served at once: as many as the pool of the store has connections
+DECODING = 6  # and how many of them may decode images, or wait for their turn
 ABOUT = """
 Ask for shots, take them, and tell what happened. Errors are `{"error", "hint"}`. Where a token is required, send
 `Authorization: Bearer TOKEN`. Names of shots are percent-encoded in paths, slashes too.
@@ -72,7 +76,8 @@ def serve(
     with Campaign.open(place) as campaign, bound(settings.host, port) as listening:
         host, port = listening.getsockname()[:2]
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        say(f"live page: {address}/ (Ctrl-C ends it; leases and images stay)")
+        seen, through = settings.public_url.rstrip("/") or address, f", by {address}" if settings.public_url else ""
+        say(f"live page: {seen}/{through} (Ctrl-C ends it; leases and images stay)")
         app = make_app(campaign, settings, Planner(place) if plans else None)
         Server(app, settings).run(sockets=[listening])
 
@@ -108,6 +113,8 @@ def make_app(campaign: Campaign, settings: ServiceSettings, planner: Planner | N
         default_response_class=Document,
     )
     app.state.campaign, app.state.planner = campaign, planner
+    app.state.drawing = Drawing(campaign.store)
+    app.state.decoding = asyncio.Semaphore(DECODING)
     app.state.feed = Feed(
         campaign.store, poll_seconds=settings.poll_seconds, heartbeat_seconds=settings.heartbeat_seconds
     )
@@ -172,8 +179,7 @@ class Server(uvicorn.Server):
                 log_level="error",
                 access_log=False,
                 server_header=False,
-                proxy_headers=False,
-                limit_concurrency=CONNECTIONS,
+                proxy_headers=bool(settings.public_url),  # it says who asks
                 timeout_graceful_shutdown=END_SECONDS,
             )
         )
@@ -200,6 +206,12 @@ class Connection(H11Protocol):
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
         self._late: asyncio.TimerHandle | None = None
+        self._served = self.app
+
+    def handle_events(self) -> None:
+        """Answer requests, on connections beyond `CONNECTIONS` that there are too many."""
+        self.app = self._served if len(self.connections) <= CONNECTIONS else TOO_MANY.document()
+        super().handle_events()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
+import itertools
 import json
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request
@@ -20,13 +20,14 @@ from starlette.responses import Response, StreamingResponse
 
 from acqplan.campaign.campaign import Campaign
 from acqplan.campaign.events import CAPTURED, PROPOSED, WITHDRAWN, Event, ShotRecord
-from acqplan.campaign.images import SUFFIXES, ImageFolder, known_shot
+from acqplan.campaign.images import ImageFolder, known_shot
 from acqplan.campaign.leases import n_views, view_at
 from acqplan.campaign.operators import event_document
 from acqplan.campaign.settings import WORDS, Region
 from acqplan.campaign.status import status_of
 from acqplan.campaign.store import Store, Transaction
 from acqplan.errors import AcqplanError, ImageError, ShotError
+from acqplan.images import SUFFIXES, thumbnail_jpeg
 from acqplan.numbers import ViewValue
 from acqplan.service.refusals import Document, Refusal
 from acqplan.service.routes import MOST_NUMBER, ClientCampaign, ShotName, refusing
@@ -42,7 +43,6 @@ MOST_VIEWS = 20_000
 LATEST = 12
 EDGE = 200  # pixels of a thumbnail's longer side: twice what the page shows, for sharp screens
 THUMBNAILS = 500
-QUALITY = 80
 KINDS = {suffix: f"image/{kind.lower()}" for kind, suffix in SUFFIXES.items()} | {".ppm": "image/x-portable-pixmap"}
 PICTURE: dict[int | str, dict[str, Any]] = {
     200: {"content": {"image/*": {"schema": {"type": "string", "format": "binary"}}}, "description": "The image."},
@@ -63,9 +63,9 @@ def status(request: Request, campaign: ClientCampaign) -> dict[str, Any]:
 
 
 @observers.get("/plan", responses=refusing())
-def plan(campaign: ClientCampaign) -> Response:
+async def plan(request: Request) -> Response:
     """The state of every shot: what the live page draws."""
-    return Document(plan_document(campaign.store))
+    return Response(await request.app.state.drawing.content(), media_type="application/json")
 
 
 @observers.get("/events", responses=refusing())
@@ -90,7 +90,8 @@ async def stream(
 ) -> Response:
     """Server-sent events: those after a number, then new ones as they come; without a number, new ones alone."""
     known = int(last_event_id) if last_event_id and last_event_id.isdecimal() and len(last_event_id) < 10 else after
-    return StreamingResponse(request.app.state.feed.follow(known), media_type="text/event-stream")
+    unbuffered = {"X-Accel-Buffering": "no"}  # or nginx would wait for more
+    return StreamingResponse(request.app.state.feed.follow(known), media_type="text/event-stream", headers=unbuffered)
 
 
 @observers.get("/shots/{shot:shot}/image", response_class=Response, responses={**refusing(404), **PICTURE})
@@ -102,12 +103,12 @@ def image(campaign: ClientCampaign, shot: ShotName, if_none_match: Etag = None) 
 
 
 @observers.get("/shots/{shot:shot}/thumbnail", response_class=Response, responses={**refusing(404), **PICTURE})
-def thumbnail(campaign: ClientCampaign, shot: ShotName, if_none_match: Etag = None) -> Response:
+async def thumbnail(request: Request, campaign: ClientCampaign, shot: ShotName, if_none_match: Etag = None) -> Response:
     """A small picture of a captured shot."""
-    record = _captured(campaign, shot)
-    return _picture(
-        record, if_none_match, "image/jpeg", lambda: thumbnail_of(campaign.images, record.digest, record.image)
-    )
+    record = await run_in_threadpool(_captured, campaign, shot)
+    draw = partial(thumbnail_of, campaign.images, record.digest, record.image)
+    async with request.app.state.decoding:
+        return await run_in_threadpool(_picture, record, if_none_match, "image/jpeg", draw)
 
 
 def _captured(campaign: Campaign, shot: str) -> ShotRecord:
@@ -140,20 +141,42 @@ def thumbnail_of(images: ImageFolder, digest: str, name: str) -> bytes:
         name: Its file in the folder.
 
     Raises:
-        ImageError: If the image is lost.
+        ImageError: If the image is lost or damaged.
     """
-    from PIL import Image
 
-    content, file = images.read(name), io.BytesIO()
-    try:
-        with Image.open(io.BytesIO(content)) as picture:
-            # A JPEG file is decoded at the nearest smaller scale, which is faster.
-            picture.draft("RGB", (2 * EDGE, 2 * EDGE))
-            picture.thumbnail((EDGE, EDGE))
-            picture.convert("RGB").save(file, format="JPEG", quality=QUALITY)
-    except Exception as error:  # a decoder raises whatever it stumbles over
-        raise ImageError(f"{name}: cannot be drawn small ({type(error).__name__})", "look at the image") from error
-    return file.getvalue()
+    def refuse(complaint: str, advice: str) -> ImageError:
+        return ImageError(f"{name}: {complaint}", advice)
+
+    return thumbnail_jpeg(images.read(name), refuse, edge=EDGE)
+
+
+class Drawing:
+    """The plan as JSON, for all who look at once: drawn anew only after an event, by one thread at a time.
+
+    Args:
+        store: The campaign's store.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._turn, self._count = asyncio.Lock(), itertools.count()
+        self._begun = self._last = -1
+        self._content = b""
+
+    async def content(self) -> bytes:
+        """The plan as it is now; those who ask while it is drawn wait for the next drawing, which is one for all."""
+        asked = next(self._count)
+        async with self._turn:
+            if self._begun < asked:
+                begun = next(self._count)
+                await run_in_threadpool(self._draw)
+                self._begun = begun
+            return self._content
+
+    def _draw(self) -> None:
+        if _last_number(self._store) != self._last:
+            document = plan_document(self._store)
+            self._content, self._last = bytes(Document(document).body), document["last"]
 
 
 def plan_document(store: Store) -> dict[str, Any]:

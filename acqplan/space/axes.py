@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from acqplan.errors import SpaceError, nearest
-from acqplan.numbers import FULL_TURN, ViewValue, number_fault, plain_number, shortened
+from acqplan.numbers import FULL_TURN, ViewValue, number_fault, plain_number, shortened, text_fault
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,6 +30,8 @@ class _Levels:
 
     def __post_init__(self) -> None:
         levels = self.values
+        if fault := text_fault([self.name] if isinstance(self, _Numbers) else [self.name, *levels]):
+            raise SpaceError(f"an axis or level cannot be called so: {fault}", "write text in UTF-8")
         if not levels:
             raise SpaceError(f"axis '{self.name}' has no values", "list at least one")
         for value in levels:

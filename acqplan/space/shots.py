@@ -6,6 +6,7 @@ A space is a full grid of its axes' levels, or a table of allowed views.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -15,7 +16,12 @@ from jaxtyping import Bool, Float, Int
 from acqplan.errors import SpaceError, UsageError, nearest
 from acqplan.files import digest_bytes
 from acqplan.numbers import ViewValue as ViewValue
+from acqplan.numbers import text_fault
 from acqplan.space.axes import Axis, Category, Circle
+
+# More axes than any rig has, and fewer than arrays of numpy may have; more views than can be compared with each other.
+MOST_AXES = 32
+MOST_VIEWS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -33,6 +39,8 @@ class Space:
     def __post_init__(self) -> None:
         if not self.axes:
             raise SpaceError("a space needs at least one axis", "add an [[axis]] table")
+        if len(self.axes) > MOST_AXES:
+            raise SpaceError(f"{len(self.axes):,} axes", f"name the at most {MOST_AXES} that are set for a view")
         names = [axis.name for axis in self.axes]
         for name in names:
             if names.count(name) > 1:
@@ -62,7 +70,7 @@ class Space:
     @property
     def n_views(self) -> int:
         """Number of allowed views."""
-        return int(np.prod(self.shape)) if self.table is None else len(self.table)
+        return math.prod(self.shape) if self.table is None else len(self.table)
 
     @property
     def scales(self) -> Float[np.ndarray, " axes"]:
@@ -80,9 +88,16 @@ class Space:
         return self.names.index(name)
 
     def views(self) -> Float[np.ndarray, "views axes"]:
-        """Coordinates of all allowed views; of a grid the last axis varies fastest."""
+        """Coordinates of all allowed views; of a grid the last axis varies fastest.
+
+        Raises:
+            SpaceError: If a grid has more than a million.
+        """
         if self.table is not None:
             return self.table
+        if self.n_views > MOST_VIEWS:
+            said = f"axes of {' x '.join(f'{n:,}' for n in self.shape)} levels make {self.n_views:,} views"
+            raise SpaceError(said, f"give fewer levels: at most {MOST_VIEWS:,} views")
         levels = np.meshgrid(*(axis.codes() for axis in self.axes), indexing="ij")
         return np.stack([level.ravel() for level in levels], axis=1)
 
@@ -189,6 +204,8 @@ class Objects:
     def __post_init__(self) -> None:
         if len(self.names) != len(self.labels):
             raise UsageError(f"{len(self.names)} objects have {len(self.labels)} labels", "give one label per object")
+        if fault := text_fault((*self.names, *self.labels)):
+            raise UsageError(f"an object or label cannot be called so: {fault}", "write text in UTF-8")
         if len(set(self.names)) != len(self.names):
             twice = next(name for name in self.names if self.names.count(name) > 1)
             raise UsageError(f"object '{twice}' appears twice", "give each object its own name")

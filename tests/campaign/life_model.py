@@ -20,6 +20,10 @@ REGIONS: dict[str, Callable[[str, str, View], bool]] = {
 FEWEST_ANSWERS, WINDOW = 20, 40
 
 
+MARKS = "abcdefgh"
+"""Of answers with an image, by its number; a failure is 0."""
+
+
 @dataclass
 class Lease:
     caller: str
@@ -37,6 +41,8 @@ class Model:
         leases: Who has which shot.
         unanswered: Leases, also those that are over, that nobody has answered.
         spoken: Images that were captured or kept aside, ever, by shot.
+        disk: Images that are in the folder, by shot.
+        copied: Captured shots whose image another shot had, too.
         askers: Who ever had which shot.
         queue: Shots that are wanted and not leased.
     """
@@ -52,6 +58,8 @@ class Model:
     lost: dict[str, int] = field(default_factory=dict)
     aside: dict[str, set[int]] = field(default_factory=dict)
     spoken: dict[str, set[int]] = field(default_factory=dict)
+    disk: set[tuple[str, int]] = field(default_factory=set)
+    copied: set[str] = field(default_factory=set)
     askers: dict[str, set[str]] = field(default_factory=dict)
     leases: dict[str, Lease] = field(default_factory=dict)
     unanswered: Counter[str] = field(default_factory=Counter)
@@ -108,9 +116,11 @@ class Model:
 
     def tell(self, shot: str, image: int, reached: View, *, replace: bool) -> str:
         outcome = self._outcome(shot, image, replace)
+        if outcome != "conflict":
+            self.disk.add((shot, image))
         if outcome in ("already", "conflict"):
             return outcome
-        self.answer(shot, "1")
+        self.answer(shot, MARKS[image])
         spoken = self.spoken.setdefault(shot, set())
         again = image in spoken if outcome == "replaced" else outcome == "captured" and self.lost.get(shot) == image
         self.exposures += not again
@@ -123,6 +133,10 @@ class Model:
             self.queue.discard(shot)
             self.lost.pop(shot, None)
             self.captured[shot], self.reached[shot] = image, reached
+            self.copied.discard(shot)
+        if any(other != shot and number == image for other, number in self.disk):
+            self.copied |= {shot} if outcome != "surplus" else set()
+            self.watch(MARKS[image])
         return outcome
 
     def _outcome(self, shot: str, image: int, replace: bool) -> str:
@@ -160,8 +174,8 @@ class Model:
             return "rejected"
         return "unchanged" if shot in self.captured or shot in self.leases else "retried"
 
-    def watch(self) -> None:
-        failed = self.answers.count("0")
+    def watch(self, mark: str = "0") -> None:
+        failed = self.answers.count(mark)
         if self.exhausted:
             return
         self.stopped |= len(self.answers) >= FEWEST_ANSWERS and failed > self.failure_limit * len(self.answers)
@@ -174,6 +188,8 @@ class Model:
     def lose(self, shot: str) -> None:
         """Its image is gone: it counts as taken, and the shot is wanted again."""
         self.lost[shot] = self.captured.pop(shot)
+        self.disk.discard((shot, self.lost[shot]))
+        self.copied.discard(shot)
         del self.reached[shot]
         self.queue.add(shot)
         self.go_on()

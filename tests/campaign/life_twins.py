@@ -19,7 +19,7 @@ from acqplan.campaign.check import check_campaign
 from acqplan.campaign.events import Event
 from acqplan.campaign.export import export_campaign, import_campaign
 from acqplan.campaign.images import encoded
-from acqplan.errors import ConflictError, ShotError
+from acqplan.errors import ConflictError, OutputError, ShotError
 from acqplan.rig.source import LiveSource
 from acqplan.rig.spec import Rig
 from acqplan.space import Circle, Interval, Objects, Space
@@ -137,7 +137,7 @@ class Twins:
         expected = self.model.tell(shot, image, reached, replace=replace)
         try:
             told = {"azimuth": view[0] + azimuth}
-            found = self.rigs[caller].tell(shot, PICTURES[image], reached=told, replace=replace)
+            found = str(self.rigs[caller].tell(shot, PICTURES[image], reached=told, replace=replace))
         except ConflictError:
             found = "conflict"
         assert found == expected
@@ -193,6 +193,28 @@ class Twins:
         self.campaign.images.forget(record.image)
         assert check_campaign(self.campaign)["damaged"] == [shot]
         self.model.lose(shot)
+
+    def the_disk_of_the_images_is_away(self, number: int) -> None:
+        """An image that is told meanwhile is refused, and nothing has happened."""
+        root, shot = self.campaign.images.root, self.unanswered(number)
+        before = state_of(self.campaign)
+        root.rename(self.folder / "away")
+        if number % 2:
+            root.mkdir()  # where it is mounted
+        if shot in self.model.known and self.model.captured.get(shot) != 3:
+            with pytest.raises((OutputError, ConflictError)):
+                self.campaign.tell(shot, PICTURES[3])
+        assert state_of(self.campaign) == before
+        assert not root.exists() or list(root.iterdir()) == []
+        if root.exists():
+            root.rmdir()
+        (self.folder / "away").rename(root)
+
+    def a_clock_is_ahead_for_one_ask(self, number: int) -> None:
+        """What was leased is over, as for any clock that says so; afterwards time goes on from there."""
+        self.clock.now += 86_400.0
+        self.ask(CALLERS[number % 2], 1)
+        self.clock.now -= 86_400.0
 
     def records_are_folded_anew(self, _: int) -> None:
         self.campaign.store.rebuild()

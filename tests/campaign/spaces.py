@@ -3,6 +3,7 @@
 from hypothesis import strategies as st
 
 from acqplan.campaign.settings import CampaignSettings
+from acqplan.numbers import name_fault
 from acqplan.space import Axis, Category, Circle, Interval
 
 AZIMUTH = Circle(name="azimuth", values=(0.0, 60.0, 120.0, 180.0, 240.0, 300.0), seconds_per_unit=0.05)
@@ -17,7 +18,7 @@ TERMS = CampaignSettings(
 )
 
 finite = st.floats(-1e4, 1e4)
-words = st.text(min_size=1, max_size=6)
+words = st.text(min_size=1, max_size=6).filter(lambda word: not name_fault(word))
 seconds = st.floats(0.0, 10.0)
 
 

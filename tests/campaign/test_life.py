@@ -65,7 +65,7 @@ class Life(Operated, RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         self.clock.now += seconds
 
-    @rule(number=numbers, accident=st.integers(0, 5))
+    @rule(number=numbers, accident=st.integers(0, 7))
     def accident(self, number: int, accident: int) -> None:
         accidents = (
             self.clock_is_set_back,
@@ -74,6 +74,8 @@ class Life(Operated, RuleBasedStateMachine):
             self.an_image_is_lost,
             self.records_are_folded_anew,
             self.moves_elsewhere,
+            self.the_disk_of_the_images_is_away,
+            self.a_clock_is_ahead_for_one_ask,
         )
         accidents[accident](number)
 
@@ -114,6 +116,7 @@ class Life(Operated, RuleBasedStateMachine):
         assert by_state["proposed"] == model.queue
         assert {state: len(shots) for state, shots in by_state.items()} == standing["counts"]
         assert bool(standing["stopped"]) == (model.stopped or model.exhausted)
+        assert standing["copies"] == len(model.copied)
         assert (standing["paused_at"] is not None) == model.paused
         assert standing["objects"] == model.objects
         assert sorted(standing["regions"].values()) == sorted(model.regions)

@@ -40,16 +40,19 @@ def first(campaign: Campaign) -> str:
         return ledger.queue(1)[0].shot
 
 
+def live(space: Space, pair: tuple[str, str]) -> Rig:
+    return Rig(source=LiveSource(space=space, objects=Objects(names=pair[:1], labels=pair[1:])))
+
+
 @pytest.mark.parametrize("name", ["c\0r", "c\x1br", "c\nr", "c\x7fr", "c\udcffr"])
 def test_names_that_no_file_or_database_keeps_are_refused_at_every_door(campaign: Campaign, name: str) -> None:
     before, space = campaign.events(), Space(axes=(Circle(name="azimuth", values=(0.0,)),))
     for pair in ((name, "car"), ("car-02", name)):
         with pytest.raises(UsageError, match="which is no letter"):
             operators.add_object(campaign.store, *pair)
-        rig = Rig(source=LiveSource(space=space, objects=Objects(names=pair[:1], labels=pair[1:])))
         place = campaign.images.root.parent / "other.db"
         with pytest.raises(UsageError, match="which is no letter"):
-            Campaign.create(rig, budget=1, path=place)
+            Campaign.create(live(space, pair), budget=1, path=place)
         assert not place.exists()
     assert campaign.events() == before
 

@@ -221,8 +221,8 @@ def test_plan_and_check_print_what_they_found(run: Run) -> None:
         (("ask", "--n", "0"), 2, "ask for 1 or more"),
         (("tell", "--shot", "nobody", "--image", "picture.png"), 3, "cannot be read"),
         (("fail", "--shot", "nobody", "--reason", "x"), 2, "no shot of this campaign is called 'nobody'"),
-        (("stop", "--reason", "\udcff"), 2, "is not UTF-8"),
-        (("fail", "--shot", "\udcff", "--reason", "x"), 2, "is not UTF-8"),
+        (("stop", "--reason", "\udcff"), 2, "is no text in UTF-8"),
+        (("fail", "--shot", "\udcff", "--reason", "x"), 2, "is no text in UTF-8"),
         (("forbid", "--where", "elevation>65"), 2, "nothing is called 'elevation'"),
         (("allow", "--where", "azimuth>65"), 2, "is not forbidden"),
         (("undo", "--event", "99"), 2, "there is no event 99"),
@@ -259,6 +259,18 @@ def test_no_campaign_is_a_bad_input_and_none_is_made(tmp_path: Path, acqplan: Ac
         assert "16 can be had" in complaint(said(tmp_path / "none.db", acqplan, *create), 2)
 
 
+def test_a_backup_is_restored(run: Run, store: Path, acqplan: Acqplan, image: Callable[[int], Path]) -> None:
+    (shot,) = run("ask")["shots"]
+    run("backup", "--out", store.parent / "backup")
+    assert run("tell", "--shot", shot["id"], "--image", image(0))["outcome"] == "captured"
+    restore = ("restore", "--from", store.parent / "backup")
+    assert "give --replace" in complaint(said(store, acqplan, *restore), 2)
+    found = run(*restore, "--replace")
+    assert (found["store"], found["captured"]) == (str(store), 0)
+    assert (Path(found["aside"]) / store.name).exists()
+    assert run("status", "--json")["captured"] == 0
+
+
 def test_a_second_campaign_in_one_place_is_refused(store: Path, live: Path, acqplan: Acqplan) -> None:
     assert "a campaign is there already" in complaint(said(store, acqplan, "create", "--rig", live, "--budget", 3), 2)
 
@@ -275,6 +287,18 @@ def test_processes_from_a_shell_share_a_campaign(store: Path, image: Callable[[i
     (shot,) = program("ask", "-n", 1)["shots"]
     assert program("tell", "--shot", shot["id"], "--image", image(0))["outcome"] == "captured"
     assert program("status", "--json")["captured"] == 1
+
+
+def test_a_copy_is_noted_on_stderr_and_in_the_document(
+    run: Run, store: Path, image: Callable[[int], Path], acqplan: Acqplan
+) -> None:
+    first, second = run("ask", "--n", 2)["shots"]
+    assert "notes" not in run("tell", "--shot", first["id"], "--image", image(0))
+    done = said(store, acqplan, "tell", "--shot", second["id"], "--image", image(0))
+    note = f"the same bytes were told for '{first['id']}'; does the camera hang?"
+    assert json.loads(done.out)["notes"] == [note]
+    assert note in done.err
+    assert "1 image with the bytes of another shot's image" in said(store, acqplan, "status").out
 
 
 def test_an_operator_hears_what_ends_the_campaign_and_how_it_goes_on(store: Path, run: Run, acqplan: Acqplan) -> None:

@@ -43,7 +43,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of one megabyte."""
     place = tmp_path / "disk"
     place.mkdir()
-    _mount(["-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)])
+    mount("-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place))
     yield place
     subprocess.run(["umount", "--lazy", place], check=True)
 
@@ -53,14 +53,15 @@ def sealed(begun: Path) -> Iterator[Path]:
     """The folder of the campaign, which nobody may write through this path."""
     place = begun.parent / "sealed"
     place.mkdir()
-    _mount(["--bind", str(begun), str(place)])
+    mount("--bind", str(begun), str(place))
     try:
-        _mount(["-o", "remount,bind,ro", str(place)])
+        mount("-o", "remount,bind,ro", str(place))
         yield place
     finally:
         subprocess.run(["umount", "--lazy", place], check=True)
 
 
-def _mount(arguments: list[str]) -> None:
+def mount(*arguments: str) -> None:
+    """Mount something, or skip the test."""
     if shutil.which("mount") is None or subprocess.run(["mount", *arguments], capture_output=True).returncode:
         pytest.skip("nothing can be mounted here; only root can")

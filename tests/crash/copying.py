@@ -1,7 +1,7 @@
-"""Imports, exports and backups killed at each moment; then made again, as their users would.
+"""Imports, exports, backups and restorations killed at each moment; then made again, as their users would.
 
 ``python -m tests.crash.copying --work FOLDER --every 7`` prints what is wrong as JSON, one line per moment. FOLDER has
-a campaign, ``rig.db``, and its export, ``export``.
+a campaign, ``rig.db``, its export, ``export``, and its backup, ``backup``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from pathlib import Path
 from acqplan.campaign.campaign import Campaign
 from acqplan.campaign.check import back_up, check_campaign
 from acqplan.campaign.export import export_campaign, import_campaign, snapshot_of
-from acqplan.errors import AcqplanError
+from acqplan.campaign.restore import restore_campaign
+from acqplan.errors import AcqplanError, StoreError
 from tests.crash.moments import Board, Countdown
 
 
@@ -40,10 +41,16 @@ def backed_up(work: Path) -> None:
         back_up(campaign, work / "made" / "again")
 
 
+def restored(work: Path) -> None:
+    """Put the backup in the place of a copy of the campaign, which has its log."""
+    restore_campaign(work / "backup", work / "made" / "rig.db", replace=True)
+
+
 COPIES: dict[str, tuple[Callable[[Path], None], str]] = {
     "import": (imported, "again.db"),
     "export": (exported, "again"),
     "backup": (backed_up, "again"),
+    "restore": (restored, "rig.db"),
 }
 
 
@@ -70,6 +77,17 @@ def complaints(kind: str, work: Path) -> list[str]:
         wrong.append((work / "error").read_text(encoding="utf-8"))
     is_there = (made / name).exists()
     try:
+        if kind == "restore":
+            try:
+                Campaign.open(made / name).close()  # what it was, or what it is to be
+            except StoreError as error:
+                wrong += [str(error)] if "there is no campaign" not in str(error) else []
+            copy(work)
+            with Campaign.open(made / name) as campaign:
+                checked = check_campaign(campaign)
+            wrong += [f"damaged: {checked['damaged']}"] if checked["damaged"] else []
+            left = [path.name for path in made.iterdir() if path.name.startswith(".")]
+            return wrong + ([f"left: {left}"] if left else [])
         if not is_there:
             copy(work)
         left = [path.name for path in made.iterdir() if path.name.startswith(".")]
@@ -96,13 +114,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--every", type=int, default=7)
-    parser.add_argument("--kinds", nargs="+", default=list(COPIES))
+    parser.add_argument("--kinds", nargs="+", default=["import", "export", "backup"])
     asked = parser.parse_args()
     kills, wrong = dict.fromkeys(asked.kinds, 0), list[str]()
     for kind in asked.kinds:
         moment = 1
         while True:
-            (asked.work / "made").mkdir()
+            if kind == "restore":
+                shutil.copytree(asked.work, asked.work / "made", ignore=shutil.ignore_patterns("backup", "made"))
+            else:
+                (asked.work / "made").mkdir()
             was_killed, last = killed(COPIES[kind][0], asked.work, moment)
             kills[kind] += was_killed
             wrong += [f"{kind}, moment {moment} ({last}): {one}" for one in complaints(kind, asked.work)]

@@ -4,6 +4,7 @@ The same 300 times: ``python benchmarks/campaign.py``.
 """
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from acqplan.errors import StoreError
 from tests.campaign.postgres import Server
 from tests.campaign.rigs import live_rig
 from tests.crash.conftest import BUDGET
+from tests.crash.moments import Board, Countdown
 from tests.crash.pictures import picture
 
 ROOT = Path(__file__).parent.parent.parent
@@ -68,3 +70,26 @@ def test_a_server_that_crashes_loses_no_image(server: Server, tmp_path: Path) ->
         assert [campaign.tell(shots[number], picture(number)) for number in (3, 4, 5)] == ["captured"] * 3
         assert check_campaign(campaign)["images"] == 6
         assert "the budget of 6 images is spent" in campaign.finished
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_creation_that_was_killed_is_done_again_or_was_done(tmp_path: Path) -> None:
+    rig, moments, ends = live_rig(tmp_path), 1, set[int]()
+    while True:
+        place = tmp_path / f"{moments}.db"
+        if not (child := os.fork()):
+            Countdown(moments, Board()).install()
+            Campaign.create(rig, budget=6, path=place, strategy="lattice")
+            os._exit(0)
+        was_killed = os.WIFSIGNALED(os.waitpid(child, 0)[1])
+        try:
+            campaign = Campaign.open(place)
+        except StoreError:
+            campaign = Campaign.create(rig, budget=6, path=place, strategy="lattice")
+            ends.add(moments)
+        with campaign:
+            assert campaign.tell(campaign.ask(1)[0], picture(moments)) == "captured"
+        if not was_killed:
+            break
+        moments += 5
+    assert 1 < len(ends) < moments // 5, "some were killed before, and some after"

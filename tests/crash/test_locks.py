@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from acqplan import Campaign
-from acqplan.campaign import store_database
+from acqplan.campaign import store_database, turns
 from acqplan.campaign.check import check_campaign
 from acqplan.errors import StoreError
 from tests.campaign.postgres import Server
@@ -100,7 +100,7 @@ def test_a_child_of_a_fork_within_a_transaction_has_no_turn(begun: Path, is_kill
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits end after a second."""
-    monkeypatch.setattr(store_database, "BUSY_SECONDS", 1.0)
+    monkeypatch.setattr(turns, "BUSY_SECONDS", 1.0)
 
 
 HOLDERS = {

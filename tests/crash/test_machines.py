@@ -75,7 +75,7 @@ def board(tmp_path: Path) -> tuple[str, ...]:
     identifier = tmp_path / "boot_id"
     identifier.write_text("01234567-89ab-cdef-0123-456789abcdef\n", encoding="ascii")
     there = f'mount --bind {identifier} /proc/sys/kernel/random/boot_id && exec "$@"'
-    return permitted("unshare", "--mount", "sh", "-c", there, "sh")
+    return permitted("unshare", "--mount", "--pid", "--fork", "--mount-proc", "sh", "-c", there, "sh")
 
 
 def assert_both_capture(store: Path | str, *around: str) -> None:

@@ -132,7 +132,7 @@ def test_images_that_come_back_with_their_disk_are_captured_again(begun: Path, t
         assert campaign.events() == before
         root.mkdir()
         assert len(check_campaign(campaign)["damaged"]) == TAKEN
-        root.rmdir()
+        shutil.rmtree(root)
         (tmp_path / "unplugged").rename(root)
         for path in root.glob("??/*"):
             os.utime(path, (time.time() - 3600, time.time() - 3600))

@@ -86,7 +86,7 @@ def test_input_text_is_read_back_as_written(text: str) -> None:
     [
         "",
         "RGB",
-        "BGR 224, mean 0, std 1",
+        "GBR 224, mean 0, std 1",
         "RGB 224, mean 0.5 0.5, std 1",
         "grey 9, mean ., std 1",
         "grey 0, mean 0, std 1",

@@ -1,6 +1,8 @@
 """Files of weights: what is wrong with them is said, and nothing in them is executed."""
 
+import os
 import pickle
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -157,3 +159,97 @@ def test_integers_keep_their_type(tmp_path: Path) -> None:
     tensors = read_weights(path).tensors
     assert tensors["counter"].dtype == torch.int64
     assert tensors["weight"].dtype == torch.float32
+
+
+def ruined(kind: str, tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor of the same shape that is not plain numbers."""
+    match kind:
+        case "sparse":
+            return tensor.to_sparse()
+        case "quantised":
+            return torch.quantize_per_tensor(tensor.float(), 0.1, 0, torch.qint8)
+        case "meta":
+            return tensor.to("meta")
+        case "repeated":
+            return tensor.new_ones(1).expand(tensor.shape)
+        case "huge":
+            return tensor.new_ones(1).expand(1_000_000, 1_000_000)
+    return tensor.to(getattr(torch, kind))
+
+
+@pytest.mark.filterwarnings("ignore")  # of torch about the kinds that it will give up
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("sparse", "is sparse, not plain numbers"),
+        ("quantised", "is quantised, not plain numbers"),
+        ("meta", "is without values, not plain numbers"),
+        ("repeated", "is a few numbers repeated to"),
+        ("huge", "is a few numbers repeated to"),
+        ("int8", "holds int8 where numbers with a point are needed"),
+        ("uint8", "holds uint8 where"),
+        ("int32", "holds int32 where"),
+        ("bool", "holds bool where"),
+        ("complex64", "holds complex64 where"),
+    ],
+)
+def test_tensors_that_are_not_plain_numbers_are_named(kind: str, said: str, tmp_path: Path) -> None:
+    state = dict(plain().state_dict())
+    state["mix.0.conv.weight"] = ruined(kind, state["mix.0.conv.weight"])
+    message = refused(save_zip(state, tmp_path))
+    assert f"tensor 'mix.0.conv.weight' {said}" in message
+
+
+@pytest.mark.parametrize("save", [save_safetensors, save_zip])
+@pytest.mark.parametrize("kind", ["float8_e4m3fn", "float8_e5m2", "bfloat16", "float64"])
+def test_numbers_of_every_precision_are_read(kind: str, save: Save, tmp_path: Path) -> None:
+    state = {name: tensor.to(getattr(torch, kind)) for name, tensor in plain().state_dict().items()}
+    found = read_weights(save(state, tmp_path)).tensors["mix.0.conv.weight"]
+    assert found.dtype == torch.float32
+    assert torch.equal(found, state["mix.0.conv.weight"].float())
+
+
+def test_an_archive_that_unpacks_to_far_more_than_its_size_is_not_read(tmp_path: Path) -> None:
+    plain_file, packed = save_zip(plain().state_dict(), tmp_path), tmp_path / "packed.pth"
+    with zipfile.ZipFile(plain_file) as source, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as target:
+        for member in source.infolist():
+            target.writestr(member.filename, source.read(member))
+    assert load_backbone("toynet", weights=packed, runtime=RUNTIME).n_features
+    torch.save({"weight": torch.zeros(3)}, tmp_path / "bomb.pth")
+    with zipfile.ZipFile(tmp_path / "bomb.pth", "a", zipfile.ZIP_DEFLATED) as target:
+        target.writestr("bomb/data/1", bytes(10_000_000))
+    assert "a packed file that would fill memory" in refused(tmp_path / "bomb.pth")
+
+
+@pytest.mark.parametrize("wrapper", ["state_dict", "model_state_dict", "model", "net"])
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "model.", "module._orig_mod."])
+def test_what_training_programs_put_around_a_network_is_taken_off(wrapper: str, prefix: str, tmp_path: Path) -> None:
+    state = plain().state_dict()
+    named = {prefix + name: tensor for name, tensor in state.items()}
+    torch.save({"epoch": 3, "optimizer": {"state": {}}, wrapper: named}, tmp_path / "net.pth")
+    found = read_weights(tmp_path / "net.pth").tensors
+    assert set(found) == set(state)
+
+
+def test_an_empty_safetensors_file_lacks_tensors(tmp_path: Path) -> None:
+    save_file({}, tmp_path / "net.safetensors")
+    assert "is missing" in refused(tmp_path / "net.safetensors")
+
+
+def test_a_head_that_the_layer_does_not_need_may_have_other_classes(tmp_path: Path) -> None:
+    state = plain().state_dict()
+    body = {name: tensor for name, tensor in state.items() if not name.startswith("mix")}
+    other = body | {name: tensor[:7] for name, tensor in state.items() if name.startswith("mix")}
+    with_it = load_backbone("toynet:stage3", weights=save_zip(other, tmp_path), runtime=RUNTIME)
+    without = load_backbone("toynet:stage3", weights=save_safetensors(body, tmp_path), runtime=RUNTIME)
+    assert with_it.fingerprint == without.fingerprint
+    assert "has shape" in refused(save_zip(other, tmp_path))
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_a_pipe_or_a_device_is_not_waited_for(suffix: str, tmp_path: Path) -> None:
+    pipe, device = tmp_path / f"pipe{suffix}", tmp_path / f"device{suffix}"
+    os.mkfifo(pipe)
+    device.symlink_to("/dev/zero")
+    for path in (pipe, device):
+        assert "a device or a pipe, not a file" in refused(path)

@@ -13,7 +13,7 @@ from acqplan.evaluate.results import BENCHMARK_FILES
 from acqplan.report.compared import Compared
 from acqplan.report.page import benchmark_headline, benchmark_page_text, write_page
 from acqplan.report.plot import benchmark_drawings
-from acqplan.report.result import save
+from acqplan.report.result import save_benchmark
 from acqplan.report.terminal import benchmark_summary, budget_ranks
 from acqplan.space import Category, Circle, Interval, Objects, Space
 from tests.report.benchmarks import Make, some_findings
@@ -169,16 +169,16 @@ def test_folder_holds_everything_and_keeps_the_design_and_the_cells(tmp_path: Pa
     (tmp_path / "design.json").write_text("{}", encoding="utf-8")
     (tmp_path / "ideas.png").write_bytes(b"of an earlier benchmark")
     findings = made("one budget")
-    written = save(findings, tmp_path)
+    written = save_benchmark(findings, tmp_path)
     assert [path.name for path in written] == [name for name in BENCHMARK_FILES if (tmp_path / name).exists()]
     assert {path.name for path in tmp_path.iterdir()} == {path.name for path in written} | {"cells", "design.json"}
     assert json.loads((tmp_path / "validation.json").read_text(encoding="utf-8"))["design"]
 
 
 def test_same_findings_same_bytes(tmp_path: Path) -> None:
-    first = {path.name: path.read_bytes() for path in save(made("one seed"), tmp_path)}
+    first = {path.name: path.read_bytes() for path in save_benchmark(made("one seed"), tmp_path)}
     MADE.pop("one seed")
-    again = {path.name: path.read_bytes() for path in save(made("one seed"), tmp_path)}
+    again = {path.name: path.read_bytes() for path in save_benchmark(made("one seed"), tmp_path)}
     assert first == again
 
 
@@ -186,7 +186,7 @@ def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
     (tmp_path / "ranks.png").mkdir()
     (tmp_path / "report.html").write_text("before", encoding="utf-8")
     with pytest.raises(OutputError):
-        save(made("usual"), tmp_path)
+        save_benchmark(made("usual"), tmp_path)
     assert (tmp_path / "report.html").read_text(encoding="utf-8") == "before"
     assert {path.name for path in tmp_path.iterdir()} == {"ranks.png", "report.html"}
 

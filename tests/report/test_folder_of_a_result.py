@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from acqplan.errors import OutputError
 from acqplan.evaluate.results import BENCHMARK_FILES, BENCHMARK_MARK
-from acqplan.files import ABANDONED_SECONDS, check_free, clear_abandoned, replace_files, work_folder
+from acqplan.files import check_free, replace_files, work_folder
 from acqplan.report.result import FILES, MARK
 
 NAMES = tuple("abcde")
@@ -25,9 +23,6 @@ from acqplan.files import replace_files, work_folder
 
 out, who, names, fatal = Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
 for _ in range(int(sys.argv[5])):
-    work = work_folder(out)
-    for name in names:
-        (work / name).write_text(who)
     seen = 0
 
     def count(event, arguments):
@@ -37,9 +32,12 @@ for _ in range(int(sys.argv[5])):
             if seen == fatal:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    if fatal:
-        sys.addaudithook(count)
-    replace_files(work, out, "abcde")
+    with work_folder(out / "result") as work:
+        for name in names:
+            (work / name).write_text(who)
+        if fatal:
+            sys.addaudithook(count)
+        replace_files(work, out, "abcde")
 """
 
 
@@ -49,10 +47,10 @@ def publishing(out: Path, who: str, *, fatal: int = 0, times: int = 1) -> subpro
 
 
 def published(out: Path, who: str) -> None:
-    work = work_folder(out)
-    for name in RESULTS[who]:
-        (work / name).write_text(who)
-    replace_files(work, out, NAMES)
+    with work_folder(out / "result") as work:
+        for name in RESULTS[who]:
+            (work / name).write_text(who)
+        replace_files(work, out, NAMES)
 
 
 def seen(out: Path) -> dict[str, str]:
@@ -77,9 +75,6 @@ def test_a_kill_at_any_moment_leaves_one_whole_result(before: str | None, tmp_pa
         ends.add(found == WHOLE["two"])
         published(out, "three")  # the next one finishes, and nothing stays of the one that was killed
         assert seen(out) == WHOLE["three"]
-        for path in out.glob(".acqplan-*"):
-            os.utime(path, (time.time() - 2 * ABANDONED_SECONDS,) * 2)
-        clear_abandoned(out)
         assert {path.name for path in out.iterdir()} == {"notes.txt", *"ae"}
         assert not any(path.is_symlink() for path in out.iterdir())
         if code == 0:
@@ -107,10 +102,9 @@ def test_the_folder_stays_the_same_folder_for_who_stands_in_it(tmp_path: Path) -
 
 
 def test_work_of_a_living_process_is_left_alone(tmp_path: Path) -> None:
-    young, old = work_folder(tmp_path), work_folder(tmp_path)
-    os.utime(old, (time.time() - 2 * ABANDONED_SECONDS,) * 2)
-    clear_abandoned(tmp_path)
-    assert list(tmp_path.iterdir()) == [young]
+    with work_folder(tmp_path / "one") as first, work_folder(tmp_path / "two") as second:
+        assert set(tmp_path.iterdir()) == {first, second}
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(("files", "mark"), [(FILES, MARK), (BENCHMARK_FILES, BENCHMARK_MARK)])

@@ -3,18 +3,21 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import trimesh
 from numpy.testing import assert_allclose, assert_array_equal
 
-from acqplan.errors import InputError, ManifestError, MeshError
+from acqplan.errors import InputError, ManifestError, MeshError, SpecError
 from acqplan.rig.camera import Optics
 from acqplan.rig.render import DIAGONAL_CM, RenderSettings
 from acqplan.rig.rendered import mesh_rig
+from acqplan.rig.spec import open_rig
 
 QUICK = RenderSettings(optics=Optics(size=32, samples=1))
+NO_NOISE = RenderSettings(optics=Optics(size=32, samples=1), noise=0.0)
 GOOD = [("a.ply", "box", "box-0"), ("b.ply", "box", "box-1"), ("c.stl", "ball", "ball-0"), ("d.obj", "ball", "ball-1")]
 SHARED = os.environ.get("ACQPLAN_SHARED")
 
@@ -135,7 +138,7 @@ def a_folder(path: Path) -> None:
         ("d.glb", broken_noise, "no faces|cannot be read"),
         ("d.txt", broken_points, "cannot be read.*formats"),
         ("d.obj", missing, "does not exist"),
-        ("d.obj", a_folder, "does not exist"),
+        ("d.obj", a_folder, "is a folder|does not exist"),
     ],
 )
 def test_broken_meshes_are_named_with_their_line(folder: Path, name: str, spoil: object, said: str) -> None:
@@ -179,3 +182,92 @@ def test_real_meshes_are_rendered() -> None:
     assert len({image.tobytes() for image in images.values()}) == 19
     for image in images.values():
         assert 0.01 < (image < 0.55 * image.max()).mean() < 0.6
+
+
+def arrow(up: str) -> trimesh.Trimesh:
+    """A tall box with a nose at its front: front +x and up +z, or as +y is up, front +z."""
+    body = trimesh.creation.box((1.0, 1.2, 3.0))
+    nose = trimesh.creation.box((1.5, 0.4, 0.4)).apply_translation((1.0, 0.1, 1.0))
+    mesh: trimesh.Trimesh = body + nose
+    if up == "y":
+        mesh.vertices = mesh.vertices[:, [1, 2, 0]]
+    return mesh
+
+
+@pytest.mark.parametrize("suffix", ["glb", "gltf"])
+def test_gltf_has_y_up_by_its_specification(tmp_path: Path, suffix: str) -> None:
+    arrow("z").export(tmp_path / "z.ply")
+    made: Any = arrow("y").export(file_type=suffix)
+    for name, content in made.items() if suffix == "gltf" else [("y.glb", made)]:
+        (tmp_path / name.replace("model.gltf", "y.gltf")).write_bytes(content)
+    rows = [("z.ply", "arrow", "a"), (f"y.{suffix}", "arrow", "b")]
+    source = mesh_rig(write(tmp_path, rows), settings=QUICK)
+    one, other = (source.shape(row) for row in range(2))
+    assert_allclose(np.sort(other.vertices, axis=0), np.sort(one.vertices, axis=0), atol=1e-4)
+    shots = source.shots()
+    for view in (0, 100, 700):
+        images = dict(mesh_rig(tmp_path / "objects.csv", settings=NO_NOISE).capture(shots.take([view, view + 972])))
+        assert np.abs(images[0].astype(int) - images[1]).mean() < 1
+
+
+def test_up_is_said_for_formats_that_do_not(tmp_path: Path) -> None:
+    arrow("z").export(tmp_path / "z.ply")
+    arrow("y").export(tmp_path / "y.ply")
+    arrow("y").export(tmp_path / "y.glb")
+    plain = mesh_rig(write(tmp_path, [("z.ply", "arrow", "a")])).shape(0)
+    turned = mesh_rig(write(tmp_path, [("y.ply", "arrow", "a"), ("y.glb", "arrow", "b")]), up="y")
+    for row in range(2):
+        assert_allclose(np.sort(turned.shape(row).vertices, axis=0), np.sort(plain.vertices, axis=0), atol=1e-4)
+    text = 'source = "meshes"\npath = "objects.csv"\n[render]\n'
+    (tmp_path / "rig.toml").write_text(text + 'up = "y"\n')
+    assert open_rig(tmp_path / "rig.toml").source.shape(0).digest() == turned.shape(0).digest()  # type: ignore[attr-defined]
+    (tmp_path / "rig.toml").write_text(text + 'up = "x"\n')
+    with pytest.raises(SpecError, match=r"render\.up"):
+        open_rig(tmp_path / "rig.toml")
+    (tmp_path / "rig.toml").write_text('source = "toys"\n[render]\nup = "y"\n')
+    with pytest.raises(SpecError, match="'up' is for meshes"):
+        open_rig(tmp_path / "rig.toml")
+
+
+def spoilt(name: str) -> tuple[np.ndarray, np.ndarray]:
+    box = trimesh.creation.box((1.0, 2.0, 3.0))
+    vertices, faces = np.asarray(box.vertices), np.asarray(box.faces)
+    match name:
+        case "vertices on a line":
+            return np.linspace(0, 1, 4)[:, None] * [[1.0, 2.0, 3.0]], np.array([[0, 1, 2], [1, 2, 3]])
+        case "one vertex at 1e30":
+            return np.vstack([vertices[:-1], [1e30, 0.0, 0.0]]), faces
+        case "one vertex at 1e300":
+            return np.vstack([vertices[:-1], [1e300, 0.0, 0.0]]), faces
+        case "a far face without area":
+            return np.vstack([vertices, [[500.0, 0, 0]] * 3]), np.vstack([faces, [[8, 9, 10]]])
+        case _:
+            return np.vstack([vertices, [[0, 0, 300.0], [0, 0, 300.1], [0, 0.1, 300.0]]]), np.vstack(
+                [faces, [[8, 9, 10]]]
+            )
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["vertices on a line", "one vertex at 1e30", "one vertex at 1e300", "a far face without area", "a far small face"],
+)
+def test_an_object_of_which_nothing_would_be_seen_is_refused_with_its_extent(folder: Path, name: str) -> None:
+    vertices, faces = spoilt(name)
+    lines = [*(f"v {x!r} {y!r} {z!r}" for x, y, z in vertices.tolist()), *(f"f {a} {b} {c}" for a, b, c in faces + 1)]
+    (folder / "d.obj").write_text("\n".join(lines) + "\n")
+    with pytest.raises(MeshError) as refused:
+        mesh_rig(write(folder, GOOD))
+    extent = " x ".join(f"{side:.3g}" for side in np.ptp(vertices, axis=0))
+    assert "line 5: mesh 'd.obj'" in str(refused.value)
+    assert extent in str(refused.value)
+
+
+def test_thin_objects_are_seen(folder: Path) -> None:
+    for number, size in enumerate([(0.1, 10, 0.1), (0.1, 0.1, 10), (10, 10, 0.001), (0.001, 10, 10), (10, 0.001, 10)]):
+        turned = trimesh.transformations.random_rotation_matrix(np.random.default_rng(number).random(3))
+        for name, mesh in (
+            ("a", trimesh.creation.box(size)),
+            ("b", trimesh.creation.box(size).apply_transform(turned)),
+        ):
+            mesh.export(folder / f"{name}.ply")
+        mesh_rig(write(folder, GOOD))

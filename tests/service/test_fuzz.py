@@ -25,8 +25,9 @@ from schemathesis.specs.openapi.checks import (
 
 from acqplan import Campaign
 from acqplan.campaign.events import Fold
-from acqplan.campaign.images import SUFFIXES, encoded
+from acqplan.campaign.images import encoded
 from acqplan.errors import ImageError
+from acqplan.images import SUFFIXES
 from acqplan.service.refusals import ServiceSettings
 from acqplan.service.server import make_app
 from tests.service.serving import made, png
@@ -94,4 +95,4 @@ def test_no_image_is_a_defect(kind: str, changes: list[tuple[float, int]], kept:
     for place, byte in changes:
         content[int(place**3 * len(content))] = byte  # most of them in the head
     with suppress(ImageError):
-        assert encoded(bytes(content[: round(kept * len(content))]), "shot")[1] in SUFFIXES.values()
+        assert encoded(bytes(content[: round(kept * len(content))]), "shot")[1].kind in SUFFIXES

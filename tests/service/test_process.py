@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from acqplan import Campaign
+from acqplan.service.server import CONNECTIONS
 from tests.service.serving import Served, made, png, until
 
 START = "import sys; from acqplan.cli.app import main; sys.argv = ['acqplan', 'serve', *sys.argv[1:]]; main()"
@@ -58,6 +59,18 @@ def test_it_serves_until_it_is_told_to_end(tmp_path: Path, ending: signal.Signal
         assert one.stderr is not None
         assert one.stderr.read() == ""
         assert [event.kind for event in served.campaign.events()] == ["created", "replanned", "asked", "leased", "told"]
+
+
+def test_too_many_connections_are_told_so_in_json(tmp_path: Path) -> None:
+    made(tmp_path).close()
+    with process(tmp_path, "--no-plan") as (_, served), contextlib.ExitStack() as stack:
+        for _ in range(CONNECTIONS):
+            stack.enter_context(socket.create_connection(("127.0.0.1", served.port), timeout=20))
+        answer = served.request("GET", "/status")
+        assert answer.status == 503
+        assert set(answer.document) == {"error", "hint"}
+        stack.close()
+        until(lambda: served.request("GET", "/status").status == 200)
 
 
 def test_killed_it_leaves_no_planner_behind(tmp_path: Path) -> None:

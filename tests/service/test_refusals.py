@@ -256,3 +256,23 @@ def test_a_store_that_went_away_is_told(served: Served, tmp_path: Path) -> None:
     answer = served.request("GET", "/status")
     assert answer.status in (503, 507)
     assert answer.document["hint"]
+
+
+def test_a_mistyped_name_is_not_found_whatever_the_size_of_the_image(served: Served) -> None:
+    before = served.traces()
+    assert served.tell("car-99_0_30_L0", bytes(MOST + 1)).status == 404
+    answer = served.request("PUT", "/shot/car/image", bytes(MOST + 1))
+    assert (answer.status, answer.document["hint"]) == (404, "see /docs")
+    assert served.traces() == before
+
+
+def test_what_was_meant_is_told(served: Served) -> None:
+    (shot,) = served.ask()
+    path = f"/shots/{shot}/image"
+    assert "use PUT" in served.request("POST", path, png(1)).document["hint"]
+    assert "use POST" in served.request("GET", "/ask").document["hint"]
+    for kind in ("application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
+        assert "--upload-file" in served.request("PUT", path, b"--x\r\n" + png(1), Content_Type=kind).document["hint"]
+    large = served.request("POST", f"/shots/{shot}/fail", png(1, size=200))
+    assert (large.status, "PUT /shots/SHOT/image" in large.document["hint"]) == (413, True)
+    assert "--max-upload" not in large.document["hint"]

@@ -1,0 +1,94 @@
+"""Studies of the literature as commands: ``acqplan study …``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from acqplan.cli import options
+from acqplan.cli.console import ProgressBars, exit_codes, print_json, print_note, print_result
+from acqplan.errors import UsageError
+from acqplan.files import folder_for_result
+from acqplan.numbers import count_noun
+
+app = typer.Typer(name="study", help="Run a study of the literature on a rig.", no_args_is_help=True)
+
+
+@app.callback()
+def before_a_study() -> None:
+    """Run a study of the literature on a rig."""
+
+
+@app.command("norb-sampling")
+def norb_sampling(
+    rig: options.Rig = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of smallNORB's files, instead of a rig.", metavar="DIR")
+    ] = None,
+    fetch: Annotated[bool, typer.Option("--fetch", help="Download what --data lacks, from smallNORB's page.")] = False,
+    backbone: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME:LAYER", help="Features to study; give it once for each. toynet for toys."),
+    ] = None,
+    weights: options.Weights = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Minutes on two cores: fewer settings, updates, seeds and designs.")
+    ] = False,
+    seeds: Annotated[int | None, options.number("How many seeds; 5, quick 3.")] = None,
+    device: options.Device = None,
+    precision: options.PrecisionChoice = options.Precision.float32,
+    plan_only: Annotated[
+        bool, typer.Option("--plan-only", help="Say what would be done, and about how long it takes; do nothing.")
+    ] = False,
+    out: Annotated[Path, typer.Option(help="Folder of the results; a killed run goes on from it.")] = Path(
+        "acqplan-norb-sampling"
+    ),
+    as_json: options.Json = False,
+) -> None:
+    """Do even sets of views beat random ones? The thesis on smallNORB, with seeds, objects and strategies."""
+    with exit_codes():
+        if rig is not None and data is not None:
+            raise UsageError("both --rig and --data are given", "give one of them")
+        if fetch and data is None:
+            raise UsageError("--fetch without --data", "name the folder, e.g. --data smallnorb")
+        if seeds is not None and seeds < 1:
+            raise UsageError(f"--seeds {seeds} cannot be", "give at least 1")
+        from acqplan.study import norb_sampling as study
+
+        protocol = study.QUICK if quick else study.Protocol()
+        if seeds is not None:
+            protocol = replace(protocol, seeds=tuple(range(seeds)))
+        runtime = options.chosen_runtime(device, precision)
+        if plan_only:
+            work = study.estimate(protocol, n_layers=len(backbone or [""]), device=runtime.device if runtime else "cpu")
+            if as_json:
+                print_json(work)
+            else:
+                print_result(*(f"{name}: {said}" for name, said in work.items()))
+            return
+        with folder_for_result(out):
+            progress = ProgressBars()
+            from acqplan.rig.norb import smallnorb_rig
+
+            opened = None if data is None else smallnorb_rig(data, fetch=fetch, progress=progress)
+            found = study.norb_sampling(
+                opened or rig,
+                out,
+                backbones=backbone or (),
+                weights=weights,
+                protocol=protocol,
+                runtime=runtime,
+                progress=progress,
+            )
+            from acqplan.report.study_page import answers, document, save_norb_sampling, sentences
+
+            facts = {"rig.toml": str(rig or data or "embedded toys")}
+            files = save_norb_sampling(found, out, facts=facts, progress=progress)
+        if as_json:
+            print_json({**document(found), "files": [str(path) for path in files]})
+        else:
+            print_result(*sentences(found), "", *answers(found))
+            print_note(f"written to {out}: {count_noun(len(files), 'file')}, first of all report.html")

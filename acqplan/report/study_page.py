@@ -1,0 +1,406 @@
+"""What a study leaves behind: report.html, pictures, results.csv and findings.json; its answers in words."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from acqplan import __version__
+from acqplan.evaluate.results import weighted_shares
+from acqplan.files import folder, replacing
+from acqplan.numbers import count_noun, finite, p_text, percent, points
+from acqplan.progress import SILENT, Progress
+from acqplan.report.page import STYLE, TEMPLATES
+from acqplan.report.plot import Drawings
+from acqplan.report.plot.study import set_accuracy, strategy_accuracy, surface_map
+from acqplan.report.plot.style import svg_element
+from acqplan.report.result import Writers, write_result
+from acqplan.report.tables import NONE, Column, Table
+from acqplan.statistics.objects import mean_interval
+from acqplan.study.norb_findings import LEVEL, REPORTED, Contrast, LayerFindings
+from acqplan.study.norb_sampling import DENSE_AZIMUTH, DENSE_ELEVATION, IMAGES, RANDOM_SETS, NorbSampling
+from acqplan.study.norb_surface import Surface
+
+FACTORS = ("azimuths", "elevations", "lights", "objects per class")
+WORDS = {1: "ahead", -1: "behind", 0: "no difference found"}
+# Numbers of images at which the best design is shown have at least so many designs to choose from.
+CHOICES = 3
+COLUMNS = (
+    "backbone",
+    "rule",
+    "set",
+    "seed",
+    "images",
+    "train_images",
+    "object",
+    "label",
+    "accuracy",
+    "setting",
+    "loss",
+)
+
+
+def save_norb_sampling(
+    study: NorbSampling, out: Path, *, facts: Mapping[str, str] | None = None, progress: Progress = SILENT
+) -> list[Path]:
+    """Write report.html, the pictures, results.csv and findings.json, all at one moment; see `write_result`.
+
+    Args:
+        study: What was found.
+        out: Folder to write into; made if it is not there.
+        facts: More lines for "How it was made".
+        progress: Hears about the writing.
+
+    Returns:
+        The files.
+
+    Raises:
+        OutputError: If a file cannot be written.
+    """
+
+    def findings(path: Path) -> None:
+        with replacing(path) as handle:
+            json.dump(finite(document(study)), handle, indent=1, ensure_ascii=False)
+            handle.write("\n")
+
+    drawings: Drawings = {"sets": partial(set_accuracy, study.layers)}
+    for number, layer in enumerate(study.layers):
+        drawings[f"designs-{number}"] = partial(surface_map, layer.surface)
+        drawings[f"strategies-{number}"] = partial(strategy_accuracy, layer)
+    writers: Writers = {"results.csv": partial(_write_rows, study), "findings.json": findings}
+    page = partial(page_text, study, facts=facts)
+    names = ["report.html", *writers, *(f"{name}.png" for name in drawings)]
+    return write_result(folder(out), names, writers, page, drawings, progress)
+
+
+def _write_rows(study: NorbSampling, path: Path) -> None:
+    """results.csv: a row for each arm, seed and test object."""
+    with replacing(path) as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for layer, arm in ((its, arm) for its in study.layers for arm in its.tested.values()):
+            objects, rows = layer.tests.objects, np.unique(layer.tests.object_rows)
+            shares = weighted_shares(arm.correct, layer.tests, None)
+            for seed, setting, loss, of_seed in zip(
+                study.protocol.seeds, arm.settings, arm.losses, shares, strict=True
+            ):
+                about = (layer.backbone, arm.rule, arm.name, seed, arm.images, arm.train_images)
+                for row, share in zip(rows, of_seed, strict=True):
+                    tested = (objects.names[row], objects.labels[row], f"{share:.6f}")
+                    writer.writerow((*about, *tested, str(setting), f"{loss:.6f}"))
+
+
+def document(study: NorbSampling) -> dict[str, Any]:
+    """Everything that was found, as JSON."""
+
+    def compared(contrast: Contrast) -> dict[str, Any]:
+        found = contrast.difference
+        return {
+            "a": contrast.a,
+            "b": contrast.b,
+            "train_images": contrast.train_images,
+            "difference": found.mean,
+            "ci95": [found.low, found.high],
+            "p": found.p,
+            "mcnemar": [{"n10": test.n10, "n01": test.n01, "p": test.p} for test in contrast.tests],
+            "wins_mcnemar": list(contrast.wins),
+            "win_objects": contrast.object_win,
+        }
+
+    return {
+        "study": "norb-sampling",
+        "acqplan": __version__,
+        "rig": study.rig,
+        "seeds": list(study.protocol.seeds),
+        "updates": study.protocol.updates,
+        "sentences": sentences(study),
+        "answers": answers(study),
+        "layers": [
+            {
+                "backbone": layer.backbone,
+                "accuracy": {
+                    f"{arm.rule} {arm.name}": [float(share) for share in arm.correct.mean(axis=1)]
+                    for arm in layer.tested.values()
+                },
+                "wins_mcnemar": [layer.wins(place) for place in range(len(study.protocol.seeds))],
+                "wins_objects": layer.object_wins(),
+                "reported": REPORTED.get(layer.backbone),
+                "pairs": [compared(pair) for pair in layer.pairs],
+                "dense": {rule: compared(pair) for rule, pair in layer.dense.items()},
+                "against_even": {
+                    rule: [compared(pair) for pair in pairs] for rule, pairs in layer.against_even.items()
+                },
+                "surface": {
+                    "designs": layer.surface.designs.tolist(),
+                    "images": layer.surface.images.tolist(),
+                    "accuracy": {
+                        name: layer.surface.accuracy[number].mean(axis=0).round(6).tolist()
+                        for number, name in enumerate(layer.surface.placements)
+                    },
+                },
+            }
+            for layer in study.layers
+        ],
+    }
+
+
+def sentences(study: NorbSampling) -> list[str]:
+    """The thesis' question answered, a sentence per layer and finding."""
+    found = []
+    for layer in study.layers:
+        even, random = layer.wins()
+        by_seed = [layer.wins(place) for place in range(len(study.protocol.seeds))]
+        seeds = ", ".join(f"{a}:{b}" for a, b in by_seed)
+        over = "{}:{}".format(*layer.object_wins())
+        found.append(
+            f"{layer.backbone}: of {len(layer.pairs)} pairs even sets win {even} and random sets {random} by McNemar's "
+            f"test at {LEVEL:g} with the first seed ({seeds} over the seeds), and {over} by the test over objects and "
+            "seeds."
+        )
+        for rule, pair in layer.dense.items():
+            low, high = points(pair.difference.low), points(pair.difference.high)
+            word = {1: "beats", -1: "loses to", 0: "is not told from"}[pair.object_win]
+            found.append(
+                f"{layer.backbone}, {rule} sets: azimuth dense ({DENSE_AZIMUTH}) {word} elevation dense "
+                f"({DENSE_ELEVATION}) at {pair.train_images:,} training images: {points(pair.difference.mean)} points "
+                f"({low} to {high})."
+            )
+    if study.rig != "norb":
+        reported = ", ".join(f"{name} {even}:{random}" for name, (even, random) in REPORTED.items())
+        found.append(
+            f"These are not the thesis' images ({study.rig}, not smallNORB): its wins, {reported}, and its win of "
+            f"{DENSE_AZIMUTH} on every network are no measure for the numbers here."
+        )
+    return found
+
+
+def doublings(surface: Surface) -> dict[str, list[tuple[float, float]]]:
+    """What doubling each of `FACTORS` adds in points, by placement: estimate and half its 95 % interval over seeds.
+
+    The least-squares plane of accuracy over the logarithms of the four numbers: it is the same for all designs, though
+    a factor is worth less where there is much of it.
+    """
+    varied = np.ptp(surface.designs, axis=0) > 0
+    columns = np.column_stack([np.ones(len(surface.designs)), np.log2(surface.designs[:, varied])])
+    found = {}
+    for number, name in enumerate(surface.placements):
+        slopes = 100.0 * np.linalg.lstsq(columns, surface.accuracy[number].T, rcond=None)[0][1:]
+        # of one seed nothing is known about others: half of everything is infinite
+        ends = (mean_interval(own, lowest=-np.inf, highest=np.inf) for own in slopes)
+        filled = iter([(mean, (high - low) / 2.0) for mean, low, high in ends])
+        found[name] = [next(filled) if there else (np.nan, np.nan) for there in varied]
+    return found
+
+
+def _plus_minus(half: float) -> str:
+    return f" ± {half:.1f}" if np.isfinite(half) else ""
+
+
+def best_designs(surface: Surface) -> list[tuple[int, dict[str, tuple[str, float]]]]:
+    """For each number of images with several designs the best one of each placement, in words, and its accuracy."""
+    images, mean = surface.images, surface.accuracy.mean(axis=1)
+    found = []
+    for count in np.unique(images).tolist():
+        mine = np.flatnonzero(images == count)
+        if len(mine) < CHOICES:
+            continue
+        best = {}
+        for number, name in enumerate(surface.placements):
+            row = int(mine[np.argmax(mean[number][mine])])
+            azimuths, elevations, lights, objects = surface.designs[row].tolist()
+            words = f"{azimuths} × {elevations} × {lights}, {objects} a class"
+            if name == "lattice":
+                words = f"{azimuths * elevations * lights} an object, {objects} a class"
+            best[name] = (words, float(mean[number][row]))
+        found.append((int(count), best))
+    return found
+
+
+def answers(study: NorbSampling) -> list[str]:
+    """The question that the thesis left open, answered for each layer."""
+    found = []
+    for layer in study.layers:
+        of_even = doublings(layer.surface)["even"]
+        known = [
+            (name, worth, half) for name, (worth, half) in zip(FACTORS, of_even, strict=True) if np.isfinite(worth)
+        ]
+        known.sort(key=lambda factor: -factor[1])
+        listed = ", ".join(f"{name} {points(worth / 100)}{_plus_minus(half)}" for name, worth, half in known)
+        found.append(f"{layer.backbone}: with one grid for all objects, doubling is worth, in points: {listed}.")
+        gains = [best["lattice"][1] - best["even"][1] for _, best in best_designs(layer.surface)]
+        if gains:
+            found.append(
+                f"{layer.backbone}: the lattice is ahead of the best grid that hindsight finds at as many images by "
+                f"{points(float(np.mean(gains)))} points on average ({points(min(gains))} to {points(max(gains))} over "
+                f"{count_noun(len(gains), 'number')} of images)."
+            )
+    return found
+
+
+def page_text(study: NorbSampling, *, facts: Mapping[str, str] | None = None) -> str:
+    """The page as text; the same study gives the same text."""
+    first = study.layers[0]
+    even, random = first.wins()
+    layers = []
+    for number, layer in enumerate(study.layers):
+        layers.append(
+            {
+                "name": layer.backbone,
+                "pairs": _pairs_table(layer),
+                "surface": svg_element(
+                    surface_map(layer.surface), name=f"surface{number}", alt="Accuracy of every design"
+                ),
+                "strategies": svg_element(
+                    strategy_accuracy(layer), name=f"strategies{number}", alt="Accuracy against training images"
+                ),
+                "best": _best_table(layer.surface),
+                "doublings": _doublings_table(layer.surface),
+                "against": _against_table(layer),
+            }
+        )
+    protocol = study.protocol
+    made = {
+        "rig": study.rig,
+        "heads": f"softmax, Adam, batch 8, {protocol.updates:,} updates, best epoch by validation cross-entropy",
+        "settings": f"{len(protocol.settings)} per set and seed: "
+        + "; ".join(dict.fromkeys(str(setting).rsplit(", seed", 1)[0] for setting in protocol.settings)),
+        "seeds": ", ".join(map(str, protocol.seeds)),
+        "train, validation, test": "instances 4, 6, 9; 7, 8; 0, 1, 2, 3, 5 of each class",
+        "acqplan": __version__,
+        **(facts or {}),
+    }
+    dense = first.dense["even"]
+    return TEMPLATES.get_template("norb_sampling.html").render(
+        headline=f"Even sets of views win {even} of {len(first.pairs)} pairs against random ones, and lose {random} "
+        f"({first.backbone}).",
+        sentences=sentences(study),
+        tiles=[
+            (f"{even}:{random}", "pairs, even:random", "McNemar at .01, first seed"),
+            ("{}:{}".format(*first.object_wins()), "pairs, even:random", "over objects and seeds"),
+            (points(dense.difference.mean), f"points, {DENSE_AZIMUTH} against {DENSE_ELEVATION}", "even sets"),
+        ],
+        sets=svg_element(set_accuracy(study.layers), name="sets", alt="Accuracy of even and random sets"),
+        wins=_wins_table(study),
+        dense=_dense_table(study),
+        answers=answers(study),
+        layers=layers,
+        n_seeds=len(protocol.seeds),
+        facts=made,
+        notes=[
+            "McNemar's test takes the test objects, the heads and the one random draw of each set as given: it asks "
+            "whether these two heads differ on these images. The test over objects and seeds asks whether the rules "
+            "differ on other objects with other draws; it is the one to trust for a claim about rules.",
+            f"The thesis' table prints A60E15 as a second A60E5; here it is the set of {IMAGES['A60E15']:,} images.",
+            "An accuracy is that of the setting and the epoch chosen on the validation objects, on all test images.",
+        ],
+        colours=STYLE,
+    )
+
+
+def _wins_table(study: NorbSampling) -> Table:
+    rows = []
+    for layer in study.layers:
+        reported = REPORTED.get(layer.backbone)
+        rows.append(
+            [
+                layer.backbone,
+                "{}:{}".format(*layer.wins()),
+                ", ".join("{}:{}".format(*layer.wins(place)) for place in range(len(study.protocol.seeds))),
+                "{}:{}".format(*layer.object_wins()),
+                NONE if reported is None else "{}:{}".format(*reported),
+            ]
+        )
+    names = ("features", "McNemar, first seed", "McNemar, every seed", "objects and seeds", "the thesis, on smallNORB")
+    return Table(
+        columns=[Column(name=name, text=not number) for number, name in enumerate(names)],
+        rows=rows,
+        caption=f"Wins even:random of {len(RANDOM_SETS)} pairs at {LEVEL:g}",
+        label="wins",
+    )
+
+
+def _contrast_cells(pair: Contrast) -> list[str]:
+    found = pair.difference
+    tests = ", ".join({1: "+", -1: "−", 0: "="}[win] for win in pair.wins)
+    return [
+        points(found.mean), f"{points(found.low)} to {points(found.high)}", p_text(found.p), tests,
+        WORDS[pair.object_win],
+    ]  # fmt: skip
+
+
+CONTRAST_COLUMNS = [
+    Column(name="difference, points"),
+    Column(name="95 % interval"),
+    Column(name="p, objects and seeds"),
+    Column(name="McNemar by seed (+ ahead, − behind, = none)"),
+    Column(name="objects and seeds", text=True),
+]
+
+
+def _pairs_table(layer: LayerFindings) -> Table:
+    rows = []
+    for name, pair in zip(RANDOM_SETS, layer.pairs, strict=True):
+        own = [percent(float(layer.tested[rule, name].correct.mean())) for rule in ("even", "random")]
+        rows.append([name, f"{pair.train_images:,}", *own, *_contrast_cells(pair)])
+    heads = [Column(name=name) for name in ("set", "training images", "even, %", "random, %")]
+    return Table(columns=[*heads, *CONTRAST_COLUMNS], rows=rows, label=f"pairs of {layer.backbone}")
+
+
+def _dense_table(study: NorbSampling) -> Table:
+    rows = [
+        [layer.backbone, rule, *_contrast_cells(pair)] for layer in study.layers for rule, pair in layer.dense.items()
+    ]
+    heads = [Column(name="features", text=True), Column(name="sets", text=True)]
+    caption = f"{DENSE_AZIMUTH} minus {DENSE_ELEVATION}, 2,430 training images"
+    return Table(columns=[*heads, *CONTRAST_COLUMNS], rows=rows, caption=caption, label="dense azimuth")
+
+
+def _against_table(layer: LayerFindings) -> Table:
+    rows = [
+        [rule, name, f"{pair.train_images:,}", *_contrast_cells(pair)]
+        for rule, pairs in layer.against_even.items()
+        for name, pair in zip(RANDOM_SETS, pairs, strict=True)
+    ]
+    heads = [Column(name=name, text=True) for name in ("strategy", "even set", "training images")]
+    return Table(columns=[*heads, *CONTRAST_COLUMNS], rows=rows, label=f"strategies of {layer.backbone}")
+
+
+def _best_table(surface: Surface) -> Table:
+    rows = []
+    for images, best in best_designs(surface):
+        cells = [cell for words, found in best.values() for cell in (words, percent(found))]
+        rows.append([f"{images:,}", *cells])
+    names = [name for placement in surface.placements for name in (f"best {placement}", "%")]
+    return Table(
+        columns=[Column(name=name) for name in ("images", *names)],
+        rows=rows,
+        caption="The best design at each number of images, found with hindsight on the test objects",
+        footnote="azimuths × elevations × lights, objects of a class",
+        label="best designs",
+    )
+
+
+def _doublings_table(surface: Surface) -> Table:
+    rows = [
+        [
+            name,
+            *(
+                NONE if not np.isfinite(worth) else f"{points(worth / 100)}{_plus_minus(half)}"
+                for worth, half in worths
+            ),
+        ]
+        for name, worths in doublings(surface).items()
+    ]
+    return Table(
+        columns=[Column(name=name) for name in ("placement", *FACTORS)],
+        rows=rows,
+        caption="What doubling each number adds, points (± 95 % over seeds)",
+        footnote="Least squares over the logarithms of the four numbers.",
+        label="doublings",
+    )
