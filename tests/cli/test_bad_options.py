@@ -7,10 +7,10 @@ import pytest
 from tests.cli.conftest import QUICK, Acqplan, complaint, contents, untouched, written
 
 BUDGETS = {
-    0: "a budget of 0 images for 5 objects\n  give at least 5",
-    -3: "a budget of -3 images for 5 objects\n  give at least 5",
-    4: "a budget of 4 images for 5 objects\n  give at least 5",
-    121: "a budget of 121 images, where 5 objects can be shot 120 times\n  give at most 120",
+    0: "a budget of 0 images for 10 objects\n  give at least 10",
+    -3: "a budget of -3 images for 10 objects\n  give at least 10",
+    9: "a budget of 9 images for 10 objects\n  give at least 10",
+    241: "a budget of 241 images, where 10 objects can be shot 240 times\n  give at most 240",
 }
 
 
@@ -23,6 +23,18 @@ def test_a_budget_that_cannot_be_is_refused_before_anything_is_rendered(
         done = acqplan("recommend", "--rig", toys, "--budget", budget, "--out", out, *QUICK)
     assert complaint(done, 2).strip() == BUDGETS[budget]
     assert not (tmp_path / "unused").exists()
+
+
+def test_a_budget_beyond_what_a_validation_leaves_is_told_of_the_plan_without(
+    acqplan: Acqplan, toys: Path, out: Path
+) -> None:
+    done = acqplan("recommend", "--rig", toys, "--budget", 121, "--out", out, *QUICK[:2])
+    said = (
+        "a budget of 121 images, where 5 objects can be shot 120 times\n  give at most 120, or plan without validation"
+    )
+    message = " ".join(complaint(done, 2).split())
+    assert message.startswith(said)
+    assert "(--no-validate), which keeps nothing aside" in message
 
 
 @pytest.mark.parametrize("budget", ["ten", "2.5", "1e3", ""])
@@ -63,8 +75,11 @@ def test_a_cluster_that_does_not_answer_is_missing(
     acqplan: Acqplan, toys: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("acqplan.features.devices.PATIENCE_SECONDS", 0.5)
+    uncached = (*QUICK, "--seed", 77)
     with untouched(out):
-        done = acqplan("recommend", "--rig", toys, "--budget", 20, "--out", out, "--dask", "tcp://127.0.0.1:1", *QUICK)
+        done = acqplan(
+            "recommend", "--rig", toys, "--budget", 20, "--out", out, "--dask", "tcp://127.0.0.1:1", *QUICK, *uncached
+        )
     assert done.code == 4
     assert "no dask scheduler answers at 'tcp://127.0.0.1:1'" in done.err
     assert "start one by `dask scheduler`, or correct it" in done.err
