@@ -34,8 +34,9 @@ from acqplan.runtime import available_cores
 
 # Batches that wait for each network, so that none waits for the next image of the source.
 AHEAD: Final = 2
-# Bytes of images that are collected for a batch: in floats a pass takes some ten times as much.
+# Bytes of images that are collected for a batch: in floats a pass takes some ten times as much. In main memory less.
 BATCH_BYTES: Final = 40_000_000
+CPU_BATCH_BYTES: Final = 12_000_000
 # For so many images several GPUs are used unasked; for fewer, one is done before the processes of the others start.
 MANY_IMAGES: Final = 20_000
 # On more cores one network runs on all of them: so many batches would not lie in the caches together.

@@ -17,6 +17,8 @@ from acqplan.errors import ImageError, WeightsError
 
 # Grey from red, green and blue (ITU-R BT.601), as Pillow does it.
 LUMINANCE = (0.299, 0.587, 0.114)
+# Bytes of images above which they are resized one by one in main memory: each becomes a float meanwhile.
+AT_ONCE = 4_000_000
 N_ORIENTATIONS = 9
 # Side of a cell, pixels: 8 x 8 cells of an image of 96 pixels, so 576 features.
 CELL = 12
@@ -102,6 +104,8 @@ def resized(
     Returns:
         Values in ``0 .. 255``, shape ``[images, kept, size, size]``; bytes if nothing had to be done.
     """
+    if images.device.type == "cpu" and len(images) > 1 and images.numel() > AT_ONCE:
+        return torch.cat([resized(image[None], preprocessing) for image in images])
     pixels: Tensor = images
     if preprocessing.channels == 1 and images.shape[1] == 3:
         weights = torch.tensor(LUMINANCE, device=images.device).view(1, 3, 1, 1)

@@ -96,3 +96,15 @@ def test_input_text_is_read_back_as_written(text: str) -> None:
 def test_input_text_of_another_form_is_refused(text: str) -> None:
     with pytest.raises(WeightsError, match="not understood"):
         parse_input(text)
+
+
+def test_images_that_are_resized_one_by_one_are_what_they_are_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    many = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (6, 480, 640, 3), dtype=np.uint8)).permute(
+        0, 3, 1, 2
+    )
+    for given in (many, many[:, :1]):
+        for preprocessing in (parse_input("RGB 224, mean 0.5, std 0.5"), parse_input("grey 96, mean 0, std 1")):
+            found = resized(given, preprocessing)
+            monkeypatch.setattr("acqplan.features.pixels.AT_ONCE", 10**9)
+            assert torch.equal(found, resized(given, preprocessing))
+            monkeypatch.undo()
