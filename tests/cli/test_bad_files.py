@@ -71,16 +71,16 @@ def _cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-40])
 
 
-def _deep(path: Path) -> None:
-    Image.fromarray(np.zeros((9, 9), dtype=np.uint16)).save(path)
+def _negative(path: Path) -> None:
+    with path.open("wb") as file:
+        Image.fromarray(np.full((9, 9), -1.0, dtype=np.float32)).save(file, format="TIFF")
 
 
 IMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "truncated": (_cut, "is damaged"),
     "empty": (lambda path: path.write_bytes(b""), "is empty (0 bytes)"),
     "text": (lambda path: path.write_text("no picture"), "is not an image"),
-    "16 bits": (_deep, "has 16 bits a channel"),
-    "alpha": (lambda path: Image.new("RGBA", (9, 9)).save(path), "has an alpha channel"),
+    "negative": (_negative, "has values from -1 to -1"),
 }
 
 

@@ -48,7 +48,7 @@ def test_a_budget_that_is_no_whole_number_is_repeated(budget: str, acqplan: Acqp
 
 NAMES = {
     "strategy": ("--strategy", "latice", "no strategy is called 'latice'", "did you mean 'lattice'?"),
-    "strategy of nobody": ("--strategy", "nowhere:Rule", "No module named 'nowhere'", "check its name"),
+    "strategy of nobody": ("--strategy", "nowhere:Rule", "No module named 'nowhere'", "its module must be found"),
     "backbone": ("--backbone", "resnet81", "no backbone is called 'resnet81'", "did you mean 'resnet18'?"),
     "layer": ("--backbone", "vgg16:fc16", "vgg16 has no layer 'fc16'", "did you mean 'fc6'?"),
     "layer of toynet": ("--backbone", "toynet:pol", "toynet has no layer 'pol'", "did you mean 'pool'?"),
