@@ -74,13 +74,11 @@ class Plan:
     @property
     def changes(self) -> dict[str, int]:
         """How often this order changes the object, and the level of each axis that is a category."""
-        space, coordinates = self.shots.space, self.shots.coordinates
-        levels = {
-            axis.name: coordinates[:, column] for column, axis in enumerate(space.axes) if isinstance(axis, Category)
-        }
-        return {
-            name: int((np.diff(own) != 0).sum()) for name, own in {"object": self.shots.object_rows, **levels}.items()
-        }
+        settings: dict[str, np.ndarray] = {"object": self.shots.object_rows}
+        for axis, codes in zip(self.shots.space.axes, self.shots.coordinates.T, strict=True):
+            if isinstance(axis, Category):
+                settings[axis.name] = codes
+        return {name: int((np.diff(own) != 0).sum()) for name, own in settings.items()}
 
     def to_csv(self) -> str:
         """plan.csv as text: one row per shot, in order."""
