@@ -91,12 +91,11 @@ def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     Raises:
         OutputError: If the folder cannot be written, or the disk is full.
     """
+    temporary = None
     try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    temporary = Path(name)
-    try:
+        with uninterrupted():  # Ctrl-C leaves no file of which nobody has the name yet
+            descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+            temporary = Path(name)
         encoding, newline = (None, None) if "b" in mode else ("utf-8", "")
         with os.fdopen(descriptor, mode, encoding=encoding, newline=newline) as handle:
             yield handle
@@ -107,7 +106,8 @@ def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     except OSError as error:
         raise _unwritable(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary:
+            temporary.unlink(missing_ok=True)
 
 
 def sync_folder(path: Path) -> None:

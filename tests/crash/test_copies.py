@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,7 @@ def test_a_careless_copy_is_a_part_of_the_truth_or_says_that_it_is_damaged(begun
         places.append(tmp_path / f"copy-{len(places)}")
         places[-1].mkdir()
         for name in (f"{STORE}-wal", STORE) if len(places) % 2 else (STORE, f"{STORE}-wal"):
-            if (begun / name).exists():
+            with suppress(FileNotFoundError):  # there is no log before the first writer, and none after the last
                 shutil.copy(begun / name, places[-1])
             time.sleep(0.01)
         shutil.copytree(begun / f"{STORE}.images", places[-1] / f"{STORE}.images", ignore=shutil.ignore_patterns(".*"))
