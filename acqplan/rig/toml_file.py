@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # No rig.toml is larger.
 MOST_BYTES = 16_000_000
+# Parts of a key at most: its reader takes the square of their number.
+DEEPEST_KEY = 32
 # Where a value is, e.g. ``("axis", 0, "values")``.
 Location = tuple[str | int, ...]
 HEADING = re.compile(r"^\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?$")
@@ -61,6 +63,9 @@ class TomlFile:
             line = error.object.count(b"\n", 0, error.start) + 1
             said = f"{path}: line {line}: the text is not UTF-8"
             raise SpecError(said, "save the file in UTF-8", path=path, line=line) from error
+        names = (line.partition("=")[0] for line in text.splitlines())
+        if any(name.count(".") > DEEPEST_KEY and "," not in name for name in names):  # numbers of a list have commas
+            raise SpecError(f"{path}: tables or lists are nested too deeply", "write them flat", path=path)
         try:
             content = tomllib.loads(text)
         except RecursionError as error:

@@ -50,7 +50,16 @@ def test_a_pipe_or_a_device_is_no_file(endless: Path, tmp_path: Path) -> None:
         mesh_rig(tmp_path / "meshes.csv")
 
 
-@pytest.mark.parametrize("text", ["x = " + "[" * 100_000, "[deployment]\nx = " + "{a=" * 3000 + "1" + "}" * 3000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x = " + "[" * 100_000,
+        "[deployment]\nx = " + "{a=" * 3000 + "1" + "}" * 3000,
+        "a." * 50_000 + "a = 1",
+        "[" + "a . " * 50_000 + "a]",
+        '  "a".' * 50_000 + "a = 1",
+    ],
+)
 def test_nested_lists_and_tables_are_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "rig.toml").write_text('source = "toys"\n' + text)
     with pytest.raises(SpecError, match="nested too deeply"):
