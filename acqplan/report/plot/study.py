@@ -53,6 +53,7 @@ def set_accuracy(layers: Sequence[LayerFindings], *, width: float = 5.6) -> Figu
                     fill = shade if wins[name] in (0, sign) else LIGHT["ground"]
                     axes.plot(place, height, mark, color=fill, markeredgecolor=edge, markersize=7.5, zorder=3)
                 axes.plot([], [], mark, color=LIGHT[colour], label=f"{rule} ahead")
+            axes.plot([], [], "o", color=LIGHT["ground"], markeredgecolor=LIGHT["faint"], label="behind")
             axes.plot([], [], "s", color=LIGHT["faint"], label="no difference (McNemar, .01)")
             axes.set_title(f"{layer.backbone}: accuracy on all test images, %")
             axes.grid(axis="y")
