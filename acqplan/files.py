@@ -39,7 +39,7 @@ SHARES |= {"glusterfs", "lustre", "beegfs", "gpfs", "sshfs", "rclone", "s3fs", "
 PATIENCE_SECONDS = 30
 
 
-def opened(path: Path, *, most: int | None = None) -> BinaryIO:
+def open_file(path: Path, *, most: int | None = None) -> BinaryIO:
     """Open a file for reading, and nothing else: a device or a pipe could be read without an end.
 
     Args:
@@ -300,7 +300,7 @@ def check_free(out: Path, names: Iterable[str], mark: str, keys: Collection[str]
         place = next(path for path in taken if path.is_dir())
         raise OutputError(f"{place}: a folder is where a file shall be written", "choose another folder", path=place)
     try:
-        with opened(out / mark) as handle:
+        with open_file(out / mark) as handle:
             found = json.load(handle)
     except (OSError, ValueError, RecursionError):
         found = None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from acqplan.errors import ManifestError, nearest
-from acqplan.files import opened
+from acqplan.files import open_file
 from acqplan.numbers import number_fault, plain_number
 
 # No table is larger.
@@ -116,7 +116,7 @@ def read_table(path: Path, *, required: Sequence[str], others: bool = False, nam
 def _rows(path: Path, named_by: str) -> tuple[list[list[str]], list[int]]:
     """Rows that are not blank, the header first, and the line on which each begins."""
     try:
-        with opened(path, most=MOST_BYTES) as handle:
+        with open_file(path, most=MOST_BYTES) as handle:
             content = handle.read()
     except OSError as error:
         raise ManifestError(f"{path}: cannot be read ({error.strerror})", f"check {named_by}", path=path) from error

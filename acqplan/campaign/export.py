@@ -34,7 +34,7 @@ from acqplan.campaign.settings import CampaignSettings
 from acqplan.campaign.store import Store
 from acqplan.campaign.store_database import is_url, wherever
 from acqplan.errors import ImageError, OutputError, SpaceError, StoreError, UsageError
-from acqplan.files import digest_bytes, digest_content, opened, sync_folder, whole_folder, work_folder
+from acqplan.files import digest_bytes, digest_content, open_file, sync_folder, whole_folder, work_folder
 from acqplan.files import folder as make_folder
 from acqplan.images import as_png, read_header
 from acqplan.numbers import FULL_TURN, ViewValue, short
@@ -342,7 +342,7 @@ def _event(text: str, where: str) -> Event:
 
 def _text(path: Path) -> str:
     try:
-        with opened(path) as handle:
+        with open_file(path) as handle:
             return handle.read().decode("utf-8")
     except OSError as error:
         raise StoreError(f"{path}: cannot be read ({error.strerror})", "give the folder of an export") from error

@@ -13,7 +13,7 @@ from acqplan.campaign.events import CAPTURED, LEASED, PROPOSED, REJECTED, WITHDR
 from acqplan.campaign.leases import watch_copies, watch_failures
 from acqplan.campaign.store_database import is_url
 from acqplan.errors import ConflictError, ImageError, OutputError, ShotError, nearest
-from acqplan.files import digest_content, folder, opened, replacing, sync_folder
+from acqplan.files import digest_content, folder, open_file, replacing, sync_folder
 from acqplan.numbers import ViewValue
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ def encoded(picture: Picture, shot: str) -> tuple[bytes, ImageHeader]:
     if isinstance(picture, Path | str):
         path, name = Path(picture), str(picture)
         try:
-            with opened(path) as handle:
+            with open_file(path) as handle:
                 content = handle.read()
         except OSError as error:
             raise ImageError(f"{path}: cannot be read ({error.strerror})", "give the file of an image") from error

@@ -12,7 +12,7 @@ from acqplan import __version__
 from acqplan.errors import BudgetError, InputError, SplitError, UsageError, nearest
 from acqplan.evaluate.task import Split, check_budget, draw_split, settings_of
 from acqplan.evaluate.verdict import ALPHA
-from acqplan.files import digest_bytes, opened, replacing
+from acqplan.files import digest_bytes, open_file, replacing
 from acqplan.plan import find_strategy
 from acqplan.plan.base import Strategy
 from acqplan.plan.plan import Setting
@@ -239,7 +239,7 @@ def read_digest(path: Path) -> str:
         InputError: If the file is none.
     """
     try:
-        with opened(path) as handle:
+        with open_file(path) as handle:
             return str(json.load(handle)["digest"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{path}: is no design of a benchmark", "choose another folder, or remove the file") from error

@@ -16,7 +16,7 @@ from acqplan.advice.answers import Advice
 from acqplan.errors import InputError, UsageError
 from acqplan.evaluate.design import Block, Design, read_digest
 from acqplan.evaluate.verdict import Pair, Record, Verdict, judge_pairs
-from acqplan.files import check_free, clear_abandoned, digest_bytes, folder, opened, replacing
+from acqplan.files import check_free, clear_abandoned, digest_bytes, folder, open_file, replacing
 from acqplan.plan.deployed import view_rows
 from acqplan.space import Shots
 
@@ -290,7 +290,7 @@ class Ledger:
         """
         path = self.cells / f"{block.name}.npz"
         try:
-            with opened(path) as handle, np.load(handle, allow_pickle=False) as kept:
+            with open_file(path) as handle, np.load(handle, allow_pickle=False) as kept:
                 arrays = {name: kept[name] for name in kept.files}
             # files of the first version have no digest
             if str(arrays.pop("digest", "")) not in ("", _digest(arrays)):

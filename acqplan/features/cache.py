@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, UInt64
 
 from acqplan.errors import OutputError, UsageError
-from acqplan.files import cache_folder, folder, opened, replacing
+from acqplan.files import cache_folder, folder, open_file, replacing
 
 SUFFIX: Final = ".features"
 
@@ -195,7 +195,7 @@ def _opened(paths: list[Path], n_features: int) -> Iterator[Segment]:
     """Map segments; without those that are gone, cut short, or not of this many features."""
     for path in paths:
         try:
-            with opened(path) as handle:
+            with open_file(path) as handle:
                 size = os.fstat(handle.fileno()).st_size - HEADER.size
                 n_images, rest = divmod(size, ROW.itemsize + 4 * n_features)
                 if rest or n_images < 1 or handle.read(HEADER.size) != HEADER.pack(MAGIC, n_images, n_features):

@@ -27,7 +27,7 @@ from acqplan.errors import BackboneError, MissingError, WeightsError
 from acqplan.features.caffemodel import read_caffemodel, reference_weights
 from acqplan.features.pixels import Preprocessing, parse_input
 from acqplan.features.registry import NETWORKS, Cut, find_layers
-from acqplan.files import opened, unpacks_to_far_more
+from acqplan.files import open_file, unpacks_to_far_more
 
 EMBEDDED = Path(__file__).parent / "embedded"
 TIMM = "timm/"
@@ -256,7 +256,7 @@ def read_weights(path: Path) -> Weights:
     if path.suffix not in SUFFIXES:
         raise WeightsError(f"{path}: weights end in {', '.join(SUFFIXES)}, not '{path.suffix}'", "convert or rename it")
     try:
-        with opened(path) as handle:
+        with open_file(path) as handle:
             if not handle.read(1):
                 raise WeightsError(f"{path}: the file is empty", "get it again", path=path)
     except OSError as error:

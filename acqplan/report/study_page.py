@@ -24,7 +24,8 @@ from acqplan.report.result import Writers, write_result
 from acqplan.report.tables import NONE, Column, Table
 from acqplan.statistics.objects import mean_interval
 from acqplan.study.norb_findings import LEVEL, REPORTED, Contrast, LayerFindings
-from acqplan.study.norb_sampling import DENSE_AZIMUTH, DENSE_ELEVATION, IMAGES, RANDOM_SETS, NorbSampling
+from acqplan.study.norb_sampling import NorbSampling
+from acqplan.study.norb_sets import DENSE_AZIMUTH, DENSE_ELEVATION, IMAGES, RANDOM_SETS
 from acqplan.study.norb_surface import Surface
 
 FACTORS = ("azimuths", "elevations", "lights", "objects per class")

@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 
 from acqplan.errors import InputError, MissingError
-from acqplan.files import cache_folder, digest_file, folder, opened, replacing
+from acqplan.files import cache_folder, digest_file, folder, open_file, replacing
 from acqplan.progress import SILENT, Progress
 
 PARTS: Final = {
@@ -73,7 +73,7 @@ def read_matrix(directory: Path, part: str, kind: str) -> tuple[Path, np.ndarray
         raise MissingError(f"{path} is missing, and packed (.gz) as well", hint, path=path)
     try:
         place = path if path.suffix == ".mat" else _unpacked(path, magic)
-        with opened(place) as handle:
+        with open_file(place) as handle:
             start, shape, needed = _layout(path, handle.read(HEADER_BYTES), magic)
         _check_size(path, place.stat().st_size, needed)
         return path, np.memmap(place, dtype=_number(magic), mode="r", offset=start, shape=shape)

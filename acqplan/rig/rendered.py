@@ -13,7 +13,7 @@ import numpy as np
 import trimesh
 
 from acqplan.errors import MeshError, SpaceError, UsageError, nearest
-from acqplan.files import digest_bytes, opened, unpacks_to_far_more
+from acqplan.files import digest_bytes, open_file, unpacks_to_far_more
 from acqplan.pool import in_order
 from acqplan.progress import SILENT, Progress
 from acqplan.rig.manifest import check_shots, read_manifest
@@ -249,7 +249,7 @@ def _load_shape(file: Path, *, where: str, up: str) -> Shape:
     if not file.exists() or file.is_dir():
         raise MeshError(f"{said} does not exist", f"put it at {file} or correct the path")
     try:
-        with opened(file, most=MOST_BYTES):
+        with open_file(file, most=MOST_BYTES):
             pass
     except OSError as error:
         raise MeshError(f"{said} cannot be read ({error.strerror})", "export it again", path=file) from error

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from acqplan.errors import SpaceError, SpecError, UsageError, nearest
-from acqplan.files import opened
+from acqplan.files import open_file
 from acqplan.numbers import name_fault, shortened
 from acqplan.rig.manifest import AxisColumn, in_degrees
 from acqplan.space import parse_values
@@ -54,7 +54,7 @@ class TomlFile:
             SpecError: If it is missing, not UTF-8 or not TOML; names the line.
         """
         try:
-            with opened(path, most=MOST_BYTES) as handle:
+            with open_file(path, most=MOST_BYTES) as handle:
                 text = handle.read().decode("utf-8-sig")
         except OSError as error:
             said = f"{path}: cannot be read ({error.strerror})"

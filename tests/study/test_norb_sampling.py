@@ -16,19 +16,8 @@ from acqplan.report.study_page import document, save_norb_sampling
 from acqplan.rig.norb import CATEGORIES, norb_space
 from acqplan.space import Circle, Objects, Shots, Space
 from acqplan.study.cells import Cells
-from acqplan.study.norb_sampling import (
-    IMAGES,
-    QUICK,
-    RANDOM_SETS,
-    TEST,
-    TRAIN,
-    VALIDATION,
-    NorbSampling,
-    layer_findings,
-    parts_of,
-    set_rows,
-    steps_of,
-)
+from acqplan.study.norb_sampling import QUICK, NorbSampling, layer_findings
+from acqplan.study.norb_sets import IMAGES, RANDOM_SETS, TEST, TRAIN, VALIDATION, parts_of, set_rows, steps_of
 from acqplan.study.norb_surface import accuracies, designs_of
 
 NAMES = tuple(f"{label}-{number:02d}" for label in CATEGORIES for number in range(10))

@@ -11,7 +11,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from acqplan.report.plot.style import HEAT, LIGHT, new_figure
-from acqplan.study.norb_sampling import FULL_SET, RANDOM_SETS
+from acqplan.study.norb_sets import FULL_SET, RANDOM_SETS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
