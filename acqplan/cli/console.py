@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import _thread
 import json
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,7 +30,7 @@ results = Console(highlight=False)
 @contextmanager
 def exit_codes() -> Iterator[None]:
     """Turn what a command raises into one message on stderr and the exit code of its kind; warnings become notes."""
-    usual = warnings.showwarning
+    usual, usual_unraisable = warnings.showwarning, sys.unraisablehook
 
     def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
         if issubclass(category, ImageWarning):
@@ -36,7 +38,14 @@ def exit_codes() -> Iterator[None]:
         else:
             usual(message, category, *where, **more)
 
-    warnings.showwarning = show
+    def press_again(dropped: sys.UnraisableHookArgs) -> None:
+        # Python drops what is raised in a callback of its collector of garbage, Ctrl-C too; the next press is ours.
+        if issubclass(dropped.exc_type, KeyboardInterrupt):
+            threading.Timer(0.02, _thread.interrupt_main).start()
+        else:
+            usual_unraisable(dropped)
+
+    warnings.showwarning, sys.unraisablehook = show, press_again
     try:
         yield
     except AcqplanError as error:
@@ -51,7 +60,7 @@ def exit_codes() -> Iterator[None]:
         print_note("interrupted; what was computed so far is kept in the cache")
         raise typer.Exit(INTERRUPTED) from interrupt
     finally:
-        warnings.showwarning = usual
+        warnings.showwarning, sys.unraisablehook = usual, usual_unraisable
 
 
 def print_json(document: object) -> None:

@@ -1,6 +1,7 @@
 """Ctrl-C on a real terminal, at several moments: no harm, and the work goes on where it was."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -78,3 +79,29 @@ def test_ctrl_c_while_heads_are_trained_leaves_all_features(
     rerun, undisturbed = contents(tmp_path / "rerun"), contents(tmp_path / "undisturbed")
     assert rerun["validation.json"] == undisturbed["validation.json"]
     assert rerun["plan.csv"] == undisturbed["plan.csv"]
+
+
+def test_ctrl_c_in_a_callback_of_the_garbage_collector_is_not_lost(tmp_path: Path) -> None:
+    """Python prints and drops an interrupt that falls there; a report of many figures spends much time there."""
+    program = written(
+        tmp_path / "program.py",
+        """
+import gc, signal, time
+from acqplan.cli.console import exit_codes
+
+class Garbage:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+with exit_codes():
+    garbage = Garbage()
+    garbage.itself = garbage
+    del garbage
+    gc.collect()
+    time.sleep(20)
+    print("went on")
+""",
+    )
+    done = subprocess.run([sys.executable, program], capture_output=True, text=True)
+    assert done.stdout == ""
+    assert done.stderr.startswith("interrupted; what was computed so far is kept in the cache")
