@@ -77,6 +77,13 @@ PrecisionChoice = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
+SmallNorb = Annotated[Path | None, typer.Option(help="Folder of smallNORB's files, instead of a rig.", metavar="DIR")]
+Fetch = Annotated[bool, typer.Option("--fetch", help="Download what --data lacks, from smallNORB's page.")]
+PlanOnly = Annotated[
+    bool, typer.Option("--plan-only", help="Say what would be done, and about how long it takes; do nothing.")
+]
+StudyOut = Annotated[Path, typer.Option(help="Folder of the results; a killed run goes on from it.")]
+
 Store = Annotated[
     str, typer.Option(help="File of the campaign, or URL of a PostgreSQL database.", metavar="FILE_OR_URL")
 ]

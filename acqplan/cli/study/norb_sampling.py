@@ -1,4 +1,4 @@
-"""Studies of the literature as commands: ``acqplan study …``."""
+"""``acqplan study norb-sampling``."""
 
 from __future__ import annotations
 
@@ -14,21 +14,11 @@ from acqplan.errors import UsageError
 from acqplan.files import folder_for_result
 from acqplan.numbers import count_noun
 
-app = typer.Typer(name="study", help="Run a study of the literature on a rig.", no_args_is_help=True)
 
-
-@app.callback()
-def before_a_study() -> None:
-    """Run a study of the literature on a rig."""
-
-
-@app.command("norb-sampling")
 def norb_sampling(
     rig: options.Rig = None,
-    data: Annotated[
-        Path | None, typer.Option(help="Folder of smallNORB's files, instead of a rig.", metavar="DIR")
-    ] = None,
-    fetch: Annotated[bool, typer.Option("--fetch", help="Download what --data lacks, from smallNORB's page.")] = False,
+    data: options.SmallNorb = None,
+    fetch: options.Fetch = False,
     backbone: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME:LAYER", help="Features to study; give it once for each. toynet for toys."),
@@ -40,12 +30,8 @@ def norb_sampling(
     seeds: Annotated[int | None, options.number("How many seeds; 5, quick 3.")] = None,
     device: options.Device = None,
     precision: options.PrecisionChoice = options.Precision.float32,
-    plan_only: Annotated[
-        bool, typer.Option("--plan-only", help="Say what would be done, and about how long it takes; do nothing.")
-    ] = False,
-    out: Annotated[Path, typer.Option(help="Folder of the results; a killed run goes on from it.")] = Path(
-        "acqplan-norb-sampling"
-    ),
+    plan_only: options.PlanOnly = False,
+    out: options.StudyOut = Path("acqplan-norb-sampling"),
     as_json: options.Json = False,
 ) -> None:
     """Do even sets of views beat random ones? The thesis on smallNORB, with seeds, objects and strategies."""

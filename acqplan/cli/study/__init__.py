@@ -1,0 +1,17 @@
+"""Studies of the literature as commands: ``acqplan study …``."""
+
+from __future__ import annotations
+
+import typer
+
+from acqplan.cli.study.norb_sampling import norb_sampling
+
+app = typer.Typer(name="study", help="Run a study of the literature on a rig.", no_args_is_help=True)
+
+
+@app.callback()
+def before_a_study() -> None:
+    """Run a study of the literature on a rig."""
+
+
+app.command("norb-sampling")(norb_sampling)
