@@ -19,8 +19,8 @@ from acqplan.study.transformer_findings import (
 from acqplan.study.transformer_training import EXPERIMENTS
 
 COLOURS = {THESIS: "accent", THESIS_CONTROL: "slate", WIDE: "green", WIDE_CONTROL: "gold", HOMOGRAPHY: "plum"}
-# Pixels between images, and their shade.
-GAP, PAPER = 4, 255
+# Pixels between images, and their shade; how much changes are strengthened.
+GAP, PAPER, STRENGTH = 4, 255, 2
 
 
 def loss_curves(found: TransformerFindings, name: str, *, width: float = 8.4) -> Figure:
@@ -41,7 +41,7 @@ def loss_curves(found: TransformerFindings, name: str, *, width: float = 8.4) ->
                 curves, colour = case.curves[0], LIGHT[COLOURS[search]]
                 epochs = np.arange(len(curves.validation))
                 (labels[search],) = axes.plot(epochs, curves.validation, color=colour, linewidth=1.6)
-                axes.plot(epochs[1:] - 0.5, curves.training, ":", color=colour, linewidth=1.2)
+                axes.plot(epochs[1:] - 0.5, curves.training, ":.", color=colour, linewidth=1.2, markersize=3)
                 axes.plot(curves.best_epoch, curves.loss, "o", color=colour, markersize=4.5)
             axes.set_title(f"{experiment}: {EXPERIMENTS[experiment]}", fontsize=8.5)
             axes.grid(axis="y")
@@ -50,7 +50,7 @@ def loss_curves(found: TransformerFindings, name: str, *, width: float = 8.4) ->
         for axes in panels[len(experiments) :]:
             axes.remove()
         panels[0].set_ylabel("cross-entropy, nats", fontsize=8.5)
-        (dotted,) = panels[0].plot([], [], ":", color=LIGHT["soft"])
+        (dotted,) = panels[0].plot([], [], ":.", color=LIGHT["soft"])
         handles = {f"validation, {search}": line for search, line in labels.items()} | {"training": dotted}
         figure.legend([*handles.values()], [*handles], loc="outside lower center", ncols=4, frameon=False, fontsize=8.5)
     return figure
@@ -59,15 +59,17 @@ def loss_curves(found: TransformerFindings, name: str, *, width: float = 8.4) ->
 def transformed_images(found: TransformerFindings, key: Key, *, width: float = 9.6) -> Figure:
     """Test images as they are, as they are transformed, and the difference: the thesis' figure 4.4."""
     case, originals = found.cases[key], found.base.pictures.astype(np.int64)
-    changes = 128 + (case.pictures - originals) // 2
+    changes = np.clip(128 + STRENGTH * (case.pictures - originals), 0, 255)
     sheet = np.concatenate([_side_by_side(row) for row in (originals, case.pictures, changes)])
     shots = found.tests.take(found.pictured)
     side = originals.shape[-1] + GAP
-    with new_figure(width, 0.35 + width * sheet.shape[0] / sheet.shape[1]) as figure:
+    with new_figure(width, 0.3 + 0.92 * width * sheet.shape[0] / sheet.shape[1]) as figure:
         axes = figure.add_subplot()
         axes.imshow(sheet, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         axes.set_xticks([side * (0.5 + column) for column in range(len(originals))], shots.names, fontsize=6.5)
-        axes.set_yticks([side * (0.5 + row) for row in range(3)], ["original", "transformed", "change"], fontsize=8)
+        axes.set_yticks(
+            [side * (0.5 + row) for row in range(3)], ["original", "transformed", f"change × {STRENGTH}"], fontsize=8
+        )
         axes.xaxis.tick_top()
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
