@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from acqplan.cli.commands import app
 from acqplan.errors import UsageError
 from acqplan.features.backbone import Backbone, load_backbone
-from acqplan.report.transformer_page import document, headline, page_text, sentences
+from acqplan.report.spatial_transformer_page import document, headline, page_text, sentences
 from acqplan.runtime import Runtime
 from acqplan.study.cells import Cells
 from acqplan.study.softmax import SoftmaxSetting
@@ -80,7 +80,7 @@ SCRIPT = """
 import sys
 from dataclasses import replace
 from pathlib import Path
-from acqplan.report.transformer_page import save_spatial_transformer
+from acqplan.report.spatial_transformer_page import save_spatial_transformer
 from acqplan.runtime import Runtime
 from acqplan.study.spatial_transformer import spatial_transformer
 from tests.study.test_spatial_transformer import TINY

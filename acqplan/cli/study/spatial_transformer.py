@@ -83,7 +83,7 @@ def spatial_transformer(
                 runtime=runtime,
                 progress=progress,
             )
-            from acqplan.report.transformer_page import document, headline, save_spatial_transformer, sentences
+            from acqplan.report.spatial_transformer_page import document, headline, save_spatial_transformer, sentences
 
             facts = {"rig.toml": str(rig or data or "embedded toys")}
             files = save_spatial_transformer(found, out, facts=facts, progress=progress)
