@@ -171,42 +171,46 @@ def estimate(
     """
     spec, runtime = backbone or default_backbone(open_rig(rig)), runtime or Runtime.detect()
     net, device = load_backbone(spec, weights=weights, runtime=runtime), runtime.device
-    width, kept, classes = net.n_features, 64, 5
+    width, components, classes, count = net.n_features, 64, 5, 8 * BATCH
     base = BaseHead(
         mean=torch.zeros(width),
-        projection=torch.zeros(width, kept),
-        weight=torch.zeros(kept, classes),
+        projection=torch.zeros(width, components),
+        weight=torch.zeros(components, classes),
         bias=torch.zeros(classes),
     )
-    images = torch.randint(256, (8 * BATCH, 1, SIZE, SIZE), dtype=torch.uint8, device=device)
-    some = Examples(inputs=images, targets=torch.arange(len(images), device=device) % classes)
-    training = Training(
-        name="", experiment=EXPERIMENTS[4], base=base, setting=TransformerSetting(rate=1e-6), epochs=1, seed=0
-    )
-    workers = available_cores() if device == "cpu" else 1
+    targets = torch.arange(count, device=device) % classes
+    of_update, of_image = dict[bool, float](), dict[bool, float]()
     with one_core_each():
-        for _ in range(1 if device == "cpu" else 2):  # the first time, a device gets ready
-            began = time.perf_counter()
-            pipeline, _ = train(training, some, some, net)
-            trained = time.perf_counter()
-            examine(pipeline, some, net)
-            image = (time.perf_counter() - trained) / len(images)
-    update = (trained - began) * BATCH / len(images) - 2 * image * BATCH  # validated at the start and at the end
-    count, seconds = 0, 0.0
+        for is_control in (False, True):
+            inputs = torch.zeros(count, width) if is_control else torch.randint(256, (count, 1, SIZE, SIZE)).byte()
+            setting = TransformerSetting(rate=1e-6, localisation=None if is_control else 1.0)
+            training = Training(name="", experiment=EXPERIMENTS[4], base=base, setting=setting, epochs=1, seed=0)
+            some = Examples(inputs=inputs.to(device), targets=targets)
+            for _ in range(2):  # the first time, everything gets ready
+                began = time.perf_counter()
+                pipeline, _ = train(training, some, some, net)
+                trained = time.perf_counter()
+                examine(pipeline, some, net)
+                of_image[is_control] = (time.perf_counter() - trained) / count
+            # validated at the start and at the end
+            of_update[is_control] = (trained - began) * BATCH / count - 2 * of_image[is_control] * BATCH
+    n_trainings, seconds = 0, 0.0
     for search, _, name in protocol.cases():
         n_train, n_settings = IMAGES[name] * 3 // 5, len(protocol.searches[search]) * len(protocol.seeds)
-        count += n_settings
-        if search in CONTROLS:  # the others are on features, in no time
-            epoch = update * -(-n_train // BATCH) + image * (IMAGES[name] - n_train)
-            tested = image * IMAGES[FULL_SET] / protocol.test_step * len(protocol.seeds)
-            seconds += (n_settings * protocol.epochs(n_train) * epoch + tested) / workers
+        update, image = (costs[search not in CONTROLS] for costs in (of_update, of_image))
+        epoch = update * -(-n_train // BATCH) + image * (IMAGES[name] - n_train)
+        tested = image * IMAGES[FULL_SET] / protocol.test_step * len(protocol.seeds)
+        n_trainings += n_settings
+        seconds += n_settings * protocol.epochs(n_train) * epoch + tested
+    workers = available_cores() if device == "cpu" else 1
+    searches = "; ".join(f"{name}, {count_noun(len(some), 'setting')}" for name, some in protocol.searches.items())
     return {
         "experiments": "; ".join(f"{number}: {EXPERIMENTS[number]}" for number in protocol.experiments),
         "sets": ", ".join(protocol.sets),
-        "trainings": f"{count:,} of about {protocol.updates:,} updates, {count_noun(len(protocol.seeds), 'seed')}; "
-        f"searches: {'; '.join(f'{name}, {len(some)} settings' for name, some in protocol.searches.items())}",
-        "time": f"about {duration(seconds)}: an update takes {1000 * update:.0f} ms with {net.spec} on {device}, and "
-        f"{workers} are trained at once; images and base head beside",
+        "trainings": f"{n_trainings:,} of about {protocol.updates:,} updates",
+        "searches": f"{searches}; {count_noun(len(protocol.seeds), 'seed')}",
+        "time": f"about {duration(seconds / workers)}: an update takes {1000 * of_update[False]:.0f} ms with {net.spec} "
+        f"on {device}, and {count_noun(workers, 'training')} run at once; images and base head beside",
     }
 
 

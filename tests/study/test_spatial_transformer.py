@@ -292,7 +292,8 @@ def test_the_full_protocol_is_the_thesis() -> None:
 def test_a_plan_says_how_much_and_how_long() -> None:
     said = estimate(replace(TINY, seeds=(0, 1)), backbone="toynet", runtime=Runtime())
     assert said["sets"] == "A120E15"
-    assert said["trainings"].startswith("6 of about 34 updates, 2 seeds")
+    assert said["trainings"] == "6 of about 34 updates"
+    assert said["searches"] == "affine, 1 setting; affine, control, 1 setting; 2 seeds"
     assert "with toynet:pool on cpu" in said["time"]
 
 
