@@ -209,7 +209,7 @@ def estimate(
         "sets": ", ".join(protocol.sets),
         "trainings": f"{n_trainings:,} of about {protocol.updates:,} updates",
         "searches": f"{searches}; {count_noun(len(protocol.seeds), 'seed')}",
-        "time": f"about {duration(seconds / workers)}: an update takes {1000 * of_update[False]:.0f} ms with {net.spec} "
+        "time": f"about {duration(seconds / workers)}: {1000 * of_update[False]:.0f} ms an update with {net.spec} "
         f"on {device}, and {count_noun(workers, 'training')} run at once; images and base head beside",
     }
 
