@@ -71,7 +71,7 @@ def save_spatial_transformer(
             json.dump(finite(document(found)), handle, indent=1, ensure_ascii=False)
             handle.write("\n")
 
-    drawings: Drawings = {f"losses-{name}": partial(loss_curves, found, name) for name in found.train_images}
+    drawings: Drawings = {f"losses-{name}": partial(loss_curves, found, name) for name in found.sets}
     for key in pictured_cases(found):
         drawings[f"transformed-{key[0].replace(' ', '-')}-{key[1]}"] = partial(transformed_images, found, key)
     writers: Writers = {"results.csv": partial(_write_rows, found), "findings.json": findings}
@@ -171,15 +171,21 @@ def headline(found: TransformerFindings) -> str:
 
 def sentences(found: TransformerFindings) -> list[str]:
     """The thesis' question answered, and what it suspected."""
-    pairs = found.pairs(THESIS)
+    pairs, said = found.pairs(THESIS), list[str]()
+    for number in dict.fromkeys(experiment for _, experiment, _ in found.keys(THESIS)):
+        own = [pair for key, pair in zip(found.keys(THESIS), pairs, strict=True) if key[1] == number]
+        gain = found.loss_difference(own)
+        said.append(
+            f"Experiment {number} ({EXPERIMENTS[number]}), mean of {count_noun(len(own), 'set')}: the transformer "
+            f"{_verb(gain)} the test log-loss, {_nats(gain)} nats; accuracy {_shares(found.accuracy_difference(own))} "
+            f"points, to {percent(float(np.mean([case.accuracy for case, _ in own])))} %."
+        )
     below = sum(case.loss < found.base.loss for case, _ in pairs)
     images = [(control, found.base) for _, control in pairs if control is not found.base]
-    said = [
-        "The difference is to the same layers trained on the same images, mean over experiments and sets; of the "
-        f"accuracy it is {_shares(found.accuracy_difference(pairs))} points.",
+    said.append(
         f"By the thesis' comparison {below} of {len(pairs)} experiments and sets have a test log-loss below the base "
-        f"head's, {found.base.loss:.4f}, which was trained on {BASE_SET} alone.",
-    ]
+        f"head's, {found.base.loss:.4f} (accuracy {percent(found.base.accuracy)} %), trained on {BASE_SET} alone."
+    )
     if images:
         less = sum(control.loss < found.base.loss for control, _ in images)
         said[-1] += f" Without a transformer, {less} of {len(images)} have, with the same training and images."
@@ -245,8 +251,7 @@ def page_text(found: TransformerFindings, *, facts: Mapping[str, str] | None = N
         cases=_case_table(found),
         curves=[
             svg_element(loss_curves(found, name), name=f"losses{number}", alt=f"Losses by epoch on {name}")
-            for number, name in enumerate(found.train_images)
-            if any(key[2] == name for key in found.cases)
+            for number, name in enumerate(found.sets)
         ],
         pictures=pictures,
         facts=made,

@@ -99,6 +99,11 @@ class TransformerFindings:
         """Whether images and backbone are those of the thesis."""
         return self.rig == "norb" and self.backbone == REPORTED_BACKBONE
 
+    @property
+    def sets(self) -> tuple[str, ...]:
+        """Names of the sets that were trained on."""
+        return tuple(dict.fromkeys(name for _, _, name in self.cases))
+
     def keys(self, search: str) -> list[Key]:
         """Everything trained with a search, by experiment, then by set."""
         return [key for key in self.cases if key[0] == search]

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from acqplan.cli.commands import app
 from acqplan.errors import UsageError
 from acqplan.features.backbone import Backbone, load_backbone
-from acqplan.report.spatial_transformer_page import document, headline, page_text, sentences
+from acqplan.report.spatial_transformer_page import document, headline, save_spatial_transformer, sentences
 from acqplan.runtime import Runtime
 from acqplan.study.cells import Cells
 from acqplan.study.softmax import SoftmaxSetting
@@ -333,8 +333,13 @@ def test_everything_is_tested_and_compared(found: TransformerFindings) -> None:
     np.testing.assert_array_equal(found.pictured, pictured_rows(found.tests))
 
 
-def test_the_page_says_what_was_found_and_whose_data_it_is(found: TransformerFindings) -> None:
-    page = page_text(found)
+def test_the_page_says_what_was_found_and_whose_data_it_is(found: TransformerFindings, tmp_path: Path) -> None:
+    # the base head's set is known, even if it is not among those asked for
+    more = replace(found, train_images={**found.train_images, "A20E5": 2_430})
+    names = {path.name for path in save_spatial_transformer(more, tmp_path)}
+    assert names >= {"losses-A120E15.png", "transformed-affine-7.png", "transformed-projective-1.png"}
+    assert "losses-A20E5.png" not in names
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert headline(found) in page
     assert "not the thesis' images and network (toys with toynet:pool" in " ".join(sentences(found))
     assert "in our reading" in page
