@@ -94,6 +94,5 @@ QUICK = TransformerProtocol(
 )
 # Fewer: so few updates need large rates.
 QUICK_BEYOND: Searches = {
-    name: tuple(one for one in some if one.rate >= least)
-    for (name, some), least in zip(BEYOND.items(), (1e-4, 1e-4, 1e-6), strict=True)
+    name: tuple(one for one in some if name == HOMOGRAPHY or one.rate >= 1e-4) for name, some in BEYOND.items()
 }
