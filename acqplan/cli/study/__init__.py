@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from acqplan.cli.study.norb_sampling import norb_sampling
+from acqplan.cli.study.transfer import transfer
 
 app = typer.Typer(name="study", help="Run a study of the literature on a rig.", no_args_is_help=True)
 
@@ -15,3 +16,4 @@ def before_a_study() -> None:
 
 
 app.command("norb-sampling")(norb_sampling)
+app.command("transfer")(transfer)
