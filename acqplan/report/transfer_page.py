@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool
 
 from acqplan import __version__
 from acqplan.files import folder, replacing
@@ -151,13 +152,27 @@ def spans(found: TransferFindings) -> dict[str, float]:
     return {name: value for name, value in every.items() if value > 0.0}
 
 
-def ways_table(found: TransferFindings, *, most: int | None = None) -> Table:
-    """The ways with intervals, the most accurate first; the usual one is there in any case."""
-    usual = [] if found.usual is None else [found.ways.index(found.usual)]
-    shown = sorted({*range(min(most or len(found.ways), len(found.ways))), *usual})
+def ways_table(
+    ways: Sequence[Way],
+    same: Bool[np.ndarray, " ways"],
+    usual: Way | None,
+    tested: str,
+    *,
+    most: int | None = None,
+) -> Table:
+    """Ways with intervals, the most accurate first; the usual one is there in any case.
+
+    Args:
+        ways: The ways.
+        same: Of each whether no difference from the first was found.
+        usual: What acqplan uses unless asked.
+        tested: What accuracies are about.
+        most: How many are shown.
+    """
+    shown = sorted({*range(min(most or len(ways), len(ways))), *([] if usual is None else [list(ways).index(usual)])})
     rows, kinds = [], []
     for row in shown:
-        way, behind = found.ways[row], found.best.less(found.ways[row])
+        way, behind = ways[row], ways[0].less(ways[row])
         rows.append(
             [
                 str(way.reading),
@@ -166,26 +181,26 @@ def ways_table(found: TransferFindings, *, most: int | None = None) -> Table:
                 points(-behind.mean) if row else NONE,
                 f"{points(-behind.high)} to {points(-behind.low)}" if row else "",
                 p_text(behind.p) if row else NONE,
-                "same" if found.same[row] else "behind",
+                "same" if same[row] else "behind",
                 f"{way.seconds:.2f}",
-                f"{1000 * way.reading.seconds:.1f}",
+                f"{1000 * way.reading.seconds:.1f}" if np.isfinite(way.reading.seconds) else NONE,
             ]
         )
-        kinds.append("own" if way is found.usual else "no" if found.same[row] else "")
+        kinds.append("own" if way is usual else "no" if same[row] else "")
     columns = [
-        Column(name="backbone and layer", short="backbone:layer", text=True, width=26),
-        Column(name="head", short="head", text=True, width=22),
-        Column(name=f"accuracy on {found.tested}, %", short="accuracy\n%"),
+        Column(name="backbone and layer", short="backbone:layer, head", text=True, width=42),
+        Column(name="head", short="", text=True, below=True),
+        Column(name=f"accuracy on {tested}, %", short="accuracy\n%"),
         Column(name="from the best, points", short="points"),
         Column(name="95 % interval", short="", below=True),
         Column(name="p"),
         Column(name="told from the best? (Holm)", short="best?", text=True),
         Column(name="seconds a head", short="s/head"),
-        Column(name="ms a forward pass", short="ms/\nimage"),
+        Column(name="ms a forward pass"),
     ]
     footnote = (
-        f"± and intervals: 95 % over objects and {count_noun(found.protocol.splits, 'split')}, each used from both "
-        "sides. same: no difference from the best was found. Bold: what acqplan uses unless asked."
+        "± and intervals: 95 % over objects and splits. same: no difference from the best was found (Holm). Bold: what "
+        "acqplan uses unless asked."
     )
     return Table(columns=columns, rows=rows, kinds=kinds, label="ways", footnote=footnote)
 
@@ -244,8 +259,8 @@ def page_text(found: TransferFindings, *, facts: Mapping[str, str] | None = None
         sentences=sentences(found),
         tiles=tiles,
         ways=svg_element(ways_picture(found), name="ways", alt="Accuracy of every way"),
-        best=ways_table(found, most=MOST),
-        every=ways_table(found),
+        best=ways_table(found.ways, found.same, found.usual, found.tested, most=MOST),
+        every=ways_table(found.ways, found.same, found.usual, found.tested),
         n_ways=len(found.ways),
         maps=svg_element(map_picture(found), name="maps", alt="Maps of features by class and by view"),
         n_mapped=len(found.maps[0].rows),

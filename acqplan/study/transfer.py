@@ -290,8 +290,8 @@ def measured(
         The ways, the most accurate first.
     """
     classes = shots.class_rows
-    # where views are split, or a class has one object, it is images that are left out to choose by
-    groups = shots.object_rows if _by_object(shots, sides) else np.arange(len(shots))
+    # where views are split, it is images that are left out to choose by
+    groups = shots.object_rows if by_object(shots, sides) else np.arange(len(shots))
 
     def examined(job: tuple[int, int]) -> Arrays:
         features, side = readings[job[0]].features, sides[job[1]]
@@ -322,10 +322,10 @@ def measured(
     return sorted(ways, key=lambda way: -way.mean.mean)
 
 
-def _by_object(shots: Shots, sides: Sequence[Side]) -> bool:
-    """Whether train and test have other objects, so that choices leave out objects too."""
+def by_object(shots: Shots, sides: Sequence[Side]) -> bool:
+    """Whether train and test share no object, so that choices leave out objects too; otherwise views are split."""
     owners = shots.object_rows
-    return not any(np.array_equal(np.unique(owners[side.train]), np.unique(owners[side.test])) for side in sides)
+    return not any(np.isin(owners[side.test], owners[side.train]).any() for side in sides)
 
 
 def _way(

@@ -14,10 +14,11 @@ from acqplan.errors import UsageError, nearest
 from acqplan.heads.exact import COMPONENTS, FOLDS, train_heads
 from acqplan.heads.linear import NEVER, object_folds, out_of_object_loss
 from acqplan.heads.prepare import fit_preparation
+from acqplan.numbers import count_noun
 from acqplan.study.classical import Kind, train_classical
 from acqplan.study.softmax import DataSet, SoftmaxSetting, train_softmax
 
-HeadName = Literal["softmax", "logistic", "svm", "ridge", "mean", "dropout"]
+HeadName = Literal["softmax", "logistic", "svm", "ridge", "mean", "dropout", "tuned"]
 HEADS: tuple[HeadName, ...] = ("softmax", "logistic", "svm", "ridge", "mean", "dropout")
 # What is chosen among by left-out objects: scikit-learn's C of rows of length 1, and its alpha over the mean squared
 # length of a row.
@@ -38,19 +39,23 @@ class Recipe:
     """A head, and what is done to features before it.
 
     Attributes:
-        head: ``softmax`` (exact), ``logistic``, ``svm`` (linear), ``ridge``, ``mean`` (nearest class mean) or
-            ``dropout`` (softmax by Adam with dropout).
+        head: ``softmax`` (exact), ``logistic``, ``svm`` (linear), ``ridge``, ``mean`` (nearest class mean),
+            ``dropout`` (softmax by Adam with dropout), or ``tuned`` (softmax on stages that are fine-tuned with it).
         power: Whether each feature becomes the root of its size, with its sign.
         unit: Whether each row is divided by its length; always so for ``logistic`` and ``svm``.
         pca: Whether features are standardised and cut to the leading principal components of the training rows.
+        stages: How many of the last stages of the backbone are fine-tuned.
     """
 
     head: HeadName
     power: bool = False
     unit: bool = False
     pca: bool = False
+    stages: int = 0
 
     def __str__(self) -> str:
+        if self.stages:
+            return f"softmax, last {count_noun(self.stages, 'stage')} fine-tuned"
         names = {"svm": "linear SVM", "mean": "nearest class mean", "dropout": "softmax with dropout"}
         parts = (("power", self.power), ("length 1", self.unit), ("PCA", self.pca))
         return ", ".join([names.get(self.head, self.head), *(name for name, there in parts if there)])

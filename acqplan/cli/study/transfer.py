@@ -80,12 +80,13 @@ def transfer(
                 runtime=options.chosen_runtime(device, precision),
                 progress=progress,
             )
-            from acqplan.report.terminal import drawn_table
+            from acqplan.report.terminal import bullets, drawn_table
             from acqplan.report.transfer_page import document, save_transfer, sentences, ways_table
 
             files = save_transfer(found, out, facts={"rig.toml": str(rig or "embedded toys")}, progress=progress)
         if as_json:
             print_json({**document(found), "files": [str(path) for path in files]})
         else:
-            print_result(*sentences(found), "", drawn_table(ways_table(found, most=12)))
+            table = ways_table(found.ways, found.same, found.usual, found.tested, most=12)
+            print_result(bullets(sentences(found)), "", drawn_table(table))
             print_note(f"written to {out}: {count_noun(len(files), 'file')}, first of all report.html")
