@@ -19,7 +19,7 @@ from acqplan.progress import SILENT, Progress
 from acqplan.report.page import STYLE, TEMPLATES
 from acqplan.report.plot import Drawings
 from acqplan.report.plot.style import svg_element
-from acqplan.report.plot.transfer import map_picture, ways_picture
+from acqplan.report.plot.transfer import heat_picture, map_picture, ways_picture
 from acqplan.report.result import Writers, write_result
 from acqplan.report.tables import NONE, Column, Table
 from acqplan.study.transfer import TransferFindings, Way
@@ -51,8 +51,10 @@ def save_transfer(
             handle.write("\n")
 
     drawings: Drawings = {"ways": partial(ways_picture, found), "maps": partial(map_picture, found)}
+    if found.altered is not None and found.altered.evidence:
+        drawings["evidence"] = partial(heat_picture, found)
     writers: Writers = {"results.csv": partial(_write_rows, found), "findings.json": findings}
-    names = ["report.html", *writers, *(f"{name}.png" for name in drawings)]
+    names = ["report.html", *writers, "ways.png", "maps.png", "evidence.png"]
     return write_result(folder(out), names, writers, partial(page_text, found, facts=facts), drawings, progress)
 
 
@@ -78,6 +80,9 @@ def document(found: TransferFindings) -> dict[str, Any]:
         "images": found.images,
         "splits": found.protocol.splits,
         "sentences": sentences(found),
+        "altered": None
+        if found.altered is None
+        else {name: {"accuracy": level.mean} for name, level in found.altered.accuracy.items()},
         "ways": [
             {
                 "backbone": way.reading.backbone,
@@ -233,10 +238,33 @@ def _consistency_table(found: TransferFindings) -> Table:
     )
 
 
+def _altered_table(found: TransferFindings) -> Table:
+    assert found.altered is not None
+    names = {
+        "plain": "whole images",
+        "augmented": "trained on turned and cut copies as well",
+        "patches": "scores summed over patches of three sizes",
+    }
+    rows = []
+    for name, level in found.altered.accuracy.items():
+        gain = found.altered.gain.get(name)
+        gained = [NONE, "", NONE]
+        if gain is not None:
+            gained = [points(gain.mean), f"{points(gain.low)} to {points(gain.high)}", p_text(gain.p)]
+        rows.append([names[name], f"{percent(level.mean)} ± {percent(level.high - level.mean)}", *gained])
+    columns = ("use", "accuracy, %", "gain, points", "95 % interval", "p")
+    return Table(
+        columns=[Column(name=name, text=not number) for number, name in enumerate(columns)],
+        rows=rows,
+        label="altered images",
+        footnote=f"{found.best.reading}, {USUAL}, on {found.altered.images} images of each object.",
+    )
+
+
 def page_text(found: TransferFindings, *, facts: Mapping[str, str] | None = None) -> str:
     """The page as text; the same findings give the same text."""
-    best, worth = found.best, spans(found)
-    protocol = found.protocol
+    best, worth, protocol = found.best, spans(found), found.protocol
+    heated = found.altered is not None and len(found.altered.evidence) > 0
     tiles = [
         (f"{percent(best.mean.mean)} %", f"on {found.tested}", str(best)),
         (f"{int(found.same.sum())} of {len(found.ways)}", "ways are the best within noise", "over objects and splits"),
@@ -265,8 +293,8 @@ def page_text(found: TransferFindings, *, facts: Mapping[str, str] | None = None
         maps=svg_element(map_picture(found), name="maps", alt="Maps of features by class and by view"),
         n_mapped=len(found.maps[0].rows),
         consistency=_consistency_table(found),
-        extras=None,
-        heat=None,
+        altered=None if found.altered is None else _altered_table(found),
+        heat=None if not heated else svg_element(heat_picture(found), name="heat", alt="Where the evidence lies"),
         facts=made,
         notes=[
             f"The best of {len(found.ways)} ways is chosen with hindsight, on the objects that it is measured on: that "

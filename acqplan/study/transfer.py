@@ -33,7 +33,9 @@ from acqplan.statistics.objects import TwoWay, two_way
 from acqplan.study.cells import Arrays, Cells
 from acqplan.study.transfer_features import (
     BackboneFile,
-    Reading,
+    LayerFeatures,
+    Side,
+    by_object,
     open_all,
     pass_seconds,
     read_backbones,
@@ -42,6 +44,7 @@ from acqplan.study.transfer_features import (
 )
 from acqplan.study.transfer_heads import QUICK_RECIPES, RECIPES, USUAL, Recipe, fit
 from acqplan.study.transfer_maps import Consistency, FeatureMap, consistency, feature_map
+from acqplan.study.transfer_patches import AlteredFindings, altered_images, few_shots
 
 # Images of each train object unless a budget is given, and shots of each object that are looked at, at most.
 VIEWS, POOL = 8, 72
@@ -74,21 +77,6 @@ QUICK = TransferProtocol(recipes=QUICK_RECIPES, splits=3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Side:
-    """What heads are trained on and tested on.
-
-    Attributes:
-        split: Number of the split.
-        train: Rows of the shots that are trained on.
-        test: Rows of the shots that are tested on.
-    """
-
-    split: int
-    train: Rows
-    test: Rows
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Way:
     """One way of using the images, measured.
 
@@ -100,7 +88,7 @@ class Way:
         mean: Its mean with its interval, over objects and splits.
     """
 
-    reading: Reading
+    reading: LayerFeatures
     recipe: Recipe
     accuracy: Float[np.ndarray, "objects splits"]
     seconds: float
@@ -129,6 +117,7 @@ class TransferFindings:
         same: Of each way whether no difference from the first was found (two-way test, Holm).
         consistency: What each reading says of class, object and view, by its name.
         maps: Maps of the images, through the best reading and the worst.
+        altered: What crops, rotations and patches gain with the best reading; ``None`` if that was not asked for.
     """
 
     rig: str
@@ -141,6 +130,7 @@ class TransferFindings:
     same: Bool[np.ndarray, " ways"]
     consistency: Mapping[str, Consistency] = field(default_factory=dict)
     maps: Sequence[FeatureMap] = ()
+    altered: AlteredFindings | None = None
 
     @property
     def best(self) -> Way:
@@ -148,7 +138,7 @@ class TransferFindings:
         return self.ways[0]
 
     @property
-    def readings(self) -> list[Reading]:
+    def readings(self) -> list[LayerFeatures]:
         """Every backbone and layer, by its most accurate way."""
         return list({str(way.reading): way.reading for way in self.ways}.values())
 
@@ -228,7 +218,22 @@ def transfer(
         for reading in ends:
             maps.append(feature_map(str(reading), reading.features))
             advance(1)
-    return replace(findings, consistency=said, maps=maps)
+    findings = replace(findings, consistency=said, maps=maps)
+    if not (protocol.augment or protocol.patches):
+        return findings
+    best, few = findings.best.reading, few_shots(shots)
+    extractor = next(its for one, its in zip(named, extractors, strict=True) if one.label == best.backbone)
+    altered = altered_images(
+        extractor,
+        best,
+        few,
+        sides_of(rig, few, replace(protocol, everything=True)),
+        augment=protocol.augment,
+        patches=protocol.patches,
+        cells=cells,
+        progress=progress,
+    )
+    return replace(findings, altered=altered)
 
 
 def pool_of(rig: Rig, protocol: TransferProtocol) -> Shots:
@@ -268,7 +273,7 @@ def sides_of(rig: Rig, shots: Shots, protocol: TransferProtocol) -> list[Side]:
 
 
 def measured(
-    readings: Sequence[Reading],
+    readings: Sequence[LayerFeatures],
     shots: Shots,
     sides: Sequence[Side],
     recipes: Sequence[Recipe],
@@ -322,14 +327,8 @@ def measured(
     return sorted(ways, key=lambda way: -way.mean.mean)
 
 
-def by_object(shots: Shots, sides: Sequence[Side]) -> bool:
-    """Whether train and test share no object, so that choices leave out objects too; otherwise views are split."""
-    owners = shots.object_rows
-    return not any(np.isin(owners[side.test], owners[side.train]).any() for side in sides)
-
-
 def _way(
-    reading: Reading, recipe: Recipe, place: int, shots: Shots, sides: Sequence[Side], found: Sequence[Arrays]
+    reading: LayerFeatures, recipe: Recipe, place: int, shots: Shots, sides: Sequence[Side], found: Sequence[Arrays]
 ) -> Way:
     # where both sides test an object (views are split) its accuracy with a split is the mean of the two
     sums = np.zeros((2, len(shots.objects), max(side.split for side in sides) + 1))

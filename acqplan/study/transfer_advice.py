@@ -31,10 +31,12 @@ from acqplan.space import Shots
 from acqplan.space.kernel import distances
 from acqplan.statistics.objects import TwoWay, two_way
 from acqplan.study.finetune import FineTuning, Tunable, fine_tune
-from acqplan.study.transfer import Side, Way, by_object, measured, same_as_best
+from acqplan.study.transfer import Way, measured, same_as_best
 from acqplan.study.transfer_features import (
     BackboneFile,
-    Reading,
+    LayerFeatures,
+    Side,
+    by_object,
     open_all,
     pass_seconds,
     read_backbones,
@@ -226,7 +228,7 @@ def tuned(
     """The last stages of a backbone fine-tuned."""
     name = one.spec.partition(":")[0]
     extractor = Extractor.open(source, backbone=name, weights=one.weights, runtime=runtime, progress=progress)
-    reading = Reading(
+    reading = LayerFeatures(
         backbone=one.label, layer=extractor.backbone.layer, depth=0, features=np.empty((0, 0), np.float32)
     )
     found = []
@@ -244,7 +246,7 @@ def tuned(
     return found
 
 
-def wrong_views(reading: Reading, shots: Shots, sides: Sequence[Side], seed: int) -> TwoWay:
+def wrong_views(reading: LayerFeatures, shots: Shots, sides: Sequence[Side], seed: int) -> TwoWay:
     """Half of each object's images drawn at random, less the half nearest to one view, under the usual head.
 
     Args:
@@ -292,8 +294,8 @@ def transfer_sentences(advice: TransferAdvice) -> list[str]:
     drop = "one layer is known of it"
     if advice.drop is not None:
         drop = f"its deepest layer is {_cost(advice.drop, 1)} points ahead of those before it"
-    like = "similar to" if advice.similar else "unlike"
-    near = f"{percent(said.neighbours)} % of nearest images of other objects have the class"
+    like, objects = "similar to" if advice.similar else "unlike", advice.tested == "new objects"
+    near = f"{percent(said.neighbours)} % of nearest images{' of other objects' * objects} have the class"
     found.append(
         f"the lectures' table: {images}, {like} what {best.reading.backbone} was trained on ({drop}; {near}, "
         f"{percent(said.by_chance)} % by chance): {TABLE[advice.similar, advice.many]}"
@@ -302,7 +304,7 @@ def transfer_sentences(advice: TransferAdvice) -> list[str]:
     if advice.wrong_backbone is not None:
         worse = advice.wrong_backbone.mean - advice.wrong_views.mean
         wrong = f"the wrong backbone ({advice.worst}) costs {_cost(advice.wrong_backbone, 1)} points"
-        views = f"{wrong}, {views}: the backbone {points(worse)} points more"
+        views = f"{wrong}, {views}: {points(worse)} points between the two"
     found.append(views)
     if not any(way.recipe.head == "tuned" for way in advice.ways):
         found.append("fine-tuning was not tried (--fine-tune: minutes)")

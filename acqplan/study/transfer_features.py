@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Int
 
 from acqplan.errors import UsageError
 from acqplan.features.extractor import DEFAULT_BACKBONES, IMAGENET_BACKBONE, Extractor
@@ -84,7 +84,7 @@ def usual_backbone(kind: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Reading:
+class LayerFeatures:
     """Features of one layer of a backbone, or of several side by side.
 
     Attributes:
@@ -103,6 +103,27 @@ class Reading:
 
     def __str__(self) -> str:
         return f"{self.backbone}:{self.layer}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Side:
+    """What heads are trained on and tested on.
+
+    Attributes:
+        split: Number of the split.
+        train: Rows of the shots that are trained on.
+        test: Rows of the shots that are tested on.
+    """
+
+    split: int
+    train: Int[np.ndarray, " train"]
+    test: Int[np.ndarray, " test"]
+
+
+def by_object(shots: Shots, sides: Sequence[Side]) -> bool:
+    """Whether train and test share no object, so that choices leave out objects too; otherwise views are split."""
+    owners = shots.object_rows
+    return not any(np.isin(owners[side.test], owners[side.train]).any() for side in sides)
 
 
 def open_all(source: Source, named: Sequence[BackboneFile], runtime: Runtime, progress: Progress) -> list[Extractor]:
@@ -125,14 +146,14 @@ def pass_seconds(extractor: Extractor) -> float:
 
 def read_layers(
     label: str, extractor: Extractor, shots: Shots, *, seconds: float = np.nan, progress: Progress = SILENT
-) -> list[Reading]:
+) -> list[LayerFeatures]:
     """Features of each layer of a backbone, and of several side by side; images are taken where none are cached."""
     backbone = extractor.backbone
     features = extractor(shots, progress=Titled(progress=progress, title=f"features {label}"))
     layers, columns = [layer.name for layer in backbone.layers], backbone.columns()
     known = list(NETWORKS[backbone.name].layers) if backbone.name in NETWORKS else layers
     depths = sorted(layers, key=known.index, reverse=True)
-    whole = partial(Reading, backbone=label, seconds=seconds)
+    whole = partial(LayerFeatures, backbone=label, seconds=seconds)
     found = [
         whole(layer=name, depth=depths.index(name), features=features[:, its])
         for name, its in zip(layers, columns, strict=True)

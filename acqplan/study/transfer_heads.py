@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float32, Int
 
 from acqplan.errors import UsageError, nearest
-from acqplan.heads.exact import COMPONENTS, FOLDS, train_heads
+from acqplan.heads.exact import COMPONENTS, FOLDS, STRENGTHS, train_heads
 from acqplan.heads.linear import NEVER, object_folds, out_of_object_loss
 from acqplan.heads.prepare import fit_preparation
 from acqplan.numbers import count_noun
@@ -24,6 +24,8 @@ HEADS: tuple[HeadName, ...] = ("softmax", "logistic", "svm", "ridge", "mean", "d
 # length of a row.
 COSTS = {"logistic": (3.0, 30.0, 300.0), "svm": (1.0, 3.0, 10.0)}
 ALPHAS = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03)
+# The weakest strength of the exact head is left out: on 40 images of COIL-20 it converged in 9 of 12 cases.
+CONVERGING = STRENGTHS[:-1]
 # What scores that are no logits are multiplied by, to be judged as such.
 TEMPERATURES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 # Updates and setting of the head with dropout; its epoch is chosen by a fifth of the train objects.
@@ -144,7 +146,9 @@ Linear = tuple[np.ndarray, np.ndarray]
 def _softmax(recipe: Recipe, rows: Rows, targets: Numbers, groups: Numbers, n_classes: int) -> Linear:
     components = COMPONENTS if recipe.pca else min(rows.shape)
     every = [np.arange(len(rows))]
-    head = train_heads(rows, targets, groups, every, n_classes=n_classes, components=components, cores=1)[0]
+    head = train_heads(
+        rows, targets, groups, every, n_classes=n_classes, strengths=CONVERGING, components=components, cores=1
+    )[0]
     return head.weight, head.bias
 
 

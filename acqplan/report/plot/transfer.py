@@ -24,6 +24,7 @@ LOOKS = {
     "mean": ("rust", "v"),
 }
 # Classes that have a colour of their own; views, from the first level of an axis to the last.
+MOST_HEATED = 8
 CLASS_COLOURS = ("accent", *OTHERS, "heat3", "ink", "faint", "heat1")
 
 
@@ -88,4 +89,24 @@ def map_picture(found: TransferFindings, *, width: float = 8.4) -> Figure:
                         figure.colorbar(drawn, ax=axes, location="bottom", shrink=0.8, aspect=30, pad=0.02)
                 if row == 0:
                     axes.set_title("by class" if place is None else f"by {space.axes[place].name}", fontsize=10)
+    return figure
+
+
+def heat_picture(found: TransferFindings, *, width: float = 8.4) -> Figure:
+    """A test image of each class, and over it how far patches there speak for the class, on one scale."""
+    assert found.altered is not None
+    maps = found.altered.evidence[:MOST_HEATED]
+    columns = min(4, len(maps))
+    heat = LinearSegmentedColormap.from_list("evidence", [LIGHT[name] for name in ("rust", "ground", "accent")])
+    with new_figure(width, 0.6 + (width / columns + 0.1) * -(-len(maps) // columns) * 0.98) as figure:
+        panels = figure.subplots(-(-len(maps) // columns), columns, squeeze=False).ravel()
+        for axes in panels:
+            axes.axis("off")
+        for axes, one in zip(panels, maps, strict=False):
+            grey = one.image if one.image.ndim == 2 else one.image.mean(axis=2)
+            axes.imshow(grey, cmap="gray", vmin=0, vmax=255)
+            drawn = axes.imshow(one.heat, cmap=heat, vmin=0.0, vmax=1.0, alpha=0.5)
+            axes.set_title(one.label, fontsize=9.5)
+        bar = figure.colorbar(drawn, ax=list(panels), location="bottom", shrink=0.5, aspect=40, pad=0.02)
+        bar.set_label("mean probability of the class by patches", fontsize=8.5)
     return figure
