@@ -127,6 +127,7 @@ def advise_transfer(
     *,
     backbones: Sequence[str] = (),
     weights: Path | None = None,
+    recipes: Sequence[Recipe] = QUICK_RECIPES,
     tune: bool = False,
     seed: int = 0,
     runtime: Runtime | None = None,
@@ -139,6 +140,7 @@ def advise_transfer(
         shots: What was captured.
         backbones: ``name[:layer[+layer]][=file]`` of each; by default the rig's, and gradient histograms.
         weights: File of the weights of the only backbone.
+        recipes: Heads, and what is done before them; the usual one among them.
         tune: Whether the last stages of the best backbone are fine-tuned as well, which takes minutes.
         seed: Draws the folds.
         runtime: Where backbones run; the fastest device by default.
@@ -158,7 +160,7 @@ def advise_transfer(
         for reading in read_layers(one.label, its, shots, seconds=pass_seconds(its), progress=progress)
     ]
     # 1. Every way, on objects left out in turn.
-    ways = measured(readings, shots, sides, QUICK_RECIPES, progress=progress)
+    ways = measured(readings, shots, sides, recipes, progress=progress)
     usual_ways = {str(way.reading): way for way in ways if way.recipe == USUAL}
     best, frozen = ways[0].reading.backbone, [way.reading for way in ways]
     if tune and by_object(shots, sides):

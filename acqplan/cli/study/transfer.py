@@ -44,7 +44,8 @@ def transfer(
     with exit_codes():
         if splits is not None and splits < 1:
             raise UsageError(f"--splits {splits} cannot be", "give at least 1")
-        images = None if budget in (None, "all") else options.whole_number(budget)
+        if budget not in (None, "all") and not budget.isdecimal():
+            raise UsageError(f"--budget '{budget}' is not a whole number", "give digits alone, e.g. 320, or all")
         from acqplan.rig.spec import open_rig
         from acqplan.study import transfer as study
         from acqplan.study.transfer_features import read_backbones
@@ -55,7 +56,7 @@ def transfer(
             protocol,
             recipes=find_recipes(head or (), protocol.recipes),
             splits=splits or protocol.splits,
-            budget=images,
+            budget=None if budget in (None, "all") else int(budget),
             everything=budget == "all",
             augment=augment,
             patches=patches,
