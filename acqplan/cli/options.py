@@ -68,6 +68,14 @@ Backbone = Annotated[
 Weights = Annotated[
     Path | None, typer.Option(help="The backbone's weights (.safetensors, .pth, .caffemodel); else downloaded.")
 ]
+Backbones = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--backbone",
+        metavar="NAME[:LAYER][=FILE]",
+        help="A backbone with the file of its weights; once for each. By default the rig's, and histogram.",
+    ),
+]
 Device = Annotated[
     str | None, typer.Option(help="cpu, cuda, cuda:1, mps, or several: cuda:0,cuda:1; by default the fastest.")
 ]

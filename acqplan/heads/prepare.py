@@ -100,7 +100,7 @@ def fit_preparation(rows: Float[Tensor, "rows features"], components: int) -> Pr
         return preparation_of(moments(rows), components)
     mean = rows.mean(dim=0)
     scaled = rows - mean
-    scale = _scale(scaled.square().mean(dim=0).sqrt(), mean.abs())
+    scale = feature_scales(scaled.square().mean(dim=0).sqrt(), mean.abs())
     scaled *= scale
     kept = max(1, min(components, len(rows) - 1, rows.shape[1]))
     if min(rows.shape) > max(EXACT_SIDE, 2 * kept):
@@ -120,7 +120,7 @@ def fit_preparation(rows: Float[Tensor, "rows features"], components: int) -> Pr
 def preparation_of(rows: Moments, components: int) -> Preparation:
     """What `fit_preparation` finds, from the moments of the rows alone."""
     covariance = rows.scatter / rows.count
-    scale = _scale(covariance.diagonal().sqrt(), rows.mean.abs())
+    scale = feature_scales(covariance.diagonal().sqrt(), rows.mean.abs())
     covariance *= scale[:, None] * scale
     kept = max(1, min(components, rows.count - 1, len(scale)))
     if len(scale) > max(EXACT_SIDE, 2 * kept):
@@ -133,7 +133,9 @@ def preparation_of(rows: Moments, components: int) -> Preparation:
     return Preparation(mean=rows.mean, projection=scale[:, None] * directions, variances=variances)
 
 
-def _scale(deviation: Float[Tensor, " features"], size: Float[Tensor, " features"]) -> Float[Tensor, " features"]:
+def feature_scales(
+    deviation: Float[Tensor, " features"], size: Float[Tensor, " features"]
+) -> Float[Tensor, " features"]:
     """What each centred feature is multiplied by; 0 for a constant one, whose deviation is rounding at most."""
     limits = torch.finfo(deviation.dtype)
     softened = deviation + SOFTENING * deviation.mean()
