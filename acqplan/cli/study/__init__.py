@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from acqplan.cli.study.freeze_depth import freeze_depth
 from acqplan.cli.study.norb_sampling import norb_sampling
 
 app = typer.Typer(name="study", help="Run a study of the literature on a rig.", no_args_is_help=True)
@@ -14,4 +15,5 @@ def before_a_study() -> None:
     """Run a study of the literature on a rig."""
 
 
+app.command("freeze-depth")(freeze_depth)
 app.command("norb-sampling")(norb_sampling)
