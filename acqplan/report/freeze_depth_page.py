@@ -23,9 +23,11 @@ from acqplan.report.tables import Column, Table
 from acqplan.statistics.objects import mean_interval
 from acqplan.study.freeze_depth import FreezeDepth
 from acqplan.study.freeze_rule import FreezeRule, freeze_rule
+from acqplan.study.freeze_training import StudiedNetwork
 
 # What the study that this repeats found.
 REPORTED = "the first 2 to 3 layers below about 300 to 900 images per class, and fine-tune all above"
+SOURCE_DATA = ("Tiny-ImageNet's layout", "MiniPlaces' layout")
 COLUMNS = ("origin", "kept", "frozen", "images", "unit", "accuracy")
 PICTURES = {"layers": depth_curves, "images": image_curves, "freezing": freezing_map, "generality": generality}
 
@@ -100,10 +102,16 @@ def _until(images: float, study: FreezeDepth) -> str:
     return f"above {study.images[-1]:,}" if math.isinf(images) else f"{images:,.0f}"
 
 
+def _between(rule: FreezeRule, study: FreezeDepth) -> str:
+    """The interval of the number of images in words."""
+    low, high = _until(rule.low, study), _until(rule.high, study)
+    return low if low == high else f"{low} to {high}"
+
+
 def rule_sentence(study: FreezeDepth, rule: FreezeRule) -> str:
     """The rule in one sentence, without its uncertainty."""
     if not rule.layer:
-        return f"Freeze no layer: fine-tuning all is as good from {study.images[0]:,} images per class on."
+        return f"Freeze no layer: fine-tuning all is as good from {count_noun(study.images[0], 'image')} per class on."
     layers = "the first layer" if rule.layer == 1 else f"the first {rule.layer} layers"
     if math.isinf(rule.until):
         return f"Freeze {layers}, also at {study.images[-1]:,} images per class, the most that were tried."
@@ -125,15 +133,16 @@ def freezing_sentences(study: FreezeDepth) -> list[str]:
         if units > 1:
             shares = zip(study.layers, rule.layers, strict=True)
             listed = ", ".join(f"{layer} in {100 * share:.0f} %" for layer, share in shares if share >= 0.05)
-            ends = f"{_until(rule.low, study)} to {_until(rule.high, study)}"
+            ends = _between(rule, study)
             doubt = (
                 f" Drawn anew from {units} repeats and directions, freezing gains at {few:,} images in "
                 f"{100 * rule.share:.0f} % of draws (layers: {listed or 'none'}), until {ends} images (95 %)."
             )
         found.append(said + gain + doubt)
+    is_like = study.data in SOURCE_DATA and study.protocol.network == StudiedNetwork()
     found.append(
-        f"The study that this repeats (one run of each network) found: freeze {REPORTED}. These are not its images, "
-        "numbers of classes or updates: numbers of images here are no measure of its rule."
+        f"The study that this repeats (AlexNet, one run of each network) found: freeze {REPORTED}."
+        + ("" if is_like else " These are not its images or its network: numbers of images here are no measure of it.")
     )
     return found
 
@@ -142,7 +151,7 @@ def freezing_page_text(study: FreezeDepth, *, facts: Mapping[str, str] | None = 
     """The page as text; the same study gives the same text."""
     rule, protocol, network = freeze_rule(study, tuned=True), study.protocol, study.protocol.network
     few, most, plan = study.images[0], study.images[-1], protocol.plan
-    reach = f"95 %: {_until(rule.low, study)} to {_until(rule.high, study)}"
+    reach = f"95 %: {_between(rule, study)}"
     gain = study.frozen(0, few, tuned=True).mean() - study.frozen(0, few, tuned=False).mean()
     width = f", {percent(network.width)} % of its width" if network.width != 1.0 else ""
     made = {

@@ -74,8 +74,8 @@ class FreezeProtocol:
 # Minutes on two cores: a narrow network that learns for a moment, and few numbers of images.
 QUICK = FreezeProtocol(
     network=StudiedNetwork(width=0.25),
-    plan=TrainingPlan(iterations=300, batch=32),
-    source_iterations=1_500,
+    plan=TrainingPlan(iterations=300, batch=16),
+    source_iterations=2_000,
     images=(60, 20, 6),
     repeats=2,
 )

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Int, UInt8
 from torch import Tensor
 
 from acqplan.errors import ImageError, InputError
-from acqplan.evaluate.task import split_objects
+from acqplan.evaluate.task import draw_split
 from acqplan.features.pixels import Preprocessing, resized, stack
 from acqplan.files import digest_bytes, open_file
 from acqplan.images import decode_pixels
@@ -116,26 +116,26 @@ def read_tree(root: Path, *, size: int, seed: int = 0, progress: Progress = SILE
     )
 
 
-def read_rig(rig: Rig, *, size: int, progress: Progress = SILENT) -> Pictures:
-    """Every shot of a rig; its labels are the classes, and its test objects are tested on.
+def read_rig(rig: Rig, *, size: int, seed: int = 0, progress: Progress = SILENT) -> Pictures:
+    """Every shot of a rig; its labels are the classes, and what it keeps for the test is tested on.
 
     Raises:
         SplitError: If objects cannot be split.
         ImageError: If an image cannot be used.
     """
     source, shots = rig.source, rig.source.shots()
-    split = split_objects(source.objects, test_fraction=rig.test_fraction or 0.25, test=tuple(rig.test) or None)
+    train, tests = draw_split(rig, seed).sides(shots)
+    shots = shots.take(np.concatenate([train, tests]))
     pixels = np.empty((len(shots), size, size, 3), dtype=np.uint8)
     with progress.task("taking images", len(shots)) as advance:
         for row, image in source.capture(shots):
             pixels[row] = _small(image, size)
             advance(1)
-    tests = np.isin(shots.names, split.test)
     return Pictures(
         kind=f"rig {source.name}",
         pixels=torch.from_numpy(pixels),
         labels=shots.class_rows,
-        tests=tests,
+        tests=np.arange(len(shots)) >= len(train),
         classes=source.objects.classes,
     )
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
+from acqplan.numbers import count_noun, points
 from acqplan.report.plot.style import HEAT, LIGHT, new_figure
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 WAYS = (("the rest fine-tuned", True, "accent", "o"), ("the rest random", False, "rust", "^"))
 # Panels beside each other.
 COLUMNS = 3
+# Opacity of the largest gain or loss.
+STRONGEST = 0.65
 
 
 def depth_curves(study: FreezeDepth) -> Figure:
@@ -47,7 +50,7 @@ def depth_curves(study: FreezeDepth) -> Figure:
                 level = 100.0 * study.frozen(0, n, tuned=tuned).mean()
                 word = "all fine-tuned (FTall)" if tuned else "all random (base)"
                 axes.axhline(level, color=LIGHT[colour], linewidth=1, linestyle="--", label=word)
-            axes.set_title(f"{n:,} images per class")
+            axes.set_title(f"{count_noun(n, 'image')} per class")
             axes.set_xticks(study.layers)
             axes.grid(axis="y")
             if number % COLUMNS == 0:
@@ -85,12 +88,15 @@ def freezing_map(study: FreezeDepth) -> Figure:
     with new_figure(9.2, 1.3 + 0.32 * len(study.layers)) as figure:
         panels = figure.subplots(1, 2, sharey=True)
         for axes, (name, tuned, *_) in zip(panels, WAYS, strict=True):
-            gains = 100.0 * study.gains(tuned=tuned).mean(axis=-1)
+            gains = study.gains(tuned=tuned).mean(axis=-1)
             reach = max(float(np.abs(gains).max()), 1e-9)
-            norm = TwoSlopeNorm(0.0, vmin=-reach, vmax=reach)
-            axes.imshow(gains, aspect="auto", origin="lower", cmap="PuOr_r" if False else "RdBu", norm=norm, alpha=0.75)
             for (y, x), gain in np.ndenumerate(gains):
-                axes.text(x, y, f"{gain:+.1f}".replace("-", "−"), ha="center", va="center", fontsize=8.5)
+                # lets the ground shine through, so that the words on it are read in the dark too
+                colour, strength = LIGHT["accent" if gain > 0 else "rust"], STRONGEST * abs(gain) / reach
+                axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, color=colour, alpha=strength, linewidth=0))
+                axes.text(x, y, points(gain), ha="center", va="center", fontsize=8.5)
+            axes.set_xlim(-0.5, len(study.images) - 0.5)
+            axes.set_ylim(-0.5, len(study.layers) - 0.5)
             axes.set_xticks(range(len(study.images)), [f"{n:,}" for n in study.images])
             axes.set_yticks(range(len(study.layers)), [str(layer) for layer in study.layers])
             axes.tick_params(length=0)

@@ -20,8 +20,8 @@ def main() -> int:
     """Write what is not there yet."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.toyshop.families", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder of the pictures")
-    parser.add_argument("--families", type=int, default=len(FAMILIES), help=f"how many, up to {len(FAMILIES)}")
-    parser.add_argument("--members", type=int, default=100, help="pictures of each family")
+    parser.add_argument("--families", type=int, default=48, help=f"how many, up to {len(FAMILIES)}")
+    parser.add_argument("--members", type=int, default=130, help="pictures of each family")
     parser.add_argument("--size", type=int, default=64, help="pixels")
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
