@@ -40,8 +40,9 @@ def stages_of(net: nn.Module, example: Float[Tensor, "images channels height wid
         parts += list(child.children()) if name in CHAINS and isinstance(child, nn.Sequential) else [child]
     stages, begun = list[list[nn.Module]](), False
     with torch.no_grad():
-        wanted, x = net(example), example
+        x = example
         try:
+            wanted = net(example)
             for part in parts:
                 is_heavy = any(True for _ in part.parameters()) and not isinstance(part, NORMALISATIONS)
                 if isinstance(part, nn.Linear) and x.ndim == 4:

@@ -23,7 +23,7 @@ from typing import Literal, TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import nn
 
 from acqplan.errors import BackboneError, InputError, UsageError
@@ -34,7 +34,7 @@ from acqplan.progress import SILENT, Progress
 from acqplan.rng import generator, stream
 from acqplan.runtime import available_cores
 from acqplan.study.cells import Cells
-from acqplan.study.freeze_training import Crops, StudiedNetwork, TrainingPlan, accuracy, train
+from acqplan.study.freeze_training import Crops, Side, StudiedNetwork, TrainingPlan, accuracy, train
 from acqplan.study.image_trees import Pictures
 
 Origin = Literal["random", "source", "self"]
@@ -179,12 +179,7 @@ def freeze_depth(
     if weights is not None and (source is not None or protocol.network.name == "alexnet"):
         said = "weights beside a source" if source is not None else "the study's AlexNet is trained from nothing"
         raise UsageError(f"{said}", "give a network of torchvision, e.g. --network resnet18, and no --source")
-    depth = len(protocol.network.random(2, 0))
-    layers = protocol.layers or tuple(range(1, depth))
-    if bad := [layer for layer in layers if not 1 <= layer < depth]:
-        said = f"{bad[0]} layers of {protocol.network.name} to freeze, which has {depth} with the layer of classes"
-        raise BackboneError(said, f"give 1 to {depth - 1}")
-    check_images(target, max(protocol.images))
+    depth, layers = checked(target, protocol, halved=source is None and weights is None)
     about = {
         "study": "freeze-depth",
         "target": target.digest,
@@ -214,10 +209,9 @@ def estimate_freezing(
     target: Pictures, *, protocol: FreezeProtocol, halved: bool, device: str = "cpu"
 ) -> dict[str, str]:
     """What a run would do, and about how long it takes, by training for a moment."""
-    check_images(target, max(protocol.images))
+    depth, layers = checked(target, protocol, halved=halved)
     stages = protocol.network.random(len(target.classes), 0)
-    layers = protocol.layers or tuple(range(1, len(stages)))
-    count = len(list(_conditions(len(stages), layers, protocol.images))) * protocol.repeats * (1 + halved)
+    count = len(list(_conditions(depth, layers, protocol.images))) * protocol.repeats * (1 + halved)
     crops, rows = Crops.of(target, protocol.network, device), np.flatnonzero(~target.tests)
     few = replace(protocol.plan, iterations=10)
     with one_core_each() if device == "cpu" else nullcontext():
@@ -234,18 +228,29 @@ def estimate_freezing(
     }
 
 
-def check_images(pictures: Pictures, n: int) -> None:
-    """Refuse a class with fewer training images than asked, or without a test image.
+def checked(pictures: Pictures, protocol: FreezeProtocol, *, halved: bool) -> tuple[int, tuple[int, ...]]:
+    """Layers with weights of the network, and how many of them are frozen; what cannot be is refused.
 
     Raises:
-        InputError: Names the first such class.
+        BackboneError: If the network has fewer layers than asked.
+        InputError: If a class has fewer training images than asked, no test image, or there are too few classes.
     """
+    depth, n = len(protocol.network.random(2, 0)), max(protocol.images)
+    layers = protocol.layers or tuple(range(1, depth))
+    if bad := [layer for layer in layers if not 1 <= layer < depth]:
+        said = f"{bad[0]} layers of {protocol.network.name} to freeze, which has {depth} with the layer of classes"
+        raise BackboneError(said, f"give 1 to {depth - 1}")
+    if halved and len(pictures.classes) < 4:
+        raise InputError(
+            f"halves of {len(pictures.classes)} classes", "give at least 4 classes, or others to start from"
+        )
     for number, label in enumerate(pictures.classes):
         mine = pictures.labels == number
         n_train, n_test = int((mine & ~pictures.tests).sum()), int((mine & pictures.tests).sum())
         if n_train < n or n_test == 0:
             said = f"class '{label}': {n} training images asked, {n_train} found, beside {n_test} test images"
             raise InputError(said, "ask for fewer with --images, or take the class out")
+    return depth, layers
 
 
 def _conditions(depth: int, layers: Sequence[int], images: Sequence[int]) -> Iterator[Condition]:
@@ -262,39 +267,6 @@ def _conditions(depth: int, layers: Sequence[int], images: Sequence[int]) -> Ite
         found[Condition(origin="self", kept=layer, frozen=layer * frozen, images=max(images))] = None
         found[Condition(origin="source", kept=layer, frozen=layer * frozen, images=max(images))] = None
     yield from found
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Side:
-    """Some classes of some pictures: what a network learns.
-
-    Attributes:
-        pictures: Whose classes.
-        crops: The pictures as networks take them.
-        numbers: The classes, shape ``[classes]``.
-        names: Names of the random streams that order its images.
-    """
-
-    pictures: Pictures
-    crops: Crops
-    numbers: Int[np.ndarray, " classes"]
-    names: tuple[object, ...]
-
-    def rows(self, n: int | None, seed: int) -> tuple[Int[np.ndarray, " rows"], Int[np.ndarray, " rows"]]:
-        """Training images, at most so many of each class, and their classes from 0; more images hold the fewer."""
-        rows, targets = list[int](), list[int]()
-        for target, number in enumerate(self.numbers):
-            mine = np.flatnonzero((self.pictures.labels == number) & ~self.pictures.tests)
-            chosen = generator(seed, "freeze-depth", "images", *self.names, target).permutation(mine)[:n].tolist()
-            rows += chosen
-            targets += [target] * len(chosen)
-        return np.array(rows), np.array(targets)
-
-    def tests(self) -> tuple[Int[np.ndarray, " rows"], Int[np.ndarray, " rows"]]:
-        """Test images and their classes from 0."""
-        rows = np.flatnonzero(np.isin(self.pictures.labels, self.numbers) & self.pictures.tests)
-        place = {int(number): target for target, number in enumerate(self.numbers)}
-        return rows, np.array([place[int(label)] for label in self.pictures.labels[rows]])
 
 
 class _Work:

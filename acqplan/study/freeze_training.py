@@ -15,12 +15,12 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from acqplan.errors import UsageError
+from acqplan.errors import BackboneError, UsageError
 from acqplan.features.networks import build, make_network
 from acqplan.features.pixels import parse_input
 from acqplan.features.registry import NETWORKS, find_layers
 from acqplan.features.stages import stages_of
-from acqplan.rng import stream
+from acqplan.rng import generator, stream
 from acqplan.study.image_trees import Pictures
 
 # The source's images and its crops of them, pixels; other networks take crops of the same share.
@@ -101,11 +101,14 @@ class StudiedNetwork:
         """A network by its name; with published weights its input has the size that they expect.
 
         Raises:
-            BackboneError: If there is no such network.
+            BackboneError: If there is no such network of torchvision.
         """
         if name == "alexnet":
             return cls()
-        size = parse_input(NETWORKS[find_layers(name)[0]].input).size
+        found = NETWORKS[find_layers(name)[0]]
+        if found.weights != "torchvision":
+            raise BackboneError(f"{name} is not one of torchvision", "choose alexnet, or e.g. resnet18")
+        size = parse_input(found.input).size
         return cls(name=name, crop=size if published else CROP)
 
     @property
@@ -217,6 +220,39 @@ class Crops:
         y, x = y[:, :, None], x[:, None, :]
         found = (self.pixels[where[:, None, None], y, x].float() - self.mean[y, x]) / self.deviation
         return found.permute(0, 3, 1, 2)  # channels last in memory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Side:
+    """Some classes of some pictures: what a network learns.
+
+    Attributes:
+        pictures: Whose classes.
+        crops: The pictures as networks take them.
+        numbers: The classes, shape ``[classes]``.
+        names: Names of the random streams that order its images.
+    """
+
+    pictures: Pictures
+    crops: Crops
+    numbers: Int[np.ndarray, " classes"]
+    names: tuple[object, ...]
+
+    def rows(self, n: int | None, seed: int) -> tuple[Int[np.ndarray, " rows"], Int[np.ndarray, " rows"]]:
+        """Training images, at most so many of each class, and their classes from 0; more images hold the fewer."""
+        rows, targets = list[int](), list[int]()
+        for target, number in enumerate(self.numbers):
+            mine = np.flatnonzero((self.pictures.labels == number) & ~self.pictures.tests)
+            chosen = generator(seed, "freeze-depth", "images", *self.names, target).permutation(mine)[:n].tolist()
+            rows += chosen
+            targets += [target] * len(chosen)
+        return np.array(rows), np.array(targets)
+
+    def tests(self) -> tuple[Int[np.ndarray, " rows"], Int[np.ndarray, " rows"]]:
+        """Test images and their classes from 0."""
+        rows = np.flatnonzero(np.isin(self.pictures.labels, self.numbers) & self.pictures.tests)
+        place = {int(number): target for target, number in enumerate(self.numbers)}
+        return rows, np.array([place[int(label)] for label in self.pictures.labels[rows]])
 
 
 def train(

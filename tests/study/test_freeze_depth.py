@@ -28,7 +28,6 @@ from acqplan.study.freeze_depth import (
     Condition,
     FreezeDepth,
     _Work,
-    check_images,
     estimate_freezing,
     freeze_depth,
 )
@@ -324,7 +323,10 @@ def test_bad_numbers_are_refused(pictures: Pictures, tmp_path: Path) -> None:
     with pytest.raises(BackboneError, match="8 layers of alexnet to freeze, which has 8 with the layer of classes"):
         freeze_depth(pictures, tmp_path, protocol=replace(TINY, layers=(8,)))
     with pytest.raises(InputError, match="class 'class-0': 9 training images asked, 4 found"):
-        check_images(pictures, 9)
+        freeze_depth(pictures, tmp_path, protocol=replace(TINY, images=(2, 9)))
+    three = replace(pictures, labels=pictures.labels.clip(max=2), classes=pictures.classes[:3])
+    with pytest.raises(InputError, match="halves of 3 classes"):
+        freeze_depth(three, tmp_path, protocol=TINY)
     assert not list(tmp_path.iterdir())
 
 
@@ -334,6 +336,8 @@ ENDS = [
     (["--data", "{tree}", "--images", "2,x"], 2, "--images: 'x' is no whole number"),
     (["--data", "{tree}", "--images", "2", "--layers", "8"], 2, "8 layers of alexnet to freeze"),
     (["--data", "{tree}", "--images", "2", "--network", "resnet19"], 2, "did you mean 'resnet18'"),
+    (["--data", "{tree}", "--images", "2", "--network", "toynet"], 2, "toynet is not one of torchvision"),
+    (["--data", "{tree}", "--images", "2", "--network", "vit_b_16"], 2, "VisionTransformer is not a chain"),
 ]
 
 
