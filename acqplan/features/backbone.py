@@ -14,7 +14,7 @@ from jaxtyping import Float32, UInt8
 from torch import Tensor, nn
 
 from acqplan.errors import AcqplanError, WeightsError
-from acqplan.features.networks import SeveralLayers, build, digest
+from acqplan.features.networks import build, digest
 from acqplan.features.pixels import Normalised, Preprocessing, resized, stack
 from acqplan.runtime import Runtime
 
@@ -179,7 +179,12 @@ def load_backbone(spec: str, *, weights: Path | None = None, runtime: Runtime) -
         WeightsError: If the file of weights cannot be used.
         MissingError: If no file is given and none can be had, or an extra is missing.
     """
-    built = build(spec, weights=weights)
+    if spec.startswith("timm/"):
+        from acqplan.features.timm_networks import build_timm
+
+        built = build_timm(spec, weights=weights)
+    else:
+        built = build(spec, weights=weights)
     module = Normalised(built.net, built.preprocessing).requires_grad_(False)
     module = module.to(memory_format=torch.channels_last).to(runtime.device)
     size = built.preprocessing.size
@@ -193,7 +198,7 @@ def load_backbone(spec: str, *, weights: Path | None = None, runtime: Runtime) -
             f"{spec} cannot take images of {size} x {size} pixels, as its file of weights asks for ({error})",
             "correct the metadata 'input' of the file",
         ) from error
-    widths = built.net.widths if isinstance(built.net, SeveralLayers) else (n_features,)
+    widths = getattr(built.net, "widths", (n_features,))  # of several layers side by side
     layers = tuple(
         Layer(name=name, fingerprint=fingerprint, n_features=width)
         for (name, fingerprint), width in zip(built.fingerprints.items(), widths, strict=True)

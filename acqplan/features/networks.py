@@ -5,15 +5,13 @@ Files of weights come from anywhere: nothing in them is executed.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import importlib
-import importlib.util
 import pickle
 import socket
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -30,8 +28,6 @@ from acqplan.features.registry import NETWORKS, Cut, find_layers
 from acqplan.files import open_file, unpacks_to_far_more
 
 EMBEDDED = Path(__file__).parent / "embedded"
-TIMM = "timm/"
-TIMM_LAYER = "pool"
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".caffemodel")
 COUNTER = "num_batches_tracked"
@@ -55,28 +51,6 @@ class BuiltNetwork:
     net: nn.Module  # the network in evaluation mode; its output is one layer, or several side by side
     preprocessing: Preprocessing  # what the network expects of its input
     fingerprints: Mapping[str, str]  # name of each layer -> SHA-256 of network, layer, preprocessing and weights
-
-
-def build(spec: str, *, weights: Path | None) -> BuiltNetwork:
-    """Build a network that ends at the layers asked for.
-
-    Args:
-        spec: ``name``, ``name:layer`` or ``name:layer+layer``; the name is a key of `NETWORKS` or ``timm/NAME``.
-        weights: File of weights; by default the embedded or the published one.
-
-    Raises:
-        WeightsError: If the file cannot be used for this network.
-        MissingError: If no file is given and none can be had, or timm is not installed.
-        BackboneError: If there is no such network or layer, or a file is given for features without weights.
-    """
-    built = _build_timm(spec, weights) if spec.startswith(TIMM) else _build_known(spec, weights)
-    first = next((part for part in built.net.modules() if isinstance(part, nn.Conv2d)), None)
-    if first is not None and first.in_channels != built.preprocessing.channels:
-        raise WeightsError(
-            f"input '{built.preprocessing}' was asked for, but the network takes {first.in_channels} channel(s)",
-            "correct the metadata 'input' of the file of weights",
-        )
-    return built
 
 
 def cut(net: nn.Module, parts: Cut) -> None:
@@ -134,8 +108,18 @@ class SeveralLayers(nn.Module):
         self.taken[layer] = functional.adaptive_avg_pool2d(out, 1).flatten(1) if out.ndim == 4 else out
 
 
-def _build_known(spec: str, weights: Path | None) -> BuiltNetwork:
-    """A network of the registry, down to the deepest of the layers asked for."""
+def build(spec: str, *, weights: Path | None) -> BuiltNetwork:
+    """Build a network of the registry, down to the deepest of the layers asked for.
+
+    Args:
+        spec: ``name``, ``name:layer`` or ``name:layer+layer``; the name is a key of `NETWORKS`.
+        weights: File of weights; by default the embedded or the published one.
+
+    Raises:
+        WeightsError: If the file cannot be used for this network.
+        MissingError: If no file is given and none can be had.
+        BackboneError: If there is no such network or layer, or a file is given for features without weights.
+    """
     name, layers = find_layers(spec)
     network = NETWORKS[name]
     deepest = max(layers, key=list(network.layers).index)
@@ -166,6 +150,12 @@ def _build_known(spec: str, weights: Path | None) -> BuiltNetwork:
     for layer in layers:
         own = {key: tensors[key] for key in _hollow(name, network.layers[layer]).state_dict()}
         fingerprints[layer] = digest(own, name, layer, str(preprocessing))
+    first = next((part for part in net.modules() if isinstance(part, nn.Conv2d)), None)
+    if first is not None and first.in_channels != preprocessing.channels:
+        raise WeightsError(
+            f"input '{preprocessing}' was asked for, but the network takes {first.in_channels} channel(s)",
+            "correct the metadata 'input' of the file of weights",
+        )
     if len(layers) > 1:
         net = SeveralLayers(net, layers, {layer: network.layers[layer] for layer in layers if layer != deepest})
     return BuiltNetwork(name=name, net=net.eval(), preprocessing=preprocessing, fingerprints=fingerprints)
@@ -193,41 +183,6 @@ def _guess(weights: Weights) -> str:
         if found == {key: tensor.shape for key, tensor in _hollow(name, {}).state_dict().items()}:
             return name
     return ""
-
-
-def _build_timm(spec: str, weights: Path | None) -> BuiltNetwork:
-    """A network of timm without its classifier; weights are downloaded by timm unless a file is given."""
-    full, _, layer = spec.partition(":")
-    name = full.removeprefix(TIMM)
-    if importlib.util.find_spec("timm") is None:
-        raise MissingError(f"{full} needs timm, which is not installed", "pip install 'acqplan[timm]'")
-    if layer not in ("", TIMM_LAYER):
-        raise BackboneError(f"{full} has no layer '{layer}'", f"known: {TIMM_LAYER}")
-    import timm
-    import timm.data
-
-    known = [*timm.list_models(), *timm.list_models(pretrained=True)]  # the latter with tags, e.g. resnet18.a1_in1k
-    if name not in known:
-        similar = difflib.get_close_matches(name, known, n=5, cutoff=0.4)
-        raise BackboneError(f"timm has no network '{name}'", f"similar: {', '.join(similar) or 'none'}")
-    try:
-        net = timm.create_model(name, pretrained=weights is None, num_classes=0)
-    except (OSError, RuntimeError) as error:
-        raise MissingError(
-            f"the weights of {full} cannot be downloaded ({error})", "name a file of them with --weights"
-        ) from error
-    if weights is not None:
-        found, heads = read_weights(weights), net.pretrained_cfg.get("classifier") or ()
-        heads = tuple(f"{head}." for head in ([heads] if isinstance(heads, str) else heads))
-        kept = replace(found, tensors={key: value for key, value in found.tensors.items() if not key.startswith(heads)})
-        problem = fill(net, kept, needed=set(net.state_dict()))
-        if problem:
-            raise WeightsError(f"{weights}: not the weights of {full}: {problem}", "give a file that belongs to it")
-    config = timm.data.resolve_model_data_config(net)
-    channels, size, _ = config["input_size"]
-    preprocessing = Preprocessing(channels=channels, size=size, mean=tuple(config["mean"]), std=tuple(config["std"]))
-    fingerprints = {TIMM_LAYER: digest(net.state_dict(), full, TIMM_LAYER, str(preprocessing))}
-    return BuiltNetwork(name=full, net=net.eval(), preprocessing=preprocessing, fingerprints=fingerprints)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -127,7 +127,8 @@ def find_layers(spec: str) -> tuple[str, tuple[str, ...]]:
     name, _, asked = spec.partition(":")
     if name not in NETWORKS:
         # only timm has names with tags, such as resnet18.a1_in1k
-        hint = f"did you mean 'timm/{name}'?" if "." in name else nearest(name, [*NETWORKS, "timm/NAME"])
+        timm = asked.removeprefix("timm/") if name in ("hf-hub", "hf_hub") else name if "." in name else ""
+        hint = f"did you mean 'timm/{timm}'?" if timm else nearest(name, [*NETWORKS, "timm/NAME"])
         raise BackboneError(f"no backbone is called '{name}'", hint)
     network, layers = NETWORKS[name], []
     for layer in asked.split("+"):

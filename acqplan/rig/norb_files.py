@@ -69,7 +69,7 @@ def read_matrix(directory: Path, part: str, kind: str) -> tuple[Path, np.ndarray
     path, magic = _present(directory, part, kind), BYTES if kind == "dat" else INTEGERS
     if path is None:
         path = directory / file_name(part, kind)
-        hint = f"get {path.name}.gz from {HOME}, {ELSE}"
+        hint = f"get {path.name}.gz from {HOME} (acqplan study … --fetch does), {ELSE}"
         raise MissingError(f"{path} is missing, and packed (.gz) as well", hint, path=path)
     try:
         place = path if path.suffix == ".mat" else _unpacked(path, magic)

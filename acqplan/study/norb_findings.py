@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Float32, Int
+from scipy.spatial.distance import cdist
 
 from acqplan.evaluate.results import weighted_shares
 from acqplan.space import Shots
@@ -83,6 +85,7 @@ class LayerFindings:
         dense: Dense azimuth against dense elevation, of even and of random sets.
         against_even: Each strategy against the even set of as many images, by the order of `RANDOM_SETS`.
         surface: Accuracy of every design.
+        gaps: How far views that a set of the first seed leaves out lie from it, as of `view_gaps`, by rule and name.
         tests: The test images.
     """
 
@@ -92,6 +95,7 @@ class LayerFindings:
     dense: Mapping[str, Contrast]
     against_even: Mapping[str, Sequence[Contrast]]
     surface: Surface
+    gaps: Mapping[tuple[str, str], float]
     tests: Shots
 
     def wins(self, seed: int = 0) -> tuple[int, int]:
@@ -103,6 +107,38 @@ class LayerFindings:
         """Pairs that even and that random won by the test over objects and seeds."""
         won = [pair.object_win for pair in self.pairs]
         return won.count(1), won.count(-1)
+
+
+def view_gaps(
+    shots: Shots,
+    features: Float32[np.ndarray, "shots features"],
+    sets: Mapping[tuple[str, str], Int[np.ndarray, " images"]],
+) -> dict[tuple[str, str], float]:
+    """How much the views that sets leave out differ from those that they have, which says why one beats another.
+
+    Args:
+        shots: Every shot of a grid of views.
+        features: Their features, shape ``[shots, features]``.
+        sets: Rows of each set, of the same objects.
+
+    Returns:
+        For each set the mean distance in features from a view that it leaves out to the nearest view that it has of
+        the same object, divided by the mean distance between two objects of a class in the same view. At a gap far
+        below 1 it hardly matters which views are taken; 0 where nothing is left out.
+    """
+    owners, classes = shots.object_rows, shots.objects.class_rows
+    views = np.ravel_multi_index(tuple(shots.space.levels(shots.coordinates).T), shots.space.shape)
+    members = np.unique(np.concatenate([owners[rows] for rows in sets.values()]))
+    rows_of = {member: (own := np.flatnonzero(owners == member))[np.argsort(views[own])] for member in members.tolist()}
+    found: dict[tuple[str, str], list[float]] = {key: [] for key in sets}
+    for own in rows_of.values():
+        apart = cdist(features[own], features[own])
+        for key, rows in sets.items():
+            has = np.isin(own, rows)
+            found[key].append(float(apart[~has][:, has].min(axis=1).mean()) if not has.all() else 0.0)
+    pairs = [(a, b) for a, b in combinations(members.tolist(), 2) if classes[a] == classes[b]]
+    between = [np.linalg.norm(features[rows_of[a]] - features[rows_of[b]], axis=1).mean() for a, b in pairs]
+    return {key: float(np.mean(gaps) / np.mean(between)) for key, gaps in found.items()}
 
 
 def contrast(a: Tested, b: Tested, tests: Shots) -> Contrast:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import product, takewhile
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +28,7 @@ from acqplan.rng import generator
 from acqplan.runtime import Runtime
 from acqplan.space import Shots
 from acqplan.study.cells import Arrays, Cells
-from acqplan.study.norb_findings import LayerFindings, Tested, contrast
+from acqplan.study.norb_findings import LayerFindings, Tested, contrast, view_gaps
 from acqplan.study.norb_sets import DENSE_AZIMUTH, DENSE_ELEVATION, IMAGES, RANDOM_SETS, parts_of, set_rows
 from acqplan.study.norb_surface import PLACEMENTS, Surface, accuracies, designs_of
 from acqplan.study.softmax import BATCH, UPDATES, DataSet, SoftmaxSetting, thesis_settings, train_softmax
@@ -271,6 +271,7 @@ class _Layer:
             classes=len(self.shots.objects.classes),
         )
 
+        sets = takewhile(lambda arm: arm.rule not in protocol.strategies, self._arms(protocol.seeds[0]))
         return LayerFindings(
             backbone=backbone,
             tested=tested,
@@ -284,6 +285,7 @@ class _Layer:
                 for rule in protocol.strategies
             },
             surface=surface,
+            gaps=view_gaps(self.shots, self.features, {(arm.rule, arm.name): arm.rows for arm in sets}),
             tests=tests,
         )
 

@@ -6,16 +6,19 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from acqplan.errors import InputError, SplitError, UsageError
-from acqplan.report.study_page import document, save_norb_sampling
+from acqplan.report.norb_sampling_answers import document
+from acqplan.report.norb_sampling_page import save_norb_sampling
 from acqplan.rig.norb import CATEGORIES, norb_space
 from acqplan.space import Circle, Objects, Shots, Space
 from acqplan.study.cells import Cells
+from acqplan.study.norb_findings import view_gaps
 from acqplan.study.norb_sampling import QUICK, NorbSampling, layer_findings
 from acqplan.study.norb_sets import IMAGES, RANDOM_SETS, TEST, TRAIN, VALIDATION, parts_of, set_rows, steps_of
 from acqplan.study.norb_surface import accuracies, designs_of
@@ -108,6 +111,23 @@ def test_designs_have_as_many_images_as_they_say(shots: Shots, features: np.ndar
     np.testing.assert_array_equal(
         accuracies(shots, poisoned, few, train=train, seed=0), accuracies(shots, features, few, train=train, seed=0)
     )
+
+
+def test_gaps_are_those_to_the_nearest_view_that_is_taken(shots: Shots) -> None:
+    """Features are the angles, a step of each axis 1 long; two objects of neighbouring numbers are 100 apart."""
+    azimuth, elevation = (shots.coordinates[:, shots.space.index(name)] for name in ("azimuth", "elevation"))
+    features = np.column_stack([azimuth / 20.0, elevation / 5.0, shots.object_rows * 100.0]).astype(np.float32)
+    train = np.flatnonzero(np.isin(shots.object_rows, np.concatenate(parts_of(shots)[:2])))
+    names = ("A40E5", "A20E10", "A60E5", "A20E5")
+    found = view_gaps(
+        shots, features, {("even", name): train[set_rows(shots.take(train), "even", name, 0)] for name in names}
+    )
+    members, labels = np.unique(shots.object_rows[train]).tolist(), shots.objects.labels
+    apart = np.mean([abs(a - b) * 100.0 for a, b in combinations(members, 2) if labels[a] == labels[b]])
+    # every view that is left out has a neighbour one step away; features do not know that the circle closes, so that
+    # of the 3 x 6 azimuths of A60E5 the last, 340, is two steps from 300
+    steps = {"A40E5": 1.0, "A20E10": 1.0, "A60E5": 13 / 12, "A20E5": 0.0}
+    assert found == {("even", name): pytest.approx(steps[name] / apart) for name in names}
 
 
 class Stop:

@@ -69,7 +69,8 @@ def norb_sampling(
                 runtime=runtime,
                 progress=progress,
             )
-            from acqplan.report.study_page import answers, document, save_norb_sampling, sentences
+            from acqplan.report.norb_sampling_answers import answers, document, sentences
+            from acqplan.report.norb_sampling_page import save_norb_sampling
 
             facts = {"rig.toml": str(rig or data or "embedded toys")}
             files = save_norb_sampling(found, out, facts=facts, progress=progress)
