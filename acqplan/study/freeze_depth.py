@@ -34,7 +34,7 @@ from acqplan.progress import SILENT, Progress
 from acqplan.rng import generator, stream
 from acqplan.runtime import available_cores
 from acqplan.study.cells import Cells
-from acqplan.study.freeze_training import Crops, ClassHalf, StudiedNetwork, TrainingPlan, accuracy, train
+from acqplan.study.freeze_training import ClassHalf, Crops, StudiedNetwork, TrainingPlan, accuracy, train
 from acqplan.study.image_trees import Pictures
 
 Origin = Literal["random", "source", "self"]
