@@ -28,7 +28,6 @@ from acqplan.rig.spec import Rig, open_rig
 from acqplan.rng import generator
 from acqplan.runtime import Runtime, available_cores
 from acqplan.space import Shots
-from acqplan.statistics.clustered import holm
 from acqplan.statistics.objects import TwoWay, two_way
 from acqplan.study.cells import Arrays, Cells
 from acqplan.study.transfer_features import (
@@ -114,7 +113,7 @@ class TransferFindings:
         protocol: How much was run.
         ways: Every way, the most accurate first.
         usual: The rig's usual backbone and layer under the usual head; ``None`` if it was not measured.
-        same: Of each way whether no difference from the first was found (two-way test, Holm).
+        same: Of each way whether no difference from the first was found (`same_as_best`).
         consistency: What each reading says of class, object and view, by its name.
         maps: Maps of the images, through the best reading and the worst.
         altered: What crops, rotations and patches gain with the best reading; ``None`` if that was not asked for.
@@ -351,9 +350,11 @@ def _way(
 
 
 def same_as_best(ways: Sequence[Way]) -> Bool[np.ndarray, " ways"]:
-    """Of each way whether no difference from the first is found, over objects and splits, with Holm's correction."""
-    p_values = holm([ways[0].less(way).p for way in ways[1:]])
-    return np.array([True, *(p >= LEVEL for p in p_values)])
+    """Of each way whether no difference from the first is found, over objects and splits, at .05 each.
+
+    Uncorrected: Holm's correction over 144 ways with three splits called ways the same that were 16 points behind.
+    """
+    return np.array([True, *(ways[0].less(way).p >= LEVEL for way in ways[1:])])
 
 
 def estimate(rig: Rig, named: Sequence[BackboneFile], protocol: TransferProtocol) -> dict[str, str]:
