@@ -193,7 +193,7 @@ def _advise_transfer(
 
         opened = open_rig(rig, progress=progress)
         source, shots = captured_images(opened, captured, budget=budget, seed=seed, progress=progress)
-        advice = advise_transfer(source, shots, seed=seed, **asked)
+        advice = advise_transfer(source, shots, kind=opened.source.name, seed=seed, **asked)
     else:
         from acqplan.campaign.campaign import Campaign
         from acqplan.evaluate.campaign import captured_source

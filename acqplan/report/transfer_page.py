@@ -184,13 +184,13 @@ def ways_table(
         Column(name="from the best, points", short="points"),
         Column(name="95 % interval", short="", below=True),
         Column(name="p"),
-        Column(name="told from the best? (Holm)", short="best?", text=True),
+        Column(name="told from the best?", short="best?", text=True),
         Column(name="seconds a head", short="s/head"),
         Column(name="ms a forward pass"),
     ]
     footnote = (
-        "± and intervals: 95 % over objects and splits. same: no difference from the best was found (Holm). Bold: what "
-        "acqplan uses unless asked."
+        "± and intervals: 95 % over objects and splits. same: no difference from the best was found at "
+        ".05. Bold: what acqplan uses unless asked."
     )
     return Table(columns=columns, rows=rows, kinds=kinds, label="ways", footnote=footnote)
 
@@ -285,7 +285,8 @@ def page_text(found: TransferFindings, *, facts: Mapping[str, str] | None = None
             f"The best of {len(found.ways)} ways is chosen with hindsight, on the objects that it is measured on: that "
             "flatters it by a little; the ways that are the same within noise are the honest answer. acqplan advise "
             "--transfer chooses by captured images alone.",
-            "Two ways differ if the test over objects and splits says so at .05 after Holm's correction over all ways.",
+            "A way is told from the best if the test over objects and splits says so at .05, each on its own: one of "
+            "twenty ways that are as good is called behind.",
             "length 1: rows divided by their length. power: each feature becomes the root of its size with its sign. "
             "PCA: standardised, 128 principal components of the training rows.",
         ],

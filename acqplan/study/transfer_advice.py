@@ -31,7 +31,7 @@ from acqplan.space import Shots
 from acqplan.space.kernel import distances
 from acqplan.statistics.objects import TwoWay, two_way
 from acqplan.study.finetune import FineTuning, Tunable, fine_tune
-from acqplan.study.transfer import Way, measured, same_as_best
+from acqplan.study.transfer import Way, measured, same_as_best, usual_way
 from acqplan.study.transfer_features import (
     BackboneFile,
     LayerFeatures,
@@ -41,7 +41,6 @@ from acqplan.study.transfer_features import (
     pass_seconds,
     read_backbones,
     read_layers,
-    usual_backbone,
 )
 from acqplan.study.transfer_heads import QUICK_RECIPES, USUAL, Recipe, fit
 from acqplan.study.transfer_maps import Consistency, consistency
@@ -83,7 +82,7 @@ class TransferAdvice:
             one backbone.
         worst: Name of the worst backbone.
         wrong_views: Half of the images of each object drawn at random, less the half on one side, under the usual head.
-        seconds: What training the recommended head takes, and what the whole advice took.
+        seconds: What the advice took.
     """
 
     tested: str
@@ -125,6 +124,7 @@ def advise_transfer(
     source: Source,
     shots: Shots,
     *,
+    kind: str = "",
     backbones: Sequence[str] = (),
     weights: Path | None = None,
     recipes: Sequence[Recipe] = QUICK_RECIPES,
@@ -138,6 +138,7 @@ def advise_transfer(
     Args:
         source: What holds the images.
         shots: What was captured.
+        kind: Kind of the rig's source, which has its usual backbone; by default that of ``source``.
         backbones: ``name[:layer[+layer]][=file]`` of each; by default the rig's, and gradient histograms.
         weights: File of the weights of the only backbone.
         recipes: Heads, and what is done before them; the usual one among them.
@@ -151,7 +152,8 @@ def advise_transfer(
             `read_backbones` and `Extractor.open`.
     """
     began, runtime = time.perf_counter(), runtime or Runtime.detect()
-    named = read_backbones(backbones, weights, source.name)
+    kind = kind or source.name
+    named = read_backbones(backbones, weights, kind)
     sides = left_out(shots, seed)
     extractors = open_all(source, named, runtime, progress)
     readings = [
@@ -161,22 +163,22 @@ def advise_transfer(
     ]
     # 1. Every way, on objects left out in turn.
     ways = measured(readings, shots, sides, recipes, progress=progress)
-    usual_ways = {str(way.reading): way for way in ways if way.recipe == USUAL}
-    best, frozen = ways[0].reading.backbone, [way.reading for way in ways]
+    best = ways[0].reading
+    with progress.task("views", 1) as advance:
+        views = wrong_views(best, shots, sides, seed)
+        advance(1)
+    frozen, usual = ways, usual_way(ways, named, kind)
     if tune and by_object(shots, sides):
-        one = next(one for one in named if one.label == best)
-        ways += tuned(source, one, shots, sides, runtime=runtime, progress=progress)
+        one = next(one for one in named if one.label == best.backbone)
+        ways = [*ways, *tuned(source, one, shots, sides, runtime=runtime, progress=progress)]
         ways.sort(key=lambda way: -way.mean.mean)
-    # 2. What the deepest layer is worth, and what the backbone and the views are.
-    mine = [way for way in usual_ways.values() if way.reading.backbone == best and way.reading.depth >= 0]
+    # 2. What the deepest layer is worth, and what the backbone is.
+    plain = list({str(way.reading): way for way in frozen if way.recipe == USUAL}.values())
+    mine = [way for way in plain if way.reading.backbone == best.backbone and way.reading.depth >= 0]
     deepest = next(way for way in mine if way.reading.depth == 0)
     others = [way for way in mine if way is not deepest]
-    by_backbone = {way.reading.backbone: way for way in reversed(usual_ways.values())}  # the best of each stays
+    by_backbone = {way.reading.backbone: way for way in reversed(plain)}  # the best layer of each stays
     ends = sorted(by_backbone.values(), key=lambda way: -way.mean.mean)
-    usual = next((one.label for one in named if one.spec.partition(":")[0] == usual_backbone(source.name)), "")
-    with progress.task("views", 1) as advance:
-        views = wrong_views(frozen[0], shots, sides, seed)
-        advance(1)
     return TransferAdvice(
         tested="new objects" if by_object(shots, sides) else "new views",
         images=len(shots),
@@ -186,9 +188,7 @@ def advise_transfer(
         consistency=consistency(deepest.reading.features, shots),
         ways=ways,
         same=same_as_best(ways),
-        usual=next(
-            (way for way in usual_ways.values() if way.reading.backbone == usual and way.reading.depth == 0), None
-        ),
+        usual=usual,
         wrong_backbone=ends[0].less(ends[-1]) if len(ends) > 1 else None,
         worst=str(ends[-1].reading),
         wrong_views=views,

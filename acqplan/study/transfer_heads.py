@@ -14,7 +14,6 @@ from acqplan.errors import UsageError, nearest
 from acqplan.heads.exact import COMPONENTS, FOLDS, STRENGTHS, train_heads
 from acqplan.heads.linear import NEVER, object_folds, out_of_object_loss
 from acqplan.heads.prepare import fit_preparation
-from acqplan.numbers import count_noun
 from acqplan.study.classical import Kind, train_classical
 from acqplan.study.softmax import DataSet, SoftmaxSetting, train_softmax
 
@@ -57,7 +56,7 @@ class Recipe:
 
     def __str__(self) -> str:
         if self.stages:
-            return f"softmax, last {count_noun(self.stages, 'stage')} fine-tuned"
+            return f"softmax, last {f'{self.stages} stages' if self.stages > 1 else 'stage'} fine-tuned"
         names = {"svm": "linear SVM", "mean": "nearest class mean", "dropout": "softmax with dropout"}
         parts = (("power", self.power), ("length 1", self.unit), ("PCA", self.pca))
         return ", ".join([names.get(self.head, self.head), *(name for name, there in parts if there)])

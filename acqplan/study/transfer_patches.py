@@ -11,7 +11,7 @@ from jaxtyping import Float, Float32, Int
 
 from acqplan.evaluate.results import weighted_shares
 from acqplan.features.extractor import Extractor
-from acqplan.heads.linear import Head
+from acqplan.files import digest_bytes
 from acqplan.progress import SILENT, Progress
 from acqplan.rig.altered import AlteredSource
 from acqplan.rig.source import Image, Source
@@ -112,44 +112,30 @@ def altered_images(
         cells: Where finished sides are kept.
         progress: Hears of images and heads.
     """
-
-    def read(sources: Sequence[AlteredSource]) -> Float32[np.ndarray, "alterations shots features"]:
-        found = []
-        for source in sources:
-            readings = read_layers(f"{best.backbone}, altered", extractor.on(source), shots, progress=progress)
-            found.append(next(reading.features for reading in readings if reading.layer == best.layer))
-        return np.stack(found)
-
     pieces = tiles(extractor.source)
-    used = {"plain": read(pieces[:1])}
-    if augment:
-        used["augmented"] = read(varied(extractor.source))
-    if patches:
-        used["patches"] = read(pieces)
+    asked = {"plain": pieces[:1], "augmented": varied(extractor.source), "patches": pieces}
+    wanted = {"plain": True, "augmented": augment, "patches": patches}
+    used = {name: _read(extractor, best, shots, asked[name], progress) for name, there in wanted.items() if there}
+    # where both sides test an object (views are split), its accuracy is the mean of the two
     accuracy = {name: np.full((len(shots.objects), 1 + max(side.split for side in sides), 2), np.nan) for name in used}
-    heads = list[Arrays]()
+    objects, first = by_object(shots, sides), dict[str, Fitted]()
     with progress.task("heads on altered images", len(sides)) as advance:
         for number, side in enumerate(sides):
-            kept = cells.load(f"altered-{number}") or {}
+            tests = shots.take(side.test)
             for name, features in used.items():
-                if f"{name}-weight" not in kept:
-                    head = _trained(features[:TRAINED], shots, side, by_object(shots, sides))
-                    kept |= {f"{name}-weight": head.weight, f"{name}-bias": head.bias}
-                    cells.save(f"altered-{number}", kept)
-                asked = features if name == "patches" else features[:1]
-                said = np.log(np.maximum(_chances(kept, name, asked[:, side.test]), 1e-12)).sum(axis=0)
-                tests = shots.take(side.test)
-                right = said.argmax(axis=1) == tests.class_rows
-                accuracy[name][np.unique(tests.object_rows), side.split, number % 2] = weighted_shares(
-                    right, tests, None
-                )
-            heads.append(kept)
+                # a head that a stopped run has trained is kept, for these very features
+                cell = f"altered-{digest_bytes(str(best).encode())[:8]}-{number}-{name}"
+                head = _kept(cells.load(cell)) or _trained(features[:TRAINED], shots, side, objects)
+                cells.save(cell, {"weight": head.weight, "bias": head.bias})
+                first.setdefault(name, head)
+                summed = _logarithms(head, features if name == "patches" else features[:1])[:, side.test].sum(axis=0)
+                shares = weighted_shares(summed.argmax(axis=1) == tests.class_rows, tests, None)
+                accuracy[name][np.unique(tests.object_rows), side.split, number % 2] = shares
             advance(1)
-    # where both sides test an object (views are split), its accuracy is the mean of the two
     means = {name: _mean(table) for name, table in accuracy.items()}
     evidence = []
     if patches:
-        chances = _chances(heads[0], "patches", used["patches"][:, sides[0].test])
+        chances = np.exp(_logarithms(first["patches"], used["patches"][:, sides[0].test]))
         evidence = _evidence(extractor.source, pieces, shots, sides[0].test, chances)
     return AlteredFindings(
         images=ALTERED,
@@ -157,6 +143,21 @@ def altered_images(
         gain={name: two_way(table - means["plain"]) for name, table in means.items() if name != "plain"},
         evidence=evidence,
     )
+
+
+def _read(
+    extractor: Extractor, best: LayerFeatures, shots: Shots, sources: Sequence[AlteredSource], progress: Progress
+) -> Float32[np.ndarray, "alterations shots features"]:
+    """Features of altered images at the layer that is read."""
+    found = []
+    for source in sources:
+        readings = read_layers(f"{best.backbone}, altered", extractor.on(source), shots, progress=progress)
+        found.append(next(reading.features for reading in readings if reading.layer == best.layer))
+    return np.stack(found)
+
+
+def _kept(found: Arrays | None) -> Fitted | None:
+    return None if found is None else Fitted(recipe=USUAL, weight=found["weight"], bias=found["bias"])
 
 
 def _mean(table: Float[np.ndarray, "objects splits sides"]) -> Float[np.ndarray, "objects splits"]:
@@ -172,13 +173,13 @@ def _trained(features: Float32[np.ndarray, "copies shots features"], shots: Shot
     return fit(USUAL, stacked, targets, own, n_classes=len(shots.objects.classes))
 
 
-def _chances(kept: Arrays, name: str, features: np.ndarray) -> Float32[np.ndarray, "alterations tests classes"]:
-    """Probability of each class by each alteration."""
-    weight = kept[f"{name}-weight"]
-    head = Head(
-        weight=weight, bias=kept[f"{name}-bias"], strength=0.0, beliefs=np.empty((0, weight.shape[1]), np.float32)
-    )
-    return head.probabilities(features.reshape(-1, len(weight))).reshape(*features.shape[:2], -1)
+def _logarithms(
+    head: Fitted, features: Float32[np.ndarray, "alterations rows features"]
+) -> Float[np.ndarray, "alterations rows classes"]:
+    """Logarithm of the probability of each class, by each alteration; very small ones count as 1e-12."""
+    scores = np.stack([head.scores(rows) for rows in features]).astype(np.float64)
+    scores -= scores.max(axis=2, keepdims=True)
+    return np.maximum(scores - np.log(np.exp(scores).sum(axis=2, keepdims=True)), np.log(1e-12))
 
 
 def _evidence(

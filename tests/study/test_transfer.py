@@ -16,6 +16,8 @@ from acqplan.report.transfer_page import document, save_transfer, spans
 from acqplan.rig.altered import AlteredSource
 from acqplan.rig.spec import Rig, open_rig
 from acqplan.space import Objects, Shots
+from acqplan.study import transfer_advice
+from acqplan.study.finetune import FineTuning
 from acqplan.study.transfer import QUICK, TransferFindings, TransferProtocol, measured, pool_of, sides_of, transfer
 from acqplan.study.transfer_advice import advise_transfer, left_out, transfer_sentences, wrong_views
 from acqplan.study.transfer_features import LayerFeatures, Side, by_object, read_backbones
@@ -201,6 +203,7 @@ def test_advice_recommends_what_is_best_on_objects_left_out(rig: Rig) -> None:
     said = " ".join(transfer_sentences(advice))
     assert said.startswith(f"use {advice.best}: ")
     assert "the wrong backbone (" in said
+    assert "--fine-tune" in said
     assert "images from one side alone cost" in said
 
 
@@ -253,3 +256,16 @@ def test_patches_cover_an_image_and_have_identities_of_their_own(rig: Rig) -> No
     np.testing.assert_array_equal(corner, whole[16:, 16:])
     turned = AlteredSource(source=rig.source, degrees=90.0)
     np.testing.assert_allclose(turned.of(whole).astype(int), np.rot90(whole).astype(int), atol=1)
+
+
+def test_fine_tuning_is_a_way_among_the_others(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer_advice, "STAGES", (1,))
+    monkeypatch.setattr(transfer_advice, "TUNING", FineTuning(epochs=1, folds=1))
+    shots = rig.source.shots()
+    shots = shots.take(np.flatnonzero(shots.coordinates[:, 0] < 180))
+    asked = {"backbones": ["toynet-untrained:pool"], "recipes": (USUAL,)}
+    advice = advise_transfer(rig.source, shots, tune=True, **asked)  # type: ignore[arg-type]
+    names = {str(way).partition(", ")[2] for way in advice.ways}
+    assert names == {"softmax, PCA", "softmax, last stage fine-tuned"}
+    assert all(np.isfinite(way.accuracy).all() for way in advice.ways)
+    assert "--fine-tune" not in " ".join(transfer_sentences(advice))

@@ -52,7 +52,7 @@ def ways_picture(found: TransferFindings, *, width: float = 8.4) -> Figure:
         axes.invert_yaxis()
         axes.tick_params(length=0)
         axes.grid(axis="x")
-        axes.set_title(f"Accuracy on {found.tested}, %: each head on each backbone and layer")
+        axes.set_title(f"Accuracy on {found.tested}, %")
         figure.legend(loc="outside lower center", ncols=6, frameon=False, fontsize=8.5)
     return figure
 
@@ -79,7 +79,7 @@ def map_picture(found: TransferFindings, *, width: float = 8.4) -> Figure:
                         axes.scatter(x[mine], y[mine], s=7, linewidths=0, label=classes[number], **colour)
                     if few and row == 0:
                         axes.legend(frameon=False, fontsize=6.5, markerscale=1.6, handletextpad=0, ncols=2, loc="best")
-                    axes.set_ylabel(mapped.title, fontsize=9, color=LIGHT["ink"])
+                    axes.set_ylabel(mapped.title.replace(":", ":\n"), fontsize=8.5, color=LIGHT["ink"])
                 else:
                     axis, values = space.axes[place], found.shots.coordinates[mapped.rows, place]
                     around = isinstance(axis, Circle)
