@@ -19,6 +19,8 @@ NAMES: dict[str, str | None] = {
     "store": None,
     "device": "runtime",
     "precision": "runtime",
+    "transfer": None,  # acqplan.study.transfer_advice.advise_transfer
+    "fine_tune": None,
     "no_validate": "validate",
     "no_swap": "swap",
     "accuracy": "accuracies",

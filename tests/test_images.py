@@ -15,7 +15,7 @@ from PIL import Image
 from acqplan import Campaign
 from acqplan.campaign.export import export_campaign, import_campaign
 from acqplan.errors import ImageError, ImageWarning
-from acqplan.evaluate.campaign import _captured
+from acqplan.evaluate.campaign import captured_source
 from acqplan.images import CONVERSIONS, DECODING_BYTES, decode_pixels, prove_whole, thumbnail_jpeg
 from acqplan.rig.folder import FolderSource
 from acqplan.rig.spec import open_rig
@@ -69,7 +69,7 @@ def test_what_is_told_can_be_planned_with_shown_and_exported(tmp_path: Path, kin
     assert status["converted"] == dict.fromkeys(kind.conversions, 1)
     assert all(any(CONVERSIONS[name] in line for line in campaign.report().splitlines()) for name in kind.conversions)
     # planning, thumbnail
-    source = _captured(campaign)
+    source = captured_source(campaign)
     images = {name: image for name, (_, image) in zip(source.taken.names, source.capture(source.taken), strict=True)}
     assert np.array_equal(images[first.object], kind.pixels)
     with campaign.store.reading() as ledger:

@@ -107,21 +107,47 @@ def advise(
         typer.Option(help="Instead of all these: a campaign, whose images they are.", metavar="FILE_OR_URL"),
     ] = None,
     accuracy: Annotated[float, typer.Option(help="Accuracy to be reached, above 0 and at most 1.")] = 0.95,
-    backbone: options.Backbone = None,
+    transfer: Annotated[
+        bool, typer.Option("--transfer", help="Instead: which backbone, layer and head use these images best.")
+    ] = False,
+    fine_tune: Annotated[
+        bool, typer.Option("--fine-tune", help="With --transfer: try fine-tuning as well, which takes minutes.")
+    ] = False,
+    backbone: options.Backbones = None,
     weights: options.Weights = None,
     seed: Annotated[int | None, options.number("Seed of all randomness; 0 by default.")] = None,
     device: options.Device = None,
     precision: options.PrecisionChoice = options.Precision.float32,
     as_json: options.Json = False,
 ) -> None:
-    """Advise from captured images: stop or go on, more views or more objects, how many images to reach X."""
+    """Advise from captured images: stop or go on, more views or more objects, images to reach X; or how to use them."""
     with exit_codes():
+        if store is not None and any(given is not None for given in (rig, captured, budget, seed)):
+            raise UsageError("--store beside --rig, --captured, --budget or --seed", "the campaign knows them")
+        if fine_tune and not transfer:
+            raise UsageError("--fine-tune without --transfer", "give both")
+        if transfer:
+            _advise_transfer(
+                rig,
+                captured,
+                budget,
+                store,
+                seed or 0,
+                as_json=as_json,
+                backbones=backbone or (),
+                weights=weights,
+                tune=fine_tune,
+                runtime=options.chosen_runtime(device, precision),
+            )
+            return
+        if len(backbone or ()) > 1:
+            raise UsageError(f"{len(backbone or ())} backbones without --transfer", "give one")
         from acqplan.advice.answers import advice_sentences, worded
 
         # A campaign knows its rig, images and seed; all else is the same for both sources.
         shared: dict[str, Any] = {
             "accuracies": (accuracy,),
-            "backbone": backbone,
+            "backbone": backbone[0] if backbone else None,
             "weights": weights,
             "runtime": options.chosen_runtime(device, precision),
             "progress": ProgressBars(),
@@ -134,8 +160,6 @@ def advise(
             advice = advise_of(opened, captured, budget=budget, seed=seed or 0, **shared)
             _read_axes(opened)
         else:
-            if any(given is not None for given in (rig, captured, budget, seed)):
-                raise UsageError("--store beside --rig, --captured, --budget or --seed", "the campaign knows them")
             from acqplan.campaign.campaign import Campaign
             from acqplan.evaluate.campaign import advise_campaign
 
@@ -147,6 +171,44 @@ def advise(
             from acqplan.report.terminal import advice_report
 
             print_result(advice_report(advice, advice_sentences(advice)))
+
+
+def _advise_transfer(
+    rig: Path | None,
+    captured: Path | None,
+    budget: int | None,
+    store: str | None,
+    seed: int,
+    *,
+    as_json: bool,
+    **asked: Any,
+) -> None:
+    """How to use what a manifest, a plan or a campaign has captured."""
+    from acqplan.study.transfer_advice import advise_transfer, transfer_document, transfer_sentences
+
+    asked["progress"] = progress = ProgressBars()
+    if store is None:
+        from acqplan.evaluate.recommend import captured_images
+        from acqplan.rig.spec import open_rig
+
+        opened = open_rig(rig, progress=progress)
+        source, shots = captured_images(opened, captured, budget=budget, seed=seed, progress=progress)
+        advice = advise_transfer(source, shots, kind=opened.source.name, seed=seed, **asked)
+    else:
+        from acqplan.campaign.campaign import Campaign
+        from acqplan.evaluate.campaign import captured_source
+
+        with Campaign.open(store) as campaign:
+            held = captured_source(campaign)
+            advice = advise_transfer(held, held.taken, seed=campaign.settings.seed, **asked)
+    if as_json:
+        print_json(transfer_document(advice))
+    else:
+        from acqplan.report.terminal import bullets, drawn_table
+        from acqplan.report.transfer_page import ways_table
+
+        table = ways_table(advice.ways, advice.same, advice.usual, advice.tested, most=8)
+        print_result(bullets(transfer_sentences(advice)), "", drawn_table(table))
 
 
 def benchmark(

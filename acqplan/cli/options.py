@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from acqplan.errors import UsageError
 from acqplan.runtime import Runtime
 
 LARGEST_NUMBER = 2**53  # beyond it, numbers of JSON are not exact
@@ -68,6 +69,14 @@ Backbone = Annotated[
 Weights = Annotated[
     Path | None, typer.Option(help="The backbone's weights (.safetensors, .pth, .caffemodel); else downloaded.")
 ]
+Backbones = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--backbone",
+        metavar="NAME[:LAYER][=FILE]",
+        help="A backbone with the file of its weights; once for each. By default the rig's, and histogram.",
+    ),
+]
 Device = Annotated[
     str | None, typer.Option(help="cpu, cuda, cuda:1, mps, or several: cuda:0,cuda:1; by default the fastest.")
 ]
@@ -101,3 +110,17 @@ def chosen_runtime(device: str | None, precision: Precision, cluster: str | None
     if device is None and precision is Precision.float32 and not cluster:
         return None
     return Runtime.detect(device, precision=precision.value, cluster=cluster or "")
+
+
+def check_smallnorb(rig: Path | None, data: Path | None, fetch: bool) -> None:
+    """Refuse what cannot be meant by --rig, --data and --fetch together."""
+    if rig is not None and data is not None:
+        raise UsageError("both --rig and --data are given", "give one of them")
+    if fetch and data is None:
+        raise UsageError("--fetch without --data", "name the folder, e.g. --data smallnorb")
+
+
+def check_count(name: str, count: int | None) -> None:
+    """Refuse a number below 1."""
+    if count is not None and count < 1:
+        raise UsageError(f"{name} {count} cannot be", "give at least 1")

@@ -126,7 +126,7 @@ def extract_captured(campaign: Campaign, *, extractor: Extractor | None = None, 
     with campaign.store.reading() as transaction:
         captured = transaction.state.captured
     if captured:
-        _features(_captured(campaign), extractor or open_extractor(campaign, progress=progress), progress)
+        _features(captured_source(campaign), extractor or open_extractor(campaign, progress=progress), progress)
     return captured
 
 
@@ -158,7 +158,7 @@ def advise_campaign(
     from acqplan.plan.base import History
 
     check_accuracies(accuracies)
-    source = _captured(campaign)
+    source = captured_source(campaign)
     if len(source.taken) == 0:
         raise UsageError("no image is captured yet", "ask for shots, take them and tell; then ask for advice")
     seen = extractor or open_extractor(campaign, progress=progress, **asked)
@@ -196,7 +196,8 @@ def open_extractor(
     )
 
 
-def _captured(campaign: Campaign) -> CampaignSource:
+def captured_source(campaign: Campaign) -> CampaignSource:
+    """What a campaign has captured."""
     from acqplan.campaign.planning import captured_of
     from acqplan.evaluate.campaign_source import CampaignSource
 

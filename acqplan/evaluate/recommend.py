@@ -25,6 +25,7 @@ from acqplan.plan.plan import Plan
 from acqplan.plan.route import cheap_order, route_seconds, routed
 from acqplan.progress import SILENT, Progress, Titled
 from acqplan.rig.folder import FolderSource, read_captured
+from acqplan.rig.source import Source
 from acqplan.rig.spec import Rig
 from acqplan.runtime import Runtime
 from acqplan.space import Shots
@@ -205,15 +206,7 @@ def advise(
 
     rig = opened(rig, progress)
     check_accuracies(accuracies)
-    if captured is not None and budget is not None:
-        raise UsageError("captured images and a budget", "give one of them: the budget is for trying without images")
-    if captured is None and rig.source.name == "live":
-        raise UsageError("no captured images of a live rig", "give their manifest: --captured MANIFEST")
-    if captured is None and budget is None:
-        raise UsageError(
-            "no captured images to advise from",
-            "give their manifest (--captured MANIFEST), or on a virtual rig --budget IMAGES to capture some first",
-        )
+    _check_captured(rig, captured, budget)
     _check_backbone(backbone)
     opened_extractor = partial(
         Extractor.open, rig.source, backbone=backbone, weights=weights, runtime=runtime, progress=progress
@@ -231,6 +224,45 @@ def advise(
         run, _ = _carried_out(task, rule, budget, None, seed, extractor, progress)
         known = joined_history(task.start, run)
     return _advice(known, rig, accuracies, seed, extractor.runtime.device, progress)
+
+
+def captured_images(
+    rig: Rig, captured: Path | str | None, *, budget: int | None = None, seed: int = 0, progress: Progress = SILENT
+) -> tuple[Source, Shots]:
+    """What has been captured, and what holds it: the images of a manifest, or on a virtual rig those of a plan.
+
+    Args:
+        rig: The rig.
+        captured: Manifest of the images captured.
+        budget: Instead, on a virtual rig: how many images the default strategy takes of the train objects.
+        seed: Seed of split and plan.
+        progress: Hears about long work.
+
+    Raises:
+        UsageError: If neither or both of ``captured`` and ``budget`` are given, or a live rig has a budget only.
+        BudgetError: If the budget is below the number of objects or above that of candidates.
+    """
+    _check_captured(rig, captured, budget)
+    if captured is not None:
+        seen = _captured(captured, rig, progress)
+        return seen, seen.shots()
+    task = task_of(rig, seed, None)
+    check_budgets(task, budget, None)
+    rule = deployed(find_strategy("auto"), task.view_weights)
+    run, _ = _carried_out(replace(task, split=None), rule, budget, None, seed, None, progress)
+    return rig.source, run.shots
+
+
+def _check_captured(rig: Rig, captured: Path | str | None, budget: int | None) -> None:
+    if captured is not None and budget is not None:
+        raise UsageError("captured images and a budget", "give one of them: the budget is for trying without images")
+    if captured is None and rig.source.name == "live":
+        raise UsageError("no captured images of a live rig", "give their manifest: --captured MANIFEST")
+    if captured is None and budget is None:
+        raise UsageError(
+            "no captured images to advise from",
+            "give their manifest (--captured MANIFEST), or on a virtual rig --budget IMAGES to capture some first",
+        )
 
 
 def _captured(path: Path | str, rig: Rig, progress: Progress) -> FolderSource:

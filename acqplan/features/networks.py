@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from threading import get_ident
 
 import torch
 from jaxtyping import Float, Num
@@ -80,8 +81,9 @@ class SeveralLayers(nn.Module):
 
     def __init__(self, net: nn.Module, order: tuple[str, ...], shallow: Mapping[str, Cut]) -> None:
         super().__init__()
-        self.net, self.order = net, order
-        self.taken: dict[str, Tensor] = {}
+        self.net, self.order, self.shallow = net, order, frozenset(shallow)
+        # by thread too: several threads pass batches of their own through one network
+        self.taken: dict[tuple[int, str], Tensor] = {}
         self.widths: tuple[int, ...] = ()
         for layer, parts in shallow.items():
             # The layer is what enters the first part cut away, or what leaves the last child that stays of it.
@@ -95,9 +97,10 @@ class SeveralLayers(nn.Module):
     def forward(self, x: Num[Tensor, "images channels height width"]) -> Float[Tensor, "images features"]:
         """Features of all layers in the order asked, float32; ``widths`` says how many each has."""
         deepest = self.net(x)
-        layers = [self.taken.pop(layer, deepest).float() for layer in self.order]
+        here = get_ident()
+        layers = [self.taken.pop((here, name)) if name in self.shallow else deepest for name in self.order]
         self.widths = tuple(layer.shape[1] for layer in layers)
-        return torch.cat(layers, 1)
+        return torch.cat([layer.float() for layer in layers], 1)
 
     def _keep(self, layer: str, _module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor | None = None) -> None:
         """Keep a layer, its mean over positions, as every network of the registry ends when it is cut.
@@ -105,7 +108,7 @@ class SeveralLayers(nn.Module):
         Hooks are methods, because networks travel to other processes by pickle.
         """
         out = inputs[0] if output is None else output
-        self.taken[layer] = functional.adaptive_avg_pool2d(out, 1).flatten(1) if out.ndim == 4 else out
+        self.taken[get_ident(), layer] = functional.adaptive_avg_pool2d(out, 1).flatten(1) if out.ndim == 4 else out
 
 
 def build(spec: str, *, weights: Path | None) -> BuiltNetwork:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 from collections.abc import Mapping
 from functools import partial
@@ -11,14 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from acqplan import __version__
-from acqplan.files import folder, replacing
-from acqplan.numbers import count_noun, finite, percent, points
+from acqplan.numbers import count_noun, percent, points
 from acqplan.progress import SILENT, Progress
 from acqplan.report.page import STYLE, TEMPLATES
-from acqplan.report.plot import Drawings
 from acqplan.report.plot.freeze import depth_curves, freezing_map, generality, image_curves
 from acqplan.report.plot.style import svg_element
-from acqplan.report.result import Writers, write_result
+from acqplan.report.result import save_study
 from acqplan.report.tables import Column, Table
 from acqplan.statistics.objects import mean_interval
 from acqplan.study.freeze_depth import FreezeDepth
@@ -37,39 +33,21 @@ PICTURES = {"layers": depth_curves, "images": image_curves, "freezing": freezing
 def save_freeze_depth(
     study: FreezeDepth, out: Path, *, facts: Mapping[str, str] | None = None, progress: Progress = SILENT
 ) -> list[Path]:
-    """Write report.html, the pictures, results.csv and findings.json, all at one moment; see `write_result`.
-
-    Args:
-        study: What was found.
-        out: Folder to write into; made if it is not there.
-        facts: More lines for "How it was made".
-        progress: Hears about the writing.
-
-    Returns:
-        The files.
-
-    Raises:
-        OutputError: If a file cannot be written.
-    """
-
-    def findings(path: Path) -> None:
-        with replacing(path) as handle:
-            json.dump(finite(freezing_document(study)), handle, indent=1, ensure_ascii=False)
-            handle.write("\n")
-
-    def rows(path: Path) -> None:
-        with replacing(path) as handle:
-            writer = csv.writer(handle, lineterminator="\n")
-            writer.writerow(COLUMNS)
-            for condition, values in study.accuracies.items():
-                about = (condition.origin, condition.kept, condition.frozen, condition.images)
-                writer.writerows((*about, unit, f"{value:.6f}") for unit, value in enumerate(values))
-
-    drawings: Drawings = {name: partial(draw, study) for name, draw in PICTURES.items()}
-    writers: Writers = {"results.csv": rows, "findings.json": findings}
-    page = partial(freezing_page_text, study, facts=facts)
-    names = ["report.html", *writers, *(f"{name}.png" for name in drawings)]
-    return write_result(folder(out), names, writers, page, drawings, progress)
+    """Write report.html, the pictures, results.csv and findings.json, all at one moment; see `save_study`."""
+    rows = (
+        (condition.origin, condition.kept, condition.frozen, condition.images, unit, f"{value:.6f}")
+        for condition, values in study.accuracies.items()
+        for unit, value in enumerate(values)
+    )
+    return save_study(
+        out,
+        document=freezing_document(study),
+        columns=COLUMNS,
+        rows=rows,
+        page=partial(freezing_page_text, study, facts=facts),
+        drawings={name: partial(draw, study) for name, draw in PICTURES.items()},
+        progress=progress,
+    )
 
 
 def freezing_document(study: FreezeDepth) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from acqplan.files import check_free, digest_content, folder, replacing
 Arrays = dict[str, np.ndarray]
 # Files of a study's results, of which somebody else's are not replaced.
 RESULTS = ("report.html", "results.csv", "findings.json")
+# Arrays of more bytes than this are not packed.
+UNPACKED_BYTES = 8_000_000
 # Hexadecimal digits before the arrays, by which damage is seen.
 DIGEST = 64
 
@@ -59,6 +61,12 @@ class Cells:
     def save(self, name: str, arrays: Arrays) -> None:
         """Keep arrays under a name."""
         packed = io.BytesIO()
-        np.savez_compressed(packed, allow_pickle=False, **arrays)
+        # what is so large are weights: packing them takes seconds and makes them no smaller
+        save = np.savez if sum(array.nbytes for array in arrays.values()) > UNPACKED_BYTES else np.savez_compressed
+        save(packed, allow_pickle=False, **arrays)
         with replacing(self.folder / f"{name}.cell", "wb") as handle:
             handle.write(digest_content(packed.getvalue()).encode() + packed.getvalue())
+
+    def forget(self, name: str) -> None:
+        """Remove what is kept under a name, if anything is."""
+        (self.folder / f"{name}.cell").unlink(missing_ok=True)

@@ -34,7 +34,7 @@ from acqplan.progress import SILENT, Progress
 from acqplan.rng import generator, stream
 from acqplan.runtime import available_cores
 from acqplan.study.cells import Cells
-from acqplan.study.freeze_training import Crops, Side, StudiedNetwork, TrainingPlan, accuracy, train
+from acqplan.study.freeze_training import ClassHalf, Crops, StudiedNetwork, TrainingPlan, accuracy, train
 from acqplan.study.image_trees import Pictures
 
 Origin = Literal["random", "source", "self"]
@@ -288,9 +288,9 @@ class _Work:
         self.source = None if source is None else (source, Crops.of(source, protocol.network, device))
         self.workers, self.stop = available_cores() if device == "cpu" else 1, threading.Event()
 
-    def sides(self, repeat: int) -> list[Side]:
+    def sides(self, repeat: int) -> list[ClassHalf]:
         """What is learnt in a repeat: two halves of the classes, or the target and what is before it, if anything."""
-        numbers, sides = np.arange(len(self.target.classes)), list[Side]()
+        numbers, sides = np.arange(len(self.target.classes)), list[ClassHalf]()
         if self.halved:
             drawn = generator(self.protocol.seed, "freeze-depth", "halves", repeat).permutation(numbers)
             half = len(drawn) // 2
@@ -298,11 +298,11 @@ class _Work:
         else:
             parts = [numbers]
         for place, part in enumerate(parts):
-            sides.append(Side(pictures=self.target, crops=self.crops, numbers=part, names=(repeat, place)))
+            sides.append(ClassHalf(pictures=self.target, crops=self.crops, numbers=part, names=(repeat, place)))
         if self.source is not None:
             pictures, crops = self.source
             every = np.arange(len(pictures.classes))
-            sides.append(Side(pictures=pictures, crops=crops, numbers=every, names=(repeat, "source")))
+            sides.append(ClassHalf(pictures=pictures, crops=crops, numbers=every, names=(repeat, "source")))
         return sides
 
     def repeat(
@@ -343,7 +343,7 @@ class _Work:
                 self.stop.set()
                 raise
 
-    def _source(self, side: Side, stages: Stages) -> Stages:
+    def _source(self, side: ClassHalf, stages: Stages) -> Stages:
         """The network of a side as it was kept, or trained now."""
         protocol, name = self.protocol, "-".join(map(str, ("source", *side.names)))
         kept, net = self.cells.load(name), nn.Sequential(*stages)
@@ -357,7 +357,7 @@ class _Work:
         net.load_state_dict({key: torch.from_numpy(value) for key, value in kept.items()})
         return [*net.eval()]
 
-    def _target(self, side: Side, name: str, condition: Condition, origins: Mapping[str, Stages]) -> float:
+    def _target(self, side: ClassHalf, name: str, condition: Condition, origins: Mapping[str, Stages]) -> float:
         kept = self.cells.load(name)
         if kept is None:
             stages = [*origins[condition.origin][: condition.kept], *origins["random"][condition.kept :]]

@@ -223,7 +223,7 @@ class Crops:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Side:
+class ClassHalf:
     """Some classes of some pictures: what a network learns.
 
     Attributes:

@@ -1,6 +1,7 @@
 """Several layers in one pass: each as if it had been asked for alone."""
 
 import importlib
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -69,6 +70,16 @@ def test_all_layers_of_every_network_pass_together(name: str) -> None:
         assert several.widths == tuple(
             made(name, layer)(torch.empty(2, channels, size, size)).shape[1] for layer in layers
         )
+
+
+def test_threads_that_share_a_network_get_the_layers_of_their_own_images() -> None:
+    both = load_backbone(BOTH, runtime=RUNTIME)
+    batches = [torch.randint(256, (2, 1, 96, 96), dtype=torch.uint8) for _ in range(24)]
+    alone = [both.forward(batch).numpy() for batch in batches]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda batch: both.forward(batch).numpy(), batches))
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-4, atol=1e-5)
 
 
 def test_fingerprints_and_features_are_those_of_each_layer_alone(rig: "FileSource") -> None:

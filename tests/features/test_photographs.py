@@ -13,7 +13,7 @@ from PIL import Image
 
 from acqplan import Campaign
 from acqplan.errors import ImageError
-from acqplan.evaluate.campaign import _captured
+from acqplan.evaluate.campaign import captured_source
 from acqplan.features.backbone import Backbone, load_backbone
 from acqplan.features.devices import _batches
 from acqplan.features.extract import extract
@@ -95,7 +95,7 @@ def test_images_of_a_campaign_have_the_keys_and_pixels_of_a_folder(tmp_path: Pat
     told = {shot.id: content for shot, content in zip(campaign.ask(3), contents, strict=True)}
     for shot, content in told.items():
         campaign.tell(shot, content)
-    seen, folder = _captured(campaign), source_of(tmp_path, contents)
+    seen, folder = captured_source(campaign), source_of(tmp_path, contents)
     for side in (0, 96):
         one, other = seen.shrunk(side), folder.shrunk(side)
         assert sorted(one.identities(seen.taken)) == sorted(other.identities(folder.shots()))

@@ -9,10 +9,9 @@ from typing import Annotated
 import typer
 
 from acqplan.cli import options
-from acqplan.cli.console import ProgressBars, exit_codes, print_json, print_note, print_result
+from acqplan.cli.console import ProgressBars, exit_codes, print_plan_only, print_study
 from acqplan.errors import UsageError
 from acqplan.files import folder_for_result
-from acqplan.numbers import count_noun
 
 
 def freeze_depth(
@@ -83,10 +82,7 @@ def freeze_depth(
             target, before = read()
             halved = before is None and weights is None
             work = study.estimate_freezing(target, protocol=protocol, halved=halved, device=where)
-            if as_json:
-                print_json(work)
-            else:
-                print_result(*(f"{name}: {said}" for name, said in work.items()))
+            print_plan_only(work, as_json)
             return
         with folder_for_result(out):
             target, before = read()
@@ -97,11 +93,7 @@ def freeze_depth(
 
             facts = {"data": str(data or rig), "device": where}
             files = save_freeze_depth(found, out, facts=facts, progress=progress)
-        if as_json:
-            print_json({**freezing_document(found), "files": [str(path) for path in files]})
-        else:
-            print_result(*freezing_sentences(found))
-            print_note(f"written to {out}: {count_noun(len(files), 'file')}, first of all report.html")
+        print_study(out, files, freezing_document(found), as_json, *freezing_sentences(found))
 
 
 def _numbers(text: str, name: str) -> tuple[int, ...]:
