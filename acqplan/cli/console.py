@@ -7,8 +7,9 @@ import json
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -20,6 +21,7 @@ from rich.text import Text
 from acqplan.cli import INTERRUPTED
 from acqplan.errors import AcqplanError, Finished, ImageWarning, OutputError
 from acqplan.files import uninterrupted
+from acqplan.numbers import count_noun
 
 LONG_SECONDS = 2.0  # a bar that was done sooner is taken away
 
@@ -74,6 +76,25 @@ def print_result(*renderables: RenderableType) -> None:
     with _standard_output():
         for renderable in renderables:
             results.print(renderable)
+
+
+def print_plan_only(work: Mapping[str, str], as_json: bool) -> None:
+    """Print what a study would do."""
+    if as_json:
+        print_json(work)
+    else:
+        print_result(*(f"{name}: {said}" for name, said in work.items()))
+
+
+def print_study(
+    out: Path, files: Sequence[Path], document: Mapping[str, object], as_json: bool, *renderables: RenderableType
+) -> None:
+    """Print what a study found, and where it was written."""
+    if as_json:
+        print_json({**document, "files": [str(path) for path in files]})
+    else:
+        print_result(*renderables)
+        print_note(f"written to {out}: {count_noun(len(files), 'file')}, first of all report.html")
 
 
 def print_note(text: str) -> None:

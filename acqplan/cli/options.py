@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from acqplan.errors import UsageError
 from acqplan.runtime import Runtime
 
 LARGEST_NUMBER = 2**53  # beyond it, numbers of JSON are not exact
@@ -109,3 +110,17 @@ def chosen_runtime(device: str | None, precision: Precision, cluster: str | None
     if device is None and precision is Precision.float32 and not cluster:
         return None
     return Runtime.detect(device, precision=precision.value, cluster=cluster or "")
+
+
+def check_smallnorb(rig: Path | None, data: Path | None, fetch: bool) -> None:
+    """Refuse what cannot be meant by --rig, --data and --fetch together."""
+    if rig is not None and data is not None:
+        raise UsageError("both --rig and --data are given", "give one of them")
+    if fetch and data is None:
+        raise UsageError("--fetch without --data", "name the folder, e.g. --data smallnorb")
+
+
+def check_count(name: str, count: int | None) -> None:
+    """Refuse a number below 1."""
+    if count is not None and count < 1:
+        raise UsageError(f"{name} {count} cannot be", "give at least 1")

@@ -130,7 +130,7 @@ def build(spec: str, *, weights: Path | None) -> BuiltNetwork:
     if network.weights == "none":
         if weights is not None:
             raise BackboneError(f"{name} has no weights, but {weights} was given", "leave out --weights")
-        net = _make(name)
+        net = make_network(name)
     else:
         embedded = EMBEDDED / f"{name}.safetensors"
         if weights is None and network.weights == "embedded" and not embedded.exists():
@@ -164,7 +164,8 @@ def build(spec: str, *, weights: Path | None) -> BuiltNetwork:
     return BuiltNetwork(name=name, net=net.eval(), preprocessing=preprocessing, fingerprints=fingerprints)
 
 
-def _make(name: str) -> nn.Module:
+def make_network(name: str) -> nn.Module:
+    """A network of the registry with the weights it starts training from."""
     module, _, function = NETWORKS[name].make.partition(":")
     made: nn.Module = getattr(importlib.import_module(module), function)()
     return made
@@ -173,7 +174,7 @@ def _make(name: str) -> nn.Module:
 def _hollow(name: str, parts: Cut) -> nn.Module:
     """A network of shapes without values: made at once, and no random number is drawn."""
     with torch.device("meta"):
-        net = _make(name)
+        net = make_network(name)
     cut(net, parts)
     return net
 

@@ -15,6 +15,7 @@ from acqplan.errors import BackboneError
 from acqplan.features.backbone import Backbone, Layer
 from acqplan.features.networks import digest
 from acqplan.features.pixels import Normalised
+from acqplan.features.timm_networks import POOL, TimmLayers
 
 # Children whose own children are stages: what torchvision and timm call a chain of equal parts.
 CHAINS = ("features", "classifier", "blocks")
@@ -35,13 +36,16 @@ def stages_of(net: nn.Module, example: Float[Tensor, "images channels height wid
     Raises:
         BackboneError: If the stages compute something else, e.g. because parts are skipped or used twice.
     """
+    if isinstance(net, TimmLayers):
+        raise BackboneError("a middle layer of a network of timm cannot be divided", "name its pool, timm/NAME")
     parts = list[nn.Module]()
     for name, child in net.named_children():
         parts += list(child.children()) if name in CHAINS and isinstance(child, nn.Sequential) else [child]
     stages, begun = list[list[nn.Module]](), False
     with torch.no_grad():
-        wanted, x = net(example), example
+        x = example
         try:
+            wanted = net(example)
             for part in parts:
                 is_heavy = any(True for _ in part.parameters()) and not isinstance(part, NORMALISATIONS)
                 if isinstance(part, nn.Linear) and x.ndim == 4:
@@ -108,7 +112,10 @@ def divide(backbone: Backbone, n_upper: int) -> Divided:
     shape = (1, preprocessing.channels, preprocessing.size, preprocessing.size)
     draw = torch.Generator().manual_seed(0)
     example = torch.randn(shape, generator=draw).to(backbone.runtime.device, memory_format=torch.channels_last)
-    stages = stages_of(backbone.module.net, example)
+    net = backbone.module.net
+    if isinstance(net, TimmLayers) and net.order == (POOL,):
+        net = net.net  # of other layers timm cuts out none of what comes after them
+    stages = stages_of(net, example)
     if not 0 <= n_upper <= len(stages):
         raise BackboneError(
             f"{n_upper} stages of {backbone.spec} to train, which has {len(stages)}", f"give 0 to {len(stages)}"

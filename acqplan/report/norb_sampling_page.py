@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -12,8 +10,7 @@ import numpy as np
 
 from acqplan import __version__
 from acqplan.evaluate.results import weighted_shares
-from acqplan.files import folder, replacing
-from acqplan.numbers import finite, p_text, percent, points
+from acqplan.numbers import p_text, percent, points
 from acqplan.progress import SILENT, Progress
 from acqplan.report.norb_sampling_answers import (
     FACTORS,
@@ -28,7 +25,7 @@ from acqplan.report.page import STYLE, TEMPLATES
 from acqplan.report.plot import Drawings
 from acqplan.report.plot.study import set_accuracy, strategy_accuracy, surface_map
 from acqplan.report.plot.style import svg_element
-from acqplan.report.result import Writers, write_result
+from acqplan.report.result import save_study
 from acqplan.report.tables import NONE, Column, Table
 from acqplan.study.norb_findings import LEVEL, REPORTED, Contrast, LayerFindings
 from acqplan.study.norb_sampling import NorbSampling
@@ -54,51 +51,33 @@ COLUMNS = (
 def save_norb_sampling(
     study: NorbSampling, out: Path, *, facts: Mapping[str, str] | None = None, progress: Progress = SILENT
 ) -> list[Path]:
-    """Write report.html, the pictures, results.csv and findings.json, all at one moment; see `write_result`.
-
-    Args:
-        study: What was found.
-        out: Folder to write into; made if it is not there.
-        facts: More lines for "How it was made".
-        progress: Hears about the writing.
-
-    Returns:
-        The files.
-
-    Raises:
-        OutputError: If a file cannot be written.
-    """
-
-    def findings(path: Path) -> None:
-        with replacing(path) as handle:
-            json.dump(finite(document(study)), handle, indent=1, ensure_ascii=False)
-            handle.write("\n")
-
+    """Write report.html, the pictures, results.csv and findings.json, all at one moment; see `save_study`."""
     drawings: Drawings = {"sets": partial(set_accuracy, study.layers)}
     for number, layer in enumerate(study.layers):
         drawings[f"designs-{number}"] = partial(surface_map, layer.surface)
         drawings[f"strategies-{number}"] = partial(strategy_accuracy, layer)
-    writers: Writers = {"results.csv": partial(_write_rows, study), "findings.json": findings}
     page = partial(page_text, study, facts=facts)
-    names = ["report.html", *writers, *(f"{name}.png" for name in drawings)]
-    return write_result(folder(out), names, writers, page, drawings, progress)
+    return save_study(
+        out,
+        document=document(study),
+        columns=COLUMNS,
+        rows=_rows(study),
+        page=page,
+        drawings=drawings,
+        progress=progress,
+    )
 
 
-def _write_rows(study: NorbSampling, path: Path) -> None:
-    """results.csv: a row for each arm, seed and test object."""
-    with replacing(path) as handle:
-        writer = csv.writer(handle, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for layer, arm in ((its, arm) for its in study.layers for arm in its.tested.values()):
-            objects, rows = layer.tests.objects, np.unique(layer.tests.object_rows)
-            shares = weighted_shares(arm.correct, layer.tests, None)
-            for seed, setting, loss, of_seed in zip(
-                study.protocol.seeds, arm.settings, arm.losses, shares, strict=True
-            ):
-                about = (layer.backbone, arm.rule, arm.name, seed, arm.images, arm.train_images)
-                for row, share in zip(rows, of_seed, strict=True):
-                    tested = (objects.names[row], objects.labels[row], f"{share:.6f}")
-                    writer.writerow((*about, *tested, str(setting), f"{loss:.6f}"))
+def _rows(study: NorbSampling) -> Iterator[tuple[object, ...]]:
+    """A row for each arm, seed and test object."""
+    for layer, arm in ((its, arm) for its in study.layers for arm in its.tested.values()):
+        objects, rows = layer.tests.objects, np.unique(layer.tests.object_rows)
+        shares = weighted_shares(arm.correct, layer.tests, None)
+        for seed, setting, loss, of_seed in zip(study.protocol.seeds, arm.settings, arm.losses, shares, strict=True):
+            about = (layer.backbone, arm.rule, arm.name, seed, arm.images, arm.train_images)
+            for row, share in zip(rows, of_seed, strict=True):
+                tested = (objects.names[row], objects.labels[row], f"{share:.6f}")
+                yield *about, *tested, str(setting), f"{loss:.6f}"
 
 
 def page_text(study: NorbSampling, *, facts: Mapping[str, str] | None = None) -> str:

@@ -1,15 +1,18 @@
-"""Everything that a recommendation or a benchmark leaves behind in a folder, all of it or nothing."""
+"""Everything that a recommendation, a benchmark or a study leaves behind in a folder, all of it or nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import csv
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from acqplan.evaluate.recommend import Recommendation
 from acqplan.evaluate.results import BENCHMARK_FILES, BENCHMARK_MARK
-from acqplan.files import check_free, folder, replace_files, uninterrupted, work_folder
+from acqplan.files import check_free, folder, replace_files, replacing, uninterrupted, work_folder
+from acqplan.numbers import finite
 from acqplan.progress import SILENT, Progress
 from acqplan.report.compared import Compared
 from acqplan.report.page import benchmark_page_text, page_text, write_page
@@ -71,6 +74,52 @@ def save_benchmark(
     writers: Writers = {"results.csv": findings.results.write_csv, "validation.json": findings.write_json}
     page = partial(benchmark_page_text, findings, facts=facts)
     return write_result(out, BENCHMARK_FILES, writers, page, benchmark_drawings(findings), progress)
+
+
+def save_study(
+    out: Path,
+    *,
+    document: Mapping[str, Any],
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    page: Callable[[], str],
+    drawings: Drawings,
+    others: Sequence[str] = (),
+    progress: Progress = SILENT,
+) -> list[Path]:
+    """Write what a study leaves behind beside its cells: report.html, results.csv, findings.json and its pictures.
+
+    Args:
+        out: Folder to write into, which a study's `Cells` have checked.
+        document: Everything that was found, for findings.json; NaN and infinity become null.
+        columns: Head of results.csv.
+        rows: Its rows.
+        page: As of `write_result`.
+        drawings: As of `write_result`.
+        others: Pictures that the same study has with other options.
+        progress: Hears about the writing.
+
+    Returns:
+        The files.
+
+    Raises:
+        OutputError: If a file cannot be written.
+    """
+
+    def results(path: Path) -> None:
+        with replacing(path) as handle:
+            writer = csv.writer(handle, lineterminator="\n")
+            writer.writerow(columns)
+            writer.writerows(rows)
+
+    def findings(path: Path) -> None:
+        with replacing(path) as handle:
+            json.dump(finite(document), handle, indent=1, ensure_ascii=False)
+            handle.write("\n")
+
+    writers: Writers = {"results.csv": results, "findings.json": findings}
+    names = ["report.html", *writers, *(f"{name}.png" for name in (*drawings, *others))]
+    return write_result(folder(out), names, writers, page, drawings, progress)
 
 
 def write_result(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,14 +11,13 @@ import numpy as np
 
 from acqplan import __version__
 from acqplan.evaluate.results import weighted_shares
-from acqplan.files import folder, replacing
-from acqplan.numbers import count_noun, finite, percent, points, signed
+from acqplan.numbers import count_noun, percent, points, signed
 from acqplan.progress import SILENT, Progress
 from acqplan.report.page import STYLE, TEMPLATES
 from acqplan.report.plot import Drawings
 from acqplan.report.plot.style import svg_element
 from acqplan.report.plot.transformer import loss_curves, pictured_cases, transformed_images
-from acqplan.report.result import Writers, write_result
+from acqplan.report.result import save_study
 from acqplan.report.tables import NONE, Column, Table
 from acqplan.statistics.objects import TwoWay
 from acqplan.study.transformer_findings import (
@@ -51,51 +48,36 @@ READING = (
 def save_spatial_transformer(
     found: TransformerFindings, out: Path, *, facts: Mapping[str, str] | None = None, progress: Progress = SILENT
 ) -> list[Path]:
-    """Write report.html, the pictures, results.csv and findings.json, all at one moment; see `write_result`.
-
-    Args:
-        found: What was found.
-        out: Folder to write into; made if it is not there.
-        facts: More lines for "How it was made".
-        progress: Hears about the writing.
-
-    Returns:
-        The files.
-
-    Raises:
-        OutputError: If a file cannot be written.
-    """
-
-    def findings(path: Path) -> None:
-        with replacing(path) as handle:
-            json.dump(finite(document(found)), handle, indent=1, ensure_ascii=False)
-            handle.write("\n")
-
+    """Write report.html, the pictures, results.csv and findings.json, all at one moment; see `save_study`."""
     drawings: Drawings = {f"losses-{name}": partial(loss_curves, found, name) for name in found.sets}
     for key in pictured_cases(found):
         drawings[f"transformed-{key[0].replace(' ', '-')}-{key[1]}"] = partial(transformed_images, found, key)
-    writers: Writers = {"results.csv": partial(_write_rows, found), "findings.json": findings}
-    names = ["report.html", *writers, *(f"{name}.png" for name in drawings)]
-    return write_result(folder(out), names, writers, partial(page_text, found, facts=facts), drawings, progress)
+    page = partial(page_text, found, facts=facts)
+    return save_study(
+        out,
+        document=document(found),
+        columns=COLUMNS,
+        rows=_rows(found),
+        page=page,
+        drawings=drawings,
+        progress=progress,
+    )
 
 
-def _write_rows(found: TransformerFindings, path: Path) -> None:
-    """results.csv: a row for each case, seed and test object; the base head's are without experiment."""
+def _rows(found: TransformerFindings) -> Iterator[tuple[object, ...]]:
+    """A row for each case, seed and test object; the base head's are without experiment."""
     objects, rows = found.tests.objects, np.unique(found.tests.object_rows)
     cases: list[tuple[Sequence[object], Case]] = [(("base head", "", BASE_SET), found.base), *found.cases.items()]
-    with replacing(path) as handle:
-        writer = csv.writer(handle, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for (search, experiment, name), case in cases:
-            shares = [weighted_shares(each, found.tests, None) for each in (case.losses, case.correct)]
-            for place, seed in enumerate(found.seeds):
-                about: tuple[object, ...] = (found.base_settings[place], "", "")
-                if case.curves:
-                    curves = case.curves[place]
-                    about = (case.settings[place], curves.best_epoch, f"{curves.loss:.6f}")
-                for row, loss, accuracy in zip(rows, shares[0][place], shares[1][place], strict=True):
-                    tested = (objects.names[row], objects.labels[row], f"{loss:.6f}", f"{accuracy:.6f}")
-                    writer.writerow((search, experiment, name, seed, found.train_images[str(name)], *about, *tested))
+    for (search, experiment, name), case in cases:
+        shares = [weighted_shares(each, found.tests, None) for each in (case.losses, case.correct)]
+        for place, seed in enumerate(found.seeds):
+            about: tuple[object, ...] = (found.base_settings[place], "", "")
+            if case.curves:
+                curves = case.curves[place]
+                about = (case.settings[place], curves.best_epoch, f"{curves.loss:.6f}")
+            for row, loss, accuracy in zip(rows, shares[0][place], shares[1][place], strict=True):
+                tested = (objects.names[row], objects.labels[row], f"{loss:.6f}", f"{accuracy:.6f}")
+                yield search, experiment, name, seed, found.train_images[str(name)], *about, *tested
 
 
 def document(found: TransformerFindings) -> dict[str, Any]:

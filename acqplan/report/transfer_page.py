@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,14 +11,13 @@ import numpy as np
 from jaxtyping import Bool
 
 from acqplan import __version__
-from acqplan.files import folder, replacing
-from acqplan.numbers import count_noun, duration, finite, p_text, percent, points
+from acqplan.numbers import count_noun, duration, p_text, percent, points
 from acqplan.progress import SILENT, Progress
 from acqplan.report.page import STYLE, TEMPLATES
 from acqplan.report.plot import Drawings
 from acqplan.report.plot.style import svg_element
 from acqplan.report.plot.transfer import heat_picture, map_picture, ways_picture
-from acqplan.report.result import Writers, write_result
+from acqplan.report.result import save_study
 from acqplan.report.tables import NONE, Column, Table
 from acqplan.study.transfer import TransferFindings, Way
 from acqplan.study.transfer_heads import USUAL
@@ -33,41 +30,29 @@ MOST = 15
 def save_transfer(
     found: TransferFindings, out: Path, *, facts: Mapping[str, str] | None = None, progress: Progress = SILENT
 ) -> list[Path]:
-    """Write report.html, the pictures, results.csv and findings.json, all at one moment; see `write_result`.
-
-    Args:
-        found: What was found.
-        out: Folder to write into; made if it is not there.
-        facts: More lines for "How it was made".
-        progress: Hears about the writing.
-
-    Raises:
-        OutputError: If a file cannot be written.
-    """
-
-    def findings(path: Path) -> None:
-        with replacing(path) as handle:
-            json.dump(finite(document(found)), handle, indent=1, ensure_ascii=False)
-            handle.write("\n")
-
+    """Write report.html, the pictures, results.csv and findings.json, all at one moment; see `save_study`."""
     drawings: Drawings = {"ways": partial(ways_picture, found), "maps": partial(map_picture, found)}
     if found.altered is not None and found.altered.evidence:
         drawings["evidence"] = partial(heat_picture, found)
-    writers: Writers = {"results.csv": partial(_write_rows, found), "findings.json": findings}
-    names = ["report.html", *writers, "ways.png", "maps.png", "evidence.png"]
-    return write_result(folder(out), names, writers, partial(page_text, found, facts=facts), drawings, progress)
+    return save_study(
+        out,
+        document=document(found),
+        columns=COLUMNS,
+        rows=_rows(found),
+        page=partial(page_text, found, facts=facts),
+        drawings=drawings,
+        others=["evidence"],
+        progress=progress,
+    )
 
 
-def _write_rows(found: TransferFindings, path: Path) -> None:
-    """results.csv: a row for each way, split and test object."""
+def _rows(found: TransferFindings) -> Iterator[tuple[object, ...]]:
+    """A row for each way, split and test object."""
     objects = found.shots.objects
-    with replacing(path) as handle:
-        writer = csv.writer(handle, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for way in found.ways:
-            for row, split in np.argwhere(np.isfinite(way.accuracy)).tolist():
-                about = (way.reading.backbone, way.reading.layer, str(way.recipe), split)
-                writer.writerow((*about, objects.names[row], objects.labels[row], f"{way.accuracy[row, split]:.6f}"))
+    for way in found.ways:
+        for row, split in np.argwhere(np.isfinite(way.accuracy)).tolist():
+            about = (way.reading.backbone, way.reading.layer, str(way.recipe), split)
+            yield *about, objects.names[row], objects.labels[row], f"{way.accuracy[row, split]:.6f}"
 
 
 def document(found: TransferFindings) -> dict[str, Any]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 import torchvision
+from safetensors.torch import save_file
 
 from acqplan.errors import BackboneError
 from acqplan.features.backbone import load_backbone
@@ -49,6 +52,22 @@ def test_parts_have_fingerprints_of_their_own() -> None:
     backbone = load_backbone("toynet", runtime=Runtime())
     prints = {divide(backbone, n).lower.fingerprint for n in range(7)}
     assert len(prints | {backbone.fingerprint}) == 8
+
+
+def test_networks_of_timm_are_divided_at_their_pool(tmp_path: Path) -> None:
+    timm = pytest.importorskip("timm", reason="timm is not installed")
+    save_file(timm.create_model("resnet10t").state_dict(), tmp_path / "own.safetensors")
+    backbone = load_backbone("timm/resnet10t", weights=tmp_path / "own.safetensors", runtime=Runtime())
+    divided = divide(backbone, 2)
+    images = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    inner = torch.from_numpy(divided.lower.features(images)).view(-1, *divided.shape)
+    assert divided.shape[0] == 128
+    with torch.no_grad():
+        found = torch.nn.Sequential(*divided.upper)(inner)
+    torch.testing.assert_close(found, torch.from_numpy(backbone.features(images)), rtol=1e-3, atol=1e-4)
+    middle = load_backbone("timm/resnet10t:layer2", weights=tmp_path / "own.safetensors", runtime=Runtime())
+    with pytest.raises(BackboneError, match="middle layer of a network of timm"):
+        divide(middle, 1)
 
 
 def test_more_stages_than_there_are_and_several_layers_are_refused() -> None:

@@ -122,6 +122,16 @@ def test_poses_change_what_is_learnt_and_are_learnt(tunable: Tunable, train: np.
     assert np.square(guessed - tunable.poses[alone]).mean() < 0.5 * np.square(tunable.poses[alone]).mean()
 
 
+def test_half_precision_gives_nearly_the_same(tunable: Tunable, train: np.ndarray, tests: np.ndarray) -> None:
+    alone = train[tunable.groups[train] % OBJECTS == 0]
+    whole, half = (
+        fine_tune(tunable, train=alone, tests=tests, settings=replace(SHORT, precision=precision))
+        for precision in ("float32", "bfloat16")
+    )
+    assert not np.array_equal(whole.probabilities, half.probabilities)
+    np.testing.assert_allclose(whole.probabilities, half.probabilities, atol=0.1)
+
+
 def test_poses_turn_with_the_circle_and_leave_out_categories() -> None:
     axes = (
         Circle(name="azimuth", values=(0.0, 90.0, 180.0)),

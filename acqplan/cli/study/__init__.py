@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from acqplan.cli.study.freeze_depth import freeze_depth
 from acqplan.cli.study.norb_sampling import norb_sampling
 from acqplan.cli.study.spatial_transformer import spatial_transformer
 from acqplan.cli.study.transfer import transfer
@@ -16,6 +17,7 @@ def before_a_study() -> None:
     """Run a study of the literature on a rig."""
 
 
+app.command("freeze-depth")(freeze_depth)
 app.command("norb-sampling")(norb_sampling)
 app.command("spatial-transformer")(spatial_transformer)
 app.command("transfer")(transfer)

@@ -9,10 +9,8 @@ from typing import Annotated
 import typer
 
 from acqplan.cli import options
-from acqplan.cli.console import ProgressBars, exit_codes, print_json, print_note, print_result
-from acqplan.errors import UsageError
+from acqplan.cli.console import ProgressBars, exit_codes, print_plan_only, print_study
 from acqplan.files import folder_for_result
-from acqplan.numbers import count_noun
 
 
 def norb_sampling(
@@ -36,12 +34,8 @@ def norb_sampling(
 ) -> None:
     """Do even sets of views beat random ones? The thesis on smallNORB, with seeds, objects and strategies."""
     with exit_codes():
-        if rig is not None and data is not None:
-            raise UsageError("both --rig and --data are given", "give one of them")
-        if fetch and data is None:
-            raise UsageError("--fetch without --data", "name the folder, e.g. --data smallnorb")
-        if seeds is not None and seeds < 1:
-            raise UsageError(f"--seeds {seeds} cannot be", "give at least 1")
+        options.check_smallnorb(rig, data, fetch)
+        options.check_count("--seeds", seeds)
         from acqplan.study import norb_sampling as study
 
         protocol = study.QUICK if quick else study.Protocol()
@@ -50,10 +44,7 @@ def norb_sampling(
         runtime = options.chosen_runtime(device, precision)
         if plan_only:
             work = study.estimate(protocol, n_layers=len(backbone or [""]), device=runtime.device if runtime else "cpu")
-            if as_json:
-                print_json(work)
-            else:
-                print_result(*(f"{name}: {said}" for name, said in work.items()))
+            print_plan_only(work, as_json)
             return
         with folder_for_result(out):
             progress = ProgressBars()
@@ -74,8 +65,4 @@ def norb_sampling(
 
             facts = {"rig.toml": str(rig or data or "embedded toys")}
             files = save_norb_sampling(found, out, facts=facts, progress=progress)
-        if as_json:
-            print_json({**document(found), "files": [str(path) for path in files]})
-        else:
-            print_result(*sentences(found), "", *answers(found))
-            print_note(f"written to {out}: {count_noun(len(files), 'file')}, first of all report.html")
+        print_study(out, files, document(found), as_json, *sentences(found), "", *answers(found))

@@ -9,10 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from acqplan.cli import options
-from acqplan.cli.console import ProgressBars, exit_codes, print_json, print_note, print_result
-from acqplan.errors import UsageError
+from acqplan.cli.console import ProgressBars, exit_codes, print_plan_only, print_study
 from acqplan.files import folder_for_result
-from acqplan.numbers import count_noun
 
 
 def spatial_transformer(
@@ -43,12 +41,8 @@ def spatial_transformer(
 ) -> None:
     """Does a spatial transformer help? The thesis on smallNORB, with a control, objects and a wider search."""
     with exit_codes():
-        if rig is not None and data is not None:
-            raise UsageError("both --rig and --data are given", "give one of them")
-        if fetch and data is None:
-            raise UsageError("--fetch without --data", "name the folder, e.g. --data smallnorb")
-        if seeds < 1:
-            raise UsageError(f"--seeds {seeds} cannot be", "give at least 1")
+        options.check_smallnorb(rig, data, fetch)
+        options.check_count("--seeds", seeds)
         from acqplan.study import spatial_transformer as study
         from acqplan.study.transformer_findings import REPORTED_BACKBONE
         from acqplan.study.transformer_protocol import BEYOND, FULL, QUICK, QUICK_BEYOND
@@ -65,10 +59,7 @@ def spatial_transformer(
         if plan_only:
             spec = backbone or ("" if data is None else REPORTED_BACKBONE)
             work = study.estimate(protocol, rig=rig, backbone=spec, weights=weights, runtime=runtime)
-            if as_json:
-                print_json(work)
-            else:
-                print_result(*(f"{name}: {said}" for name, said in work.items()))
+            print_plan_only(work, as_json)
             return
         with folder_for_result(out):
             from acqplan.rig.norb import smallnorb_rig
@@ -87,11 +78,7 @@ def spatial_transformer(
 
             facts = {"rig.toml": str(rig or data or "embedded toys")}
             files = save_spatial_transformer(found, out, facts=facts, progress=progress)
-        if as_json:
-            print_json({**document(found), "files": [str(path) for path in files]})
-        else:
-            print_result(headline(found), "", *sentences(found))
-            print_note(f"written to {out}: {count_noun(len(files), 'file')}, first of all report.html")
+        print_study(out, files, document(found), as_json, headline(found), "", *sentences(found))
 
 
 def _listed(text: str | None, otherwise: tuple[Any, ...]) -> tuple[Any, ...]:

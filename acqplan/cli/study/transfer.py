@@ -9,10 +9,9 @@ from typing import Annotated
 import typer
 
 from acqplan.cli import options
-from acqplan.cli.console import ProgressBars, exit_codes, print_json, print_note, print_result
+from acqplan.cli.console import ProgressBars, exit_codes, print_plan_only, print_study
 from acqplan.errors import UsageError
 from acqplan.files import folder_for_result
-from acqplan.numbers import count_noun
 
 
 def transfer(
@@ -42,8 +41,7 @@ def transfer(
 ) -> None:
     """Which backbone, layer and head use the images best? Measured on objects that no head saw."""
     with exit_codes():
-        if splits is not None and splits < 1:
-            raise UsageError(f"--splits {splits} cannot be", "give at least 1")
+        options.check_count("--splits", splits)
         if budget not in (None, "all") and not budget.isdecimal():
             raise UsageError(f"--budget '{budget}' is not a whole number", "give digits alone, e.g. 320, or all")
         from acqplan.rig.spec import open_rig
@@ -66,10 +64,7 @@ def transfer(
         named = read_backbones(backbone or (), weights, opened.source.name)
         if plan_only:
             work = study.estimate(opened, named, protocol)
-            if as_json:
-                print_json(work)
-            else:
-                print_result(*(f"{name}: {said}" for name, said in work.items()))
+            print_plan_only(work, as_json)
             return
         with folder_for_result(out):
             found = study.transfer(
@@ -85,9 +80,5 @@ def transfer(
             from acqplan.report.transfer_page import document, save_transfer, sentences, ways_table
 
             files = save_transfer(found, out, facts={"rig.toml": str(rig or "embedded toys")}, progress=progress)
-        if as_json:
-            print_json({**document(found), "files": [str(path) for path in files]})
-        else:
-            table = ways_table(found.ways, found.same, found.usual, found.tested, most=12)
-            print_result(bullets(sentences(found)), "", drawn_table(table))
-            print_note(f"written to {out}: {count_noun(len(files), 'file')}, first of all report.html")
+        table = ways_table(found.ways, found.same, found.usual, found.tested, most=12)
+        print_study(out, files, document(found), as_json, bullets(sentences(found)), "", drawn_table(table))
