@@ -159,6 +159,7 @@ def freezing_page_text(study: FreezeDepth, *, facts: Mapping[str, str] | None = 
         pictures={name: svg_element(draw(study), name=name, alt=alts[name]) for name, draw in PICTURES.items()},
         table=_table(study),
         most=most,
+        updates=plan.iterations,
         facts=made,
         colours=STYLE,
     )

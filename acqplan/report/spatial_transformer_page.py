@@ -173,12 +173,13 @@ def sentences(found: TransformerFindings) -> list[str]:
         said[-1] += f" Without a transformer, {less} of {len(images)} have, with the same training and images."
     for search, what in ((WIDE, "A wider search for rates with warm-up"), (HOMOGRAPHY, "A projective transformation")):
         if wider := found.keys(search):
-            gain, before = (found.loss_difference(found.pairs(one)) for one in (search, THESIS))
-            beside = found.loss_difference([(found.cases[key], found.cases[THESIS, *key[1:]]) for key in wider])
-            changes = "does not change" if _verb(gain) == _verb(before) else "changes"
+            gain, more = found.loss_difference(found.pairs(search)), found.gain_difference(search)
+            itself = found.loss_difference([(found.cases[key], found.cases[THESIS, *key[1:]]) for key in wider])
+            changes = "does not change" if more.low <= 0.0 <= more.high else "changes"
             said.append(
                 f"{what} {changes} the answer: it {_verb(gain)} the test log-loss against its control, {_nats(gain)} "
-                f"nats; against the thesis' transformer {_nats(beside)} nats."
+                f"nats; this gain differs from that of the thesis' search by {_nats(more)} nats, the test log-loss "
+                f"itself by {_nats(itself)}."
             )
     if found.is_thesis:
         said.append(f"The thesis reports {REPORTED_BASE} for its base head.")

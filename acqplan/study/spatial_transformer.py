@@ -124,7 +124,7 @@ def spatial_transformer(
     is_test = np.isin(shots.object_rows, parts[2])
     trained = np.setdiff1d(np.concatenate(in_sets), np.flatnonzero(is_test))
     used = shots.take(np.union1d(trained, np.flatnonzero(is_test)[:: protocol.test_step]))
-    work = _TransformerWork(
+    run = _TransformerRun(
         shots=used,
         parts=parts,
         backbone=extractor.backbone,
@@ -133,7 +133,7 @@ def spatial_transformer(
         features=torch.from_numpy(extractor(used, progress=progress)),
         images=images_of(rig.source, used, progress),
     )
-    return work.findings(rig.source.name, progress)
+    return run.findings(rig.source.name, progress)
 
 
 def images_of(source: Source, shots: Shots, progress: Progress = SILENT) -> Tensor:
@@ -215,7 +215,7 @@ def estimate(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _TransformerWork:
+class _TransformerRun:
     """A run of the study on the shots that it trains, validates and tests on."""
 
     shots: Shots

@@ -121,6 +121,12 @@ class TransformerFindings:
         """Test log-loss of the first of each pair minus the second, mean over pairs, over objects and seeds."""
         return self._difference([a.losses.astype(np.float64) - b.losses for a, b in pairs])
 
+    def gain_difference(self, search: str) -> TwoWay:
+        """What a search gains on its controls in test log-loss, minus what the thesis' gains on its own."""
+        thesis: list[Key] = [(THESIS, *key[1:]) for key in self.keys(search)]
+        pairs = zip(self.pairs(search), ((self.cases[key], self.control(key)) for key in thesis), strict=True)
+        return self._difference([(a.losses - b.losses) - (c.losses - d.losses) for (a, b), (c, d) in pairs])
+
     def accuracy_difference(self, pairs: Sequence[tuple[Case, Case]]) -> TwoWay:
         """The same of the share that is classified correctly."""
         return self._difference([a.correct.astype(np.float64) - b.correct for a, b in pairs])

@@ -327,6 +327,10 @@ def test_everything_is_tested_and_compared(found: TransformerFindings) -> None:
     # means over objects are those of the images, as every object has as many
     difference = found.loss_difference([(control, found.base)])
     assert difference.mean == pytest.approx(control.loss - found.base.loss, abs=1e-6)
+    # with a control in common, gains differ as the cases themselves do
+    own = [(found.cases[HOMOGRAPHY, number, "A120E15"], found.cases[THESIS, number, "A120E15"]) for number in (1, 7)]
+    assert found.gain_difference(HOMOGRAPHY).mean == pytest.approx(found.loss_difference(own).mean, abs=1e-6)
+    assert found.gain_difference(THESIS).mean == 0.0
     labels = np.array(found.tests.labels)[found.pictured]
     assert {label: (labels == label).sum() for label in labels} == dict.fromkeys(found.tests.objects.classes, 3)
     assert found.base.pictures.shape == (15, SIDE, SIDE)
