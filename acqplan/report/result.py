@@ -118,7 +118,8 @@ def save_study(
             handle.write("\n")
 
     writers: Writers = {"results.csv": results, "findings.json": findings}
-    names = ["report.html", *writers, *(f"{name}.png" for name in (*drawings, *others))]
+    # each name once: a file that is moved twice is gone
+    names = ["report.html", *writers, *(f"{name}.png" for name in dict.fromkeys((*drawings, *others)))]
     return write_result(folder(out), names, writers, page, drawings, progress)
 
 

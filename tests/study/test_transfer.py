@@ -157,6 +157,7 @@ def test_views_are_split_where_every_label_has_one_object(tmp_path: Path) -> Non
     assert {path.name for path in written} == {
         "report.html", "results.csv", "findings.json", "ways.png", "maps.png", "evidence.png",
     }  # fmt: skip
+    assert all(path.is_file() for path in written)
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert all(word in page for word in ("new views", "Crops, rotations and patches", "nearest class mean"))
 
