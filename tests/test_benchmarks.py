@@ -14,7 +14,7 @@ FOLDER = Path(__file__).parent.parent / "benchmarks"
 ALWAYS = ("campaign", "heads", "levels", "route")
 ASKED_FOR = (
     "crash", "extraction", "finetuning", "null", "planning", "planning_speed", "stopping", "strategies", "successor",
-    "thesis_grid", "transfer",
+    "surface", "thesis_grid", "transfer",
 )  # fmt: skip
 unasked = pytest.mark.skipif("ACQPLAN_BENCHMARKS" not in os.environ, reason="ACQPLAN_BENCHMARKS unset: takes minutes")
 QUICK = [*ALWAYS, *(pytest.param(name, marks=unasked) for name in ASKED_FOR)]

@@ -24,6 +24,8 @@ from acqplan.study.freeze_training import StudiedNetwork
 # What the study that this repeats found.
 REPORTED = "the first 2 to 3 layers below about 300 to 900 images per class, and fine-tune all above"
 SOURCE_DATA = ("Tiny-ImageNet's layout", "MiniPlaces' layout")
+# With fewer, a bootstrap is too sure.
+FEW_RUNS = 6
 COLUMNS = ("origin", "kept", "frozen", "images", "unit", "accuracy")
 PICTURES = {"layers": depth_curves, "images": image_curves, "freezing": freezing_map, "generality": generality}
 
@@ -113,8 +115,9 @@ def freezing_sentences(study: FreezeDepth) -> list[str]:
             listed = ", ".join(f"{layer} in {100 * share:.0f} %" for layer, share in shares if share >= 0.05)
             ends = _between(rule, study)
             doubt = (
-                f" Drawn anew from {units} repeats and directions, freezing gains at {few:,} images in "
+                f" Drawn anew from {units} runs (repeats and directions), freezing gains at {few:,} images in "
                 f"{100 * rule.share:.0f} % of draws (layers: {listed or 'none'}), until {ends} images (95 %)."
+                + (" So few runs say little about others." if units < FEW_RUNS else "")
             )
         found.append(said + gain + doubt)
     is_like = study.data in SOURCE_DATA and study.protocol.network == StudiedNetwork()
