@@ -308,8 +308,11 @@ def transfer_sentences(advice: TransferAdvice) -> list[str]:
         wrong = f"the wrong backbone ({advice.worst}) costs {_cost(advice.wrong_backbone, 1)} points"
         views = f"{wrong}, {views}: {points(worse)} points between the two"
     found.append(views)
-    if not any(way.recipe.head == "tuned" for way in advice.ways):
+    fine = next((way for way in advice.ways if way.recipe.stages), None)
+    if fine is None:
         found.append("fine-tuning was not tried (--fine-tune: minutes)")
+    elif fine is not best:
+        found.append(f"{fine}: {_cost(best.less(fine), -1)} points, {fine.seconds:.2g} s of training")
     if advice.tested == "new views":
         found.append("every label has one object: all this is about new views of these objects, not about new objects")
     return found
