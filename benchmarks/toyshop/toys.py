@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     shapes = [build_toy(label, number) for label in CATEGORIES for number in range(N_INSTANCES)]
     with replacing(options.out, "wb") as handle:
-        np.savez_compressed(handle, **pack(shapes))
+        np.savez_compressed(handle, allow_pickle=False, **pack(shapes))
     print(f"{options.out}: {len(shapes)} toys, {options.out.stat().st_size:,} bytes")
     return 0
 
