@@ -131,6 +131,7 @@ def freezing_sentences(study: FreezeDepth) -> list[str]:
 def freezing_page_text(study: FreezeDepth, *, facts: Mapping[str, str] | None = None) -> str:
     """The page as text; the same study gives the same text."""
     rule, protocol, network = freeze_rule(study, tuned=True), study.protocol, study.protocol.network
+    headline, (first, *others) = rule_sentence(study, rule), freezing_sentences(study)
     few, most, plan = study.images[0], study.images[-1], protocol.plan
     reach = f"95 %: {_between(rule, study)}"
     gain = study.frozen(0, few, tuned=True).mean() - study.frozen(0, few, tuned=False).mean()
@@ -152,10 +153,10 @@ def freezing_page_text(study: FreezeDepth, *, facts: Mapping[str, str] | None = 
         "generality": "Accuracy after transfer to the own classes and to others, layer by layer",
     }
     return TEMPLATES.get_template("freeze_depth.html").render(
-        headline=rule_sentence(study, rule),
-        sentences=freezing_sentences(study),
+        headline=headline,
+        sentences=[first.removeprefix(headline).strip(), *others],
         tiles=[
-            (str(rule.layer), "layers to freeze", f"of {study.depth - 1}, the rest fine-tuned"),
+            (str(rule.layer), f"of {count_noun(study.depth - 1, 'layer')} to freeze", "the rest fine-tuned"),
             (_until(rule.until, study), "images per class", reach),
             (points(gain), "points by transfer", f"at {few:,} images per class"),
         ],
