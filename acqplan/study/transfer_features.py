@@ -69,7 +69,9 @@ def read_backbones(texts: Sequence[str], weights: Path | None, kind: str) -> lis
         found[0] = replace(found[0], weights=weights)
     names = [one.label for one in found]
     named = [
-        replace(one, label=f"{one.label} ({one.weights.stem})") if one.weights and names.count(one.label) > 1 else one
+        replace(one, label=f"{one.label} ({one.weights.stem})")
+        if one.weights and names.count(one.label) > 1 and one.weights.stem != one.label
+        else one
         for one in found
     ]
     twice = [one.label for number, one in enumerate(named) if one.label in [other.label for other in named[:number]]]
