@@ -11,7 +11,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPool
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, nullcontext
 from multiprocessing.connection import wait
-from threading import Barrier, Thread
+from threading import Barrier, Event, Thread
 from typing import Final, Protocol, TypeVar
 
 from acqplan.errors import AcqplanError
@@ -66,6 +66,30 @@ def side_by_side(
         futures = {pool.submit(function, item): item for item in items}
         for future in as_completed(futures):
             yield futures[future], future.result()
+
+
+def one_core_jobs(
+    function: Callable[[Item], Result], items: Sequence[Item], *, workers: int, stop: Event
+) -> Iterator[tuple[Item, Result]]:
+    """Apply a long function of torch to items, each on one core whatever their number, so that its sums stay the same.
+
+    Args:
+        function: What to do with an item; it looks at ``stop`` from time to time, and ends when that is set.
+        items: The items.
+        workers: Items at a time.
+        stop: Set when the work is interrupted, or an item fails.
+
+    Yields:
+        Each item with its result, in the order in which they are done.
+    """
+    with one_core_each(), ended(ThreadPoolExecutor(workers)) as pool:
+        futures = {pool.submit(function, item): item for item in items}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        except BaseException:
+            stop.set()
+            raise
 
 
 @contextmanager

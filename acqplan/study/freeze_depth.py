@@ -14,12 +14,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ from torch import nn
 from acqplan.errors import BackboneError, InputError, UsageError
 from acqplan.files import digest_file
 from acqplan.numbers import count_noun, duration
-from acqplan.pool import ended, one_core_each
+from acqplan.pool import one_core_each, one_core_jobs
 from acqplan.progress import SILENT, Progress
 from acqplan.rng import generator, stream
 from acqplan.runtime import available_cores
@@ -39,8 +39,6 @@ from acqplan.study.image_trees import Pictures
 
 Origin = Literal["random", "source", "self"]
 Stages = list[nn.Module]
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -314,7 +312,8 @@ class _Work:
         # Weights are drawn here: threads share the random state of torch.
         starts = [network.random(len(side.numbers), seed, *side.names) for side in sides]
         # 1. A network of each side, all of its images.
-        learnt = dict(self._side_by_side(range(len(sides)), lambda place: self._source(sides[place], starts[place])))
+        jobs = partial(one_core_jobs, workers=self.workers, stop=self.stop)
+        learnt = dict(jobs(lambda place: self._source(sides[place], starts[place]), range(len(sides))))
         if self.weights is not None:
             learnt[1] = network.published(len(sides[0].numbers), self.weights, seed)
         # 2. From the other side, or from its own, to each target.
@@ -327,21 +326,10 @@ class _Work:
             origins = {"random": fresh[place], "source": learnt[1 - place], "self": learnt[place]}
             return self._target(sides[place], f"{repeat}-{place}-{condition.name}", condition, origins)
 
-        for task, value in self._side_by_side(tasks, one):
+        for task, value in jobs(one, tasks):
             values[task] = value
             advance(1)
         yield from ((condition, values[place, condition]) for place, condition in tasks)
-
-    def _side_by_side(self, items: Sequence[Item], function: Callable[[Item], Result]) -> Iterator[tuple[Item, Result]]:
-        """A function of each item, in threads that end at once when the work is interrupted."""
-        with one_core_each() if self.workers > 1 else nullcontext(), ended(ThreadPoolExecutor(self.workers)) as pool:
-            futures = {pool.submit(function, item): item for item in items}
-            try:
-                for future in as_completed(futures):
-                    yield futures[future], future.result()
-            except BaseException:
-                self.stop.set()
-                raise
 
     def _source(self, side: ClassHalf, stages: Stages) -> Stages:
         """The network of a side as it was kept, or trained now."""

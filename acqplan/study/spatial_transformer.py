@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from acqplan.features.backbone import Backbone, load_backbone
 from acqplan.features.extractor import DEFAULT_BACKBONES, Extractor
 from acqplan.files import digest_bytes
 from acqplan.numbers import count_noun, duration
-from acqplan.pool import ended, one_core_each
+from acqplan.pool import one_core_each, one_core_jobs
 from acqplan.progress import SILENT, Progress, Titled
 from acqplan.rig.source import Source
 from acqplan.rig.spec import Rig, open_rig
@@ -302,7 +301,7 @@ class _TransformerRun:
             updates += len(self.protocol.searches[search]) * self.protocol.epochs(n_train) * -(-n_train // BATCH)
         stop, lock = threading.Event(), threading.Lock()
         workers = available_cores() if self.backbone.runtime.device == "cpu" else 1
-        with progress.task("training", updates) as advance, one_core_each(), ended(ThreadPoolExecutor(workers)) as pool:
+        with progress.task("training", updates) as advance:
 
             def heard(done: int) -> None:
                 if stop.is_set():
@@ -310,12 +309,11 @@ class _TransformerRun:
                 with lock:
                     advance(done)
 
-            try:
-                waiting = [pool.submit(self._finish, key, seed, bases[seed], heard) for key, seed in missing]
-                for future in as_completed(waiting):
-                    future.result()
-            finally:
-                stop.set()
+            def finish(one: tuple[Key, int]) -> None:
+                self._finish(*one, bases[one[1]], heard)
+
+            for _ in one_core_jobs(finish, missing, workers=workers, stop=stop):
+                pass
 
     def _finish(self, key: Key, seed: int, base: BaseHead, advance: Callable[[int], None]) -> None:
         """Train with each setting of a search, and test the one of the least validation loss."""
