@@ -45,6 +45,7 @@ class Herd:
         situation: What may be taken; its captures count as taken.
         class_weight: Share of the class in the sum, in ``[0, 1]``; the object has the rest.
         lengths: Lengths of the `Similarity` of views; by default the scales of the axes.
+        similarity: Another similarity of views.
         weights: How much each view is wanted, by class, about 1 in the mean, shape ``[views]``. The mean similarity to
             the weighted views is taken as that to all views times the view's own weight: weights change as slowly as
             the kernel that smoothed them, and no matrix over all views is needed.
@@ -56,10 +57,11 @@ class Herd:
         class_weight: float,
         *,
         lengths: Sequence[float] | None = None,
+        similarity: Similarity | None = None,
         weights: Mapping[str, Float[np.ndarray, " views"] | float] | None = None,
     ) -> None:
         self._situation, self._weight = situation, class_weight
-        self._similarity = Similarity(situation.space, lengths)
+        self._similarity = similarity or Similarity(situation.space, lengths)
         mean, known = self._similarity.mean(), weights or {}
         wanted = {label: mean * known.get(label, 1.0) for label in situation.classes}
         self._wanted = [wanted[label][free] for label, free in zip(situation.labels, situation.free, strict=True)]
@@ -76,13 +78,13 @@ class Herd:
         joint = self._class[label][free] / (self._n_class[label] + 1)
         return self._wanted[number] - (1.0 - self._weight) * own - self._weight * joint
 
-    def add(self, number: int, view: int) -> None:
-        """Count a view of an object as taken."""
-        column, label = self._similarity.column(view), self._situation.labels[number]
+    def add(self, number: int, view: int, times: int = 1) -> None:
+        """Count a view of an object as taken; -1 times, no longer."""
+        column, label = times * self._similarity.column(view), self._situation.labels[number]
         self._own[number] += column[self._situation.free[number]]
         self._class[label] += column
-        self._n_own[number] += 1
-        self._n_class[label] += 1
+        self._n_own[number] += times
+        self._n_class[label] += times
 
 
 class Farthest:
@@ -306,6 +308,43 @@ def filled(
     for number, (view, _) in zip(order, greedy_views(situation, cover, order, seed=seed, used=used), strict=True):
         full[number].append(view)
     return full
+
+
+def exchanged(
+    situation: Situation, views: Sequence[Sequence[int]], movable: Iterable[int], *, cover: Herd, passes: int
+) -> list[list[int]]:
+    """Move views one by one to the free view of the largest gain, until none moves.
+
+    Args:
+        situation: What may be taken.
+        views: Free views of each object.
+        movable: Numbers of the objects whose views may move.
+        cover: What has been covered, these views included.
+        passes: Times at most that all are looked at.
+
+    Returns:
+        Views of each object, as many as before.
+
+    Source:
+        V. V. Fedorov, Theory of Optimal Experiments (1972), exchanges points of a design; the criterion is ours.
+    """
+    moved = [list(own) for own in views]
+    for _ in range(passes):
+        before = [list(own) for own in moved]
+        for number in movable:
+            free, own = situation.free[number], moved[number]
+            for place, view in enumerate(own):
+                cover.add(number, view, -1)
+                gains = cover.gains(number)
+                at = np.searchsorted(free, [*own[:place], *own[place + 1 :]])
+                gains[at] = -np.inf
+                best = int(np.argmax(np.round(gains, 9)))
+                if gains[best] > gains[np.searchsorted(free, view)] + TIE:
+                    own[place] = int(free[best])
+                cover.add(number, own[place])
+        if moved == before:
+            break
+    return moved
 
 
 def choice_in_turns(

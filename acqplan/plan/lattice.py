@@ -14,13 +14,16 @@ from jaxtyping import Float, Int
 from acqplan.errors import StrategyError
 from acqplan.plan.base import Choice, History, Situation, check_request, even_quotas
 from acqplan.plan.designs import has_even_steps, is_even_circle, van_der_corput_order
-from acqplan.plan.greedy import Herd, choice_in_turns, filled, greedy_choice, herd_batch
+from acqplan.plan.greedy import Herd, choice_in_turns, exchanged, filled, greedy_choice, herd_batch
 from acqplan.rng import generator
 from acqplan.space import Axis, Category, Shots, Space
-from acqplan.space.kernel import LENGTHS, Similarity, distances
+from acqplan.space.kernel import LENGTHS, Similarity
 
-# Pairs of captures and lattice points that all tries together may compare for a class.
-MATCHED = 5_000_000
+# Views that all passes over new shots together may look at.
+LOOKED_AT = 10_000_000
+# Weight of common levels beside the similarity of views, where shots complete captures: without it herding meets levels
+# unevenly, which cost 1 point at 4 images per object.
+LEVEL_WEIGHT = 0.1
 TRIES = (16, 400)
 # Multiplications that the first draws may cost, a tenth of a second; at least 16 lattices are drawn.
 OPERATIONS = 2e8
@@ -45,13 +48,13 @@ class Lattice:
     """Staggered good lattices over the objects of each class; see `good_lattices`.
 
     The seed turns, mirrors and relabels the lattice of each class, which leaves its quality as it is.
-    Lattice points near to a captured view count as taken, and of several turns the one that suits the
-    captures best is used. What a lattice leaves open (two points on one view, or a view that is no
-    candidate) is filled by herding; so is a table of views, which has no lattice.
+    What a lattice leaves open (two points on one view, or a view that is no candidate) is filled by herding;
+    so is a table of views, which has no lattice. A class that has captures gets no lattice either: shots that
+    complete them are herded, levels evenly, and then moved one by one to better views, until none is left.
 
     Attributes:
         class_weight: Share of the class when herding fills up, in ``[0, 1]``.
-        tries: Turns tried for a class that has captures, at least 1.
+        tries: Passes at most in which shots that complete captures are moved, at least 1.
     """
 
     name: ClassVar[str] = "lattice"
@@ -85,15 +88,21 @@ class Lattice:
             quota: Shots of each object, at most its candidates, shape ``[objects]``.
             seed: Seed of all lots.
         """
-        herd, on_grid = Herd(situation, self.class_weight), situation.space.table is None
+        space, on_grid = situation.space, situation.space.table is None
+        completes = on_grid and bool(situation.n_taken.any())
+        herd = Herd(situation, self.class_weight, similarity=_EvenLevels(space) if completes else None)
         # free lattice views of each object in the order of taking, at most its quota
         points: list[list[int]] = [[] for _ in situation.names]
+        movable: list[int] = []
         for label, members in situation.classes.items():
-            sharing = [number for number in members if quota[number] + len(situation.taken[number])]
-            if on_grid and quota[sharing].any():
-                found = _class_views(situation, quota, sharing, self.tries, generator(seed, "lattice", label))
-                for number, own in zip(sharing, found, strict=True):
-                    points[number] = own
+            sharing = [number for number in members if quota[number]]
+            if on_grid and situation.n_taken[members].any():
+                movable += sharing
+            elif on_grid and sharing:
+                lattices = good_lattices(space.axes, len(sharing), int(quota[sharing].max()))
+                parts = _turned(space.axes, lattices, generator(seed, "lattice", label))
+                for number, levels in zip(sharing, parts, strict=True):
+                    points[number] = _open_points(situation, number, levels, int(quota[number]))
 
         def words(number: int, k: int) -> str:
             if k >= len(points[number]):
@@ -101,7 +110,10 @@ class Lattice:
             return f"lattice point {k + 1} of {quota[number]} of {situation.names[number]}"
 
         views = filled(situation, points, quota, cover=herd, seed=seed)
-        return choice_in_turns(situation, views, seed=seed, reason=words if on_grid else None)
+        if completes:
+            passes = min(self.tries, LOOKED_AT // (len(situation.views) * max(int(quota[movable].sum()), 1)))
+            views = exchanged(situation, views, movable, cover=herd, passes=passes)
+        return choice_in_turns(situation, views, seed=seed, reason=words if on_grid and not completes else None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,27 +131,20 @@ class Auto(Lattice):
     trust: float = 1.0
 
 
-def _class_views(
-    situation: Situation, quota: Int[np.ndarray, " objects"], sharing: list[int], tries: int, draw: np.random.Generator
-) -> list[list[int]]:
-    """Free lattice views of each object that shares in a class; with captures, the most even of several turns."""
-    axes, captured = situation.space.axes, situation.n_taken[sharing]
-    n_points = int((captured + quota[sharing])[quota[sharing] > 0].max())
-    lattices = good_lattices(axes, len(sharing), n_points)
-    attempts = []
-    for _ in range(min(tries, 1 + MATCHED // (int(captured.sum()) * n_points)) if captured.any() else 1):
-        shares = zip(sharing, _turned(axes, lattices, draw), strict=True)
-        attempts.append([_open_points(situation, number, points, int(quota[number])) for number, points in shares])
+class _EvenLevels(Similarity):
+    """Similarity of views of a grid to which common levels add, so that levels and pairs of them are met equally often.
 
-    def unevenness(views: list[list[int]]) -> float:
-        shots = [
-            np.concatenate([situation.taken[number], own]).astype(np.int64)
-            for number, own in zip(sharing, views, strict=True)
-        ]
-        levels = [np.stack(np.unravel_index(own, situation.space.shape), axis=1) for own in shots if len(own)]
-        return round(class_discrepancy(axes, levels), 9) if levels else 0.0
+    What they add to the mean is the same for all views, and left out.
+    """
 
-    return min(attempts, key=unevenness) if len(attempts) > 1 else attempts[0]
+    def __init__(self, space: Space) -> None:
+        super().__init__(space)
+        self._levels = np.stack(np.unravel_index(np.arange(space.n_views), space.shape), axis=1)
+
+    def column(self, view: int) -> Float[np.ndarray, " views"]:
+        """Similarity of every view to a given one, shape ``[views]``."""
+        # the product over axes of 1 + 1 where the level is the same
+        return super().column(view) + LEVEL_WEIGHT * 2.0 ** (self._levels == self._levels[view]).sum(axis=1)
 
 
 def _turned(
@@ -160,14 +165,8 @@ def _turned(
 
 
 def _open_points(situation: Situation, number: int, points: Int[np.ndarray, "points axes"], quota: int) -> list[int]:
-    """Free views among the points of one object, without the points that its captures replace."""
+    """Free views among the points of one object."""
     numbers = np.ravel_multi_index(tuple(points.T), situation.space.shape)
-    taken = situation.taken[number]
-    if len(taken) and quota:
-        from scipy.optimize import linear_sum_assignment  # takes long to import; needed with captures alone
-
-        apart = distances(situation.space, situation.views[taken], situation.views[numbers])
-        numbers = np.delete(numbers, linear_sum_assignment(apart)[1])
     free = numbers[np.isin(numbers, situation.free[number])]
     return list(dict.fromkeys(free.tolist()))[:quota]
 
