@@ -5,7 +5,7 @@ meshes with MobileNetV2 (the last two need ``--shared``, a folder with data and 
 images of the train objects on; every seed has a split of its own, used from both sides. For each rig: `auto` against
 every other strategy at every budget (objects and seeds, Holm within a budget), what every rule adds to the lattice, and
 images to reach 99 % of what all images of the train objects reach; `Allocate` against equal shares at 2, 4, 8 and 16
-images an object. Each part writes a file of its own.
+images an object, and the lattice in two to five rounds against one. Each part writes a file of its own.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from acqplan.statistics.objects import two_way
 LEARNED, DIFFICULTY, ALLOCATE, CHOOSE_OBJECTS = (
     f"benchmarks.ideas:{name}" for name in ("LearnedHerding", "Difficulty", "Allocate", "ChooseObjects")
 )
+IN_ROUNDS = tuple(f"benchmarks.in_rounds:{name}" for name in ("OneThenRest", "Halves", "Doubling"))
 STRATEGIES = (
     "auto", "lattice", "herding", LEARNED, "variance", DIFFICULTY, ALLOCATE, "even-staggered", "random-shots", "even",
 )  # fmt: skip
@@ -40,6 +41,7 @@ PARTS = {
     "ideas": (STRATEGIES, (0.01, 0.02, 0.04, 0.08), 20),
     "sharing": (("auto", "lattice", ALLOCATE, CHOOSE_OBJECTS), (), 20),
     "searching": (("auto", "lattice", "bayes"), (0.01, 0.02), 4),
+    "rounds": (("auto", "lattice", *IN_ROUNDS), (), 20),
     "large": (("auto", "random-shots", "even"), (0.01, 0.04, 0.16, 0.5, 1.0), 5),
 }
 """Of each part its strategies, its budgets as shares of the pool (none: `IMAGES_AN_OBJECT`) and its seeds. Few
