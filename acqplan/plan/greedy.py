@@ -310,43 +310,6 @@ def filled(
     return full
 
 
-def exchanged(
-    situation: Situation, views: Sequence[Sequence[int]], movable: Iterable[int], *, cover: Herd, passes: int
-) -> list[list[int]]:
-    """Move views one by one to the free view of the largest gain, until none moves.
-
-    Args:
-        situation: What may be taken.
-        views: Free views of each object.
-        movable: Numbers of the objects whose views may move.
-        cover: What has been covered, these views included.
-        passes: Times at most that all are looked at.
-
-    Returns:
-        Views of each object, as many as before.
-
-    Source:
-        V. V. Fedorov, Theory of Optimal Experiments (1972), exchanges points of a design; the criterion is ours.
-    """
-    moved = [list(own) for own in views]
-    for _ in range(passes):
-        before = [list(own) for own in moved]
-        for number in movable:
-            free, own = situation.free[number], moved[number]
-            for place, view in enumerate(own):
-                cover.add(number, view, -1)
-                gains = cover.gains(number)
-                at = np.searchsorted(free, [*own[:place], *own[place + 1 :]])
-                gains[at] = -np.inf
-                best = int(np.argmax(np.round(gains, 9)))
-                if gains[best] > gains[np.searchsorted(free, view)] + TIE:
-                    own[place] = int(free[best])
-                cover.add(number, own[place])
-        if moved == before:
-            break
-    return moved
-
-
 def choice_in_turns(
     situation: Situation, views: Sequence[Sequence[int]], *, seed: int, reason: Reason | None = None
 ) -> Choice:

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from acqplan.errors import StrategyError
 from acqplan.plan.base import Choice, History, Situation, check_request, even_quotas
 from acqplan.plan.designs import has_even_steps, is_even_circle, van_der_corput_order
-from acqplan.plan.greedy import Herd, choice_in_turns, exchanged, filled, greedy_choice, herd_batch
+from acqplan.plan.greedy import TIE, Herd, choice_in_turns, filled, greedy_choice, herd_batch
 from acqplan.rng import generator
 from acqplan.space import Axis, Category, Shots, Space
 from acqplan.space.kernel import LENGTHS, Similarity
@@ -129,6 +129,42 @@ class Auto(Lattice):
 
     name: ClassVar[str] = "auto"
     trust: float = 1.0
+
+
+def exchanged(
+    situation: Situation, views: Sequence[Sequence[int]], movable: Iterable[int], *, cover: Herd, passes: int
+) -> list[list[int]]:
+    """Move views one by one to the free view of the largest gain, until none moves.
+
+    Args:
+        situation: What may be taken.
+        views: Free views of each object.
+        movable: Numbers of the objects whose views may move.
+        cover: What has been covered, these views included.
+        passes: Times at most that all are looked at.
+
+    Returns:
+        Views of each object, as many as before.
+
+    Source:
+        V. V. Fedorov, Theory of Optimal Experiments (1972), exchanges points of a design; the criterion is ours.
+    """
+    moved = [list(own) for own in views]
+    for _ in range(passes):
+        before = [list(own) for own in moved]
+        for number in movable:
+            free, own = situation.free[number], moved[number]
+            for place, view in enumerate(own):
+                cover.add(number, view, -1)
+                gains = cover.gains(number)
+                gains[np.searchsorted(free, [*own[:place], *own[place + 1 :]])] = -np.inf
+                best = int(np.argmax(np.round(gains, 9)))
+                if gains[best] > gains[np.searchsorted(free, view)] + TIE:
+                    own[place] = int(free[best])
+                cover.add(number, own[place])
+        if moved == before:
+            break
+    return moved
 
 
 class _EvenLevels(Similarity):

@@ -16,8 +16,12 @@ rule               idea                                                toys, his
 
 `Allocate` and `ChooseObjects` were also measured at 2, 4, 8 and 16 images per object. On toys with histograms
 `Allocate` gained +0.2, -1.2, -1.3 and -0.8 points; `ChooseObjects` with all objects, which is the lattice in the same
-rounds, gained +0.2, -1.0, -1.0 and -0.7. So most of the loss is the price of planning in rounds. On ETH-80 both were
-within 0.2 points.
+rounds, gained +0.2, -1.0, -1.0 and -0.7. So most of the loss was the price of planning in rounds, which is .1 points
+since (benchmarks/README.md). On ETH-80 both were within 0.2 points.
+
+`same_views` holds no rule but a test: whether all objects should have the same views, from captured shots alone. It is
+not built into `auto`, because it cannot tell from pilots of 4 to 16 images per object (``python
+benchmarks/same_views.py``; figures in benchmarks/README.md).
 """
 
 from benchmarks.ideas.allocate import Allocate, ChooseObjects

@@ -120,7 +120,7 @@ def test_it_lays_the_lattice_where_features_tell_nothing(rings: Space, objects_o
     choice = asked(replace(QUICK, level=0.05), shots, history, 30)
     plain = Lattice().propose(shots, history, 30, 1)
     assert choice.rows.tobytes() == plain.rows.tobytes()
-    assert choice.reason[0].startswith("bayes: nothing beat the lattice: lattice point ")
+    assert choice.reason[0].startswith("bayes: nothing beat the lattice: fills a gap of ")
 
 
 @pytest.mark.parametrize("kind", ["small", "photographs"])

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from acqplan.errors import StrategyError
-from acqplan.plan.base import Choice, History, from_first_levels
-from acqplan.plan.greedy import Herding, Maximin
+from acqplan.plan.base import Choice, History, Situation, from_first_levels
+from acqplan.plan.greedy import Herd, Herding, Maximin
+from acqplan.plan.lattice import exchanged
 from acqplan.space import Objects, Shots, Space
 from acqplan.space.kernel import diameter, distances, mixed_kernel
 
@@ -89,3 +90,23 @@ def test_a_share_beyond_one_is_refused(share: float) -> None:
         Herding(class_weight=share)
     with pytest.raises(StrategyError, match="class_weight"):
         Maximin(class_weight=share)
+
+
+def test_exchange_ends_where_no_view_has_a_better_place(small: Space, objects_of: MakeObjects, captured: Split) -> None:
+    shots, history = captured(Shots.every(small, objects_of(2)), np.arange(0, 20, 7))
+    situation = Situation.of(shots, history)
+    start = [free[:4].tolist() for free in situation.free]
+    herd = Herd(situation, 0.7)
+    for number, own in enumerate(start):
+        for view in own:
+            herd.add(number, view)
+    assert exchanged(situation, start, [0, 1], cover=herd, passes=0) == start
+    moved = exchanged(situation, start, [0, 1], cover=herd, passes=50)
+    assert moved != start
+    for number, own in enumerate(moved):
+        free = situation.free[number]
+        for view in own:
+            herd.add(number, view, -1)
+            gains = herd.gains(number)
+            assert gains[free == view] > gains[~np.isin(free, own)].max() - 1e-6
+            herd.add(number, view)

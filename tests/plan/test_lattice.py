@@ -83,6 +83,23 @@ def test_a_second_round_completes_the_first(norb: Space, objects_of: MakeObjects
     assert unevenness(whole)[0] < 0.35
 
 
+@pytest.mark.parametrize("ends", [(1, 4), (1, 4, 8), (1, 2, 4, 8, 16)])
+def test_rounds_are_as_even_as_one_lay_out(
+    ends: tuple[int, ...], norb: Space, objects_of: MakeObjects, captured: Split
+) -> None:
+    shots = Shots.every(norb, objects_of(5))
+    rest, history = shots, History.empty(shots)
+    for end in ends:
+        rows = Lattice().propose(rest, history, 5 * end - len(history), 0).rows
+        taken = history.shots.join(rest.take(rows))
+        rest, history = rest.take(np.setdiff1d(np.arange(len(rest)), rows)), History(shots=taken)
+    at_once = planned("lattice", shots, 5 * ends[-1], 0)
+    assert sum(unevenness(history.shots)) < 1.1 * sum(unevenness(at_once))
+    levels = norb.levels(history.shots.coordinates)
+    assert all(np.ptp(np.bincount(levels[:, column], minlength=n)) <= 2 for column, n in enumerate(norb.shape))
+    assert pair_imbalance(norb.axes, levels) < 1.15 * pair_imbalance(norb.axes, norb.levels(at_once.coordinates))
+
+
 def test_seeds_draw_equally_good_lattices(norb: Space, objects_of: MakeObjects) -> None:
     shots = Shots.every(norb, objects_of(5))
     found = np.array([sum(unevenness(planned("lattice", shots, 160, seed))) for seed in range(5)])
