@@ -3,7 +3,7 @@
 In each split of the objects, some of each class are captured, two more wait to be added, and the rest judges. A lattice
 captures ever more images of each object: what was reached where the advice first says stop is set against a head of all
 images of the same objects, and its images against those from which on the true curve stays within half a point of that.
-At every size a tenth more images is really added, once of the same objects and once of one more object a class (each
+At every size a quarter more images is really added, once of the same objects and once of one more object a class (each
 that waits, by turns), and the advice about that is compared with which of them gained more on the judging objects.
 """
 
@@ -52,7 +52,7 @@ CAPTURED, WAITING = 4, 2
 SEEDS = 3
 """Plans of the images that are added."""
 
-SHARE = 0.1
+SHARE = 0.25
 WITHIN = 0.005
 
 

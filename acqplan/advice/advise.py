@@ -25,7 +25,7 @@ from acqplan.statistics.objects import Estimate, mean_interval, smallest_differe
 MARGIN = 0.005
 SATURATION_SHARES = (0.99,)
 # Images that views and objects are compared by, as a share of those captured.
-NEXT_SHARE = 0.1
+NEXT_SHARE = 0.25
 # Chance from which on the advice speaks of objects or views.
 SURE = 0.9
 # Kappa from which on predictions on left-out objects count as stable when the images of each object double.
