@@ -13,8 +13,10 @@ from acqplan.advice.curves import FEWEST_SIZES, NEXT_SHARE, Resampled, Samples, 
 from acqplan.errors import UsageError
 from acqplan.plan.base import History
 from acqplan.progress import SILENT, Progress, Titled
-from acqplan.statistics.objects import Estimate, mean_interval, outward, smallest_difference
+from acqplan.statistics.objects import Estimate, mean_interval, objects_needed, outward, smallest_difference
 
+# Differences of classifiers that a user may want to tell.
+TOLD = (0.01, 0.02, 0.05)
 # A gain of accuracy that is not worth going on for.
 MARGIN = 0.005
 SATURATION_SHARES = (0.99,)
@@ -88,6 +90,7 @@ def advise_history(
     heard = Titled(progress=progress, title="learning curve")
     samples = measure_samples(history, seed=seed, device=device, progress=heard)
     tested = len(samples.objects) if test_objects is None else test_objects
+    deviation = _deviation(samples)
     points = []
     for images, accuracy in zip(samples.images, samples.accuracy, strict=True):
         mean, low, high = mean_interval(accuracy.mean(axis=1))
@@ -98,7 +101,8 @@ def advise_history(
         judged=len(samples.objects),
         points=tuple(points),
         test_objects=tested,
-        smallest_difference=_detectable(samples, tested),
+        smallest_difference=min(smallest_difference(deviation, tested), 1.0) if deviation and tested > 1 else None,
+        objects_to_tell=tuple((apart, objects_needed(apart, deviation)) for apart in TOLD) if deviation else (),
     )
     reason = _too_little(measured)
     if reason:
@@ -225,14 +229,12 @@ def _too_little(measured: Advice) -> str:
     return ""
 
 
-def _detectable(samples: Samples, n_objects: int) -> float | None:
-    """Smallest difference that a test finds, at the spread of objects between heads of two sub-samples of one size.
+def _deviation(samples: Samples) -> float:
+    """Spread of objects between heads of two sub-samples of one size, as of two classifiers; 0 if there is none.
 
     The size is the largest below all images, whose sub-samples differ.
     """
     accuracy = samples.accuracy[max(len(samples.accuracy) - 2, 0)]
     apart = accuracy[:, 1:] - accuracy[:, :-1]
     deviation = float(np.sqrt(apart.var(axis=0, ddof=1).mean())) if len(apart) > 1 else 0.0
-    if n_objects < 2 or deviation <= 1e-9:
-        return None
-    return min(smallest_difference(deviation, n_objects), 1.0)
+    return deviation if deviation > 1e-9 else 0.0
