@@ -72,14 +72,17 @@ class PlannedTest:
         known, chosen, n_classes = self.components, self.chosen, len(self.plan.shots.objects.classes)
         views = count_range(np.bincount(self.plan.shots.object_rows))
         low, high = (percent(share * chosen.half_width) for share in known.likely(chosen.objects - n_classes))
-        source = "supposed, as nothing was seen; captured images (--captured) would tell"
+        source = "supposed, as nothing was seen (the prior); captured images (--captured) would tell"
         if known.objects:
             source = f"from {count_noun(known.images, 'image')} of {count_noun(known.objects, 'left-out object')}"
+        # With images without end of the same objects.
+        least = known.half_width(chosen.objects, n_classes, math.inf, math.inf)
         return (
             f"{count_noun(chosen.objects, 'test object')} of {n_classes} classes, {views} views of each: "
             f"{count_noun(chosen.images, 'image')}; nothing may be trained on these objects",
             f"such a test tells an accuracy of {percent(known.accuracy)} % to ± {percent(chosen.half_width)} points "
-            f"(95 % interval; 80 of 100 such tests: {low} to {high})",
+            f"(95 % interval; 80 of 100 such tests: {low} to {high}); with more images of these objects never below "
+            f"{percent(least)}: that takes more objects",
             f"correlation of two images of an object {known.correlation:.2f}, accuracy {percent(known.accuracy)} %: "
             f"{source}",
         )

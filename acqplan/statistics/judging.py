@@ -136,7 +136,7 @@ class Components:
             views: Images of each object, drawn by lot without replacement.
             n_views: Views of each that there are: if all are taken, only objects vary.
         """
-        variance = (self.between + self.within * (1.0 - views / n_views) / views) / n_objects
+        variance = (self.between + self.within * (1.0 / views - 1.0 / n_views)) / n_objects
         return _wilson(self.accuracy, variance, n_objects, n_objects - n_classes)[1]
 
     def likely(self, freedom: int) -> tuple[float, float]:
