@@ -49,8 +49,11 @@ TEACHERS, SHOTS = 4, 8
 SIZES = ((6, 1), (6, 2), (6, 4), (6, 8), (3, 4))
 """Test objects of each class, and images of each."""
 
-DRAWS = {"planned": 15, "views by lot": 100, "images by lot": 100, "two objects": 100}
+DRAWS = {"planned": 20, "views by lot": 100, "images by lot": 100, "two objects": 100}
 """Tests drawn in each split."""
+
+FORETOLD = ("planned", "views by lot")
+"""Tests of the objects and views that the expectation is about."""
 
 # Rows of a test: of which shots, and which of its objects each shows.
 Test = tuple[Int[np.ndarray, " images"], Int[np.ndarray, " images"]]
@@ -113,7 +116,6 @@ def _examined(material: Material, splits: int, device: str, *, quick: bool) -> d
             n_objects = size[0] * classes
             expected = known.half_width(n_objects, classes, size[1], n_views)
             supposed = Components().half_width(n_objects, classes, size[1], n_views)
-            low, high = (share * expected for share in known.likely(n_objects - classes))
             for kind, n_draws in draws.items():
                 draw = generator(split, "judging", kind, *size)
                 for its, places in _tests(kind, shots, others, size, n_draws, draw):
@@ -122,12 +124,14 @@ def _examined(material: Material, splits: int, device: str, *, quick: bool) -> d
                     labels = np.zeros(len(names), dtype=np.int64)
                     labels[numbers] = shots.class_rows[its]
                     row = _judged(found, labels, float(accuracies.mean()))
-                    rows.setdefault((size, kind), []).append((*row, expected, supposed, low <= row[1] <= high))
+                    rows.setdefault((size, kind), []).append((*row, expected, supposed))
     means = np.mean(rig, axis=0).round(3).tolist()
     told = dict(zip(("accuracy", "correlation", "pilot_accuracy", "pilot_correlation"), means, strict=True))
     found: dict[str, dict] = {"rig": {"splits": splits, "views": float(n_views), **told}, "sizes": {}}
     for size in sizes:
-        found["sizes"]["{} x {}".format(*size)] = {kind: _summary(np.array(rows[size, kind])) for kind in draws}
+        found["sizes"]["{} x {}".format(*size)] = {
+            kind: _summary(np.array(rows[size, kind]), foretold=kind in FORETOLD) for kind in draws
+        }
     return found
 
 
@@ -198,20 +202,23 @@ def _judged(
     return mean - truth, (high - low) / 2, low <= truth <= high, (upper - lower) / 2, lower <= truth <= upper
 
 
-def _summary(rows: np.ndarray) -> dict[str, float]:
-    error, half, holds, half_t, holds_t, expected, supposed, likely = rows.T
-    return {
+def _summary(rows: np.ndarray, *, foretold: bool) -> dict[str, float]:
+    error, half, holds, half_t, holds_t, expected, supposed = rows.T
+    found = {
         "tests": len(rows),
         "error_sd_points": round(100 * float(error.std()), 2),
         "half_width_points": round(100 * float(half.mean()), 2),
         "holds": round(float(holds.mean()), 3),
         "t_half_width_points": round(100 * float(half_t.mean()), 2),
         "t_holds": round(float(holds_t.mean()), 3),
-        "expected_points": round(100 * float(expected.mean()), 2),
-        "expected_over_found_sd": round(math.exp(float(np.log(expected / half).std())) - 1, 3),
-        "prior_points": round(100 * float(supposed.mean()), 2),
-        "likely_holds": round(float(likely.mean()), 3),
     }
+    if foretold:
+        found |= {
+            "expected_points": round(100 * float(expected.mean()), 2),
+            "expected_over_found_sd": round(math.exp(float(np.log(expected / half).std())) - 1, 3),
+            "prior_points": round(100 * float(supposed.mean()), 2),
+        }
+    return found
 
 
 if __name__ == "__main__":

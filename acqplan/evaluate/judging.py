@@ -71,7 +71,6 @@ class PlannedTest:
         """The test in plain words, the most important first."""
         known, chosen, n_classes = self.components, self.chosen, len(self.plan.shots.objects.classes)
         views = count_range(np.bincount(self.plan.shots.object_rows))
-        low, high = (percent(share * chosen.half_width) for share in known.likely(chosen.objects - n_classes))
         source = "supposed, as nothing was seen (the prior); captured images (--captured) would tell"
         if known.objects:
             source = f"from {count_noun(known.images, 'image')} of {count_noun(known.objects, 'left-out object')}"
@@ -79,10 +78,9 @@ class PlannedTest:
         least = known.half_width(chosen.objects, n_classes, math.inf, math.inf)
         return (
             f"{count_noun(chosen.objects, 'test object')} of {n_classes} classes, {views} views of each: "
-            f"{count_noun(chosen.images, 'image')}; nothing may be trained on these objects",
+            f"{count_noun(len(self.plan), 'image')}; nothing may be trained on these objects",
             f"such a test tells an accuracy of {percent(known.accuracy)} % to ± {percent(chosen.half_width)} points "
-            f"(95 % interval; 80 of 100 such tests: {low} to {high}); with more images of these objects never below "
-            f"{percent(least)}: that takes more objects",
+            f"(95 % interval); with more images of these objects never below {percent(least)}: that takes more objects",
             f"correlation of two images of an object {known.correlation:.2f}, accuracy {percent(known.accuracy)} %: "
             f"{source}",
         )
@@ -128,10 +126,10 @@ def plan_test(
         object_cost: What another test object costs, in images.
         captured: Manifest of the images captured for training: heads on left-out objects show how objects differ,
             and the test is of all other objects. Without it, the test is of the objects that `recommend` keeps aside.
-        backbone: ``name`` or ``name:layer``; toynet for toys, otherwise mobilenet_v2.
-        weights: File of the backbone's weights; downloaded if ``None``.
+        backbone: As in `recommend`, like the weights, the runtime and the progress.
+        weights: File of its weights.
         seed: Seed of the split, the lots and the plan.
-        runtime: Where the backbone and the heads run; the fastest device by default.
+        runtime: Where it runs.
         progress: Hears about long work.
 
     Raises:
@@ -147,6 +145,7 @@ def plan_test(
     candidates = _candidates(rig, None if shots is None else set(shots.names), seed)
     spendings_of(known, candidates, budget, object_cost)  # a budget that cannot be is reported now
     if seen is not None and shots is not None:
+        # The only object of a class is never left out, and a head of one class is always right.
         judged = object_folds(shots.class_rows, shots.object_rows, 2) != NEVER
         if len(np.unique(shots.class_rows)) > 1 and judged.any():
             extractor = Extractor.open(
@@ -157,18 +156,22 @@ def plan_test(
             head = train_on([history], device=extractor.runtime.device, progress=progress)[0]
             right = (head.beliefs.argmax(axis=1) == shots.class_rows)[judged].astype(np.float64)
             known = Components.of(right, shots.object_rows[judged], shots.class_rows[judged])
-    # 2. The narrowest interval.
+    # 2. The narrowest interval, with objects by lot.
     spendings = spendings_of(known, candidates, budget, object_cost)
-    chosen = min(spendings, key=lambda one: one.half_width)
-    # 3. Objects by lot, views by the lattice, in an order that is quick to drive.
+    chosen, classes = min(spendings, key=lambda one: one.half_width), candidates.objects.class_rows
     lots = [
-        generator(seed, "plan-test", label).permutation(np.flatnonzero(np.array(candidates.objects.labels) == label))
-        for label in candidates.objects.classes
+        generator(seed, "plan-test", label).permutation(np.flatnonzero(classes == number))[: chosen.per_class]
+        for number, label in enumerate(candidates.objects.classes)
     ]
-    pool = candidates.narrow(np.sort(np.concatenate([rows[: chosen.per_class] for rows in lots])))
+    plan = _planned(rig, candidates.narrow(np.sort(np.concatenate(lots))), chosen.images, seed, progress)
+    return PlannedTest(plan=plan, chosen=chosen, spendings=spendings, components=known)
+
+
+def _planned(rig: Rig, pool: Shots, images: int, seed: int, progress: Progress) -> Plan:
+    """The lattice over these objects, in an order that is quick to drive."""
     rule = deployed(find_strategy("lattice"), rig.view_weights)
     with progress.task("planning", 1) as advance:
-        choice = rule.propose(pool, History.empty(pool), chosen.images, seed)
+        choice = rule.propose(pool, History.empty(pool), min(images, len(pool)), seed)
         advance(1)
     plan = Plan(
         shots=pool.take(choice.rows),
@@ -178,10 +181,9 @@ def plan_test(
         strategy=rule.name,
         parameters=settings_of(rule),
         seed=seed,
-        budget=chosen.images,
+        budget=len(choice.rows),
     )
-    plan = routed(plan, Times(per_shot=rig.seconds_per_shot, per_object=rig.seconds_per_object))
-    return PlannedTest(plan=plan, chosen=chosen, spendings=spendings, components=known)
+    return routed(plan, Times(per_shot=rig.seconds_per_shot, per_object=rig.seconds_per_object))
 
 
 def spendings_of(known: Components, candidates: Shots, budget: float, object_cost: float = 0.0) -> tuple[Spending, ...]:

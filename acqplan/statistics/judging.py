@@ -67,7 +67,6 @@ class Components:
         accuracy: Share of right images, mean over objects.
         between: Variance of the accuracies of objects.
         within: Variance of the images of one object.
-        freedom: Degrees of freedom of ``between``, those of the prior included.
         objects: Objects that it was learned from.
         images: Images of these.
     """
@@ -75,7 +74,6 @@ class Components:
     accuracy: float = ACCURACY
     between: float = CORRELATION * ACCURACY * (1.0 - ACCURACY)
     within: float = (1.0 - CORRELATION) * ACCURACY * (1.0 - ACCURACY)
-    freedom: int = PRIOR_OBJECTS
     objects: int = 0
     images: int = 0
 
@@ -117,7 +115,6 @@ class Components:
             accuracy=accuracy,
             between=max(between, 0.0),
             within=within,
-            freedom=outer + PRIOR_OBJECTS,
             objects=len(counts),
             images=len(right),
         )
@@ -138,8 +135,3 @@ class Components:
         """
         variance = (self.between + self.within * (1.0 / views - 1.0 / n_views)) / n_objects
         return _wilson(self.accuracy, variance, n_objects, n_objects - n_classes)[1]
-
-    def likely(self, freedom: int) -> tuple[float, float]:
-        """Shares of the expected half-width between which 80 of 100 tests lie; ``freedom``: objects less classes."""
-        low, high = stats.f.ppf([0.1, 0.9], freedom, self.freedom) ** 0.5
-        return float(low), float(high)
