@@ -187,7 +187,7 @@ def plan_test(
     seed: options.Seed = 0,
     device: options.Device = None,
     precision: options.PrecisionChoice = options.Precision.float32,
-    out: Annotated[Path, typer.Option(help="Folder for plan.csv and plan.json.")] = Path("acqplan-test"),
+    out: Annotated[Path, typer.Option(help="Folder for test-plan.csv and test-plan.json.")] = Path("acqplan-test"),
     as_json: options.Json = False,
 ) -> None:
     """Plan a test: how many new objects, how many views of each, which, and how sure it will be."""

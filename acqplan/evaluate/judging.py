@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Set
 from dataclasses import asdict, dataclass, field
@@ -14,7 +15,7 @@ from acqplan.evaluate.experiment import train_on
 from acqplan.evaluate.recommend import captured_images
 from acqplan.evaluate.task import draw_split, opened, settings_of
 from acqplan.features.extractor import Extractor
-from acqplan.files import check_free, folder
+from acqplan.files import check_free, folder, replace_files, replacing, uninterrupted, work_folder
 from acqplan.heads.linear import NEVER, object_folds
 from acqplan.numbers import count_noun, count_range, percent
 from acqplan.plan import find_strategy
@@ -30,7 +31,7 @@ from acqplan.space import Shots
 from acqplan.statistics.judging import Components
 
 # What a folder of a planned test holds, and how it is known that it may be replaced.
-FILES, MARK = ("plan.csv", "plan.json"), ("plan.json", ("acqplan", "strategy", "budget", "shots"))
+FILES, MARK = ("test-plan.csv", "test-plan.json"), ("test-plan.json", ("chosen", "spendings", "plan"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,11 +97,15 @@ class PlannedTest:
         }
 
     def save(self, out: Path | str) -> list[Path]:
-        """Write plan.csv and plan.json, as those of a recommendation; refused where they are somebody else's."""
+        """Write the shots as test-plan.csv, in the form of plan.csv, and all as test-plan.json: both files or none."""
         place = folder(Path(out))
         check_free(place, FILES, *MARK)
-        self.plan.write_csv(place / FILES[0])
-        self.plan.write_json(place / FILES[1])
+        with work_folder(place / "result") as work:
+            self.plan.write_csv(work / FILES[0])
+            with replacing(work / FILES[1]) as handle:
+                json.dump(self.to_dict(), handle, indent=1)
+            with uninterrupted():
+                replace_files(work, place, FILES)
         return [place / name for name in FILES]
 
 

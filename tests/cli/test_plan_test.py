@@ -26,7 +26,7 @@ def farm(tmp_path: Path) -> Path:
 
 
 def plan_of(folder: Path) -> list[dict[str, str]]:
-    return list(csv.DictReader((folder / "plan.csv").read_text(encoding="utf-8").splitlines()))
+    return list(csv.DictReader((folder / "test-plan.csv").read_text(encoding="utf-8").splitlines()))
 
 
 def test_it_tests_the_objects_that_recommend_keeps_aside(acqplan: Acqplan, toys: Path, tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_it_tests_the_objects_that_recommend_keeps_aside(acqplan: Acqplan, toys:
     assert {len([1 for row in rows if row["object"] == name]) for name in {row["object"] for row in rows}} == {3, 4}
     assert {row["object"] for row in rows} == set(draw_split(open_rig(many), 0).test)
     again = acqplan("plan-test", "--rig", many, "--budget", 33, "--out", tmp_path / "again")
-    assert (tmp_path / "again" / "plan.csv").read_bytes() == (tmp_path / "test" / "plan.csv").read_bytes()
+    assert (tmp_path / "again" / "test-plan.csv").read_bytes() == (tmp_path / "test" / "test-plan.csv").read_bytes()
     assert "33 images" in " ".join(again.out.split())
 
 
@@ -101,6 +101,6 @@ def test_too_few_objects_are_told(acqplan: Acqplan, live: Path, farm: Path, tmp_
 def test_somebody_elses_folder_is_left_alone(acqplan: Acqplan, farm: Path, tmp_path: Path) -> None:
     folder = tmp_path / "theirs"
     folder.mkdir()
-    written(folder / "plan.csv", "theirs")
+    written(folder / "test-plan.csv", "theirs")
     with untouched(folder):
-        assert "plan.csv" in complaint(acqplan("plan-test", "--rig", farm, "--budget", 8, "--out", folder), 2)
+        assert "test-plan.csv" in complaint(acqplan("plan-test", "--rig", farm, "--budget", 8, "--out", folder), 2)
