@@ -4,8 +4,8 @@ In each split some objects of each class teach a head, and foretell how wide the
 are the population: a test draws its objects from them with replacement, as new objects of which each kept-aside one
 stands for its likes, and the truth is the head's accuracy on all of their views. So truth is known, test objects are
 independent, and no interval has to be corrected for a population that ends. At equal images, the planned test (many
-objects, views of a lattice) is set against the same objects with views by lot, against images by lot of all objects,
-and against two objects of each class.
+objects, views of a lattice) is set against the same objects with views by lot and with neighbouring ones, against
+images by lot of all objects, and against two objects of each class.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ TEACHERS, SHOTS = 4, 8
 SIZES = ((6, 1), (6, 2), (6, 4), (6, 8), (3, 4))
 """Test objects of each class, and images of each."""
 
-DRAWS = {"planned": 20, "views by lot": 100, "images by lot": 100, "two objects": 100}
+DRAWS = {"planned": 20, "views by lot": 100, "views in a row": 100, "images by lot": 100, "two objects": 100}
 """Tests drawn in each split."""
 
 FORETOLD = ("planned", "views by lot")
@@ -177,8 +177,12 @@ def _tests(
         elif kind == "planned":
             yield _planned(shots, chosen, its, total, int(draw.integers(2**31)))
         else:
+            if kind == "views in a row":  # azimuth by azimuth from one that is drawn
+                its = [np.roll(mine[np.lexsort(shots.coordinates[mine].T)], draw.integers(len(mine))) for mine in its]
+            else:
+                its = [draw.permutation(mine) for mine in its]
             yield (
-                np.concatenate([draw.permutation(mine)[:n_views] for mine in its]),
+                np.concatenate([mine[:n_views] for mine in its]),
                 np.repeat(np.arange(len(its)), n_views),
             )
 

@@ -44,6 +44,14 @@ def test_it_tests_the_objects_that_recommend_keeps_aside(acqplan: Acqplan, toys:
     assert "33 images" in " ".join(again.out.split())
 
 
+def test_views_that_will_not_be_met_are_not_tested(acqplan: Acqplan, farm: Path, tmp_path: Path) -> None:
+    front = written(tmp_path / "front.toml", f"{farm.read_text()}[deployment]\nazimuth = [0, 90]\n")
+    done = acqplan("plan-test", "--rig", front, "--budget", 500, "--out", tmp_path / "out", "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["chosen"]["images"] == 8, "2 objects of each class are kept aside, 2 views of each"
+    assert {row["azimuth"] for row in plan_of(tmp_path / "out")} == {"0", "90"}
+
+
 def test_captured_images_tell_how_objects_differ_and_are_not_tested_on(
     acqplan: Acqplan, farm: Path, tmp_path: Path
 ) -> None:
