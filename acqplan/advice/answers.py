@@ -196,9 +196,9 @@ def advice_sentences(advice: Advice) -> tuple[str, ...]:
             f"{100 * advice.smallest_difference:.1f} points on (in 80 of 100 cases, at p < .05); "
             "smaller ones need more objects, not more images"
         )
-    if advice.objects_to_tell:
-        apart, objects = zip(*advice.objects_to_tell, strict=True)
-        detectable += f": {_listed([100 * one for one in apart])} points take {_listed(objects)} test objects"
+        if advice.objects_to_tell:
+            apart, objects = zip(*advice.objects_to_tell, strict=True)
+            detectable += f": {_listed([100 * one for one in apart])} points take {_listed(objects)} test objects"
     return (*advice_in_short(advice), *map(_reach, advice.reach), detectable)
 
 
