@@ -143,7 +143,7 @@ class Advice:
     end: End
     test_objects: int
     smallest_difference: float | None
-    objects_to_tell: tuple[tuple[float, int], ...] = ()
+    objects_to_tell: tuple[tuple[float, int], ...] = field(default=(), repr=False)
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> Advice:
