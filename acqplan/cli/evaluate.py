@@ -107,6 +107,24 @@ def advise(
         typer.Option(help="Instead of all these: a campaign, whose images they are.", metavar="FILE_OR_URL"),
     ] = None,
     accuracy: Annotated[float, typer.Option(help="Accuracy to be reached, above 0 and at most 1.")] = 0.95,
+    more: Annotated[
+        int | None, options.number("Images that may be taken next; by default as many again.", "IMAGES")
+    ] = None,
+    hours: Annotated[
+        float | None, options.time("Instead: time that may be spent next, with the seconds of rig.toml.", "--time")
+    ] = None,
+    money: Annotated[float | None, typer.Option(help="Instead: money that may be spent next.")] = None,
+    image_cost: Annotated[float, typer.Option(help="What an image costs.", metavar="MONEY")] = 0.0,
+    object_cost: Annotated[
+        float, typer.Option(help="What another object costs, its images apart.", metavar="MONEY")
+    ] = 0.0,
+    worth: Annotated[
+        str | None,
+        typer.Option(
+            help="Points that are worth going on for: 0.5 of all further images (the default), 0.5/doubling, 0.2/100.",
+            metavar="POINTS[/IMAGES]",
+        ),
+    ] = None,
     transfer: Annotated[
         bool, typer.Option("--transfer", help="Instead: which backbone, layer and head use these images best.")
     ] = False,
@@ -143,10 +161,14 @@ def advise(
         if len(backbone or ()) > 1:
             raise UsageError(f"{len(backbone or ())} backbones without --transfer", "give one")
         from acqplan.advice.answers import advice_sentences, worded
+        from acqplan.advice.spend import Outlay
 
+        outlay = Outlay(images=more, seconds=hours, money=money, image_cost=image_cost, object_cost=object_cost)
         # A campaign knows its rig, images and seed; all else is the same for both sources.
         shared: dict[str, Any] = {
             "accuracies": (accuracy,),
+            "outlay": outlay,
+            "worth": worth,
             "backbone": backbone[0] if backbone else None,
             "weights": weights,
             "runtime": options.chosen_runtime(device, precision),

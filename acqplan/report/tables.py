@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from acqplan.evaluate.findings import Findings
     from acqplan.evaluate.judging import PlannedTest
     from acqplan.statistics.curves import ImagesToReach
+    from acqplan.statistics.objects import Estimate
 
 # A cell without a value.
 NONE = "–"
@@ -224,33 +225,30 @@ def ranks_table(findings: Findings) -> Table:
 
 def learning_table(advice: Advice) -> Table:
     """The learning curve on left-out objects, measured and fitted, and where it ends."""
-    curve, rows, kinds = advice.curve, [], [""] * len(advice.points)
-    for point in advice.points:
-        accuracy, fitted = point.accuracy, NONE
-        if curve is not None:
-            fitted = percent(1.0 - curve.floor - curve.scale * (point.images / curve.unit) ** -curve.exponent)
-        interval = f"{percent(accuracy.low)} to {percent(accuracy.high)}"
-        rows.append([f"{point.images:,}", percent(accuracy.estimate), interval, fitted])
-    extrapolated = ""
-    if curve is not None and advice.capacity > advice.images:
-        end = curve.saturation
-        interval = f"{percent(end.low)} to {percent(end.high)}"
-        rows.append([f"{advice.capacity:,}", NONE, interval, percent(end.estimate)])
-        kinds.append("end")
-        extrapolated = " Last row: all views of these objects, extrapolated."
+    places: dict[int, tuple[Estimate | None, Estimate | None]]
+    places = {point.images: (point.accuracy, None) for point in advice.points}
+    for point in advice.curve:
+        if point.images >= min(places):
+            places[point.images] = (places.get(point.images, (None, None))[0], point.accuracy)
+
+    def cells(accuracy: Estimate | None) -> tuple[str, str]:
+        if accuracy is None:
+            return NONE, NONE
+        return percent(accuracy.estimate), f"{percent(accuracy.low)} to {percent(accuracy.high)}"
+
     return Table(
         columns=[
             Column(name="images", short="images"),
             Column(name="accuracy, %", short="accuracy\n%"),
             Column(name="95 % interval", short="95 %\ninterval"),
-            Column(name="fitted, %", short="fitted\n%"),
+            Column(name="foreseen, %", short="foreseen\n%"),
+            Column(name="80 % interval", short="80 %\ninterval"),
         ],
-        rows=rows,
-        kinds=kinds,
-        label="Learning curve on objects left out",
+        rows=[[f"{images:,}", *cells(seen), *cells(foreseen)] for images, (seen, foreseen) in sorted(places.items())],
+        label="Learning curve on new objects",
         footnote=(
-            f"Accuracy on each of {advice.judged:,} objects by heads that never saw it, trained on random sub-samples "
-            f"of the images of the others; images counted over all objects.{extrapolated}"
+            f"Accuracy on each of {advice.judged:,} objects by heads that never saw it, trained on sub-designs of the "
+            "images of the others; images counted over all objects. Foreseen: with all of these objects."
         ),
     )
 
