@@ -19,8 +19,17 @@ from acqplan.plan.route import Times
 from acqplan.plan.surface import DesignSurface
 from acqplan.progress import SILENT, Progress, Titled
 from acqplan.space import Shots
-from acqplan.statistics.objects import Estimate, mean_interval, smallest_difference, two_way_draws, two_way_mean
+from acqplan.statistics.objects import (
+    Estimate,
+    mean_interval,
+    objects_needed,
+    smallest_difference,
+    two_way_draws,
+    two_way_mean,
+)
 
+# Differences of classifiers that a user may want to tell.
+TOLD = (0.01, 0.02, 0.05)
 # A gain of accuracy that is not worth going on for.
 MARGIN = 0.005
 SATURATION_SHARES = (0.99,)
@@ -214,13 +223,14 @@ def _with_points(silent: Advice, samples: DesignSamples, test_objects: int | Non
     errors = samples.errors[samples.full[-2:][0]]
     apart = errors[:, 1:] - errors[:, :-1]
     deviation = float(np.sqrt(apart.var(axis=0, ddof=1).mean())) if len(apart) > 1 else 0.0
-    found = tested >= 2 and deviation > 1e-9
+    varies = deviation > 1e-9
     return replace(
         silent,
         judged=len(samples.objects),
         points=tuple(points),
         test_objects=tested,
-        smallest_difference=min(smallest_difference(deviation, tested), 1.0) if found else None,
+        smallest_difference=min(smallest_difference(deviation, tested), 1.0) if varies and tested >= 2 else None,
+        objects_to_tell=tuple((difference, objects_needed(difference, deviation)) for difference in TOLD if varies),
     )
 
 

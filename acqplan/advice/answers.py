@@ -160,6 +160,8 @@ class Advice:
         test_objects: Objects that the smallest difference is about.
         smallest_difference: Least difference of accuracies of two heads that a test over so many objects finds in 80
             of 100 cases at .05; ``None`` where nothing can be said.
+        objects_to_tell: Test objects that such differences take, ``(difference, objects)``; empty where nothing can be
+            said.
     """
 
     images: int
@@ -177,6 +179,7 @@ class Advice:
     cheapest: tuple[Buy, ...] = field(default=(), repr=False)
     test_objects: int
     smallest_difference: float | None
+    objects_to_tell: tuple[tuple[float, int], ...] = field(default=(), repr=False)
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> Advice:
@@ -191,6 +194,7 @@ class Advice:
             "end": _parted(End, fields["end"], "gain"),
             "best": None if best is None else _parted(Buy, best, "accuracy", "extra"),
             "cheapest": tuple(_parted(Buy, buy, "accuracy", "extra") for buy in fields["cheapest"]),
+            "objects_to_tell": tuple((apart, objects) for apart, objects in fields.get("objects_to_tell", ())),
         }
         return cls(**{**fields, **parts})
 
@@ -271,6 +275,9 @@ def advice_sentences(advice: Advice) -> tuple[str, ...]:
             f"{100 * advice.smallest_difference:.1f} points on (in 80 of 100 cases, at p < .05); smaller ones need "
             "more objects, not more images"
         )
+        if advice.objects_to_tell:
+            apart, objects = zip(*advice.objects_to_tell, strict=True)
+            detectable += f": {_listed([100 * one for one in apart])} points take {_listed(objects)} test objects"
     said = advice_in_short(advice)
     if advice.best is not None:
         said = (*said, _best(advice.best))
@@ -363,6 +370,11 @@ def _reach(reach: Reach) -> str:
     high = "never" if math.isinf(reach.high) else _count(reach.high)
     low = f"at most {_count(reach.low)}" if reach.low <= reach.smallest else _count(reach.low)
     return f"{what}: reached with {_count(reach.images)} images of these objects ({low} to {high})"
+
+
+def _listed(numbers: Sequence[float]) -> str:
+    words = [f"{one:,g}" for one in numbers]
+    return f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def _count(images: float) -> str:

@@ -195,6 +195,55 @@ def advise(
             print_result(advice_report(advice, advice_sentences(advice)))
 
 
+def plan_test(
+    budget: Annotated[int, options.number("Images of the test.", "IMAGES")],
+    rig: options.Rig = None,
+    object_cost: Annotated[
+        float, typer.Option(help="What another test object costs, in images; the budget pays for it.", metavar="IMAGES")
+    ] = 0.0,
+    captured: Annotated[
+        Path | None, typer.Option(help="Manifest of the images captured for training: image,label,object,<axis>,…")
+    ] = None,
+    backbone: options.Backbone = None,
+    weights: options.Weights = None,
+    seed: options.Seed = 0,
+    device: options.Device = None,
+    precision: options.PrecisionChoice = options.Precision.float32,
+    out: Annotated[Path, typer.Option(help="Folder for test-plan.csv and test-plan.json.")] = Path("acqplan-test"),
+    as_json: options.Json = False,
+) -> None:
+    """Plan a test: how many new objects, how many views of each, which, and how sure it will be."""
+    with exit_codes(), folder_for_result(out) as place:
+        from acqplan.evaluate import judging
+        from acqplan.rig.spec import open_rig
+
+        check_free(place, judging.FILES, *judging.MARK)
+        progress = ProgressBars()
+        opened = open_rig(rig, progress=progress)
+        runtime = options.chosen_runtime(device, precision)
+        test = judging.plan_test(
+            opened,
+            budget,
+            object_cost=object_cost,
+            captured=captured,
+            backbone=backbone,
+            weights=weights,
+            seed=seed,
+            runtime=runtime,
+            progress=progress,
+        )
+        _read_axes(opened)
+        files = [str(out / path.name) for path in test.save(place)]
+        if as_json:
+            print_json({**test.to_dict(), "files": files})
+            return
+        from acqplan.report.tables import spendings_table
+        from acqplan.report.terminal import bullets, drawn_table
+
+        print_result(bullets(test.sentences), "", drawn_table(spendings_table(test)))
+        print_note(f"written to {out}: {', '.join(judging.FILES)}")
+
+
 def _advise_transfer(
     rig: Path | None,
     captured: Path | None,

@@ -18,12 +18,14 @@ from acqplan.report.counts import axis_title
 if TYPE_CHECKING:
     from acqplan.advice.answers import Advice
     from acqplan.evaluate.findings import Findings
+    from acqplan.evaluate.judging import PlannedTest
     from acqplan.statistics.curves import ImagesToReach
     from acqplan.statistics.objects import Estimate
 
 # A cell without a value.
 NONE = "–"
 FIRST_SHOTS = 12
+MOST_SPENDINGS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,6 +250,25 @@ def learning_table(advice: Advice) -> Table:
             f"Accuracy on each of {advice.judged:,} objects by heads that never saw it, trained on sub-designs of the "
             "images of the others; images counted over all objects. Foreseen: with all of these objects."
         ),
+    )
+
+
+def spendings_table(test: PlannedTest) -> Table:
+    """What other numbers of test objects would tell within the same budget, the chosen one marked."""
+    step = -(-len(test.spendings) // MOST_SPENDINGS)
+    shown = [one for row, one in enumerate(test.spendings) if row % step == 0 or one == test.chosen]
+    return Table(
+        columns=[
+            Column(name="test objects", short="objects"),
+            Column(name="views of each", short="views"),
+            Column(name="images", short="images"),
+            Column(name="95 % interval to expect, ± points", short="± points"),
+        ],
+        rows=[
+            [f"{one.objects:,}", f"{one.images / one.objects:.3g}", f"{one.images:,}", percent(one.half_width)]
+            for one in shown
+        ],
+        kinds=["own" if one == test.chosen else "" for one in shown],
     )
 
 

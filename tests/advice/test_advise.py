@@ -261,6 +261,21 @@ def test_fewer_test_objects_find_larger_differences_only(history: History) -> No
     assert few > many
 
 
+def test_smaller_differences_take_more_test_objects(history: History, ordinary: Advice) -> None:
+    apart, objects = zip(*ordinary.objects_to_tell, strict=True)
+    assert apart == (0.01, 0.02, 0.05)
+    assert objects[0] > objects[1] > objects[2]
+    assert (
+        f"1, 2 and 5 points take {objects[0]:,}, {objects[1]:,} and {objects[2]:,} test"
+        in advice_sentences(ordinary)[-1]
+    )
+    found = advise_history(history, test_objects=objects[2]).smallest_difference
+    assert found is not None
+    assert 0.04 < found <= 0.05
+    older = {name: value for name, value in asdict(ordinary).items() if name != "objects_to_tell"}
+    assert Advice.of(older) == replace(ordinary, objects_to_tell=()), "of a campaign that was advised before"
+
+
 BAD = [{"accuracies": (1.5,)}, {"accuracies": (math.nan,)}, {"shares": (0.0,)}, {"margin": 0.0}, {"test_objects": -1}]
 
 
