@@ -30,6 +30,8 @@ NAMES: dict[str, str | None] = {
 def twin(name: str, option: str) -> str | None:
     if option == "dask" and name == "recommend":
         return "runtime"
+    if name == "advise" and option in ("more", "hours", "money", "image_cost", "object_cost"):
+        return "outlay"
     if option == "out" and name in ("recommend", "plan_test"):
         return None  # result.save(folder)
     return NAMES.get(option, option)

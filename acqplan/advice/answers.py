@@ -134,8 +134,8 @@ class End:
     margin: float
     confidence: float | None = None
     gain: Estimate | None = field(default=None, repr=False)
-    within: int | None = None
-    agreement: float | None = None
+    within: int | None = field(default=None, repr=False)
+    agreement: float | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +171,7 @@ class Advice:
     capacity: int
     points: tuple[CurvePoint, ...] = field(repr=False)
     surface: SurfaceGrid | None = field(repr=False)
-    saturation: Estimate | None
+    saturation: Estimate | None = field(repr=False)
     reach: tuple[Reach, ...] = field(repr=False)
     next: Next
     end: End
