@@ -278,21 +278,18 @@ def advice_sentences(advice: Advice) -> tuple[str, ...]:
         if advice.objects_to_tell:
             apart, objects = zip(*advice.objects_to_tell, strict=True)
             detectable += f": {_listed([100 * one for one in apart])} points take {_listed(objects)} test objects"
-    said = advice_in_short(advice)
-    if advice.best is not None:
-        said = (*said, _best(advice.best))
-    return (*said, *map(_cheapest, advice.cheapest), *map(_reach, advice.reach), detectable)
+    return (*advice_in_short(advice), *map(_cheapest, advice.cheapest), *map(_reach, advice.reach), detectable)
 
 
 def advice_in_short(advice: Advice) -> tuple[str, ...]:
-    """The first of these sentences: stop or go on, what an object is worth, and what to spend the next images on."""
+    """The first of these sentences: stop or go on, what an object is worth, and the best use of the next images."""
     if advice.end.answer == advice.next.answer == "cannot tell" and advice.surface is None:
         return (f"cannot tell: {advice.end.reason}",)
     worth = () if advice.next.exchange is None else (_exchange(advice.next.exchange),)
+    best = () if advice.best is None else (_best(advice.best, level=advice.judged > 0),)
     if advice.judged == 0:
-        best = () if advice.best is None else (_best(advice.best, level=False),)
         return tuple(f"nothing is captured, so this is what simulated rigs say: {words}" for words in (*worth, *best))
-    return (_end(advice.end), *worth, _next(advice.next))
+    return (_end(advice.end), *worth, _next(advice.next), *best)
 
 
 def worded(advice: Advice) -> dict[str, object]:
