@@ -130,6 +130,8 @@ def advise_history(
         classes=n_classes, objects=samples.captured[0], shots=samples.captured[1], views=shots.space.n_views
     )
     foreseen = Foreseen.of(surface_of(samples, seed=seed), captured, costs, spent, n_next)
+    after = _next(foreseen, samples, n_next, margin)
+    grounded = after.exchange is not None  # what objects add was seen
     return replace(
         measured,
         surface=foreseen.surface(),
@@ -138,10 +140,10 @@ def advise_history(
             *(_reach(foreseen, accuracy=accuracy) for accuracy in accuracies),
             *(_reach(foreseen, share=share) for share in shares),
         ),
-        next=_next(foreseen, samples, n_next, margin),
+        next=after,
         end=_end(foreseen, samples, silent.end),
-        best=foreseen.best(),
-        cheapest=tuple(filter(None, map(foreseen.cheapest, accuracies))),
+        best=foreseen.best() if grounded else None,
+        cheapest=tuple(filter(None, map(foreseen.cheapest, accuracies))) if grounded else (),
     )
 
 
