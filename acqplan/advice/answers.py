@@ -314,8 +314,8 @@ def _exchange(shots: Estimate) -> str:
         return "all views" if math.isinf(number) else f"{number:.1f}" if number < 10 else f"{number:.0f}"
 
     if math.isinf(shots.estimate):
-        least = f"at least {count(shots.low)} more shots" if math.isfinite(shots.low) else "more than all views"
-        return f"one more object of each class is worth more than all views of these objects ({least})"
+        least = f", at least {count(shots.low)} more shots of each" if 0.05 <= shots.low < math.inf else ""
+        return f"one more object of each class is worth more than all views of these objects{least}"
     return (
         f"one more object of each class is worth {count(shots.estimate)} more shots of every captured object "
         f"({count(shots.low)} to {count(shots.high)})"
