@@ -34,6 +34,9 @@ CORRELATIONS = (0.0, 0.03, 0.1, 0.25, 0.5)
 # The smallest error that is told from none, and of the noise of a surface what its designs do not share.
 LEAST, OWN = 2e-3, 0.7
 PASSES = 25
+# Real rigs are not simulated ones: standard deviations of the weights are so many times wider, and that of the level so
+# much beside; no law is less likely than so.
+WIDER, VAGUE, UNLIKELY = 1.5, 1.5, 0.03
 
 
 def main() -> None:
@@ -174,9 +177,12 @@ def fit_laws(errors: Float[np.ndarray, "rigs draws designs"], chance: Float[np.n
             off = fit[:, law] - means[law]
             scatter = np.einsum("r,rij->ij", share, error[:, law] + off[:, :, None] * off[:, None])
             spreads[law] = (scatter + 3.0 * np.diag([0.1, 0.05, 0.05]) ** 2) / (share.sum() + 3.0)
+    weights = np.maximum(weights, UNLIKELY)
+    spreads = WIDER**2 * spreads.round(4)
+    spreads[:, 0, 0] += VAGUE**2
     return {
         "correlations": list(CORRELATIONS),
-        "weights": weights.round(3).tolist(),
+        "weights": (weights / weights.sum()).round(3).tolist(),
         "means": means.round(3).tolist(),
         "covariances": spreads.round(4).tolist(),
     }
