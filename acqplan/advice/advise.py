@@ -10,6 +10,7 @@ import numpy as np
 
 from acqplan.advice.answers import Advice, Curve, CurvePoint, End, Next, Reach, Which, check_accuracies
 from acqplan.advice.curves import FEWEST_SIZES, NEXT_SHARE, Resampled, Samples, capacity_of, measure_samples
+from acqplan.advice.factors import measure_factors
 from acqplan.errors import UsageError
 from acqplan.plan.base import History
 from acqplan.progress import SILENT, Progress, Titled
@@ -121,6 +122,7 @@ def advise_history(
         ),
         next=_next(resampled, margin),
         end=_end(resampled, margin),
+        factors=measure_factors(history, seed=seed, device=device, progress=heard),
     )
 
 

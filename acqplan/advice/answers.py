@@ -14,6 +14,12 @@ from acqplan.statistics.objects import Estimate
 Which = Literal["more views", "more objects", "cannot tell"]
 Stop = Literal["stop", "go on", "cannot tell"]
 Part = TypeVar("Part")
+# Name of the factor that is not an axis: whether objects are seen from other views each.
+SAME_VIEWS = "views of objects"
+# Words for a circle that is narrowed.
+QUARTER = "a quarter of the circle"
+# A worth within this, either way, is no reason to vary a factor.
+NEGLIGIBLE = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +97,29 @@ class Next:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Factor:
+    """What the variety of a factor is worth at equal numbers of images.
+
+    Attributes:
+        name: The axis, or `SAME_VIEWS`.
+        narrowed: What it was narrowed to, e.g. "a quarter of the circle"; empty where nothing can be said.
+        images: Images of each object that were compared, on average.
+        captured: Images of each object that are captured, on average.
+        worth: Accuracy with as many images of all of it, less that of the narrowed ones, with its interval.
+        next: What a quarter more images of it gain at most (`high`); ``None`` where that cannot be told.
+        reason: Why nothing can be said.
+    """
+
+    name: str
+    narrowed: str = ""
+    images: int = 0
+    captured: int = 0
+    worth: Estimate | None = field(default=None, repr=False)
+    next: Estimate | None = field(default=None, repr=False)
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class End:
     """Stop, or go on.
 
@@ -127,6 +156,7 @@ class Advice:
         test_objects: Objects that the smallest difference is about.
         smallest_difference: Least difference of accuracies of two heads that a test over so many objects finds in 80
             of 100 cases at .05; ``None`` where nothing can be said.
+        factors: What the variety of each axis is worth; empty where there is no learning curve.
     """
 
     images: int
@@ -141,6 +171,7 @@ class Advice:
     end: End
     test_objects: int
     smallest_difference: float | None
+    factors: tuple[Factor, ...] = field(default=(), repr=False)
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> Advice:
@@ -152,6 +183,7 @@ class Advice:
             "reach": tuple(Reach(**reach) for reach in fields["reach"]),
             "next": _parted(Next, fields["next"], "views", "objects", "extra"),
             "end": _parted(End, fields["end"], "gain"),
+            "factors": tuple(_parted(Factor, factor, "worth", "next") for factor in fields.get("factors", ())),
         }
         return cls(**{**fields, **parts})
 
@@ -192,7 +224,7 @@ def advice_sentences(advice: Advice) -> tuple[str, ...]:
             f"{100 * advice.smallest_difference:.1f} points on (in 80 of 100 cases, at p < .05); smaller ones need "
             "more objects, not more images"
         )
-    return (*advice_in_short(advice), *map(_reach, advice.reach), detectable)
+    return (*advice_in_short(advice), *map(_factor, advice.factors), *map(_reach, advice.reach), detectable)
 
 
 def advice_in_short(advice: Advice) -> tuple[str, ...]:
@@ -233,6 +265,29 @@ def _next(after: Next) -> str:
         f"{start}: {after.reason}; {views}, as many of one more object a class {_points(after.objects)}, "
         f"difference {_points(after.extra)}"
     )
+
+
+def _factor(factor: Factor) -> str:
+    """What to do about a factor, as far as its interval carries it."""
+    worth, name = factor.worth, factor.name
+    if worth is None:
+        return f"cannot tell whether to vary the {name}: {factor.reason}"
+    found = (
+        f"worth {_points(worth)} over {factor.narrowed} with as many images, "
+        f"{factor.images:,} of the {factor.captured:,} of each object"
+    )
+    if worth.low > 0.0:
+        more = (
+            ""
+            if factor.next is None
+            else f"; a quarter more images gain at most {points(factor.next.high)} points by it"
+        )
+        return f"vary the {name}: {found}{more}"
+    if worth.high < 0.0:
+        return f"the {name} need not vary: {found}"
+    if max(-worth.low, worth.high) <= NEGLIGIBLE:
+        return f"the {name} hardly matters: {found}{': no turntable needed' * (factor.narrowed == QUARTER)}"
+    return f"cannot tell whether to vary the {name}: {found}"
 
 
 def _reach(reach: Reach) -> str:

@@ -318,5 +318,9 @@ def _advice_content(advice: Advice) -> Content:
         each = ", ".join(f"{percent(point.accuracy.estimate)} % with {point.images:,}" for point in advice.points)
         alt = f"Accuracy on objects left out: {each} images."
         drawing = svg_element(curves.learning_curve(advice), name="advice", alt=alt)
-    sentences = [f"{sentence}." for sentence in advice_sentences(advice)]
-    return {"found": advice, "sentences": sentences, "curve": drawing, "table": tables.learning_table(advice)}
+    sentences, worths = [f"{sentence}." for sentence in advice_sentences(advice)], None
+    if any(factor.worth for factor in advice.factors):
+        alt = "What the variety of each factor is worth, in words beside this picture."
+        worths = svg_element(differences.factor_worths(advice), name="factors", alt=alt)
+    table = tables.learning_table(advice)
+    return {"found": advice, "sentences": sentences, "curve": drawing, "worths": worths, "table": table}

@@ -71,6 +71,13 @@ def test_learning_curves_can_be_drawn(advice: Advice) -> None:
     assert (">24,300<" in drawn) is (advice.curve is not None and advice.capacity == 24_300)
 
 
+def test_worths_of_factors_are_drawn_where_they_were_measured() -> None:
+    drawn = svg(differences.factor_worths(some_advice()))
+    ElementTree.fromstring(drawn)
+    assert all(f">{words}<" in drawn for words in ("elevation", "+2.1 over one elevation", "azimuth"))
+    assert "lighting" not in drawn
+
+
 def test_every_arm_is_labelled_at_its_end(validation: Validation) -> None:
     text = svg(curves.accuracy_curve(compared(validation)))
     for name in ("auto", "even", "even-staggered", "random", "random-shots"):

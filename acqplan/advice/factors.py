@@ -1,0 +1,217 @@
+"""What the variety of each axis is worth: captured shots without it against as many with all of it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Int
+from scipy.optimize import linear_sum_assignment
+
+from acqplan.advice.answers import QUARTER, SAME_VIEWS, Factor
+from acqplan.advice.curves import STRENGTHS, fit_power_law
+from acqplan.heads.exact import train_heads
+from acqplan.heads.linear import NEVER, object_folds
+from acqplan.plan.base import History
+from acqplan.progress import SILENT, Progress
+from acqplan.rng import generator
+from acqplan.space import Axis, Category, Circle, Shots
+from acqplan.space.kernel import distances
+from acqplan.statistics.objects import Estimate, outward, two_way, two_way_draws, two_way_mean
+
+# Shares of an object's images that are kept. Worths are those at the first; all three make the curve of a factor.
+SHARES = (0.25, 0.5, 1.0)
+# Settings that a factor is narrowed to, at each share, spread over those captured; of all images there is no choice.
+REPEATS = (6, 3, 1)
+FOLDS = 5
+# As many images of an object make a quarter of them.
+FEWEST_IMAGES = 4
+# Share of the views asked for that were captured of other objects as well, so that these may be called the same.
+ALIKE = 0.75
+DRAWS = 999
+
+Mask = Bool[np.ndarray, " images"]
+# Share of the images of each left-out object that heads get right.
+Scores = Float[np.ndarray, "objects repeats"]
+# What of the images is kept: an axis is narrowed, `SAME_VIEWS`, or `ANY`; the number of a share; and the repeat.
+Way = tuple[str, int, int]
+ANY = ""
+
+
+def measure_factors(
+    history: History, *, seed: int = 0, device: str = "cpu", progress: Progress = SILENT
+) -> tuple[Factor, ...]:
+    """What it is worth that captured shots vary in each axis, and from object to object, at equal numbers of images.
+
+    A quarter of the images of each object is kept: those nearest to one setting of the axis, the same for all objects,
+    or any. Heads of both are judged on all images of left-out objects. With half of the images, and with all, the
+    narrowed ones make a curve; continued by a quarter, it bounds what more images gain by the axis. It takes for
+    granted that as much is to come as the last half brought, and so promises too much where all levels are captured
+    (benchmarks/README.md); where they are not, nothing is said.
+
+    Args:
+        history: Captured shots with features, of which `advise_history` found that a learning curve can be measured.
+        seed: Seed of settings and sub-samples; neither the order of rows nor names of objects matter.
+        device: Where heads are trained.
+        progress: Hears of each head.
+
+    Returns:
+        A factor for each axis, in the order of the space, and `SAME_VIEWS`.
+
+    Source:
+        Curves of factors: L. Zha et al., Guiding Data Collection via Factored Scaling Curves, arXiv 2505.07728.
+    """
+    assert history.features is not None
+    order = np.lexsort([*history.shots.coordinates.T[::-1], history.shots.object_rows])
+    shots, features = history.shots.take(order), history.features[order]
+    captured = round(len(shots) / len(np.unique(shots.object_rows)))
+    if captured < FEWEST_IMAGES:
+        reason = f"it takes {FEWEST_IMAGES} images of each object to leave some out"
+        return tuple(Factor(name=name, reason=reason) for name in (*shots.space.names, SAME_VIEWS))
+    # 1. Images that are kept in each way; a factor that they cannot be without is left out.
+    masks = {
+        (ANY, number, repeat): _first(shots, [], share, repeat, seed)
+        for number, share in enumerate(SHARES)
+        for repeat in range(REPEATS[number])
+    }
+    factors, levels = [], shots.space.levels(shots.coordinates)
+    for column, axis in enumerate(shots.space.axes):
+        near = _near_one_setting(shots, column, seed)
+        factors.append(_narrowed(axis, levels[:, column], list(near.values())))
+        masks |= {} if factors[-1].reason else near
+    masks |= (same := _same_views(shots, seed))
+    reason = "" if same else "few views are captured of several objects"
+    factors.append(Factor(name=SAME_VIEWS, narrowed="the same views for all", reason=reason))
+    # 2. Heads of each, judged on left-out objects, and what they differ by.
+    classes, found = _judged(shots, features, masks, device, progress)
+    for number, factor in enumerate(factors):
+        if factor.reason:
+            continue
+        worth, further = _worth(found[ANY, 0], found[factor.name, 0], classes), None
+        if factor.name != SAME_VIEWS and len(np.unique(levels[:, number])) == shots.space.shape[number]:
+            further = _next_quarter([found[factor.name, 0], found[factor.name, 1], found[ANY, 2]], seed)
+        kept = round(SHARES[0] * captured)
+        factors[number] = replace(factor, images=kept, captured=captured, worth=worth, next=further)
+    return tuple(factors)
+
+
+def _near_one_setting(shots: Shots, column: int, seed: int) -> dict[Way, Mask]:
+    """The images of each object that are nearest to one setting of an axis, those of the first share first."""
+    axis, values, masks = shots.space.axes[column], shots.coordinates[:, column], {}
+    draw = generator(seed, "factors", axis.name)
+    start = draw.random()
+    for repeat in range(REPEATS[0]):
+        setting = np.quantile(values, (repeat + start) / REPEATS[0], method="inverted_cdf")
+        if isinstance(axis, Category):  # level by level, the others in an order drawn by lot
+            places = 1.0 + draw.permutation(len(axis.values))[np.rint(values).astype(np.int64)]
+            apart = places * axis.difference(values, setting)
+        else:  # of two levels as far away the same one for all objects
+            apart = axis.difference(values, setting + draw.choice([-1e-6, 1e-6]))
+        for number in range(len(SHARES) - 1):
+            if repeat < REPEATS[number]:
+                masks[axis.name, number, repeat] = _first(shots, [apart], SHARES[number], repeat, seed)
+    return dict(sorted(masks.items(), key=lambda pair: pair[0][1]))
+
+
+def _same_views(shots: Shots, seed: int) -> dict[Way, Mask]:
+    """The images of each object from the same views, or those next to them; none if there are few of the former."""
+    objects, masks, alike = np.unique(shots.object_rows), {}, []
+    for repeat in range(REPEATS[0]):
+        draw = generator(seed, "factors", SAME_VIEWS, repeat)
+        wanted = draw.permutation(np.flatnonzero(shots.object_rows == draw.choice(objects)))
+        mask = masks[SAME_VIEWS, 0, repeat] = np.zeros(len(shots), dtype=np.bool_)
+        for mine in (np.flatnonzero(shots.object_rows == one) for one in objects):
+            views = shots.coordinates[wanted[: max(round(SHARES[0] * len(mine)), 1)]]
+            apart = distances(shots.space, views, shots.coordinates[mine])
+            asked, has = linear_sum_assignment(apart)
+            mask[mine[has]] = True
+            alike.append(float((apart[asked, has] < 0.1).mean()))
+    return masks if np.mean(alike) >= ALIKE else {}
+
+
+def _first(shots: Shots, keys: Sequence[Float[np.ndarray, " images"]], share: float, repeat: int, seed: int) -> Mask:
+    """A share of the images of each object, at least one: those of the smallest keys, of equals some by lot."""
+    lots = generator(seed, "factors", "lots", repeat).random(len(shots))
+    order = np.lexsort([lots, *keys, shots.object_rows])
+    _, starts, counts = np.unique(shots.object_rows[order], return_index=True, return_counts=True)
+    mask = np.zeros(len(order), dtype=np.bool_)
+    places = np.arange(len(order)) - starts.repeat(counts)
+    mask[order] = places < np.maximum(np.round(share * counts), 1).repeat(counts)
+    return mask
+
+
+def _narrowed(axis: Axis, levels: Int[np.ndarray, " images"], masks: list[Mask]) -> Factor:
+    """The factor of an axis with what it is narrowed to, in words; or why it is not."""
+    most = len(np.unique(levels))
+    # As many levels as hold nine tenths of what is kept.
+    counts = [np.sort(np.unique(levels[mask], return_counts=True)[1])[::-1] for mask in masks[: REPEATS[0]]]
+    kept = round(float(np.median([1 + np.searchsorted(one.cumsum(), 0.9 * one.sum()) for one in counts])))
+    if most == 1:
+        return Factor(name=axis.name, reason="one level of it is captured")
+    if 2 * kept > most:
+        return Factor(name=axis.name, reason=f"a quarter of an object's images is from {kept} of its {most} levels")
+    narrowed = f"one {axis.name}" if kept == 1 else f"{kept} of {most} levels"
+    return Factor(name=axis.name, narrowed=QUARTER if isinstance(axis, Circle) and 1 < kept <= most / 3 else narrowed)
+
+
+def _judged(
+    shots: Shots,
+    features: Float32[np.ndarray, "images features"],
+    masks: dict[Way, Mask],
+    device: str,
+    progress: Progress,
+) -> tuple[Int[np.ndarray, " objects"], dict[tuple[str, int], Scores]]:
+    """Classes of the left-out objects, and scores of the heads of each way and share, on these objects.
+
+    Those of one share have one strength, chosen for any images.
+    """
+    targets, objects = shots.class_rows, shots.object_rows
+    train = partial(
+        train_heads, features, targets, n_classes=len(shots.objects.classes), device=device, progress=progress
+    )
+    usual = [np.flatnonzero(masks[ANY, number, 0]) for number in range(len(SHARES))]
+    strengths = [head.strength for head in train(objects, usual, strengths=STRENGTHS)]
+    folds = object_folds(targets, objects, FOLDS)
+    judged = np.unique(objects[folds != NEVER])
+    found: dict[tuple[str, int], Scores] = {}
+    for number, strength in enumerate(strengths):
+        keys = list(itertools.product((way for way in masks if way[1] == number), np.unique(folds[folds != NEVER])))
+        subsets = [np.flatnonzero(masks[way] & (folds != fold)) for way, fold in keys]
+        # Each class as one object: the strength is known, and no fold is trained to choose it.
+        for ((name, _, repeat), fold), head in zip(keys, train(targets, subsets, strengths=(strength,)), strict=True):
+            rows = np.flatnonzero(folds == fold)
+            right = head.predict(features[rows]) == targets[rows]
+            names, places, counts = np.unique(objects[rows], return_inverse=True, return_counts=True)
+            scores = found.setdefault((name, number), np.zeros((len(judged), REPEATS[number])))
+            scores[np.searchsorted(judged, names), repeat] = np.bincount(places, weights=right) / counts
+    return shots.objects.class_rows[judged], found
+
+
+def _worth(varied: Scores, narrowed: Scores, classes: Int[np.ndarray, " objects"]) -> Estimate:
+    """Mean difference with its interval over other objects of these classes and other sub-samples.
+
+    Settings are spread over the range, not drawn, so that what they differ by is no noise; nor is what classes differ
+    by, of which there are no others. Deviations from the mean of a class of ``n`` objects are stretched by
+    ``sqrt(n / (n - 1))``, as the mean is theirs.
+    """
+    apart = varied - narrowed + narrowed.mean(axis=0) - narrowed.mean()
+    means, overall = apart.mean(axis=1), apart.mean()
+    for mine in (classes == one for one in np.unique(classes)):
+        stretched = (means[mine] - means[mine].mean()) * (mine.sum() / (mine.sum() - 1)) ** 0.5
+        apart[mine] += (overall + stretched - means[mine])[:, None]
+    found = two_way(apart)
+    return Estimate(estimate=found.mean, low=max(found.low, -1.0), high=min(found.high, 1.0), level=0.95)
+
+
+def _next_quarter(curve: list[Scores], seed: int) -> Estimate:
+    """Gain of a quarter more images by the power law through the shares of a factor."""
+    values = np.stack([np.resize(one.T, (REPEATS[0], len(one))).T for one in curve])
+    means = np.concatenate([two_way_mean(values)[None], two_way_draws(values, draws=DRAWS, seed=seed)])
+    law = fit_power_law(np.array(SHARES), np.clip(1.0 - means, 0.0, 1.0))
+    gains = law.accuracy(1.0 + SHARES[0]) - law.accuracy(1.0)
+    below = outward(0.95, values.shape[1])
+    low, high = np.quantile(gains[1:], [below, 1.0 - below])
+    return Estimate(estimate=float(gains[0]), low=min(low, gains[0]), high=max(high, gains[0]), level=0.95)
