@@ -48,7 +48,7 @@ MESH_VIEWS = Space(axes=(replace(VIEWS.axes[0], values=tuple(range(0, 360, 40)))
 CAPTURED = 5
 """Objects of each class that are captured; the others judge."""
 
-PILOTS = (("lattice", 12), ("lattice", 16), ("even", 16))
+PILOTS = (("lattice", 16), ("even", 16))
 """Rules, and the images of each object that they take."""
 
 SETTINGS = 6
