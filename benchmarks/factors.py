@@ -12,8 +12,10 @@ time (`Stair`, `Ell`), with as many images and in the same time, where moves cos
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -23,6 +25,7 @@ from pathlib import Path
 import numpy as np
 from common import machine, options, say, write
 from jaxtyping import Float, Int
+from scipy import stats
 from stopping import VIEWS
 
 from acqplan.advice.factors import measure_factors
@@ -32,6 +35,7 @@ from acqplan.heads.exact import train_heads
 from acqplan.heads.linear import predict_all
 from acqplan.plan import find_strategy
 from acqplan.plan.base import History
+from acqplan.plan.route import Times, cheap_order, route_seconds
 from acqplan.rig.folder import FolderSource
 from acqplan.rig.rendered import mesh_rig, toy_rig
 from acqplan.rng import generator
@@ -52,6 +56,31 @@ PILOTS = (("lattice", 16), ("even", 16))
 """Rules, and the images of each object that they take."""
 
 SETTINGS = 6
+
+sys.path.append(str(Path(__file__).parent.parent))  # where `benchmarks.ideas` is found
+STAIR, ELL = (find_strategy(f"benchmarks.ideas:{name}") for name in ("Stair", "Ell"))
+RULES = {
+    "lattice": find_strategy("lattice"),
+    "even": find_strategy("even"),
+    "stair": STAIR,
+    "stair, shared": replace(STAIR, shared=True),
+    "ell": ELL,
+    "ell, shared": replace(ELL, shared=True),
+}
+SIZES = (2, 4, 8, 16, 32, 64)
+"""Images of each object."""
+
+EXPOSURE = 0.4
+PROFILES = {
+    "motors": ({"azimuth": 0.05, "elevation": 0.1, "lighting": 0.2}, 20.0),
+    "elevation by hand": ({"azimuth": 0.05, "elevation": 3.0, "lighting": 0.2}, 20.0),
+    "all by hand, objects at once": ({"azimuth": 0.5, "elevation": 3.0, "lighting": 60.0}, 1.0),
+}
+"""Seconds a degree or a change of light, and seconds of changing the object."""
+
+ROUTED = 3
+"""Splits whose plans are routed: those of others take about as long."""
+
 SAME = "views of objects"
 Rows = Int[np.ndarray, " rows"]
 
@@ -62,17 +91,25 @@ def main() -> None:
         __doc__,
         ("--splits", {"type": int, "default": 20}),
         ("--cases", {"nargs": "+", "choices": CASES, "default": list(CASES)}),
+        ("--minutes", {"action": "store_true", "help": "accuracy by minutes instead of worths"}),
         ("--shared", {"default": os.environ.get("ACQPLAN_SHARED", ""), "help": "folder of photographs and weights"}),
     )
     about, shared = machine(asked.device), Path(asked.shared)
     say(about)
-    asked.shared, earlier = bool(asked.shared), asked.out / f"factors-{asked.device.split(':')[0]}.json"
+    asked.shared, earlier = (
+        bool(asked.shared),
+        asked.out / f"{'minutes' if asked.minutes else 'factors'}-{asked.device.split(':')[0]}.json",
+    )
     results = {} if asked.quick or not earlier.exists() else json.loads(earlier.read_text(encoding="utf-8"))["results"]
     for case in ["toys/histogram"] if asked.quick else asked.cases:
         if not case.startswith("toys") and not asked.shared:
             print(f"{case}: left out, ACQPLAN_SHARED is not set")
             continue
         material = _material(case, shared, asked.device, quick=asked.quick)
+        if asked.minutes:
+            results[case] = _minutes(material, 1 if asked.quick else asked.splits, asked.device)
+            write("minutes", asked, about, results)
+            continue
         results[case] = {}
         for rule, images in PILOTS[:1] if asked.quick else PILOTS:
             measured = [
@@ -237,6 +274,67 @@ def _means(said: Float[np.ndarray, "splits 3"], true: float) -> dict[str, object
         "half_width": round(float((said[:, 2] - said[:, 1]).mean() / 2.0), 2),
         "holds": int(((said[:, 1] <= true) & (true <= said[:, 2])).sum()),
     }
+
+
+def _minutes(material: Material, n_splits: int, device: str) -> dict[str, object]:
+    """Points of accuracy over the lattice with as many images, and in as much time for each kind of rig."""
+    accuracies, images = np.full((n_splits, len(RULES), len(SIZES)), np.nan), np.zeros((len(RULES), len(SIZES)))
+    seconds = np.zeros((len(PROFILES), len(RULES), len(SIZES)))
+    n_routed = min(n_splits, ROUTED)
+    for number in range(n_splits):
+        ours, others = _sides(material.shots, number)
+        pool, judge = material.take(ours), material.take(others)
+        n_objects, nothing = len(np.unique(pool.shots.object_rows)), History.empty(pool.shots)
+        for column, size in enumerate(SIZES):
+            plans = [rule.propose(pool.shots, nothing, size * n_objects, number).rows for rule in RULES.values()]
+            accuracies[number, :, column] = _accuracies(pool, judge, plans, device=device)
+            images[:, column] = [len(rows) for rows in plans]
+            for place, (kind, row) in enumerate(itertools.product(PROFILES, range(len(RULES)))):
+                if number < n_routed:
+                    took = _route_seconds(pool.shots.take(plans[row]), kind)
+                    seconds[place // len(RULES), row, column] += took / n_routed
+    found: dict[str, object] = {
+        "images": {name: own.tolist() for name, own in zip(RULES, images, strict=True)},
+        "accuracy": {name: own.round(4).tolist() for name, own in zip(RULES, accuracies.mean(axis=0), strict=True)},
+        "with_as_many_images": _over_lattice(accuracies),
+    }
+    for kind, own in zip(PROFILES, seconds, strict=True):
+        times = own[0, 1:4]  # of the lattice; what another rule's largest plan reaches counts beyond it
+        at = np.array(
+            [
+                [np.interp(np.log(times), np.log(one), row, left=np.nan) for one, row in zip(own, split, strict=True)]
+                for split in accuracies
+            ]
+        )
+        found[kind] = {"minutes": (times / 60).round(1).tolist(), **_over_lattice(at)}
+    for part, values in found.items():
+        print(part, values, flush=True)
+    return found
+
+
+def _route_seconds(shots: Shots, kind: str) -> float:
+    """Seconds of a plan in an order that is quick to drive."""
+    per_unit, per_object = PROFILES[kind]
+    axes = tuple(
+        replace(
+            axis, **{"seconds_per_change" if isinstance(axis, Category) else "seconds_per_unit": per_unit[axis.name]}
+        )
+        for axis in shots.space.axes
+    )
+    shots, times = replace(shots, space=Space(axes=axes)), Times(per_shot=EXPOSURE, per_object=per_object)
+    return route_seconds(shots.take(cheap_order(shots, times)), times)
+
+
+def _over_lattice(accuracies: Float[np.ndarray, "splits rules sizes"]) -> dict[str, list[str]]:
+    """Points of each rule over the lattice, with the half width of a 95 % t interval over splits."""
+    found = {}
+    for row, name in enumerate(RULES):
+        apart = 100 * (accuracies[:, row] - accuracies[:, 0])
+        half = (
+            stats.t.ppf(0.975, max(len(apart) - 1, 1)) * apart.std(axis=0, ddof=int(len(apart) > 1)) / len(apart) ** 0.5
+        )
+        found[name] = [f"{mean:+.1f} ± {reach:.1f}" for mean, reach in zip(apart.mean(axis=0), half, strict=True)]
+    return found
 
 
 if __name__ == "__main__":

@@ -22,5 +22,6 @@ within 0.2 points.
 
 from benchmarks.ideas.allocate import Allocate, ChooseObjects
 from benchmarks.ideas.learned_herding import Difficulty, LearnedHerding
+from benchmarks.ideas.one_factor import Ell, Stair
 
-__all__ = ["Allocate", "ChooseObjects", "Difficulty", "LearnedHerding"]
+__all__ = ["Allocate", "ChooseObjects", "Difficulty", "Ell", "LearnedHerding", "Stair"]
