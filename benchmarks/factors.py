@@ -28,6 +28,7 @@ from jaxtyping import Float, Int
 from scipy import stats
 from stopping import VIEWS
 
+from acqplan.advice.answers import SAME_VIEWS
 from acqplan.advice.factors import measure_factors
 from acqplan.evaluate.experiment import Material
 from acqplan.features.extractor import Extractor
@@ -81,7 +82,6 @@ PROFILES = {
 ROUTED = 3
 """Splits whose plans are routed: those of others take about as long."""
 
-SAME = "views of objects"
 Rows = Int[np.ndarray, " rows"]
 
 
@@ -178,7 +178,7 @@ def _truth(
         (int(o), tuple(view)): row
         for row, (o, view) in enumerate(zip(shots.object_rows, shots.coordinates.tolist(), strict=True))
     }
-    narrow: dict[str, list[Rows]] = {name: [] for name in ("", *space.names, SAME)}
+    narrow: dict[str, list[Rows]] = {name: [] for name in ("", *space.names, SAME_VIEWS)}
     more: dict[str, list[Rows]] = {name: [taken] for name in space.names}
 
     def drawn(which: Float[np.ndarray, "some axes"], draw: np.random.Generator) -> Rows:
@@ -190,7 +190,7 @@ def _truth(
         draw = generator(number, "factors", "truth", setting)
         narrow[""].append(drawn(views, draw))
         same = draw.permutation(views)[:n_kept]
-        narrow[SAME].append(drawn(same, draw))
+        narrow[SAME_VIEWS].append(drawn(same, draw))
         for column, axis in enumerate(space.axes):
             centre = np.quantile(views[:, column], (setting + draw.random()) / SETTINGS, method="inverted_cdf")
             apart = axis.difference(views[:, column], centre + 1e-6)

@@ -122,7 +122,7 @@ def advise_history(
         ),
         next=_next(resampled, margin),
         end=_end(resampled, margin),
-        factors=measure_factors(history, seed=seed, device=device, progress=heard),
+        factors=measure_factors(history, seed=seed, device=device, progress=replace(heard, title="worth of factors")),
     )
 
 

@@ -14,9 +14,9 @@ from acqplan.statistics.objects import Estimate
 Which = Literal["more views", "more objects", "cannot tell"]
 Stop = Literal["stop", "go on", "cannot tell"]
 Part = TypeVar("Part")
-# Name of the factor that is not an axis: whether objects are seen from other views each.
-SAME_VIEWS = "views of objects"
-# Words for a circle that is narrowed.
+# The factor that is not an axis: each object is seen from views of its own.
+SAME_VIEWS = "views between objects"
+# What a circle is narrowed to.
 QUARTER = "a quarter of the circle"
 # A worth within this, either way, is no reason to vary a factor.
 NEGLIGIBLE = 0.01
@@ -103,8 +103,7 @@ class Factor:
     Attributes:
         name: The axis, or `SAME_VIEWS`.
         narrowed: What it was narrowed to, e.g. "a quarter of the circle"; empty where nothing can be said.
-        images: Images of each object that were compared, on average.
-        captured: Images of each object that are captured, on average.
+        images: Images of each object that were compared.
         worth: Accuracy with as many images of all of it, less that of the narrowed ones, with its interval.
         next: What a quarter more images of it gain at most (`high`); ``None`` where that cannot be told.
         reason: Why nothing can be said.
@@ -113,7 +112,6 @@ class Factor:
     name: str
     narrowed: str = ""
     images: int = 0
-    captured: int = 0
     worth: Estimate | None = field(default=None, repr=False)
     next: Estimate | None = field(default=None, repr=False)
     reason: str = ""
@@ -272,10 +270,8 @@ def _factor(factor: Factor) -> str:
     worth, name = factor.worth, factor.name
     if worth is None:
         return f"cannot tell whether to vary the {name}: {factor.reason}"
-    found = (
-        f"worth {_points(worth)} over {factor.narrowed} with as many images, "
-        f"{factor.images:,} of the {factor.captured:,} of each object"
-    )
+    at = f"at {count_noun(factor.images, 'image')} of each object"
+    found = f"worth {_points(worth)} over {factor.narrowed} {at}"
     if worth.low > 0.0:
         more = (
             ""
@@ -284,9 +280,9 @@ def _factor(factor: Factor) -> str:
         )
         return f"vary the {name}: {found}{more}"
     if worth.high < 0.0:
-        return f"the {name} need not vary: {found}"
+        return f"varying the {name} is no gain: {found}"
     if max(-worth.low, worth.high) <= NEGLIGIBLE:
-        return f"the {name} hardly matters: {found}{': no turntable needed' * (factor.narrowed == QUARTER)}"
+        return f"varying the {name} hardly matters: {found}{': no turntable needed' * (factor.narrowed == QUARTER)}"
     return f"cannot tell whether to vary the {name}: {found}"
 
 

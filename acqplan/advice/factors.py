@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int
+from jaxtyping import Bool, Float, Int
 from scipy.optimize import linear_sum_assignment
 
 from acqplan.advice.answers import QUARTER, SAME_VIEWS, Factor
@@ -33,12 +32,12 @@ FEWEST_IMAGES = 4
 ALIKE = 0.75
 DRAWS = 999
 
+# Images that are kept, by what they are (near one setting of an axis, `SAME_VIEWS`, `SPREAD`), share and repeat.
 Mask = Bool[np.ndarray, " images"]
+Masks = dict[tuple[str, int, int], Mask]
+SPREAD = ""
 # Share of the images of each left-out object that heads get right.
 Scores = Float[np.ndarray, "objects repeats"]
-# Images that are kept: those near one setting of an axis, `SAME_VIEWS`, or `SPREAD`; number of the share; repeat.
-Way = tuple[str, int, int]
-SPREAD = ""
 
 
 def measure_factors(
@@ -48,11 +47,10 @@ def measure_factors(
 
     A quarter of the images of each object is kept: those nearest to one setting of the axis, the same for all objects,
     or those that herding spreads over all axes and the objects of a class (a random quarter of a lattice is spread less
-    evenly than what is near one setting, which is a lattice in the other axes: worths came out 1 to 2 points too low).
-    Heads of both are judged on all images of left-out objects. With half of the images, and with all, the
-    narrowed ones make a curve; continued by a quarter, it bounds what more images gain by the axis. It takes for
-    granted that as much is to come as the last half brought, and so promises too much where all levels are captured
-    (benchmarks/README.md); where they are not, nothing is said.
+    evenly than what is near one setting, a lattice in the other axes: worths came out 1 to 2 points too low). Heads of
+    both are judged on all images of left-out objects. With half of the images, and with all, the narrowed ones make a
+    curve; continued by a quarter, it bounds what more images gain by the axis, generously (benchmarks/README.md); where
+    levels are not captured, nothing is said.
 
     Args:
         history: Captured shots with features, of which `advise_history` found that a learning curve can be measured.
@@ -66,55 +64,50 @@ def measure_factors(
     Source:
         Curves of factors: L. Zha et al., Guiding Data Collection via Factored Scaling Curves, arXiv 2505.07728.
     """
-    assert history.features is not None
-    order = np.lexsort([*history.shots.coordinates.T[::-1], history.shots.object_rows])
-    shots, features = history.shots.take(order), history.features[order]
-    captured = round(len(shots) / len(np.unique(shots.object_rows)))
-    if captured < FEWEST_IMAGES:
+    history = history.take(np.lexsort([*history.shots.coordinates.T[::-1], history.shots.object_rows]))
+    shots, space = history.shots, history.shots.space
+    per_object = len(shots) / len(np.unique(shots.object_rows))
+    if round(per_object) < FEWEST_IMAGES:
         reason = f"it takes {FEWEST_IMAGES} images of each object to leave some out"
-        return tuple(Factor(name=name, reason=reason) for name in (*shots.space.names, SAME_VIEWS))
+        return tuple(Factor(name=name, reason=reason) for name in (*space.names, SAME_VIEWS))
     # 1. Images that are kept in each way; a factor that they cannot be without is left out.
-    masks = {
-        (SPREAD, number, repeat): _spread(shots, _n_kept(shots, number), stream(seed, "factors", repeat))
-        for number in range(len(SHARES))
-        for repeat in range(REPEATS[0] if number == 0 else 1)
-    }
-    factors, levels = [], shots.space.levels(shots.coordinates)
-    for column, axis in enumerate(shots.space.axes):
-        near = _near_one_setting(shots, column, seed)
-        factors.append(_narrowed(axis, levels[:, column], list(near.values())))
+    kept, levels = [round(share * per_object) for share in SHARES[:-1]], space.levels(shots.coordinates)
+    masks: Masks = {(SPREAD, 1, 0): _spread(shots, kept[1], seed), (SPREAD, 2, 0): np.ones(len(shots), dtype=np.bool_)}
+    masks |= {(SPREAD, 0, repeat): _spread(shots, kept[0], stream(seed, repeat)) for repeat in range(REPEATS[0])}
+    same, factors = _same_views(shots, masks, seed), []
+    for column, axis in enumerate(space.axes):
+        near = _near_one_setting(shots, column, kept, seed)
+        factors.append(_narrowed(axis, levels[:, column], [near[axis.name, 0, one] for one in range(REPEATS[0])]))
         masks |= {} if factors[-1].reason else near
-    masks |= (same := _same_views(shots, masks, seed))
     reason = "" if same else "few views are captured of several objects"
     factors.append(Factor(name=SAME_VIEWS, narrowed="the same views for all", reason=reason))
     # 2. Heads of each, judged on left-out objects, and what they differ by.
-    classes, found = _judged(shots, features, masks, device, progress)
+    classes, found = _judged(history, masks | same, device, progress)
     for number, factor in enumerate(factors):
         if factor.reason:
             continue
         worth, further = _worth(found[SPREAD, 0], found[factor.name, 0], classes), None
-        if factor.name != SAME_VIEWS and len(np.unique(levels[:, number])) == shots.space.shape[number]:
+        if factor.name in space.names and len(np.unique(levels[:, number])) == space.shape[number]:
             further = _next_quarter([found[factor.name, 0], found[factor.name, 1], found[SPREAD, 2]], seed)
-        factors[number] = replace(factor, images=_n_kept(shots, 0), captured=captured, worth=worth, next=further)
+        factors[number] = replace(factor, images=kept[0], worth=worth, next=further)
     return tuple(factors)
 
 
 def _spread(shots: Shots, n_kept: int, seed: int) -> Mask:
     """So many images of each object, or all it has, spread over all axes and the objects of a class."""
-    n_all = int(np.minimum(np.unique(shots.object_rows, return_counts=True)[1], n_kept).sum())
-    if n_all == len(shots):
-        return np.ones(len(shots), dtype=np.bool_)
+    counts = np.unique(shots.object_rows, return_counts=True)[1]
     # What objects are called must not matter.
     names = tuple(f"{row:06d}" for row in range(len(shots.objects)))
     blind = replace(shots, objects=replace(shots.objects, names=names))
-    return np.isin(np.arange(len(shots)), Herding().propose(blind, History.empty(blind), n_all, seed).rows)
+    chosen = Herding().propose(blind, History.empty(blind), int(np.minimum(counts, n_kept).sum()), seed)
+    return np.isin(np.arange(len(shots)), chosen.rows)
 
 
-def _near_one_setting(shots: Shots, column: int, seed: int) -> dict[Way, Mask]:
-    """The images of each object that are nearest to one setting of an axis, those of the first share first."""
-    axis, values, masks = shots.space.axes[column], shots.coordinates[:, column], {}
-    draw = generator(seed, "factors", axis.name)
-    start = draw.random()
+def _near_one_setting(shots: Shots, column: int, kept: list[int], seed: int) -> Masks:
+    """The images of each object that are nearest to one setting of an axis."""
+    axis, values = shots.space.axes[column], shots.coordinates[:, column]
+    draw, masks = generator(seed, "factors", axis.name), Masks()
+    start, (_, starts, counts) = draw.random(), np.unique(shots.object_rows, return_index=True, return_counts=True)
     for repeat in range(REPEATS[0]):
         setting = np.quantile(values, (repeat + start) / REPEATS[0], method="inverted_cdf")
         if isinstance(axis, Category):  # level by level, the others in an order drawn by lot
@@ -122,14 +115,17 @@ def _near_one_setting(shots: Shots, column: int, seed: int) -> dict[Way, Mask]:
             apart = places * axis.difference(values, setting)
         else:  # of two levels as far away the same one for all objects
             apart = axis.difference(values, setting + draw.choice([-1e-6, 1e-6]))
-        apart = apart + 1e-9 * draw.random(len(apart))  # of equals some by lot
-        for number in range(len(SHARES) - 1):
-            if repeat < REPEATS[number]:
-                masks[axis.name, number, repeat] = _nearest(shots, apart, _n_kept(shots, number))
-    return dict(sorted(masks.items(), key=lambda pair: pair[0][1]))
+        order = np.lexsort([draw.random(len(values)), apart, shots.object_rows])
+        places = np.arange(len(order)) - starts.repeat(counts)
+        masks |= {
+            (axis.name, number, repeat): np.isin(np.arange(len(order)), order[places < n_kept])
+            for number, n_kept in enumerate(kept)
+            if repeat < REPEATS[number]
+        }
+    return masks
 
 
-def _same_views(shots: Shots, masks: dict[Way, Mask], seed: int) -> dict[Way, Mask]:
+def _same_views(shots: Shots, masks: Masks, seed: int) -> Masks:
     """The images of each object next to the views that one of them was spread over; none if few are those views."""
     objects, found, alike = np.unique(shots.object_rows), {}, []
     for repeat in range(REPEATS[0]):
@@ -144,30 +140,14 @@ def _same_views(shots: Shots, masks: dict[Way, Mask], seed: int) -> dict[Way, Ma
     return found if np.mean(alike) >= ALIKE else {}
 
 
-def _nearest(shots: Shots, apart: Float[np.ndarray, " images"], n_kept: int) -> Mask:
-    """So many images of each object, or all it has, the nearest ones."""
-    order = np.lexsort([apart, shots.object_rows])
-    _, starts, counts = np.unique(shots.object_rows[order], return_index=True, return_counts=True)
-    mask = np.zeros(len(order), dtype=np.bool_)
-    mask[order] = np.arange(len(order)) - starts.repeat(counts) < n_kept
-    return mask
-
-
-def _n_kept(shots: Shots, number: int) -> int:
-    """Images of each object at a share."""
-    if SHARES[number] == 1.0:
-        return len(shots)
-    return round(SHARES[number] * len(shots) / len(np.unique(shots.object_rows)))
-
-
 def _narrowed(axis: Axis, levels: Int[np.ndarray, " images"], masks: list[Mask]) -> Factor:
     """The factor of an axis with what it is narrowed to, in words; or why it is not."""
     most = len(np.unique(levels))
-    # As many levels as hold nine tenths of what is kept.
-    counts = [np.sort(np.unique(levels[mask], return_counts=True)[1])[::-1] for mask in masks[: REPEATS[0]]]
-    kept = round(float(np.median([1 + np.searchsorted(one.cumsum(), 0.9 * one.sum()) for one in counts])))
     if most == 1:
         return Factor(name=axis.name, reason="one level of it is captured")
+    # As many levels as hold nine tenths of what is kept.
+    counts = [np.sort(np.unique(levels[mask], return_counts=True)[1])[::-1] for mask in masks]
+    kept = round(float(np.median([1 + np.searchsorted(one.cumsum(), 0.9 * one.sum()) for one in counts])))
     if 2 * kept > most:
         return Factor(name=axis.name, reason=f"a quarter of an object's images is from {kept} of its {most} levels")
     narrowed = f"one {axis.name}" if kept == 1 else f"{kept} of {most} levels"
@@ -175,28 +155,23 @@ def _narrowed(axis: Axis, levels: Int[np.ndarray, " images"], masks: list[Mask])
 
 
 def _judged(
-    shots: Shots,
-    features: Float32[np.ndarray, "images features"],
-    masks: dict[Way, Mask],
-    device: str,
-    progress: Progress,
+    history: History, masks: Masks, device: str, progress: Progress
 ) -> tuple[Int[np.ndarray, " objects"], dict[tuple[str, int], Scores]]:
-    """Classes of the left-out objects, and scores of the heads of each way and share, on these objects.
+    """Classes of the left-out objects, and scores on them of the heads of what is kept, by what it is and share.
 
-    Those of one share have one strength, chosen for any images.
+    Heads of one share have one strength, chosen for what is spread.
     """
-    targets, objects = shots.class_rows, shots.object_rows
-    train = partial(
-        train_heads, features, targets, n_classes=len(shots.objects.classes), device=device, progress=progress
-    )
+    assert history.features is not None
+    features, targets, objects = history.features, history.shots.class_rows, history.shots.object_rows
+    n_classes = len(history.shots.objects.classes)
+    train = partial(train_heads, features, targets, n_classes=n_classes, device=device, progress=progress)
     usual = [np.flatnonzero(masks[SPREAD, number, 0]) for number in range(len(SHARES))]
     strengths = [head.strength for head in train(objects, usual, strengths=STRENGTHS)]
     folds = object_folds(targets, objects, FOLDS)
-    judged = np.unique(objects[folds != NEVER])
-    found: dict[tuple[str, int], Scores] = {}
+    judged, found = np.unique(objects[folds != NEVER]), dict[tuple[str, int], Scores]()
     for number, strength in enumerate(strengths):
-        keys = list(itertools.product((way for way in masks if way[1] == number), np.unique(folds[folds != NEVER])))
-        subsets = [np.flatnonzero(masks[way] & (folds != fold)) for way, fold in keys]
+        keys = [(key, fold) for key in masks for fold in np.unique(folds[folds != NEVER]) if key[1] == number]
+        subsets = [np.flatnonzero(masks[key] & (folds != fold)) for key, fold in keys]
         # Each class as one object: the strength is known, and no fold is trained to choose it.
         for ((name, _, repeat), fold), head in zip(keys, train(targets, subsets, strengths=(strength,)), strict=True):
             rows = np.flatnonzero(folds == fold)
@@ -204,7 +179,7 @@ def _judged(
             names, places, counts = np.unique(objects[rows], return_inverse=True, return_counts=True)
             scores = found.setdefault((name, number), np.zeros((len(judged), REPEATS[number])))
             scores[np.searchsorted(judged, names), repeat] = np.bincount(places, weights=right) / counts
-    return shots.objects.class_rows[judged], found
+    return history.shots.objects.class_rows[judged], found
 
 
 def _worth(varied: Scores, narrowed: Scores, classes: Int[np.ndarray, " objects"]) -> Estimate:
@@ -228,7 +203,6 @@ def _next_quarter(curve: list[Scores], seed: int) -> Estimate:
     values = np.stack([np.resize(one.T, (REPEATS[0], len(one))).T for one in curve])
     means = np.concatenate([two_way_mean(values)[None], two_way_draws(values, draws=DRAWS, seed=seed)])
     law = fit_power_law(np.array(SHARES), np.clip(1.0 - means, 0.0, 1.0))
-    gains = law.accuracy(1.0 + SHARES[0]) - law.accuracy(1.0)
-    below = outward(0.95, values.shape[1])
+    gains, below = law.accuracy(1.0 + SHARES[0]) - law.accuracy(1.0), outward(0.95, values.shape[1])
     low, high = np.quantile(gains[1:], [below, 1.0 - below])
     return Estimate(estimate=float(gains[0]), low=min(low, gains[0]), high=max(high, gains[0]), level=0.95)

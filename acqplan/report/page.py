@@ -320,7 +320,8 @@ def _advice_content(advice: Advice) -> Content:
         drawing = svg_element(curves.learning_curve(advice), name="advice", alt=alt)
     sentences, worths = [f"{sentence}." for sentence in advice_sentences(advice)], None
     if any(factor.worth for factor in advice.factors):
-        alt = "What the variety of each factor is worth, in words beside this picture."
-        worths = svg_element(differences.factor_worths(advice), name="factors", alt=alt)
+        worths = svg_element(
+            differences.factor_worths(advice), name="factors", alt="Worth of the variety of each factor."
+        )
     table = tables.learning_table(advice)
     return {"found": advice, "sentences": sentences, "curve": drawing, "worths": worths, "table": table}

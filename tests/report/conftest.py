@@ -201,8 +201,8 @@ def some_advice(*, images: int = 2430, capacity: int = 24300, points: int = 6) -
         test_objects=25,
         smallest_difference=0.046,
         factors=(
-            Factor(name="elevation", narrowed="one elevation", images=4, captured=16, worth=gain, next=gain),
-            Factor(name="azimuth", narrowed=QUARTER, images=4, captured=16, worth=replace(gain, low=-0.01)),
+            Factor(name="elevation", narrowed="one elevation", images=4, worth=gain, next=gain),
+            Factor(name="azimuth", narrowed=QUARTER, images=4, worth=replace(gain, low=-0.01)),
             Factor(name="lighting", reason="one level of it is captured"),
         )
         if points
