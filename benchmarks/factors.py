@@ -53,8 +53,8 @@ MESH_VIEWS = Space(axes=(replace(VIEWS.axes[0], values=tuple(range(0, 360, 40)))
 CAPTURED = 5
 """Objects of each class that are captured; the others judge."""
 
-PILOTS = (("lattice", 16), ("even", 16))
-"""Rules, and the images of each object that they take."""
+PILOTS = {"lattice": 16, "even": 16}
+"""Images of each object that rules take."""
 
 SETTINGS = 6
 
@@ -91,6 +91,7 @@ def main() -> None:
         __doc__,
         ("--splits", {"type": int, "default": 20}),
         ("--cases", {"nargs": "+", "choices": CASES, "default": list(CASES)}),
+        ("--rules", {"nargs": "+", "choices": list(PILOTS), "default": list(PILOTS), "help": "rules that capture"}),
         ("--minutes", {"action": "store_true", "help": "accuracy by minutes instead of worths"}),
         ("--shared", {"default": os.environ.get("ACQPLAN_SHARED", ""), "help": "folder of photographs and weights"}),
     )
@@ -110,15 +111,13 @@ def main() -> None:
             results[case] = _minutes(material, 1 if asked.quick else asked.splits, asked.device)
             write("minutes", asked, about, results)
             continue
-        results[case] = {}
-        for rule, images in PILOTS[:1] if asked.quick else PILOTS:
-            measured = [
-                _split(material, rule, images, number, asked.device)
-                for number in range(1 if asked.quick else asked.splits)
-            ]
-            results[case][f"{rule} {images}"] = found = _summary(measured)
+        results.setdefault(case, {})
+        for rule in asked.rules[:1] if asked.quick else asked.rules:
+            splits = range(1 if asked.quick else asked.splits)
+            found = _summary([_split(material, rule, PILOTS[rule], number, asked.device) for number in splits])
+            results[case][rule] = {"images_of_each_object": PILOTS[rule], "commit": about["commit"], "factors": found}
             for name, one in found.items():
-                print(case, rule, images, name, one, flush=True)
+                print(case, rule, name, one, flush=True)
         write("factors", asked, about, results)
 
 
