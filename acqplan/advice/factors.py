@@ -150,8 +150,10 @@ def _narrowed(axis: Axis, levels: Int[np.ndarray, " images"], masks: list[Mask])
     kept = round(float(np.median([1 + np.searchsorted(one.cumsum(), 0.9 * one.sum()) for one in counts])))
     if 2 * kept > most:
         return Factor(name=axis.name, reason=f"a quarter of an object's images is from {kept} of its {most} levels")
+    codes = np.sort(axis.codes()[np.unique(levels)])
+    closes = isinstance(axis, Circle) and np.diff(codes, append=codes[0] + axis.period).max() <= axis.period / 4.0
     narrowed = f"one {axis.name}" if kept == 1 else f"{kept} of {most} levels"
-    return Factor(name=axis.name, narrowed=QUARTER if isinstance(axis, Circle) and 1 < kept <= most / 3 else narrowed)
+    return Factor(name=axis.name, narrowed=QUARTER if closes and 1 < kept <= most / 3 else narrowed)
 
 
 def _judged(

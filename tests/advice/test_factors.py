@@ -126,6 +126,7 @@ def test_levels_that_were_not_captured_promise_nothing(turning: History) -> None
     found = {factor.name: factor for factor in measure_factors(half)}
     assert worth(found["azimuth"]).estimate > 0.05
     assert found["azimuth"].next is None
+    assert found["azimuth"].narrowed.endswith("of 8 levels"), "a quarter of what is captured is none of the circle"
     assert found["elevation"].next is not None
 
 
