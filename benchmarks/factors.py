@@ -12,7 +12,6 @@ time (`Stair`, `Ell`), with as many images and in the same time, where moves cos
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import sys
@@ -71,8 +70,12 @@ RULES = {
     "ell": ELL,
     "ell, shared": replace(ELL, shared=True),
 }
-SIZES = (2, 4, 8, 16, 32)
+SHARED = ("even", "stair, shared", "ell, shared")
+SIZES = (2, 4, 8, 16, 32, 64, 128)
 """Images of each object."""
+
+MOST = 32
+"""Images of each object of rules whose objects do not share views: in the same time others take more."""
 
 EXPOSURE = 0.4
 PROFILES = {
@@ -281,38 +284,48 @@ def _means(said: Float[np.ndarray, "splits 3"], true: float) -> dict[str, object
 
 def _minutes(material: Material, n_splits: int, device: str) -> dict[str, object]:
     """Points of accuracy over the lattice with as many images, and in as much time for each kind of rig."""
-    accuracies, images = np.full((n_splits, len(RULES), len(SIZES)), np.nan), np.zeros((len(RULES), len(SIZES)))
-    seconds = np.zeros((len(PROFILES), len(RULES), len(SIZES)))
-    n_routed = min(n_splits, ROUTED)
+    accuracies = np.full((n_splits, len(RULES), len(SIZES)), np.nan)
+    images, seconds = (
+        accuracies[0].copy(),
+        np.full((len(PROFILES), min(n_splits, ROUTED), *accuracies.shape[1:]), np.nan),
+    )
     for number in range(n_splits):
         ours, others = _sides(material.shots, number)
         pool, judge = material.take(ours), material.take(others)
         n_objects, nothing = len(np.unique(pool.shots.object_rows)), History.empty(pool.shots)
         for column, size in enumerate(SIZES):
-            plans = [rule.propose(pool.shots, nothing, size * n_objects, number).rows for rule in RULES.values()]
-            accuracies[number, :, column] = _accuracies(pool, judge, plans, device=device)
-            images[:, column] = [len(rows) for rows in plans]
-            for place, (kind, row) in enumerate(itertools.product(PROFILES, range(len(RULES)))):
-                if number < n_routed:
-                    took = _route_seconds(pool.shots.take(plans[row]), kind)
-                    seconds[place // len(RULES), row, column] += took / n_routed
+            some = [row for row, name in enumerate(RULES) if size <= MOST or name in SHARED]
+            rules = [list(RULES.values())[row] for row in some]
+            plans = [rule.propose(pool.shots, nothing, size * n_objects, number).rows for rule in rules]
+            accuracies[number, some, column] = _accuracies(pool, judge, plans, device=device)
+            images[some, column] = [len(rows) for rows in plans]
+            for place, kind in enumerate(PROFILES if number < ROUTED else ()):
+                took = [_route_seconds(pool.shots.take(rows), kind) for rows in plans]
+                seconds[place, number, some, column] = took
+    seconds = seconds.mean(axis=1)
     found: dict[str, object] = {
-        "images": {name: own.tolist() for name, own in zip(RULES, images, strict=True)},
-        "accuracy": {name: own.round(4).tolist() for name, own in zip(RULES, accuracies.mean(axis=0), strict=True)},
-        "with_as_many_images": _over_lattice(accuracies),
+        "images": {name: own[np.isfinite(own)].tolist() for name, own in zip(RULES, images, strict=True)},
+        "accuracy": {
+            name: own[np.isfinite(own)].round(4).tolist()
+            for name, own in zip(RULES, accuracies.mean(axis=0), strict=True)
+        },
+        "with_as_many_images": _over_lattice(accuracies[:, :, : SIZES.index(MOST) + 1]),
     }
     for kind, own in zip(PROFILES, seconds, strict=True):
         times = own[0, 1:4]  # of the lattice; what another rule's largest plan reaches counts beyond it
-        at = np.array(
-            [
-                [np.interp(np.log(times), np.log(one), row, left=np.nan) for one, row in zip(own, split, strict=True)]
-                for split in accuracies
-            ]
-        )
+        at = np.array([[_at(times, one, row) for one, row in zip(own, split, strict=True)] for split in accuracies])
         found[kind] = {"minutes": (times / 60).round(1).tolist(), **_over_lattice(at)}
     for part, values in found.items():
         print(part, values, flush=True)
     return found
+
+
+def _at(
+    times: Float[np.ndarray, " times"], seconds: Float[np.ndarray, " sizes"], accuracy: Float[np.ndarray, " sizes"]
+) -> Float[np.ndarray, " times"]:
+    """Accuracy of a rule in some times, between those of its plans."""
+    there = np.isfinite(accuracy)
+    return np.interp(np.log(times), np.log(seconds[there]), accuracy[there], left=np.nan)
 
 
 def _route_seconds(shots: Shots, kind: str) -> float:
