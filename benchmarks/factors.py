@@ -17,7 +17,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -35,7 +35,7 @@ from acqplan.features.extractor import Extractor
 from acqplan.heads.exact import train_heads
 from acqplan.heads.linear import predict_all
 from acqplan.plan import find_strategy
-from acqplan.plan.base import History
+from acqplan.plan.base import Choice, History
 from acqplan.plan.route import Times, cheap_order, route_seconds
 from acqplan.rig.folder import FolderSource
 from acqplan.rig.rendered import mesh_rig, toy_rig
@@ -62,8 +62,31 @@ GAINS = 8
 
 sys.path.append(str(Path(__file__).parent.parent))  # where `benchmarks.ideas` is found
 STAIR, ELL = (find_strategy(f"benchmarks.ideas:{name}") for name in ("Stair", "Ell"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FewPoses:
+    """The lattice on a third of the azimuths and two elevations, so that fewer moves are needed."""
+
+    def propose(self, candidates: Shots, history: History, n: int, seed: int) -> Choice:
+        """Choose among the candidates at these poses, at most all of them."""
+        azimuth, elevation, lighting = candidates.space.axes
+        fewer = (replace(azimuth, values=azimuth.values[::3]), replace(elevation, values=elevation.values[1::2]))
+        space = Space(axes=(*fewer, lighting))
+        own = [np.isin(candidates.coordinates[:, column], axis.codes()) for column, axis in enumerate(space.axes)]
+        rows = np.flatnonzero(np.all(own, axis=0))
+        chosen = find_strategy("lattice").propose(
+            replace(candidates.take(rows), space=space),
+            replace(history, shots=replace(history.shots, space=space)),
+            min(n, len(rows)),
+            seed,
+        )
+        return replace(chosen, rows=rows[chosen.rows])
+
+
 RULES = {
     "lattice": find_strategy("lattice"),
+    "lattice, few poses": FewPoses(),
     "even": find_strategy("even"),
     "stair": STAIR,
     "stair, shared": replace(STAIR, shared=True),
