@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from acqplan.evaluate.benchmark import benchmark
     from acqplan.evaluate.compare import Comparison, compare
     from acqplan.evaluate.findings import Findings
+    from acqplan.evaluate.judging import PlannedTest, plan_test
     from acqplan.evaluate.recommend import Recommendation, advise, recommend
     from acqplan.exchange import convert
     from acqplan.plan import find_strategy
@@ -34,6 +35,7 @@ _HOMES = {
     "acqplan.evaluate.benchmark": ("benchmark",),
     "acqplan.evaluate.compare": ("Comparison", "compare"),
     "acqplan.evaluate.findings": ("Findings",),
+    "acqplan.evaluate.judging": ("PlannedTest", "plan_test"),
     "acqplan.evaluate.recommend": ("Recommendation", "advise", "recommend"),
     "acqplan.exchange": ("convert",),
     "acqplan.plan": ("find_strategy",),
@@ -58,6 +60,7 @@ __all__ = [
     "Interval",
     "Objects",
     "Plan",
+    "PlannedTest",
     "Recommendation",
     "Rig",
     "Runtime",
@@ -70,6 +73,7 @@ __all__ = [
     "convert",
     "find_strategy",
     "open_rig",
+    "plan_test",
     "recommend",
 ]
 

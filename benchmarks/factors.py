@@ -28,8 +28,8 @@ from scipy import stats
 from stopping import VIEWS
 
 from acqplan.advice.answers import SAME_VIEWS
-from acqplan.advice.curves import STRENGTHS
 from acqplan.advice.factors import measure_factors
+from acqplan.advice.sub_designs import STRENGTHS
 from acqplan.evaluate.experiment import Material
 from acqplan.features.extractor import Extractor
 from acqplan.heads.exact import train_heads

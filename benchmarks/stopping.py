@@ -1,10 +1,10 @@
 """Is the advice right? Stop or go on, more views or more objects: ``python benchmarks/stopping.py``.
 
 In each split of the objects, some of each class are captured, two more wait to be added, and the rest judges. A lattice
-captures ever more images of each object until the advice is to stop (or the sizes end): what was reached there is set
-against a head of all images of the same objects. At every size on the way a tenth more images is really added, once of
-the same objects and once of one more object a class (each that waits, by turns), and the advice about that is compared
-with which of them gained more on the judging objects.
+captures ever more images of each object: what was reached where the advice first says stop is set against a head of all
+images of the same objects, and its images against those from which on the true curve stays within half a point of that.
+At every size a quarter more images is really added, once of the same objects and once of one more object a class (each
+that waits, by turns), and the advice about that is compared with which of them gained more on the judging objects.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ VIEWS = Space(
 """270 views of each toy."""
 
 CASES = ("toys/toynet", "toys/histogram", "eth80-4/mobilenet_v2")
-SIZES = (4, 8, 16, 32, 64)
+SIZES = (4, 8, 12, 16, 24, 32, 48, 64)
 """Images of each captured object."""
 
 CAPTURED, WAITING = 4, 2
@@ -52,7 +52,8 @@ CAPTURED, WAITING = 4, 2
 SEEDS = 3
 """Plans of the images that are added."""
 
-SHARE = 0.1
+SHARE = 0.25
+WITHIN = 0.005
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -123,14 +124,13 @@ def _split(material: Material, number: int, sizes: Sequence[int], device: str) -
                 "share_of_pool": len(captured) / len(pool),
                 "stop": advice.end.answer,
                 "confidence": advice.end.confidence,
+                "agreement": advice.end.agreement,
                 "expected_gain": None if advice.end.gain is None else advice.end.gain.estimate,
                 "next": advice.next.answer,
                 "expected_extra": None if advice.next.extra is None else advice.next.extra.estimate,
                 **_truth(material, sides, captured, whole, number, device),
             }
         )
-        if advice.end.answer == "stop":
-            break
     return {"split": number, "steps": steps}
 
 
@@ -190,13 +190,26 @@ def _seen(history: History) -> np.ndarray:
 
 def _summary(splits: Sequence[Mapping[str, object]]) -> dict[str, object]:
     every = [step for split in splits for step in split["steps"]]
-    stopped = [split["steps"][-1] for split in splits if split["steps"][-1]["stop"] == "stop"]
+    # where each first said stop, and how many times the images that would have done
+    firsts = [next((step for step in split["steps"] if step["stop"] == "stop"), None) for split in splits]
+    stopped = [step for step in firsts if step is not None]
+    times = [
+        step["images"] / _enough(split["steps"]) for split, step in zip(splits, firsts, strict=True) if step is not None
+    ]
     return {
         "splits": len(splits),
         "stopped": len(stopped),
         "points_lost_at_stop": _spread([100 * (step["whole_pool"] - step["accuracy"]) for step in stopped]),
         "share_of_pool_at_stop": _spread([step["share_of_pool"] for step in stopped]),
         "images_at_stop": _spread([step["images"] for step in stopped]),
+        "times_the_images_that_do": _spread(times),
+        "error_of_expected_gain": _spread(
+            [
+                100 * (step["expected_gain"] - (step["whole_pool"] - step["accuracy"]))
+                for step in every
+                if step["expected_gain"] is not None
+            ]
+        ),
         "points_left_at_go_on": _spread(
             [100 * (step["whole_pool"] - step["accuracy"]) for step in every if step["stop"] == "go on"]
         ),
@@ -214,6 +227,16 @@ def _summary(splits: Sequence[Mapping[str, object]]) -> dict[str, object]:
             for answer in ("more views", "more objects", "cannot tell")
         },
     }
+
+
+def _enough(steps: Sequence[Mapping[str, float]]) -> float:
+    """Images from which on the true curve stays within half a point of its end; all of the pool if at no size."""
+    enough = steps[-1]["images"] / steps[-1]["share_of_pool"]
+    for step in reversed(steps):
+        if step["whole_pool"] - step["accuracy"] > WITHIN:
+            break
+        enough = step["images"]
+    return enough
 
 
 def _judged(steps: Sequence[Mapping[str, float]]) -> dict[str, object]:

@@ -30,7 +30,9 @@ NAMES: dict[str, str | None] = {
 def twin(name: str, option: str) -> str | None:
     if option == "dask" and name == "recommend":
         return "runtime"
-    if option == "out" and name == "recommend":
+    if name == "advise" and option in ("more", "hours", "money", "image_cost", "object_cost"):
+        return "outlay"
+    if option == "out" and name in ("recommend", "plan_test"):
         return None  # result.save(folder)
     return NAMES.get(option, option)
 
@@ -41,10 +43,12 @@ def test_every_public_name_is_there_and_described(name: str) -> None:
     assert name in dir(acqplan)
 
 
-@pytest.mark.parametrize("name", ["recommend", "benchmark", "advise", "compare", "convert"])
+@pytest.mark.parametrize("name", ["recommend", "benchmark", "advise", "plan_test", "compare", "convert"])
 def test_a_command_has_a_twin_with_its_options(name: str) -> None:
     parameters = inspect.signature(getattr(acqplan, name)).parameters
-    wanted = {twin(name, option.name) for option in COMMANDS[name].params if option.name != "help"} - {None}
+    wanted = {
+        twin(name, option.name) for option in COMMANDS[name.replace("_", "-")].params if option.name != "help"
+    } - {None}
     assert wanted <= set(parameters)
 
 

@@ -1,4 +1,4 @@
-"""What advice consists of: curve, images to reach an accuracy, views or objects, stop or go on."""
+"""What advice consists of: the design surface, views or objects, what to buy, stop or go on, and all of it in words."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeVar
 
 from acqplan.errors import UsageError
-from acqplan.numbers import count_noun, finite, points
+from acqplan.numbers import count_noun, finite, percent, plain_number, points
 from acqplan.statistics.objects import Estimate
 
 Which = Literal["more views", "more objects", "cannot tell"]
@@ -24,10 +24,10 @@ NEGLIGIBLE = 0.01
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurvePoint:
-    """One point of the learning curve.
+    """What heads of a sub-design of the captured images reached.
 
     Attributes:
-        images: Images of all captured objects.
+        images: Images of all captured objects, where heads learned from all objects but those left out.
         accuracy: Accuracy on left-out objects, with its interval over objects.
     """
 
@@ -36,22 +36,43 @@ class CurvePoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Curve:
-    """The fitted curve ``err(n) = scale * (n / unit)**-exponent + floor``, and where it ends.
+class SurfaceGrid:
+    """Accuracy on new objects, foreseen for every number of objects of a class and of shots of each.
 
     Attributes:
-        unit: Images that ``scale`` refers to: those captured.
-        scale: Error that images can still remove there.
-        exponent: How fast they do.
-        floor: Error that would remain with images without end.
-        saturation: Accuracy with all views of these objects, which are as many as the space has.
+        objects: Objects of a class, ascending.
+        shots: Shots of each object, ascending.
+        accuracy: Shape ``[objects, shots]``, with intervals of 80 %.
     """
 
-    unit: int
-    scale: float
-    exponent: float
-    floor: float
-    saturation: Estimate
+    objects: tuple[float, ...]
+    shots: tuple[float, ...]
+    accuracy: tuple[tuple[Estimate, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Buy:
+    """What to buy: the best use of a sum, or the cheapest way to an accuracy.
+
+    Attributes:
+        asked: The sum, in ``unit``, or the accuracy.
+        objects: More objects of each class.
+        images: More images, of all classes.
+        shots: Images of each object afterwards, about.
+        cost: What it costs.
+        unit: What costs are counted in.
+        accuracy: Accuracy on new objects afterwards.
+        extra: What it gains beyond the same sum spent on more views alone; ``None`` where that is what it is.
+    """
+
+    asked: float
+    objects: int
+    images: int
+    shots: float
+    cost: float
+    unit: str
+    accuracy: Estimate
+    extra: Estimate | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +107,8 @@ class Next:
         views: Gain of accuracy by more images of these objects; ``None`` where nothing can be said.
         objects: Gain by the same number of images of one more object per class.
         extra: The second less the first.
+        exchange: How many more shots of every captured object one more object of each class is worth; infinite where
+            all views are not worth it.
     """
 
     answer: Which
@@ -94,6 +117,7 @@ class Next:
     views: Estimate | None = field(default=None, repr=False)
     objects: Estimate | None = field(default=None, repr=False)
     extra: Estimate | None = field(default=None, repr=False)
+    exchange: Estimate | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,8 +149,11 @@ class End:
         answer: What to do.
         reason: Why, in a few words.
         margin: A gain that is not worth going on for.
-        confidence: One-sided confidence that all further images of these objects gain no more than ``margin``.
+        confidence: Chance that further images of these objects gain no more than ``margin``.
         gain: What they are expected to gain.
+        within: How many images they are; all that there are views for if ``None``.
+        agreement: Cohen's kappa of predictions on left-out objects by heads of all images and of half of them; ``None``
+            where objects have one image.
     """
 
     answer: Stop
@@ -134,6 +161,8 @@ class End:
     margin: float
     confidence: float | None = None
     gain: Estimate | None = field(default=None, repr=False)
+    within: int | None = field(default=None, repr=False)
+    agreement: float | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,14 +176,20 @@ class Advice:
         judged: Objects that were left out in turn and judged.
         capacity: Images of these objects that the space has views for, at least ``images``.
         points: Learning curve on left-out objects; empty where none could be left out.
-        curve: The fitted curve; ``None`` where there were too few sizes to fit one.
+        surface: What the images, and where they say nothing simulated rigs, foretell for other designs; ``None`` where
+            nothing can be said.
+        saturation: Accuracy with all views of these objects.
         reach: Images to reach each accuracy asked for.
         next: More views or more objects.
         end: Stop or go on.
+        best: The best use of a sum.
+        cheapest: The cheapest way to each accuracy asked for; none where it takes more than twice the objects.
         test_objects: Objects that the smallest difference is about.
         smallest_difference: Least difference of accuracies of two heads that a test over so many objects finds in 80
             of 100 cases at .05; ``None`` where nothing can be said.
-        factors: What the variety of each axis is worth; empty where there is no learning curve.
+        objects_to_tell: Test objects that such differences take, ``(difference, objects)``; empty where nothing can be
+            said.
+        factors: What the variety of each axis is worth; empty where there is no surface.
     """
 
     images: int
@@ -163,27 +198,46 @@ class Advice:
     judged: int
     capacity: int
     points: tuple[CurvePoint, ...] = field(repr=False)
-    curve: Curve | None = field(repr=False)
+    surface: SurfaceGrid | None = field(repr=False)
+    saturation: Estimate | None = field(repr=False)
     reach: tuple[Reach, ...] = field(repr=False)
     next: Next
     end: End
+    best: Buy | None = field(default=None, repr=False)
+    cheapest: tuple[Buy, ...] = field(default=(), repr=False)
     test_objects: int
     smallest_difference: float | None
+    objects_to_tell: tuple[tuple[float, int], ...] = field(default=(), repr=False)
     factors: tuple[Factor, ...] = field(default=(), repr=False)
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> Advice:
         """The advice of which these are the fields, as ``dataclasses.asdict`` gives them."""
-        curve = fields["curve"]
+        surface, best = fields["surface"], fields["best"]
         parts = {
             "points": tuple(_parted(CurvePoint, point, "accuracy") for point in fields["points"]),
-            "curve": None if curve is None else _parted(Curve, curve, "saturation"),
+            "surface": None if surface is None else _grid(surface),
+            "saturation": _interval(fields["saturation"]),
             "reach": tuple(Reach(**reach) for reach in fields["reach"]),
-            "next": _parted(Next, fields["next"], "views", "objects", "extra"),
+            "next": _parted(Next, fields["next"], "views", "objects", "extra", "exchange"),
             "end": _parted(End, fields["end"], "gain"),
+            "best": None if best is None else _parted(Buy, best, "accuracy", "extra"),
+            "cheapest": tuple(_parted(Buy, buy, "accuracy", "extra") for buy in fields["cheapest"]),
+            "objects_to_tell": tuple((apart, objects) for apart, objects in fields.get("objects_to_tell", ())),
             "factors": tuple(_parted(Factor, factor, "worth", "next") for factor in fields.get("factors", ())),
         }
         return cls(**{**fields, **parts})
+
+    @property
+    def curve(self) -> tuple[CurvePoint, ...]:
+        """Accuracy that the surface foretells for ever more images of the captured objects; empty without one."""
+        if self.surface is None:
+            return ()
+        row = self.surface.objects.index(self.objects / self.classes)
+        return tuple(
+            CurvePoint(images=round(shots * self.objects), accuracy=accuracy)
+            for shots, accuracy in zip(self.surface.shots, self.surface.accuracy[row], strict=True)
+        )
 
     def to_dict(self) -> dict[str, object]:
         """All of it for JSON; what never happens (infinitely many images) is null."""
@@ -192,8 +246,16 @@ class Advice:
 
 def _parted(kind: Callable[..., Part], fields: Mapping[str, Any], *names: str) -> Part:
     """A part of an advice, some of whose fields are intervals or nothing."""
-    intervals = {name: None if fields[name] is None else Estimate(**fields[name]) for name in names}
-    return kind(**{**fields, **intervals})
+    return kind(**{**fields, **{name: _interval(fields[name]) for name in names}})
+
+
+def _interval(fields: Mapping[str, Any] | None) -> Estimate | None:
+    return None if fields is None else Estimate(**fields)
+
+
+def _grid(fields: Mapping[str, Any]) -> SurfaceGrid:
+    rows = tuple(tuple(Estimate(**cell) for cell in row) for row in fields["accuracy"])
+    return SurfaceGrid(objects=tuple(fields["objects"]), shots=tuple(fields["shots"]), accuracy=rows)
 
 
 def check_accuracies(accuracies: Sequence[float]) -> None:
@@ -209,12 +271,33 @@ def check_accuracies(accuracies: Sequence[float]) -> None:
             )
 
 
+def read_worth(text: str | None) -> dict[str, Any]:
+    """Settings of `advise_history` for what is worth going on for: ``0.5``, ``0.5/doubling`` or ``0.2/100``.
+
+    Args:
+        text: Points of all further images, of a doubling of the images, or of so many images; ``None`` for the default.
+
+    Raises:
+        UsageError: If it is none of these.
+    """
+    if text is None:
+        return {}
+    share, _, images = text.partition("/")
+    number, within = plain_number(share), None if images in ("", "doubling") else plain_number(images)
+    wrong = not 0.0 < number < 100.0 or (within is not None and not (within >= 1.0 and within == round(within)))
+    if wrong or text.endswith("/"):
+        raise UsageError(f"--worth '{text}' cannot be read", "give points: 0.5, 0.5/doubling, or 0.2/100 images")
+    return {"margin": number / 100.0, "within": "doubling" if images == "doubling" else within and round(within)}
+
+
 def advice_sentences(advice: Advice) -> tuple[str, ...]:
-    """Advice in plain words, the most important first: end, next images, images to reach, smallest difference.
+    """Advice in plain words, the most important first: end, next images, best use, ways to an accuracy, differences.
 
     Returns:
-        A sentence each, without full stop; intervals are 95 % over objects.
+        A sentence each, without full stop; intervals are 80 %, those of factors 95 %.
     """
+    if advice.judged == 0 and advice.surface is not None:
+        return advice_in_short(advice)
     detectable = "the smallest difference that a test could find cannot be told from these images"
     if advice.smallest_difference is not None:
         detectable = (
@@ -222,13 +305,22 @@ def advice_sentences(advice: Advice) -> tuple[str, ...]:
             f"{100 * advice.smallest_difference:.1f} points on (in 80 of 100 cases, at p < .05); smaller ones need "
             "more objects, not more images"
         )
-    return (*advice_in_short(advice), *map(_factor, advice.factors), *map(_reach, advice.reach), detectable)
+        if advice.objects_to_tell:
+            apart, objects = zip(*advice.objects_to_tell, strict=True)
+            detectable += f": {_listed([100 * one for one in apart])} points take {_listed(objects)} test objects"
+    told = (*map(_cheapest, advice.cheapest), *map(_factor, advice.factors), *map(_reach, advice.reach))
+    return (*advice_in_short(advice), *told, detectable)
 
 
 def advice_in_short(advice: Advice) -> tuple[str, ...]:
-    """The first of these sentences: stop or go on, and what to spend the next images on."""
-    unknown = advice.end.answer == advice.next.answer == "cannot tell" and advice.curve is None
-    return (f"cannot tell: {advice.end.reason}",) if unknown else (_end(advice.end), _next(advice.next))
+    """The first of these sentences: stop or go on, what an object is worth, and the best use of the next images."""
+    if advice.end.answer == advice.next.answer == "cannot tell" and advice.surface is None:
+        return (f"cannot tell: {advice.end.reason}",)
+    worth = () if advice.next.exchange is None else (_exchange(advice.next.exchange),)
+    best = () if advice.best is None else (_best(advice.best, level=advice.judged > 0),)
+    if advice.judged == 0:
+        return tuple(f"nothing is captured, so this is what simulated rigs say: {words}" for words in (*worth, *best))
+    return (_end(advice.end), *worth, _next(advice.next), *best)
 
 
 def worded(advice: Advice) -> dict[str, object]:
@@ -239,16 +331,25 @@ def worded(advice: Advice) -> dict[str, object]:
 def _end(end: End) -> str:
     if end.confidence is None or end.gain is None:
         return f"cannot tell whether to stop: {end.reason}"
+    settled = "" if end.agreement is None else f"; kappa of predictions when images double {end.agreement:.2f}"
+    images = "all further images" if end.within is None else f"the next {count_noun(end.within, 'image')}"
+    found = f"expected gain of {images} of these objects {_points(end.gain)}{settled}"
     margin = f"{100 * end.margin:g} points"
     if end.answer == "stop":
-        return (
-            f"stop: further images of these objects will not gain more than {margin} "
-            f"(confidence {_percent(end.confidence)}; {end.reason}; expected gain {_points(end.gain)})"
-        )
+        return f"stop: {end.reason}; {found}; chance that it is {margin} at most: {percent(end.confidence)} %"
+    return f"go on: {end.reason}; {found}"
+
+
+def _exchange(shots: Estimate) -> str:
+    def count(number: float) -> str:
+        return "all views" if math.isinf(number) else f"{number:.1f}" if number < 10 else f"{number:.0f}"
+
+    if math.isinf(shots.estimate):
+        least = f", at least {count(shots.low)} more shots of each" if 0.05 <= shots.low < math.inf else ""
+        return f"one more object of each class is worth more than all views of these objects{least}"
     return (
-        f"go on: further images of these objects may gain more than {margin} "
-        f"({end.reason}; expected gain of all of them {_points(end.gain)}; "
-        f"confidence that it is no more: {_percent(end.confidence)})"
+        f"one more object of each class is worth {count(shots.estimate)} more shots of every captured object "
+        f"({count(shots.low)} to {count(shots.high)})"
     )
 
 
@@ -267,17 +368,16 @@ def _next(after: Next) -> str:
 
 def _factor(factor: Factor) -> str:
     """What to do about a factor, as far as its interval carries it."""
-    worth, name = factor.worth, factor.name
+    worth, name, more = factor.worth, factor.name, ""
     if worth is None:
         return f"cannot tell whether to vary the {name}: {factor.reason}"
-    at = f"at {count_noun(factor.images, 'image')} of each object"
-    found = f"worth {_points(worth)} over {factor.narrowed} {at}"
+    found = (
+        f"worth {points(worth.estimate)} points (95 %: {points(worth.low)} to {points(worth.high)}) over "
+        f"{factor.narrowed} at {count_noun(factor.images, 'image')} of each object"
+    )
     if worth.low > 0.0:
-        more = (
-            ""
-            if factor.next is None
-            else f"; a quarter more images gain at most {points(factor.next.high)} points by it"
-        )
+        if factor.next is not None:
+            more = f"; a quarter more images gain at most {points(factor.next.high)} points by it"
         return f"vary the {name}: {found}{more}"
     if worth.high < 0.0:
         return f"varying the {name} is no gain: {found}"
@@ -286,26 +386,51 @@ def _factor(factor: Factor) -> str:
     return f"cannot tell whether to vary the {name}: {found}"
 
 
+def _best(buy: Buy, *, level: bool = True) -> str:
+    spent = f"{buy.asked:,.10g} {buy.unit}"
+    what = f"{buy.images:,} images of these objects"
+    if buy.objects:
+        what = (
+            f"{count_noun(buy.objects, 'more object')} of each class, {buy.images:,} images, "
+            f"about {buy.shots:.0f} of each object"
+        )
+    extra = "" if buy.extra is None else f"; {_points(buy.extra)} beyond more views alone"
+    accuracy = f": accuracy on new objects {_percents(buy.accuracy)}" if level else ""
+    return f"the best use of {spent}: {what}{accuracy}{extra}"
+
+
+def _cheapest(buy: Buy) -> str:
+    what = f"{buy.images:,} images"
+    what += f" and {count_noun(buy.objects, 'more object')} of each class" if buy.objects else " of these objects"
+    cost = "" if buy.unit == "images" else f", {buy.cost:,.4g} {buy.unit}"
+    return f"the cheapest way to {100 * buy.asked:g} %: {what}{cost} (accuracy then {_percents(buy.accuracy)})"
+
+
 def _reach(reach: Reach) -> str:
     what = f"{100 * reach.accuracy:.1f} %"
     if reach.share is not None:
         what = f"{100 * reach.share:g} % of what all views of these objects reach ({what})"
     if math.isinf(reach.images):
-        chance = "" if math.isinf(reach.low) else f"; the lower end of its 95 % interval is {_count(reach.low)} images"
+        chance = "" if math.isinf(reach.low) else f"; with luck with {_count(reach.low)} images"
         return f"{what}: not expected even with all views of these objects{chance}"
     if reach.images <= reach.smallest and reach.high <= reach.smallest:
         return f"{what}: reached with {reach.smallest:,} images or fewer"
     high = "never" if math.isinf(reach.high) else _count(reach.high)
     low = f"at most {_count(reach.low)}" if reach.low <= reach.smallest else _count(reach.low)
-    return f"{what}: reached with {_count(reach.images)} images of these objects (95 % interval {low} to {high})"
+    return f"{what}: reached with {_count(reach.images)} images of these objects ({low} to {high})"
+
+
+def _listed(numbers: Sequence[float]) -> str:
+    words = [f"{one:,g}" for one in numbers]
+    return f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def _count(images: float) -> str:
     return f"{math.ceil(images - 1e-6):,}"
 
 
-def _percent(share: float) -> str:
-    return f"{math.floor(100 * share)} %" if share < 1.0 else "100 %"
+def _percents(accuracy: Estimate) -> str:
+    return f"{percent(accuracy.estimate)} % ({percent(accuracy.low)} to {percent(accuracy.high)})"
 
 
 def _points(gain: Estimate) -> str:

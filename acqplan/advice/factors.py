@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.optimize import linear_sum_assignment
 
 from acqplan.advice.answers import QUARTER, SAME_VIEWS, Factor
-from acqplan.advice.curves import STRENGTHS, fit_power_law
+from acqplan.advice.sub_designs import STRENGTHS
 from acqplan.heads.exact import train_heads
 from acqplan.heads.linear import NEVER, object_folds
 from acqplan.plan.base import History
@@ -21,7 +21,7 @@ from acqplan.space import Axis, Category, Circle, Shots
 from acqplan.space.kernel import distances
 from acqplan.statistics.objects import Estimate, outward, two_way, two_way_draws, two_way_mean
 
-# Shares of an object's images that are kept. Worths are those at the first; all three make the curve of a factor.
+# Shares of an object's images that are kept. Worths are those at the first; the others make the curve of a factor.
 SHARES = (0.25, 0.5, 1.0)
 # Settings that a factor is narrowed to, at each share, spread over those captured; of all images there is no choice.
 REPEATS = (6, 3, 1)
@@ -48,9 +48,9 @@ def measure_factors(
     A quarter of the images of each object is kept: those nearest to one setting of the axis, the same for all objects,
     or those that herding spreads over all axes and the objects of a class (a random quarter of a lattice is spread less
     evenly than what is near one setting, a lattice in the other axes: worths came out 1 to 2 points too low). Heads of
-    both are judged on all images of left-out objects. With half of the images, and with all, the narrowed ones make a
-    curve; continued by a quarter, it bounds what more images gain by the axis, generously (benchmarks/README.md); where
-    levels are not captured, nothing is said.
+    both are judged on all images of left-out objects. From half of the images, narrowed, to all of them errors fall by
+    a power law that, continued by a quarter, bounds what more images gain by the axis, generously
+    (benchmarks/README.md); where levels are not captured, nothing is said.
 
     Args:
         history: Captured shots with features, of which `advise_history` found that a learning curve can be measured.
@@ -88,7 +88,7 @@ def measure_factors(
             continue
         worth, further = _worth(found[SPREAD, 0], found[factor.name, 0], classes), None
         if factor.name in space.names and len(np.unique(levels[:, number])) == space.shape[number]:
-            further = _next_quarter([found[factor.name, 0], found[factor.name, 1], found[SPREAD, 2]], seed)
+            further = _next_quarter(found[factor.name, 1], found[SPREAD, 2], seed)
         factors[number] = replace(factor, images=kept[0], worth=worth, next=further)
     return tuple(factors)
 
@@ -200,11 +200,11 @@ def _worth(varied: Scores, narrowed: Scores, classes: Int[np.ndarray, " objects"
     return Estimate(estimate=found.mean, low=max(found.low, -1.0), high=min(found.high, 1.0), level=0.95)
 
 
-def _next_quarter(curve: list[Scores], seed: int) -> Estimate:
-    """Gain of a quarter more images by the power law through the shares of a factor."""
-    values = np.stack([np.resize(one.T, (REPEATS[0], len(one))).T for one in curve])
-    means = np.concatenate([two_way_mean(values)[None], two_way_draws(values, draws=DRAWS, seed=seed)])
-    law = fit_power_law(np.array(SHARES), np.clip(1.0 - means, 0.0, 1.0))
-    gains, below = law.accuracy(1.0 + SHARES[0]) - law.accuracy(1.0), outward(0.95, values.shape[1])
+def _next_quarter(half: Scores, everything: Scores, seed: int) -> Estimate:
+    """Gain of a quarter more images, did the errors go on as they fell from half of a factor to all of it."""
+    errors = 1.0 - np.stack([half, np.tile(everything, half.shape[1])])
+    means = np.concatenate([two_way_mean(errors)[None], two_way_draws(errors, draws=DRAWS, seed=seed)])
+    falls = np.minimum(means[:, 1] / np.maximum(means[:, 0], 1e-9), 1.0) ** np.log2(1.0 + SHARES[0])
+    gains, below = means[:, 1] * (1.0 - falls), outward(0.95, len(half))
     low, high = np.quantile(gains[1:], [below, 1.0 - below])
     return Estimate(estimate=float(gains[0]), low=min(low, gains[0]), high=max(high, gains[0]), level=0.95)

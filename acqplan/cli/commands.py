@@ -35,7 +35,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (evaluate.recommend, evaluate.advise, evaluate.benchmark, evaluate.compare):
+for _command in (evaluate.recommend, evaluate.advise, evaluate.plan_test, evaluate.benchmark, evaluate.compare):
     app.command()(_command)
 app.add_typer(campaign.app)
 app.add_typer(study.app)

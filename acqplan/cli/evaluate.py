@@ -107,6 +107,24 @@ def advise(
         typer.Option(help="Instead of all these: a campaign, whose images they are.", metavar="FILE_OR_URL"),
     ] = None,
     accuracy: Annotated[float, typer.Option(help="Accuracy to be reached, above 0 and at most 1.")] = 0.95,
+    more: Annotated[
+        int | None, options.number("Images that may be taken next; by default as many again.", "IMAGES")
+    ] = None,
+    hours: Annotated[
+        float | None, options.time("Instead: time that may be spent next, with the seconds of rig.toml.", "--time")
+    ] = None,
+    money: Annotated[float | None, typer.Option(help="Instead: money that may be spent next.")] = None,
+    image_cost: Annotated[float, typer.Option(help="What an image costs.", metavar="MONEY")] = 0.0,
+    object_cost: Annotated[
+        float, typer.Option(help="What another object costs, its images apart.", metavar="MONEY")
+    ] = 0.0,
+    worth: Annotated[
+        str | None,
+        typer.Option(
+            help="Points that are worth going on for: 0.5 of all further images (the default), 0.5/doubling, 0.2/100.",
+            metavar="POINTS[/IMAGES]",
+        ),
+    ] = None,
     transfer: Annotated[
         bool, typer.Option("--transfer", help="Instead: which backbone, layer and head use these images best.")
     ] = False,
@@ -143,10 +161,14 @@ def advise(
         if len(backbone or ()) > 1:
             raise UsageError(f"{len(backbone or ())} backbones without --transfer", "give one")
         from acqplan.advice.answers import advice_sentences, worded
+        from acqplan.advice.spend import Outlay
 
+        outlay = Outlay(images=more, seconds=hours, money=money, image_cost=image_cost, object_cost=object_cost)
         # A campaign knows its rig, images and seed; all else is the same for both sources.
         shared: dict[str, Any] = {
             "accuracies": (accuracy,),
+            "outlay": outlay,
+            "worth": worth,
             "backbone": backbone[0] if backbone else None,
             "weights": weights,
             "runtime": options.chosen_runtime(device, precision),
@@ -171,6 +193,55 @@ def advise(
             from acqplan.report.terminal import advice_report
 
             print_result(advice_report(advice, advice_sentences(advice)))
+
+
+def plan_test(
+    budget: Annotated[int, options.number("Images of the test.", "IMAGES")],
+    rig: options.Rig = None,
+    object_cost: Annotated[
+        float, typer.Option(help="What another test object costs, in images; the budget pays for it.", metavar="IMAGES")
+    ] = 0.0,
+    captured: Annotated[
+        Path | None, typer.Option(help="Manifest of the images captured for training: image,label,object,<axis>,…")
+    ] = None,
+    backbone: options.Backbone = None,
+    weights: options.Weights = None,
+    seed: options.Seed = 0,
+    device: options.Device = None,
+    precision: options.PrecisionChoice = options.Precision.float32,
+    out: Annotated[Path, typer.Option(help="Folder for test-plan.csv and test-plan.json.")] = Path("acqplan-test"),
+    as_json: options.Json = False,
+) -> None:
+    """Plan a test: how many new objects, how many views of each, which, and how sure it will be."""
+    with exit_codes(), folder_for_result(out) as place:
+        from acqplan.evaluate import judging
+        from acqplan.rig.spec import open_rig
+
+        check_free(place, judging.FILES, *judging.MARK)
+        progress = ProgressBars()
+        opened = open_rig(rig, progress=progress)
+        runtime = options.chosen_runtime(device, precision)
+        test = judging.plan_test(
+            opened,
+            budget,
+            object_cost=object_cost,
+            captured=captured,
+            backbone=backbone,
+            weights=weights,
+            seed=seed,
+            runtime=runtime,
+            progress=progress,
+        )
+        _read_axes(opened)
+        files = [str(out / path.name) for path in test.save(place)]
+        if as_json:
+            print_json({**test.to_dict(), "files": files})
+            return
+        from acqplan.report.tables import spendings_table
+        from acqplan.report.terminal import bullets, drawn_table
+
+        print_result(bullets(test.sentences), "", drawn_table(spendings_table(test)))
+        print_note(f"written to {out}: {', '.join(judging.FILES)}")
 
 
 def _advise_transfer(

@@ -47,9 +47,9 @@ def number(meaning: str, metavar: str = "INTEGER", *names: str) -> Any:
     return typer.Option(*names, help=meaning, parser=whole_number, metavar=metavar)
 
 
-def time(meaning: str) -> Any:
+def time(meaning: str, *names: str) -> Any:
     """Declare an option that is a time span."""
-    return typer.Option(help=meaning, parser=time_span, metavar="TIME")
+    return typer.Option(*names, help=meaning, parser=time_span, metavar="TIME")
 
 
 class Precision(StrEnum):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float32
 
     from acqplan.advice.answers import Advice
+    from acqplan.advice.spend import Outlay
     from acqplan.campaign.campaign import Campaign
     from acqplan.evaluate.campaign_source import CampaignSource
     from acqplan.runtime import Runtime
@@ -134,6 +135,8 @@ def advise_campaign(
     campaign: Campaign,
     *,
     accuracies: Sequence[float] = (),
+    outlay: Outlay | None = None,
+    worth: str | None = None,
     extractor: Extractor | None = None,
     progress: Progress = SILENT,
     **asked: Any,
@@ -146,6 +149,8 @@ def advise_campaign(
     Args:
         campaign: The campaign.
         accuracies: Accuracies for which the images needed are estimated, above 0 and at most 1.
+        outlay: What may be spent next; as many images again by default.
+        worth: Points that are worth going on for, see `acqplan.advice.answers.read_worth`.
         extractor: From `open_extractor`, which is called by default; for callers that advise again and again.
         progress: Hears about long work.
         asked: Backbone, weights and runtime, as in `open_extractor`.
@@ -154,17 +159,21 @@ def advise_campaign(
         UsageError: If nothing is captured, or an accuracy cannot be. Other errors as in `open_extractor`.
     """
     from acqplan.advice.advise import advise_history
-    from acqplan.advice.answers import advice_sentences, check_accuracies, worded
+    from acqplan.advice.answers import advice_sentences, check_accuracies, read_worth, worded
     from acqplan.plan.base import History
+    from acqplan.plan.route import Times
 
     check_accuracies(accuracies)
+    settings = campaign.settings
+    asked_of = {"accuracies": accuracies, "outlay": outlay, "seed": settings.seed, **read_worth(worth)}
     source = captured_source(campaign)
     if len(source.taken) == 0:
         raise UsageError("no image is captured yet", "ask for shots, take them and tell; then ask for advice")
     seen = extractor or open_extractor(campaign, progress=progress, **asked)
     known = History(shots=source.taken, features=_features(source, seen, progress))
     device = seen.runtime.device
-    advice = advise_history(known, accuracies=accuracies, seed=campaign.settings.seed, device=device, progress=progress)
+    times = Times(per_shot=settings.seconds_per_shot, per_object=settings.seconds_per_object)
+    advice = advise_history(known, **asked_of, times=times, device=device, progress=progress)
     saturated = advice_sentences(advice)[0] if advice.end.answer == "stop" else ""
     body: dict[str, Any] = {**worded(advice), "saturated": saturated}
     with campaign.store.writing() as transaction:

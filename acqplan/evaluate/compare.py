@@ -13,6 +13,7 @@ from acqplan.errors import ManifestError
 from acqplan.evaluate.verdict import Answer, answer, sentence
 from acqplan.numbers import shortened
 from acqplan.statistics.clustered import ChiSquare, McNemar, durkalski, equivalence, mcnemar, obuchowski, sign_flip
+from acqplan.statistics.judging import class_interval
 from acqplan.statistics.objects import interval
 from acqplan.table import read_table
 
@@ -34,6 +35,8 @@ class Comparison:
         n00: Images neither did.
         accuracy_a: Share of correct images of ``a``, mean over objects.
         accuracy_b: Share of correct images of ``b``, mean over objects.
+        ci95_a: 95 % interval of the first, for other objects of these classes (`class_interval`).
+        ci95_b: That of the second.
         difference: ``accuracy_a - accuracy_b``.
         ci95: 95 % interval of the difference, over objects.
         p_object: Two-sided p of the sign-flip test on objects.
@@ -52,6 +55,8 @@ class Comparison:
     n00: int
     accuracy_a: float
     accuracy_b: float
+    ci95_a: tuple[float, float]
+    ci95_b: tuple[float, float]
     difference: float
     ci95: tuple[float, float]
     p_object: float
@@ -101,6 +106,8 @@ class Comparison:
             "n_objects": self.n_objects,
             "accuracy_a": self.accuracy_a,
             "accuracy_b": self.accuracy_b,
+            "ci95_a": list(self.ci95_a),
+            "ci95_b": list(self.ci95_b),
             "difference": self.difference,
             "ci95": list(self.ci95),
             "p_object": self.p_object,
@@ -159,7 +166,10 @@ def compare(a: Path | str, b: Path | str) -> Comparison:
         _check_classes(path, table.values())
     # Images are paired by name; every object counts the same, however many images show it.
     images = sorted(tables[0])
-    names, places = np.unique([tables[0][image].object for image in images], return_inverse=True)
+    names, first, places = np.unique(
+        [tables[0][image].object for image in images], return_index=True, return_inverse=True
+    )
+    labels = np.array([tables[0][images[row]].label for row in first])
     right_a, right_b = (np.array([table[image].correct for image in images]) for table in tables)
 
     n = np.bincount(places)
@@ -177,6 +187,8 @@ def compare(a: Path | str, b: Path | str) -> Comparison:
         n00=int((n - n11 - n10 - n01).sum()),
         accuracy_a=float(((n11 + n10) / n).mean()),
         accuracy_b=float(((n11 + n01) / n).mean()),
+        ci95_a=class_interval((n11 + n10) / n, labels)[1:],
+        ci95_b=class_interval((n11 + n01) / n, labels)[1:],
         difference=difference,
         ci95=interval(differences),
         p_object=p_object,

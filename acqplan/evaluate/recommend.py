@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from acqplan.plan import find_strategy
 from acqplan.plan.base import History, Strategy
 from acqplan.plan.deployed import deployed
 from acqplan.plan.plan import Plan
-from acqplan.plan.route import cheap_order, route_seconds, routed
+from acqplan.plan.route import Times, cheap_order, route_seconds, routed
 from acqplan.progress import SILENT, Progress, Titled
 from acqplan.rig.folder import FolderSource, read_captured
 from acqplan.rig.source import Source
@@ -32,6 +32,7 @@ from acqplan.space import Shots
 
 if TYPE_CHECKING:
     from acqplan.advice.answers import Advice
+    from acqplan.advice.spend import Outlay
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -146,7 +147,7 @@ def recommend(
     if extractor and known.features is not None and known.features.size > 0:
         from acqplan.plan.surrogate import describe, fit_surrogate
 
-        advice = _advice(known, rig, accuracies, seed, extractor.runtime.device, progress)
+        advice = _advice(known, rig, {"accuracies": accuracies}, seed, extractor.runtime.device, progress)
         # The end of the advice's curve: accuracy on objects left out, by heads that saw all images of the others.
         last = advice.points[-1].accuracy if advice.points else None
         predicted = None if last is None else (last.estimate, last.low, last.high)
@@ -156,6 +157,10 @@ def recommend(
             advance(1)
         sensitivity = describe(known.shots.space, found.kernel) if found.learned else ""
         plan = replace(plan, predicted=predicted, sensitivity=sensitivity)
+    elif extractor is None:
+        from acqplan.advice.advise import foresee
+
+        advice = foresee(plan.shots, times=task.times, seed=seed)
     result = Recommendation(plan=plan, candidates=task.candidates, validation=None, sentences=(), advice=advice)
     if extractor is None or task.split is None or len(task.test) == 0:
         return result
@@ -173,6 +178,8 @@ def advise(
     budget: int | None = None,
     strategy: str | Strategy = "auto",
     accuracies: Sequence[float] = (0.95,),
+    outlay: Outlay | None = None,
+    worth: str | None = None,
     backbone: str | None = None,
     weights: Path | str | None = None,
     seed: int = 0,
@@ -188,6 +195,8 @@ def advise(
             first.
         strategy: That strategy.
         accuracies: Accuracies to be reached, above 0 and at most 1; beside them, 99 % of the saturation.
+        outlay: What may be spent next; as many images again by default.
+        worth: Points that are worth going on for, see `read_worth`.
         backbone: ``name`` or ``name:layer``; toynet for toys, otherwise mobilenet_v2.
         weights: File of the backbone's weights; downloaded if ``None``.
         seed: Seed of the plan, of sub-samples and of resamples.
@@ -202,10 +211,11 @@ def advise(
         UsageError: If neither or both of ``captured`` and ``budget`` are given, a live rig has a budget only, or an
             accuracy cannot be. Other errors are those of `recommend` and `read_captured`.
     """
-    from acqplan.advice.answers import check_accuracies
+    from acqplan.advice.answers import check_accuracies, read_worth
 
     rig = opened(rig, progress)
     check_accuracies(accuracies)
+    asked = {"accuracies": accuracies, "outlay": outlay, **read_worth(worth)}
     _check_captured(rig, captured, budget)
     _check_backbone(backbone)
     opened_extractor = partial(
@@ -223,7 +233,7 @@ def advise(
         extractor = opened_extractor()
         run, _ = _carried_out(task, rule, budget, None, seed, extractor, progress)
         known = joined_history(task.start, run)
-    return _advice(known, rig, accuracies, seed, extractor.runtime.device, progress)
+    return _advice(known, rig, asked, seed, extractor.runtime.device, progress)
 
 
 def captured_images(
@@ -350,13 +360,12 @@ def _carried_out(
         images = fewer
 
 
-def _advice(
-    known: History, rig: Rig, accuracies: Sequence[float], seed: int, device: str, progress: Progress
-) -> Advice:
+def _advice(known: History, rig: Rig, asked: Mapping[str, Any], seed: int, device: str, progress: Progress) -> Advice:
     """Advice from captured images, for a test over the objects that are not captured, if there are such."""
     from acqplan.advice.advise import advise_history
 
     others = len(rig.source.objects) - len(np.unique(known.shots.object_rows))
+    times = Times(per_shot=rig.seconds_per_shot, per_object=rig.seconds_per_object)
     return advise_history(
-        known, accuracies=accuracies, test_objects=others or None, seed=seed, device=device, progress=progress
+        known, **asked, times=times, test_objects=others or None, seed=seed, device=device, progress=progress
     )

@@ -1,4 +1,4 @@
-"""Bayesian optimisation of a herding's settings, judged by sub-plans of what is captured."""
+"""Bayesian optimisation of the design: how many objects, how many shots, which classes get more."""
 
 from __future__ import annotations
 
@@ -7,20 +7,26 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from acqplan.errors import StrategyError
-from acqplan.plan.base import LONGEST_REASON, Choice, History, Situation, check_request
+from acqplan.plan.base import (
+    LONGEST_REASON,
+    Choice,
+    History,
+    Situation,
+    check_request,
+    weighted_quotas,
+)
 from acqplan.plan.lattice import Lattice
-from acqplan.plan.sub_plans import Errors, SubPlans, Tuning, tuned_choice
+from acqplan.plan.sub_plans import CEILING, FLOOR, DesignShares, SubPlans, class_weights
+from acqplan.plan.surface import DesignSurface
 from acqplan.rng import generator, stream
-from acqplan.space import Shots, Space
+from acqplan.space import Shots
 
 if TYPE_CHECKING:
     from botorch.models import SingleTaskGP
 
-# Lengths are searched within this factor of the scale of their axis.
-WIDEST = 4.0
 # Largest power of errors.
 STEEPEST = 2.0
 # Of points of the unit cube: last bits of a search must not change a plan.
@@ -36,25 +42,22 @@ RESTARTS, RAW_SAMPLES, ITERATIONS = 2, 64, 40
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bayes:
-    """Herding with the settings whose sub-plans of the captured shots teach most about left-out objects.
+    """Search the design with a Gaussian process around the law of the design surface, then lay lattices for it.
 
-    Settings are a length for each axis, the weight of the class against the object, and, where beliefs are known,
-    the power of expected errors that weights of views and totals of objects follow (`Tuning`). A sub-plan is what the
-    rule chooses from the captured shots alone, as if they were candidates, of the objects that are not left out; it is
-    scored by the accuracy of ridge regressions on it (`SubPlans`). The first settings tried are those of
-    `acqplan.plan.greedy.Herding`. The plan is the lattice unless the best settings are better than these by more
-    than the noise between objects (`chance_of`), and while too little is captured to judge.
-
-    On toys with gradient histograms it gained nothing: -0.4 +- 0.3 points against the lattice at 150 and at 300 images
-    (six seeds), some of it what rounds cost the lattice too. Settings used whatever their doubt, which promised 2 to 3
-    points on left-out objects, gained 0.0 and -0.5 points over the lattice in the same rounds (four seeds).
+    A design takes a share of the objects of each class, so many shots of each, and more shots of classes in which heads
+    err more. Sub-plans of the captured shots are scored by ridge regressions on left-out objects (`SubPlans`); a
+    `DesignSurface` through the scores carries each from its own numbers of objects and shots to those that the budget
+    allows, and what a design gains over the captured one, over its cost, is what is searched. The plan is the lattice
+    over all objects unless the best design is better than that by more than the noise between objects (`chance_of`),
+    and while too little is captured to judge.
 
     Attributes:
-        evaluations: Settings tried, the first ones included, at least 2.
-        batch: Settings of one iteration, whose sub-plans are trained together, at least 1.
+        evaluations: Designs tried, the first ones included, at least 2.
+        batch: Designs of one iteration, at least 1.
         repeats: How often objects are dealt out anew to judge one of them, at least 1.
-        share: Size of a sub-plan over the shots it is chosen from, in ``(0, 1)``.
-        level: Chance at most of leaving the lattice where all settings are worth the same, in ``[0, 1]``.
+        level: Chance at most of leaving the lattice where all designs are worth the same, in ``[0, 1]``.
+        image_cost: Cost of an image, above 0.
+        object_cost: Cost of an object of which nothing is captured yet, at least 0.
 
     Source:
         METHODS.md section 2, point 6; `next_points` for the search.
@@ -64,134 +67,168 @@ class Bayes:
     exact: ClassVar[bool] = True
     turns: ClassVar[bool] = True
     learns: ClassVar[bool] = True
-    evaluations: int = 40
+    evaluations: int = 32
     batch: int = 8
     repeats: int = 4
-    share: float = 0.5
     level: float = 0.05
+    image_cost: float = 1.0
+    object_cost: float = 0.0
 
     def __post_init__(self) -> None:
         counts = self.evaluations >= 2 and self.batch >= 1 and self.repeats >= 1
-        if not (counts and 0.0 < self.share < 1.0 and 0.0 <= self.level <= 1.0):
+        costs = self.image_cost > 0.0 and self.object_cost >= 0.0
+        if not (counts and costs and 0.0 <= self.level <= 1.0):
             raise StrategyError(
-                f"bayes with {self.evaluations} evaluations, batch {self.batch}, {self.repeats} repeats, "
-                f"share {self.share}, level {self.level}",
-                "give at least two evaluations, one of a batch, one repeat, and numbers between 0 and 1",
+                f"bayes with {self.evaluations} evaluations, batch {self.batch}, {self.repeats} repeats, level "
+                f"{self.level}, an image at {self.image_cost}, an object at {self.object_cost}",
+                "give at least two evaluations, one of a batch, one repeat, a level up to 1, and costs from 0 on",
             )
 
     def propose(self, candidates: Shots, history: History, n: int, seed: int) -> Choice:
-        """Search settings, then choose by the best ones or lay the lattice; each reason says which."""
+        """Search designs, then lay lattices for the best one or over all objects; each reason says which."""
         check_request(candidates, n)
-        trial = SubPlans.of(history, repeats=self.repeats, share=self.share, seed=seed)
+        trial = SubPlans.of(history, repeats=self.repeats, seed=seed)
         if trial is None:
             return Lattice().propose(candidates, history, n, seed)
-        found = self.search(trial, seed)
-        if found.chance > self.level or found.gain <= 0.0:
+        situation = Situation.of(candidates, history)
+        found = self.search(trial, situation, n, seed)
+        chosen = self._objects(situation, found.design, seed)
+        if found.chance > self.level or found.gain <= 0.0 or situation.n_free[chosen].sum() < n:
             plain = Lattice().propose(candidates, history, n, seed)
             return replace(plain, reason=tuple((STAYS + words)[:LONGEST_REASON] for words in plain.reason))
-        # the settings in words
-        situation = Situation.of(candidates, history)
-        settings = []
-        for axis, length in zip(situation.space.axes, found.tuning.lengths, strict=True):
-            if len(axis.values) > 1:
-                unit = "°" if axis.unit == "deg" else f" {axis.unit}".rstrip()
-                settings.append(f"{axis.name} {length:.3g}{unit}")
-        others = {"class": "class_weight", "errors of objects": "temperature", "of views": "exponent"}
-        settings += [f"{words} {getattr(found.tuning, name):.2g}" for words, name in others.items()]
-        words = f"bayes +{100.0 * found.gain:.1f} points on left-out objects: {', '.join(settings)}"[:LONGEST_REASON]
-        errors = Errors.of(history, situation.space, seed=seed)
-        return tuned_choice(situation, found.tuning, errors, n, seed=seed, reason=words)
+        part = situation.only(chosen.tolist())
+        weight = dict(zip(trial.captured.classes, class_weights(found.errors, found.design.tilt), strict=True))
+        shares = np.array([weight.get(label, 1.0) for label in part.labels])
+        quota = weighted_quotas(part, n, shares, seed, floor=FLOOR, ceiling=CEILING)
+        classes = ", ".join(
+            f"{label} × {share:.2g}" for label, share in sorted(weight.items(), key=lambda one: -one[1])
+        )
+        words = f"bayes +{100.0 * found.gain:.1f} points: {len(chosen)} objects, {classes}"[:LONGEST_REASON]
+        return replace(Lattice().share_out(part, quota, seed), reason=(words,) * n)
 
-    def search(self, trial: SubPlans, seed: int) -> Found:
-        """Try settings in batches.
+    def _objects(self, situation: Situation, design: DesignShares, seed: int) -> Int[np.ndarray, " objects"]:
+        """Objects of a design; all of them where they cost nothing, because more of them are never worse by any law."""
+        return taken_objects(situation, design.objects if self.object_cost else 1.0, seed)
+
+    def search(self, trial: SubPlans, situation: Situation, n: int, seed: int) -> Found:
+        """Try designs in batches.
 
         Args:
             trial: What judges them.
+            situation: What may be taken.
+            n: How many shots.
             seed: Seed of all randomness.
         """
-        box = Box.of(trial)
-        # the settings of herding, and some spread over the box
-        first = spread_points(min(2 * self.batch, self.evaluations) - 1, len(box.start), seed=stream(seed, "bayes"))
-        points = np.round(np.concatenate([box.start[None], first]), DIGITS)
-        scores = trial.scores([box.tuning(point) for point in points])
+        even = np.ones(len(trial.captured.classes))
+        _, plain = trial.scores([DesignShares()], even)
+        of_judged = trial.class_of[trial.judged]
+        errors = np.array([
+            1.0 - plain[0, of_judged == number].mean() if (of_judged == number).any() else 1.0 - plain[0].mean()
+            for number in range(len(even))
+        ])  # fmt: skip
+        # all objects and shots, all classes alike; and some designs spread over the box
+        first = spread_points(min(2 * self.batch, self.evaluations) - 1, 3, seed=stream(seed, "bayes"))
+        points = np.round(np.concatenate([[[1.0, 1.0, 0.0]], first]), DIGITS)
+        used, scores = trial.scores([_design(point, trial) for point in points], errors)
         try:
-            # batches of settings where improvement is most to be expected
-            while len(points) < self.evaluations and np.ptp(scores.mean(axis=1)) > NOTHING:
-                n, own_seed = min(self.batch, self.evaluations - len(points)), stream(seed, "bayes", len(points))
-                new = np.round(next_points(points, scores.mean(axis=1), n, seed=own_seed), DIGITS)
-                scores = np.concatenate([scores, trial.scores([box.tuning(point) for point in new])])
-                points = np.concatenate([points, new])
-            means = smoothed(points, scores.mean(axis=1))
+            # batches of designs where improvement is most to be expected
+            while True:
+                worth = self._worth(points, used, scores, trial, situation, n, seed)
+                if len(points) >= self.evaluations or np.ptp(worth.mean(axis=1)) <= NOTHING:
+                    break
+                size, own_seed = min(self.batch, self.evaluations - len(points)), stream(seed, "bayes", len(points))
+                new = np.round(next_points(points, worth.mean(axis=1), size, seed=own_seed), DIGITS)
+                more_used, more = trial.scores([_design(point, trial) for point in new], errors)
+                points, used = np.concatenate([points, new]), np.concatenate([used, more_used])
+                scores = np.concatenate([scores, more])
+            means = smoothed(points, worth.mean(axis=1))
         except ArithmeticError:  # what was found so far is judged all the same
-            means = scores.mean(axis=1)
+            means = worth.mean(axis=1)
         # the best of all but the first, and whether it is better by more than luck
         best = 1 + int(np.round(means[1:], 9).argmax())
         return Found(
-            tuning=box.tuning(points[best]),
-            gain=float(means[best] - means[0]),
-            chance=chance_of(scores[1:] - scores[0], best - 1, generator(seed, "bayes", "signs")),
+            design=replace(_design(points[best], trial), shots=1.0),
+            errors=errors,
+            gain=float(means[best] - means[0]) * n * self.image_cost,
+            chance=chance_of(worth[1:] - worth[0], best - 1, generator(seed, "bayes", "signs")),
         )
 
+    def _worth(
+        self,
+        points: Float[np.ndarray, "designs parameters"],
+        used: Float[np.ndarray, "designs 2"],
+        scores: Float[np.ndarray, "designs judged"],
+        trial: SubPlans,
+        situation: Situation,
+        n: int,
+        seed: int,
+    ) -> Float[np.ndarray, "designs judged"]:
+        """Accuracy that each design gains on each object with all of the budget, over its cost."""
+        # the law through the scores, with the noise of judged objects
+        error = np.maximum(1.0 - scores, 1e-3)
+        of_design = error.mean(axis=1)
+        relative = np.cov(error) / error.shape[1] / np.outer(of_design, of_design)
+        shared = float(relative[~np.eye(len(relative), dtype=np.bool_)].mean())
+        own = max(float(relative.diagonal().mean()) - shared, 1e-4)
+        n_classes = len(trial.captured.classes)
+        surface = DesignSurface(
+            classes=n_classes,
+            designs=used,
+            log_errors=np.log(of_design),
+            noise=shared + own * np.eye(len(used)),
+            seed=seed,
+        )
+        # what the budget allows each: the shots of all captured and new images over its objects
+        designs, costs = np.empty_like(used), np.empty(len(used))
+        total = n + int(situation.n_taken.sum())
+        for row, point in enumerate(points):
+            chosen = self._objects(situation, _design(point, trial), seed)
+            most = int((situation.n_taken + situation.n_free)[chosen].max())
+            designs[row] = len(chosen) / n_classes, min(max(total / len(chosen), 1.0), most)
+            costs[row] = n * self.image_cost + (situation.n_taken[chosen] == 0).sum() * self.object_cost
+        now = np.array([[(situation.n_taken > 0).sum() / n_classes, trial.captured.n_free.mean()]])
+        foretold = np.median(surface.accuracies(np.concatenate([used, designs, now])), axis=0)
+        gains = foretold[len(used) : -1] - foretold[: len(used)] - foretold[-1]
+        return (scores + gains[:, None]) / costs[:, None]
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Found:
     """The result of a search.
 
     Attributes:
-        tuning: The best settings tried, by the Gaussian process' mean over all of them.
-        gain: Accuracy on left-out objects above that of the first settings, by the same mean.
+        design: The best design tried, by the Gaussian process' mean over all of them.
+        errors: Error of each class, which its shares follow, shape ``[classes]``.
+        gain: Accuracy on new objects above that of the lattice over all objects, by the same mean.
         chance: See `chance_of`.
     """
 
-    tuning: Tuning
+    design: DesignShares
+    errors: Float[np.ndarray, " classes"]
     gain: float
     chance: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Box:
-    """Settings as points of the unit cube: lengths on a scale of logarithms, the others as they are.
+def taken_objects(situation: Situation, share: float, seed: int) -> Int[np.ndarray, " objects"]:
+    """Numbers of the objects of a design: of each class a share, at least one and all that are captured."""
+    captured = situation.n_taken > 0
+    lots = [stream(seed, "bayes", "objects", name) for name in situation.names]
+    chosen = []
+    for members in situation.classes.values():
+        order = sorted(members, key=lambda number: (not captured[number], lots[number]))
+        chosen += order[: max(round(share * len(members)), int(captured[members].sum()), 1)]
+    return np.array(sorted(chosen), dtype=np.int64)
 
-    Attributes:
-        space: The space; an axis of one level has no length to search.
-        errors: Whether totals can follow errors of objects.
-        maps: Whether weights can follow errors of views.
-    """
 
-    space: Space
-    errors: bool
-    maps: bool
-
-    @classmethod
-    def of(cls, trial: SubPlans) -> Box:
-        """What can be searched with these captures."""
-        known = [part.errors for part in trial.parts]
-        return cls(
-            space=trial.captured.space,
-            errors=any(errors.expected is not None for errors in known),
-            maps=any(errors.maps is not None for errors in known),
-        )
-
-    @property
-    def start(self) -> Float[np.ndarray, " parameters"]:
-        """The point of `Tuning.default`."""
-        first = Tuning.default(self.space)
-        return np.array([0.5] * len(self._searched) + [first.class_weight] + [0.0] * (self.errors + self.maps))
-
-    def tuning(self, point: Float[np.ndarray, " parameters"]) -> Tuning:
-        """The settings at a point, shape ``[parameters]``."""
-        lengths, rest = self.space.scales.copy(), iter(point[len(self._searched) :].tolist())
-        lengths[self._searched] *= WIDEST ** (2.0 * point[: len(self._searched)] - 1.0)
-        return Tuning(
-            lengths=tuple(lengths.tolist()),
-            class_weight=next(rest),
-            temperature=STEEPEST * next(rest) if self.errors else 0.0,
-            exponent=STEEPEST * next(rest) if self.maps else 0.0,
-        )
-
-    @property
-    def _searched(self) -> list[int]:
-        return [column for column, axis in enumerate(self.space.axes) if len(axis.values) > 1]
+def _design(point: Float[np.ndarray, " parameters"], trial: SubPlans) -> DesignShares:
+    """The design at a point of the unit cube: numbers of objects and shots on scales of logarithms from 1 on."""
+    most_objects = max(map(len, trial.captured.classes.values()))
+    most_shots = int(trial.captured.n_free.max())
+    return DesignShares(
+        objects=float(most_objects ** (point[0] - 1.0)),
+        shots=float(most_shots ** (point[1] - 1.0)),
+        tilt=float(STEEPEST * point[2]),
+    )
 
 
 def chance_of(differences: Float[np.ndarray, "tried objects"], best: int, draw: np.random.Generator) -> float:

@@ -1,32 +1,25 @@
-"""Settings of a herding, and how good they are: sub-plans of the captured shots, judged on left-out objects."""
+"""Sub-plans of the captured shots by design, judged on left-out objects."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from acqplan.plan.base import Choice, History, Situation, taking_order, weighted_quotas
-from acqplan.plan.errors_by_view import ErrorMaps, Expected, error_maps, expected_errors, soft_errors
-from acqplan.plan.greedy import Herd, greedy_choice, herd_batch, lots_of
-from acqplan.rng import generator, stream
-from acqplan.space import Space
-from acqplan.space.kernel import Similarity
+from acqplan.plan.base import History, Situation
+from acqplan.rng import generator
 
-# Bounds of totals of objects and of weights of views, over their means.
+# Bounds of the share of a class, over the mean.
 FLOOR, CEILING = 0.5, 2.0
-# Maps over more views take too long where one is needed for every part of the objects.
-MOST_VIEWS = 2500
 # Penalty over the mean squared length of a feature vector; answers are compared, none is used as a classifier.
 RIDGE = 0.1
 FOLDS = 5
 
 # Objects judged at least: signs of fewer differences than five cannot be surer than one in twenty.
 FEWEST_OBJECTS = 5
-# Mean number of shots per object, at least: of fewer a sub-plan has next to no choice of views.
+# Mean number of shots per object, at least: of fewer a sub-plan has next to no choice.
 FEWEST_SHOTS = 3
 # With more captures sub-plans are drawn from so many of them: solving takes the third power of their number.
 MOST_SHOTS = 400
@@ -36,130 +29,45 @@ SOFTNESS = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tuning:
-    """Settings of a herding.
+class DesignShares:
+    """A design, as shares of what there is.
 
     Attributes:
-        lengths: Length of each axis in its unit (of a category without unit), positive: the middle of the three
-            over which similarities are averaged, as `acqplan.plan.greedy.Herding` has its scale.
-        class_weight: Share of the class in the sum, in ``[0, 1]``: of 1, an object's shots avoid those of its
-            class as much as its own.
-        exponent: Power of the error expected at a view that its weight follows, from 0 (all alike) on.
-        temperature: Power of the error expected of an object that its total follows, from 0 (equal totals) on.
+        objects: Share of the objects of each class, in ``(0, 1]``; at least one.
+        shots: Share of the shots of each object, in ``(0, 1]``; at least one.
+        tilt: Power of the error of a class that its share of the shots follows, from 0 (all alike) on.
     """
 
-    lengths: tuple[float, ...]
-    class_weight: float = 0.7
-    exponent: float = 0.0
-    temperature: float = 0.0
-
-    @classmethod
-    def default(cls, space: Space) -> Tuning:
-        """What `acqplan.plan.greedy.Herding` does, and `Lattice` where it has no lattice."""
-        return cls(lengths=tuple(float(scale) for scale in space.scales))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Errors:
-    """What beliefs say of objects and of views; nothing without them.
-
-    Attributes:
-        expected: Soft errors of objects and classes.
-        maps: Soft errors over views; none in a space of more than `MOST_VIEWS`.
-    """
-
-    expected: Expected | None = None
-    maps: ErrorMaps | None = None
-
-    @classmethod
-    def of(cls, history: History, space: Space, *, seed: int) -> Errors:
-        """Judge captured shots by their beliefs; the space is that of a `Situation`."""
-        found = soft_errors(history)
-        if found is None:
-            return cls()
-        maps = error_maps(space, found, seed=seed) if space.n_views <= MOST_VIEWS else None
-        return cls(expected=expected_errors(found), maps=maps)
-
-    def quotas(self, situation: Situation, temperature: float, n: int, seed: int) -> Int[np.ndarray, " objects"]:
-        """Shots of each object, shape ``[objects]``, adding up to ``n``; totals follow the expected errors."""
-        shares = np.ones(len(situation.names))
-        if self.expected is not None and temperature != 0.0:
-            pairs = zip(situation.names, situation.labels, strict=True)
-            shares = _over_mean(np.array([self.expected.of(name, label) for name, label in pairs]), temperature)
-        return weighted_quotas(situation, n, shares, seed, floor=FLOOR, ceiling=CEILING)
-
-    def weights(self, label: str, exponent: float) -> Float[np.ndarray, " views"] | float:
-        """Weight of each view for a class, about 1 in the mean, shape ``[views]``; 1 where all count alike."""
-        if self.maps is None or exponent == 0.0:
-            return 1.0
-        return np.clip(_over_mean(self.maps.of(label), exponent), FLOOR, CEILING)
-
-
-def tuned_herd(situation: Situation, tuning: Tuning, errors: Errors) -> Herd:
-    """A herd with these settings."""
-    weights = {label: errors.weights(label, tuning.exponent) for label in situation.classes}
-    return Herd(situation, tuning.class_weight, lengths=tuning.lengths, weights=weights)
-
-
-def tuned_choice(situation: Situation, tuning: Tuning, errors: Errors, n: int, *, seed: int, reason: str) -> Choice:
-    """Choose greedily, object by object in turn.
-
-    Args:
-        situation: What may be taken.
-        tuning: The settings.
-        errors: What beliefs say.
-        n: How many to take.
-        seed: Seed of all lots.
-        reason: Why, for a person; the same for each shot.
-    """
-    quota = errors.quotas(situation, tuning.temperature, n, seed)
-    choice = greedy_choice(situation, tuned_herd(situation, tuning, errors), quota, seed)
-    return replace(choice, reason=(reason,) * n)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Remainder:
-    """The objects that are left when some are left out.
-
-    Attributes:
-        kept: Numbers of the objects that are left.
-        situation: Their captured shots as candidates, nothing captured.
-        errors: What beliefs say of these objects alone.
-        seed: Seed of all lots.
-    """
-
-    kept: Int[np.ndarray, " kept"]
-    situation: Situation
-    errors: Errors
-    seed: int
+    objects: float = 1.0
+    shots: float = 1.0
+    tilt: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SubPlans:
-    """Captured shots from which plans of a given size are chosen as if they were candidates.
+    """Captured shots of which sub-plans of any design are drawn.
 
     Attributes:
         captured: The shots, as candidates; the order of all that counts shots.
         gram: Products of their features, shape ``[shots, shots]``.
-        parts: What is left of the objects: for each repeat every fold left out, folds varying fastest.
         fold: Fold of each object in each repeat, shape ``[repeats, objects]``; -1 is never left out.
-        size: Shots of a sub-plan.
+        place: Place of each object within its class in each repeat, shape ``[repeats, objects]``.
+        depth: Place of each shot within its object in each repeat, shape ``[repeats, shots]``.
     """
 
     captured: Situation
     gram: Float[np.ndarray, "shots shots"]
-    parts: tuple[Remainder, ...]
     fold: Int[np.ndarray, "repeats objects"]
-    size: int
+    place: Int[np.ndarray, "repeats objects"]
+    depth: Int[np.ndarray, "repeats shots"]
 
     @classmethod
-    def of(cls, history: History, *, repeats: int, share: float, seed: int) -> SubPlans | None:
+    def of(cls, history: History, *, repeats: int, seed: int) -> SubPlans | None:
         """Sort out captured shots.
 
         Args:
-            history: Captured shots with features, and beliefs if there are any.
+            history: Captured shots with features.
             repeats: How often objects are dealt out to folds anew.
-            share: Size of a sub-plan over the captured shots that it is chosen from.
             seed: Seed of folds and lots.
 
         Returns:
@@ -182,22 +90,15 @@ class SubPlans:
         # the objects of a class are dealt out to folds, so that never all of them are left out
         classes = np.searchsorted(list(members), captured.labels)
         draws = [generator(seed, "bayes", "folds", repeat) for repeat in range(repeats)]
-        fold = np.stack([places(classes, draw) % FOLDS for draw in draws])
-        fold[:, np.bincount(classes)[classes] < 2] = -1
-        parts = []
-        for repeat, own in enumerate(fold):
-            for left in range(int(fold.max()) + 1):
-                kept, lot = np.flatnonzero(own != left), stream(seed, "bayes", "lots", repeat)
-                situation = captured.only(kept.tolist())
-                past = history.take(np.flatnonzero(np.isin(history.shots.names, situation.names)))
-                errors = Errors.of(past, captured.space, seed=lot)
-                parts.append(Remainder(kept=kept, situation=situation, errors=errors, seed=lot))
+        place = np.stack([places(classes, draw) for draw in draws])
+        fold = np.where(np.bincount(classes)[classes] < 2, -1, place % FOLDS)
+        owner = np.repeat(np.arange(len(captured.names)), captured.n_free)
         return cls(
             captured=captured,
             gram=gram_of(features[order][rows].astype(np.float64)),
-            parts=tuple(parts),
             fold=fold,
-            size=max(int(share * min(int(part.situation.n_free.sum()) for part in parts)), 1),
+            place=np.stack([places(classes, draw) for draw in draws]),
+            depth=np.stack([places(owner, draw) for draw in draws]),
         )
 
     @property
@@ -210,65 +111,69 @@ class SubPlans:
         """Number of the class of each object."""
         return np.searchsorted(list(self.captured.classes), self.captured.labels)
 
-    def scores(self, tunings: Sequence[Tuning]) -> Float[np.ndarray, "tunings judged"]:
+    @property
+    def judged(self) -> Int[np.ndarray, " judged"]:
+        """Numbers of the objects that have another one in their class, in the order of their names."""
+        return np.flatnonzero(self.fold[0] >= 0)
+
+    def shots_of(
+        self, design: DesignShares, errors: Float[np.ndarray, " classes"], repeat: int, left: int
+    ) -> Int[np.ndarray, " taught"]:
+        """Shots of the sub-plan of a design, of the objects that are not left out.
+
+        Args:
+            design: The design.
+            errors: Error of each class, which shares follow.
+            repeat: Decides what is taken.
+            left: The fold that is left out.
+        """
+        class_of, kept = self.class_of, np.flatnonzero(self.fold[repeat] != left)
+        quota = np.zeros(len(class_of), dtype=np.int64)
+        weights = class_weights(errors, design.tilt)
+        for number, weight in enumerate(weights):
+            own = kept[class_of[kept] == number]
+            own = own[np.argsort(self.place[repeat, own])][: max(round(design.objects * len(own)), 1)]
+            quota[own] = np.maximum(np.round(design.shots * weight * self.captured.n_free[own]), 1)
+        return np.flatnonzero(self.depth[repeat] < quota[self.owner])
+
+    def scores(
+        self, designs: Sequence[DesignShares], errors: Float[np.ndarray, " classes"]
+    ) -> tuple[Float[np.ndarray, "designs 2"], Float[np.ndarray, "designs judged"]]:
         """Smooth accuracy on the shots of each object by heads that never saw it, mean over repeats.
 
         Args:
-            tunings: Settings by which sub-plans are chosen.
+            designs: Designs of sub-plans.
+            errors: Error of each class, which shares follow.
 
         Returns:
-            Probabilities of the true class in ``[0, 1]``, shape ``[tunings, judged]``: objects that have another one
-            in their class, in the order of their names.
+            Objects of a class and shots of each that were used, means; and probabilities of the true class.
         """
-        taught = self.chosen(tunings).reshape(len(tunings) * len(self.parts), self.size)
-        owner = self.owner
-        truth = self.class_of[owner]
-        # solve all regressions, one for each tuning and part, in one batch
-        weights, mean = fit_ridge(self.gram, taught, np.eye(int(truth.max()) + 1)[truth])
-        full = np.zeros((len(taught), *self.gram.shape[:1], weights.shape[-1]))
-        np.put_along_axis(full, taught[..., None], weights, axis=1)
-        # what each believes of every shot
-        raised = (self.gram @ full + mean) / SOFTNESS
-        raised = np.exp(raised - raised.max(axis=-1, keepdims=True))
-        believed = (raised / raised.sum(axis=-1, keepdims=True))[:, np.arange(len(truth)), truth]
-        believed = believed.reshape(len(tunings), len(self.fold), -1, len(truth))
-        # of which only the shots of left-out objects count
-        left = self.fold[:, None, owner] == np.arange(believed.shape[2])[:, None]
-        of_shots = (believed * left).sum(axis=2).mean(axis=1)
-        sums = np.add.reduceat(of_shots, np.flatnonzero(np.diff(owner, prepend=-1)), axis=1)
-        return np.round((sums / self.captured.n_free)[:, self.fold[0] >= 0], 9)
+        owner, class_of = self.owner, self.class_of
+        truth = class_of[owner]
+        wanted = np.eye(int(truth.max()) + 1)[truth]
+        used = np.zeros((len(designs), 2))
+        found = np.zeros((len(designs), len(truth)))
+        n_repeats, n_folds = len(self.fold), int(self.fold.max()) + 1
+        for number, design in enumerate(designs):
+            for repeat in range(n_repeats):
+                for left in range(n_folds):
+                    taught = self.shots_of(design, errors, repeat, left)
+                    weights, mean = fit_ridge(self.gram, taught, wanted)
+                    tests = np.flatnonzero(self.fold[repeat, owner] == left)
+                    raised = (self.gram[np.ix_(tests, taught)] @ weights + mean) / SOFTNESS
+                    raised = np.exp(raised - raised.max(axis=1, keepdims=True))
+                    believed = raised[np.arange(len(tests)), truth[tests]] / raised.sum(axis=1)
+                    found[number, tests] += believed / n_repeats
+                    seen = np.unique(owner[taught])
+                    used[number] += len(seen) / len(np.unique(class_of[seen])), len(taught) / len(seen)
+        sums = np.add.reduceat(found, np.flatnonzero(np.diff(owner, prepend=-1)), axis=1)
+        return used / (n_repeats * n_folds), np.round((sums / self.captured.n_free)[:, self.judged], 9)
 
-    def chosen(self, tunings: Sequence[Tuning]) -> Int[np.ndarray, "tunings parts size"]:
-        """Shots of each sub-plan in the order of taking, by `herd_batch`."""
-        views = np.concatenate(self.captured.free)
-        lots = {seed: self._of_shots(lots_of(self.captured, seed)) for seed in {part.seed for part in self.parts}}
-        orders, wanted, kernels = [], [], []
-        for tuning in tunings:
-            similarity = Similarity(self.captured.space, tuning.lengths)
-            kernels.append(similarity.between(views, views))
-            mean = similarity.mean(views)
-            for part in self.parts:
-                quota = part.errors.quotas(part.situation, tuning.temperature, self.size, part.seed)
-                order = [number for number, _ in taking_order(part.situation, quota, part.seed)]
-                orders.append(part.kept[order])
-                weights = {label: part.errors.weights(label, tuning.exponent) for label in self.captured.classes}
-                wanted.append(mean * self._of_shots(weights))
-        return herd_batch(
-            orders=np.stack(orders),
-            wanted=np.stack(wanted),
-            kernels=np.stack(kernels),
-            kernel_of=np.repeat(np.arange(len(tunings)), len(self.parts)),
-            class_weight=np.repeat([tuning.class_weight for tuning in tunings], len(self.parts)),
-            lots=np.tile(np.stack([lots[part.seed] for part in self.parts]), (len(tunings), 1)),
-            owner=self.owner,
-            class_of=self.class_of,
-        ).reshape(len(tunings), len(self.parts), self.size)
 
-    def _of_shots(self, by_class: Mapping[str, Any]) -> np.ndarray:
-        """The value at the view of each shot, from values at all views (or one for all) by class."""
-        shots = zip(self.captured.labels, self.captured.free, strict=True)
-        n_views = len(self.captured.views)
-        return np.concatenate([np.broadcast_to(by_class[label], n_views)[own] for label, own in shots])
+def class_weights(errors: Float[np.ndarray, " classes"], tilt: float) -> Float[np.ndarray, " classes"]:
+    """Share of each class over the mean: its error to a power, within bounds."""
+    raised = np.maximum(errors, 1e-3) ** tilt
+    return np.clip(raised / raised.mean(), FLOOR, CEILING)
 
 
 def gram_of(features: Float[np.ndarray, "shots features"]) -> Float[np.ndarray, "shots shots"]:
@@ -308,12 +213,6 @@ def places(groups: Int[np.ndarray, " members"], draw: np.random.Generator) -> In
         mine = np.flatnonzero(groups == group)
         place[mine] = draw.permutation(len(mine))
     return place
-
-
-def _over_mean(errors: Float[np.ndarray, " several"], power: float) -> Float[np.ndarray, " several"]:
-    raised = np.maximum(errors, 0.0) ** power
-    mean = float(raised.mean())
-    return raised / mean if mean > 0.0 else np.ones(len(errors))
 
 
 def _thinned(captured: Situation, seed: int) -> Situation:

@@ -25,6 +25,7 @@ from acqplan.report import tables
 from acqplan.report.compared import MOST_DRAWN, Compared
 from acqplan.report.counts import object_counts, picture_axes, positions
 from acqplan.report.plot import curves, differences, views
+from acqplan.report.plot.advice import design_surface, learning_curve
 from acqplan.report.plot.style import DARK, LIGHT, svg_element
 from acqplan.space import Shots
 
@@ -311,17 +312,37 @@ def _dial_words(shots: Shots, whose: str) -> str:
     return f"{whose}: {len(shots):,} shots from {where}, {count_range(taken)} from each."
 
 
+def _surface_words(advice: Advice) -> str:
+    """The surface in words."""
+    assert advice.surface is not None
+    cells = [(advice.surface.accuracy[row][column], row, column) for row in (0, -1) for column in (0, -1)]
+    ends = [
+        f"{percent(cell.estimate)} % with {advice.surface.objects[row]:.0f} × {advice.surface.shots[column]:.0f}"
+        for cell, row, column in cells
+    ]
+    return f"Accuracy foreseen for objects of each class × shots of each: {', '.join(ends)}."
+
+
 def _advice_content(advice: Advice) -> Content:
     """The advice in words, its learning curve if one could be measured, and the curve in numbers."""
     drawing = None
     if advice.points:
         each = ", ".join(f"{percent(point.accuracy.estimate)} % with {point.images:,}" for point in advice.points)
         alt = f"Accuracy on objects left out: {each} images."
-        drawing = svg_element(curves.learning_curve(advice), name="advice", alt=alt)
-    sentences, worths = [f"{sentence}." for sentence in advice_sentences(advice)], None
+        drawing = svg_element(learning_curve(advice), name="advice", alt=alt)
+    surface = None
+    if advice.surface is not None:
+        surface = svg_element(design_surface(advice, advice.surface), name="surface", alt=_surface_words(advice))
+    worths = None
     if any(factor.worth for factor in advice.factors):
-        worths = svg_element(
-            differences.factor_worths(advice), name="factors", alt="Worth of the variety of each factor."
-        )
-    table = tables.learning_table(advice)
-    return {"found": advice, "sentences": sentences, "curve": drawing, "worths": worths, "table": table}
+        alt = "What the variety of each factor is worth."
+        worths = svg_element(differences.factor_worths(advice), name="factors", alt=alt)
+    sentences = [f"{sentence}." for sentence in advice_sentences(advice)]
+    return {
+        "found": advice,
+        "sentences": sentences,
+        "curve": drawing,
+        "surface": surface,
+        "worths": worths,
+        "table": tables.learning_table(advice),
+    }

@@ -27,7 +27,7 @@ Writers = dict[str, Callable[[Path], None]]
 # Every file that a recommendation may leave behind.
 FILES = (
     "plan.csv", "plan.json", "validation.json", "report.html", "dial.png", "classes.png", "coverage.png",
-    "objects.png", "overview.png", "accuracy.png", "bars.png", "gains.png", "advice.png",
+    "objects.png", "overview.png", "accuracy.png", "bars.png", "gains.png", "advice.png", "surface.png",
 )  # fmt: skip
 # The file by which a folder of them is known, and keys that it has.
 MARK = ("plan.json", ("acqplan", "strategy", "budget", "shots"))

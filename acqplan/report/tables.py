@@ -18,11 +18,14 @@ from acqplan.report.counts import axis_title
 if TYPE_CHECKING:
     from acqplan.advice.answers import Advice
     from acqplan.evaluate.findings import Findings
+    from acqplan.evaluate.judging import PlannedTest
     from acqplan.statistics.curves import ImagesToReach
+    from acqplan.statistics.objects import Estimate
 
 # A cell without a value.
 NONE = "–"
 FIRST_SHOTS = 12
+MOST_SPENDINGS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,34 +225,50 @@ def ranks_table(findings: Findings) -> Table:
 
 def learning_table(advice: Advice) -> Table:
     """The learning curve on left-out objects, measured and fitted, and where it ends."""
-    curve, rows, kinds = advice.curve, [], [""] * len(advice.points)
-    for point in advice.points:
-        accuracy, fitted = point.accuracy, NONE
-        if curve is not None:
-            fitted = percent(1.0 - curve.floor - curve.scale * (point.images / curve.unit) ** -curve.exponent)
-        interval = f"{percent(accuracy.low)} to {percent(accuracy.high)}"
-        rows.append([f"{point.images:,}", percent(accuracy.estimate), interval, fitted])
-    extrapolated = ""
-    if curve is not None and advice.capacity > advice.images:
-        end = curve.saturation
-        interval = f"{percent(end.low)} to {percent(end.high)}"
-        rows.append([f"{advice.capacity:,}", NONE, interval, percent(end.estimate)])
-        kinds.append("end")
-        extrapolated = " Last row: all views of these objects, extrapolated."
+    places: dict[int, tuple[Estimate | None, Estimate | None]]
+    places = {point.images: (point.accuracy, None) for point in advice.points}
+    for point in advice.curve:
+        if point.images >= min(places):
+            places[point.images] = (places.get(point.images, (None, None))[0], point.accuracy)
+
+    def cells(accuracy: Estimate | None) -> tuple[str, str]:
+        if accuracy is None:
+            return NONE, NONE
+        return percent(accuracy.estimate), f"{percent(accuracy.low)} to {percent(accuracy.high)}"
+
     return Table(
         columns=[
             Column(name="images", short="images"),
             Column(name="accuracy, %", short="accuracy\n%"),
             Column(name="95 % interval", short="95 %\ninterval"),
-            Column(name="fitted, %", short="fitted\n%"),
+            Column(name="foreseen, %", short="foreseen\n%"),
+            Column(name="80 % interval", short="80 %\ninterval"),
         ],
-        rows=rows,
-        kinds=kinds,
-        label="Learning curve on objects left out",
+        rows=[[f"{images:,}", *cells(seen), *cells(foreseen)] for images, (seen, foreseen) in sorted(places.items())],
+        label="Learning curve on new objects",
         footnote=(
-            f"Accuracy on each of {advice.judged:,} objects by heads that never saw it, trained on random sub-samples "
-            f"of the images of the others; images counted over all objects.{extrapolated}"
+            f"Accuracy on each of {advice.judged:,} objects by heads that never saw it, trained on sub-designs of the "
+            "images of the others; images counted over all objects. Foreseen: with all of these objects."
         ),
+    )
+
+
+def spendings_table(test: PlannedTest) -> Table:
+    """What other numbers of test objects would tell within the same budget, the chosen one marked."""
+    step = -(-len(test.spendings) // MOST_SPENDINGS)
+    shown = [one for row, one in enumerate(test.spendings) if row % step == 0 or one == test.chosen]
+    return Table(
+        columns=[
+            Column(name="test objects", short="objects"),
+            Column(name="views of each", short="views"),
+            Column(name="images", short="images"),
+            Column(name="95 % interval to expect, ± points", short="± points"),
+        ],
+        rows=[
+            [f"{one.objects:,}", f"{one.images / one.objects:.3g}", f"{one.images:,}", percent(one.half_width)]
+            for one in shown
+        ],
+        kinds=["own" if one == test.chosen else "" for one in shown],
     )
 
 

@@ -152,9 +152,11 @@ def budget_ranks(budgets: Sequence[int]) -> list[int]:
 def predictions_summary(comparison: Comparison) -> RenderableType:
     """Two classifiers on the same images: the test on objects first, those on images below it."""
     low, high = map(points, comparison.ci95)
+    first, second = (f"{percent(ends[0])} to {percent(ends[1])}" for ends in (comparison.ci95_a, comparison.ci95_b))
     facts = {
-        "first": f"{comparison.a}: {percent(comparison.accuracy_a)} % right, mean of {comparison.n_objects:,} objects",
-        "second": f"{comparison.b}: {percent(comparison.accuracy_b)} %",
+        "first": f"{comparison.a}: {percent(comparison.accuracy_a)} % right (95 % interval {first}), mean of "
+        f"{comparison.n_objects:,} objects",
+        "second": f"{comparison.b}: {percent(comparison.accuracy_b)} % ({second})",
         "difference": f"{points(comparison.difference)} points (95 % interval {low} to {high})",
         "p, objects": f"{p_text(comparison.p_object)} (signs flipped; decides the verdict)",
         "p, equality": f"{p_text(comparison.p_equivalent)} (small: equal to within a point)",

@@ -12,9 +12,7 @@ function drawCurve(svg, advice) {
   svg.hidden = !points.length;
   svg.toggleAttribute("hidden", !points.length);
   if (!points.length) return "";
-  const curve = advice.curve;
-  const most = curve ? Math.min(advice.capacity, 2 * advice.images) : advice.images;
-  const fitted = (images) => 1 - (curve.scale * (images / curve.unit) ** -curve.exponent + curve.floor);
+  const surface = advice.surface, most = surface ? Math.min(advice.capacity, 2 * advice.images) : advice.images;
   const lowest = Math.min(...points.map((one) => one.accuracy.low));
   const bottom = Math.max(0, Math.floor(lowest * 10) / 10), top = 1;
   const x = (images) => PLOT.left + ((PLOT.right - PLOT.left) * images) / most;
@@ -27,11 +25,12 @@ function drawCurve(svg, advice) {
   }
   for (let images = 0, step = niceStep(most, 4); images <= most; images += step) svg.append(label(x(images), PLOT.bottom + 12, images.toLocaleString("en")));
   svg.append(label((PLOT.left + PLOT.right) / 2, PLOT.bottom + 26, "images"));
-  if (curve) {
-    const first = points[0].images, steps = 60;
-    const path = Array.from({ length: steps + 1 }, (_, step) => first + ((most - first) * step) / steps)
-      .map((images, step) => `${step ? "L" : "M"}${x(images).toFixed(1)} ${y(Math.max(fitted(images), bottom)).toFixed(1)}`);
-    svg.append(drawn("path", { d: path.join(""), fill: "none", stroke: "var(--accent)", "stroke-width": 1.5, "stroke-dasharray": "4 3" }));
+  if (surface) {
+    const own = advice.objects / advice.classes, row = surface.accuracy[surface.objects.indexOf(own)];
+    const path = surface.shots.map((shots, column) => [shots * advice.objects, row[column].estimate])
+      .filter(([images]) => images >= points[0].images && images <= most)
+      .map(([images, accuracy], step) => `${step ? "L" : "M"}${x(images).toFixed(1)} ${y(Math.max(accuracy, bottom)).toFixed(1)}`);
+    svg.append(drawn("path", { d: path.join(""), fill: "none", stroke: "var(--rust)", "stroke-width": 1.5, "stroke-dasharray": "4 3" }));
   }
   for (const one of points) {
     const title = `${one.images.toLocaleString("en")} images: ${(100 * one.accuracy.estimate).toFixed(1)} %`;
@@ -39,5 +38,5 @@ function drawCurve(svg, advice) {
     svg.append(drawn("circle", { cx: x(one.images), cy: y(one.accuracy.estimate), r: 4, fill: "var(--accent)" }, title));
   }
   return `Accuracy on ${advice.judged} objects left out in turn, with its 95 % interval, as of ${advice.images.toLocaleString("en")} images` +
-    (curve ? "; dashed: the fitted curve." : ".");
+    (surface ? "; dashed: foreseen with all of these objects." : ".");
 }

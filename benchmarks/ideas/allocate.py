@@ -11,11 +11,11 @@ from jaxtyping import Float
 
 from acqplan.errors import StrategyError, nearest
 from acqplan.plan.base import LONGEST_REASON, Choice, History, Situation, check_request, even_quotas, weighted_quotas
-from acqplan.plan.errors_by_view import expected_errors, soft_errors
 from acqplan.plan.lattice import Lattice
 from acqplan.plan.sub_plans import fit_ridge, gram_of, places
 from acqplan.rng import generator, stream
 from acqplan.space import Shots
+from benchmarks.ideas.errors_by_view import expected_errors, soft_errors
 
 REPEATS = 4
 """Sub-samples of each size, each judged with every object left out once."""
@@ -136,7 +136,7 @@ class Allocate(Lattice):
     """Totals of objects in proportion to the soft errors that are expected of them; views by the lattice.
 
     Errors are those of heads that never saw the object, drawn towards its class and all classes as far as they are
-    noise (`acqplan.plan.errors_by_view`). Part of each total is the equal share, so that what comes after a first
+    noise (`benchmarks.ideas.errors_by_view`). Part of each total is the equal share, so that what comes after a first
     half of equal shares goes to objects in proportion to their errors. Without beliefs, or before an object has two
     shots to tell its error from noise, all totals are equal, as `Lattice` shares out.
 

@@ -10,12 +10,12 @@ from jaxtyping import Float
 
 from acqplan.errors import StrategyError
 from acqplan.plan.base import Choice, History, Situation, check_request, even_quotas
-from acqplan.plan.errors_by_view import error_maps, soft_errors
 from acqplan.plan.greedy import Herd, Herding, greedy_choice
 from acqplan.plan.lattice import Lattice
 from acqplan.plan.surrogate import fit_surrogate
 from acqplan.space import Shots
 from acqplan.space.kernel import Similarity
+from benchmarks.ideas.errors_by_view import error_maps, soft_errors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,7 @@ class Difficulty(Lattice):
     """Herding to a distribution over views in proportion to the soft errors that are expected there.
 
     Error maps over (class, view) are those of heads that never saw the object, without what is the object's own,
-    drawn to a constant as far as halves of the objects disagree (`acqplan.plan.errors_by_view`). A map that no
+    drawn to a constant as far as halves of the objects disagree (`benchmarks.ideas.errors_by_view`). A map that no
     halves agree on, and a history without beliefs, leave everything to `Lattice`.
 
     Attributes:

@@ -147,10 +147,10 @@ def test_advice_has_the_factors_and_keeps_them(advice: Advice, factors: dict[str
 @pytest.mark.parametrize(
     ("low", "high", "words"),
     [
-        (0.011, 0.047, "vary the azimuth: worth +2.9 points (+1.1 to +4.7) over a quarter of the circle"),
-        (-0.009, 0.008, "varying the azimuth hardly matters: worth 0.0 points (−0.9 to +0.8) over"),
+        (0.011, 0.047, "vary the azimuth: worth +2.9 points (95 %: +1.1 to +4.7) over a quarter of the circle"),
+        (-0.009, 0.008, "varying the azimuth hardly matters: worth 0.0 points (95 %: −0.9 to +0.8) over"),
         (-0.02, -0.001, "varying the azimuth is no gain: worth"),
-        (-0.01, 0.03, "cannot tell whether to vary the azimuth: worth +1.0 points (−1.0 to +3.0)"),
+        (-0.01, 0.03, "cannot tell whether to vary the azimuth: worth +1.0 points (95 %: −1.0 to +3.0)"),
     ],
 )
 def test_sentences_say_what_the_interval_carries(low: float, high: float, words: str, advice: Advice) -> None:

@@ -10,6 +10,7 @@ import pytest
 from acqplan.errors import ManifestError
 from acqplan.evaluate.compare import compare
 from acqplan.statistics.clustered import durkalski, equivalence, mcnemar, obuchowski, sign_flip
+from acqplan.statistics.judging import class_interval
 
 HEADER = "image,object,label,predicted"
 
@@ -43,6 +44,8 @@ def test_numbers_are_those_of_the_tests_done_by_hand(files: tuple[Path, Path, np
     assert found.mcnemar == mcnemar(a.ravel(), b.ravel())
     assert (found.n10, found.n01, found.n11, found.n00) == (n10.sum(), n01.sum(), (a & b).sum(), (~a & ~b).sum())
     assert (found.accuracy_a, found.accuracy_b) == pytest.approx((a.mean(), b.mean()))
+    assert found.ci95_a == class_interval(a.mean(axis=1), np.arange(8) % 2)[1:]
+    assert found.ci95_b[0] < found.accuracy_b < found.ci95_b[1]
     assert found.difference == pytest.approx(a.mean() - b.mean())
     assert found.p_equivalent == pytest.approx(equivalence(a.mean(axis=1) - b.mean(axis=1)).p)
     assert found.p_object == pytest.approx(sign_flip(a.mean(axis=1) - b.mean(axis=1)))

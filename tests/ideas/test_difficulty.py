@@ -13,7 +13,7 @@ from acqplan.plan.base import check_choice
 from acqplan.plan.lattice import Lattice
 from acqplan.space import Objects, Shots, Space
 from benchmarks.ideas import Difficulty
-from tests.plan.test_errors_by_view import Rule, after, low, low_animals, objects_alone
+from tests.ideas.test_errors_by_view import Rule, after, low, low_animals, objects_alone
 
 MakeObjects = Callable[..., Objects]
 

@@ -1,4 +1,4 @@
-"""Bayesian optimisation of plan settings: what it finds, when it stands back, and the batch it is computed in."""
+"""Bayesian optimisation of the design: what it finds, when it stands back, and how sub-plans are scored."""
 
 from __future__ import annotations
 
@@ -12,17 +12,16 @@ import pytest
 import torch
 
 from acqplan.errors import StrategyError
-from acqplan.plan.base import Choice, History, check_choice, taking_order
-from acqplan.plan.bayes import Bayes, chance_of
+from acqplan.plan.base import Choice, History, Situation, check_choice
+from acqplan.plan.bayes import Bayes, chance_of, taken_objects
 from acqplan.plan.deployed import deployed
-from acqplan.plan.greedy import greedy_views
 from acqplan.plan.lattice import Lattice
-from acqplan.plan.sub_plans import RIDGE, SOFTNESS, SubPlans, Tuning, fit_ridge, tuned_herd
-from acqplan.space import Category, Circle, Interval, Objects, Shots, Space, parse_values
+from acqplan.plan.sub_plans import RIDGE, SOFTNESS, DesignShares, SubPlans
+from acqplan.space import Circle, Interval, Objects, Shots, Space, parse_values
 
 MakeObjects = Callable[..., Objects]
 QUICK = Bayes(evaluations=10, batch=4, repeats=2, level=1.0)
-"""Few evaluations, and no doubt: the best settings are used wherever they are better at all."""
+"""Few evaluations, and no doubt: the best design is used wherever it is better at all."""
 
 
 @pytest.fixture(scope="module")
@@ -51,13 +50,13 @@ def noise(shots: Shots) -> np.ndarray:
     return np.random.default_rng(1).standard_normal((len(shots), 10))
 
 
-def crowded(every: Shots) -> np.ndarray:
-    """Captures of which a quarter crowds into 60 degrees of azimuth in any light, and all others are in one light."""
-    draw, views = np.random.default_rng(2), every.space.views()
-    first = (views[:, 1:] == views[0, 1:]).all(axis=1)
-    crowd, others = np.flatnonzero(views[:, 0] < 60.0), np.flatnonzero((views[:, 0] >= 60.0) & first)
-    own = [np.concatenate([draw.choice(crowd, 3, False), draw.choice(others, 9, False)]) for _ in every.objects.names]
-    return np.concatenate([number * len(views) + rows for number, rows in enumerate(own)])
+def confused(shots: Shots) -> np.ndarray:
+    """The first two classes differ little and their views much; the other classes are plain to see."""
+    draw = np.random.default_rng(0)
+    looks = draw.standard_normal((len(shots.objects.classes), 60))
+    looks[1] = looks[0] + 0.45 * draw.standard_normal(60)
+    spread = np.where(shots.class_rows < 2, 1.6, 0.3)[:, None]
+    return np.asarray(looks[shots.class_rows] + spread * draw.standard_normal((len(shots), 60)))
 
 
 def even(every: Shots) -> np.ndarray:
@@ -76,8 +75,8 @@ def after(
     return every.take(np.setdiff1d(np.arange(len(every)), rows)), history
 
 
-def trial_of(history: History, *, share: float = 0.5) -> SubPlans:
-    trial = SubPlans.of(history, repeats=4, share=share, seed=0)
+def trial_of(history: History) -> SubPlans:
+    trial = SubPlans.of(history, repeats=4, seed=0)
     assert trial is not None
     return trial
 
@@ -92,26 +91,28 @@ def as_bytes(choice: Choice) -> bytes:
     return choice.rows.tobytes() + choice.gain.tobytes() + "\n".join(choice.reason).encode()
 
 
-def test_it_finds_that_elevation_does_not_matter(objects_of: MakeObjects) -> None:
-    azimuth, elevation, lighting = "azimuth", "elevation", "lighting"
-    space = Space(
-        axes=(
-            Circle(name=azimuth, values=parse_values("0:340:20")),
-            Interval(name=elevation, values=parse_values("0:90:10"), unit="deg"),
-            Category(name=lighting, values=("L0", "L1", "L2", "L3", "L4", "L5")),
-        )
-    )
-    every = Shots.every(space, objects_of(12, 12, 12))
-    shots, history = after(every, crowded(every), bumps)
-    rule = Bayes(evaluations=24, share=0.15)
-    found = rule.search(trial_of(history, share=0.15), 1)
-    assert found.chance <= 0.05
-    assert found.gain > 0.03
-    lengths = dict(zip((azimuth, elevation, lighting), np.array(found.tuning.lengths) / space.scales, strict=True))
-    assert lengths[azimuth] < 1.0 < lengths[elevation]
-    choice = asked(rule, shots, history, 48)
+def test_it_gives_more_to_classes_that_are_confused(rings: Space, objects_of: MakeObjects) -> None:
+    every = Shots.every(rings, objects_of(8, 8, 8, 8))
+    shots, history = after(every, even(every), confused)
+    rule = Bayes(evaluations=24, level=1.0)
+    trial = trial_of(history)
+    found = rule.search(trial, Situation.of(shots, history), 192, 1)
+    assert found.gain > 0.0
+    assert found.design.tilt > 0.5
+    assert found.errors[:2].min() > found.errors[2:].max()
+    choice = asked(rule, shots, history, 192)
     assert choice.reason[0].startswith("bayes +")
-    assert " points on left-out objects: azimuth " in choice.reason[0]
+    counts = np.bincount(shots.class_rows[choice.rows], minlength=4)
+    assert counts[:2].min() > counts[2:].max()
+
+
+def test_objects_that_cost_much_are_left_aside(rings: Space, objects_of: MakeObjects) -> None:
+    every = Shots.every(rings, objects_of(8, 8, 8))
+    rows = even(every)
+    shots, history = after(every, rows[every.object_rows[rows] % 8 < 4], bumps)
+    situation, trial = Situation.of(shots, history), trial_of(history)
+    design = Bayes(object_cost=1e4).search(trial, situation, 60, 1).design
+    assert len(taken_objects(situation, design.objects, 1)) <= 15 < len(taken_objects(situation, 1.0, 1))
 
 
 def test_it_lays_the_lattice_where_features_tell_nothing(rings: Space, objects_of: MakeObjects) -> None:
@@ -133,7 +134,7 @@ def test_only_what_was_captured_counts_and_in_no_order(
     shots, history = after(every, np.append(taken, taken[:1]), bumps, beliefs=True)
     state = torch.random.get_rng_state()
     expected = asked(QUICK, shots, history, 30)
-    assert expected.reason[0].startswith("bayes +")
+    assert expected.reason[0].startswith("bayes")
     assert torch.equal(torch.random.get_rng_state(), state)
     torch.manual_seed(7)
     assert as_bytes(asked(QUICK, shots, history, 30)) == as_bytes(expected)
@@ -164,60 +165,34 @@ def test_only_what_was_captured_counts_and_in_no_order(
     assert again.reason == expected.reason
 
 
-@pytest.mark.parametrize(("kind", "others"), [("small", (0.3,)), ("photographs", ())])
-def test_the_batch_chooses_what_the_rule_chooses_one_by_one(
-    kind: str, others: tuple[float, ...], request: pytest.FixtureRequest, objects_of: MakeObjects
-) -> None:
-    space = request.getfixturevalue(kind)
-    every = Shots.every(space, objects_of(3, 4, 1))
-    _, history = after(every, np.random.default_rng(0).permutation(len(every))[:70], bumps, beliefs=True)
-    trial = trial_of(history)
-    tunings = [
-        Tuning.default(space),
-        Tuning(lengths=(100.0, 9.0, *others), class_weight=0.2, exponent=1.3, temperature=1.0),
-        Tuning(lengths=(20.0, 60.0, *others), class_weight=1.0, temperature=2.0),
-    ]
-    chosen = trial.chosen(tunings)
-    assert chosen.shape == (3, len(trial.parts), trial.size)
-    start = np.cumsum([0, *trial.captured.n_free])
-    for row, tuning in enumerate(tunings):
-        for column, part in enumerate(trial.parts):
-            quota = part.errors.quotas(part.situation, tuning.temperature, trial.size, part.seed)
-            order = [number for number, _ in taking_order(part.situation, quota, part.seed)]
-            herd = tuned_herd(part.situation, tuning, part.errors)
-            views = greedy_views(part.situation, herd, order, seed=part.seed)
-            expected = [
-                start[part.kept[number]] + np.flatnonzero(part.situation.free[number] == view)[0]
-                for number, (view, _) in zip(order, views, strict=True)
-            ]
-            assert chosen[row, column].tolist() == expected
-
-
-def test_the_batch_is_scored_as_one_regression_after_another(rings: Space, objects_of: MakeObjects) -> None:
+def test_sub_plans_are_scored_by_regressions_that_never_saw_the_object(rings: Space, objects_of: MakeObjects) -> None:
     every = Shots.every(rings, objects_of(3, 4, 1))
     _, history = after(every, np.random.default_rng(0).permutation(len(every))[:80], bumps)
     trial = trial_of(history)
-    tunings = [Tuning.default(rings), Tuning(lengths=(10.0, 90.0), class_weight=1.0)]
-    found = trial.scores(tunings)
+    designs = [DesignShares(), DesignShares(objects=0.5, shots=0.4), DesignShares(tilt=1.0)]
+    errors = np.array([0.4, 0.1, 0.1])
+    used, found = trial.scores(designs, errors)
     truth = trial.class_of[trial.owner]
-    for row, plans in enumerate(trial.chosen(tunings)):
-        sums = np.zeros(len(trial.captured.names))
-        for plan, part in zip(plans, trial.parts, strict=True):
-            targets = np.eye(3)[truth[plan]]
-            inner = trial.gram[np.ix_(plan, plan)] + RIDGE * np.eye(len(plan))
-            scores = trial.gram[:, plan] @ np.linalg.inv(inner) @ (targets - targets.mean(axis=0)) + targets.mean(
-                axis=0
-            )
-            believed = torch.softmax(torch.from_numpy(scores / SOFTNESS), dim=1).numpy()[np.arange(len(truth)), truth]
-            for number in set(range(len(sums))) - set(part.kept.tolist()):
-                assert number not in trial.owner[plan]
-                sums[number] += believed[trial.owner == number].mean() / len(trial.fold)
+    for row, design in enumerate(designs):
+        sums, n_parts = np.zeros(len(trial.captured.names)), 0
+        for repeat, fold in enumerate(trial.fold):
+            for left in range(int(trial.fold.max()) + 1):
+                plan = trial.shots_of(design, errors, repeat, left)
+                assert not set(trial.owner[plan]) & set(np.flatnonzero(fold == left))
+                targets = np.eye(3)[truth[plan]]
+                inner = trial.gram[np.ix_(plan, plan)] + RIDGE * np.eye(len(plan))
+                scores = trial.gram[:, plan] @ np.linalg.inv(inner) @ (targets - targets.mean(axis=0))
+                scores = torch.from_numpy((scores + targets.mean(axis=0)) / SOFTNESS)
+                believed = torch.softmax(scores, dim=1).numpy()[np.arange(len(truth)), truth]
+                for number in np.flatnonzero(fold == left):
+                    sums[number] += believed[trial.owner == number].mean() / len(trial.fold)
+                n_parts += 1
         np.testing.assert_allclose(found[row], sums[:7], atol=1e-8)  # the last object is alone in its class
-    batch, mean = fit_ridge(trial.gram, trial.chosen(tunings), np.eye(3)[truth])
-    one, _ = fit_ridge(trial.gram, trial.chosen(tunings)[1, 0], np.eye(3)[truth])
-    assert batch.shape == (2, len(trial.parts), trial.size, 3)
-    assert mean.shape == (2, len(trial.parts), 1, 3)
-    np.testing.assert_allclose(batch[1, 0], one, rtol=1e-9)
+    assert used[0, 0] > used[1, 0] >= 1.0
+    assert used[0, 1] > 2.0 * used[1, 1]
+    whole, tilted = (np.bincount(truth[trial.shots_of(design, errors, 0, 0)]) for design in (designs[0], designs[2]))
+    assert (tilted <= whole).all()
+    assert tilted[1] < whole[1]
 
 
 @pytest.mark.filterwarnings("ignore:A not p.d.")
@@ -277,7 +252,6 @@ def test_an_object_without_captures_gets_its_share(rings: Space, objects_of: Mak
     rows = even(every)
     shots, history = after(every, rows[every.object_rows[rows] != 2], bumps, beliefs=True)
     choice = asked(QUICK, shots, history, 40)
-    assert choice.reason[0].startswith("bayes +")
     both = np.bincount(np.concatenate([history.shots.object_rows, shots.object_rows[choice.rows]]))
     assert both.min() >= 5
     weights = np.where(rings.views()[:, 1] < 50.0, 1.0, 0.0)
@@ -287,7 +261,8 @@ def test_an_object_without_captures_gets_its_share(rings: Space, objects_of: Mak
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"evaluations": 1}, {"batch": 0}, {"repeats": 0}, {"share": 0.0}, {"share": 1.0}, {"level": np.nan}]
+    "wrong",
+    [{"evaluations": 1}, {"batch": 0}, {"repeats": 0}, {"image_cost": 0.0}, {"object_cost": -1.0}, {"level": 2.0}],
 )
 def test_settings_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(StrategyError, match="bayes"):

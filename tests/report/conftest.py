@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from acqplan.advice.answers import QUARTER, Advice, Curve, CurvePoint, End, Factor, Next, Reach
+from acqplan.advice.answers import QUARTER, Advice, CurvePoint, End, Factor, Next, Reach, SurfaceGrid
 from acqplan.evaluate.verdict import Answer, Record, Validation, Verdict
 from acqplan.plan.plan import Plan
 from acqplan.report.plot import Drawings
@@ -186,15 +186,8 @@ def some_advice(*, images: int = 2430, capacity: int = 24300, points: int = 6) -
             CurvePoint(images=size, accuracy=Uncertain(estimate=share, low=share - 0.08, high=share + 0.06, level=0.95))
             for size, share in zip(sizes, accuracies, strict=True)
         ),
-        curve=Curve(
-            unit=images,
-            scale=0.08,
-            exponent=0.5,
-            floor=0.07,
-            saturation=Uncertain(estimate=0.905, low=0.85, high=0.95, level=0.95),
-        )
-        if points
-        else None,
+        surface=some_surface(images / 25, capacity / 25) if points else None,
+        saturation=Uncertain(estimate=0.905, low=0.85, high=0.95, level=0.8) if points else None,
         reach=(Reach(accuracy=0.9, share=None, images=17_000.4, low=2_430.0, high=math.inf, smallest=152),),
         next=Next(answer="more objects", reason="they bring more", images=243, views=gain, objects=gain, extra=gain),
         end=End(answer="go on", reason="the curve still rises", margin=0.005, confidence=0.03, gain=gain),
@@ -208,6 +201,16 @@ def some_advice(*, images: int = 2430, capacity: int = 24300, points: int = 6) -
         if points
         else (),
     )
+
+
+def some_surface(shots: float, views: float) -> SurfaceGrid:
+    """A surface around five objects of each class."""
+    objects, columns = (1.0, 2.0, 5.0, 10.0), tuple(sorted({1.0, shots, views}))
+    cells = [[0.95 - 0.4 * row**-0.5 * column**-0.3 for column in columns] for row in objects]
+    accuracy = tuple(
+        tuple(Uncertain(estimate=cell, low=cell - 0.03, high=cell + 0.03, level=0.8) for cell in row) for row in cells
+    )
+    return SurfaceGrid(objects=objects, shots=columns, accuracy=accuracy)
 
 
 def drawn(folder: Path, drawings: Drawings) -> list[Path]:

@@ -11,15 +11,17 @@ from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from PIL import Image
 
-from acqplan.advice.answers import Advice
+from acqplan.advice.answers import Advice, Buy
 from acqplan.errors import OutputError
 from acqplan.evaluate.verdict import Validation
 from acqplan.plan.plan import Plan
 from acqplan.report.compared import Compared
 from acqplan.report.plot import curves, differences, plan_drawings, views
+from acqplan.report.plot.advice import design_surface, learning_curve
 from acqplan.report.plot.style import save_png, svg_element
 from acqplan.report.plot.views import level_counts
 from acqplan.space import Objects
+from acqplan.statistics.objects import Estimate
 from tests.report.conftest import drawn, some_advice
 
 PLAN_FIGURES: dict[str, Callable[[Plan], Figure]] = {
@@ -61,14 +63,25 @@ def test_one_budget_and_one_seed_can_be_drawn(validation: Validation) -> None:
 
 @pytest.mark.parametrize(
     "advice",
-    [some_advice(), some_advice(images=90, points=1), some_advice(capacity=2430), replace(some_advice(), curve=None)],
-    ids=["rising", "one size", "everything captured", "no curve"],
+    [some_advice(), some_advice(images=90, points=1), some_advice(capacity=2430), replace(some_advice(), surface=None)],
+    ids=["rising", "one size", "everything captured", "no surface"],
 )
 def test_learning_curves_can_be_drawn(advice: Advice) -> None:
-    drawn = svg(curves.learning_curve(advice))
+    drawn = svg(learning_curve(advice))
     ElementTree.fromstring(drawn)
     assert f">{advice.images:,}<" in drawn
-    assert (">24,300<" in drawn) is (advice.curve is not None and advice.capacity == 24_300)
+    assert (">24,300<" in drawn) is (advice.surface is not None and advice.capacity == 24_300)
+
+
+def test_a_surface_shows_what_is_captured_and_what_is_best_bought_next() -> None:
+    advice = some_advice()
+    assert advice.surface is not None
+    without = svg(design_surface(advice, advice.surface))
+    accuracy = Estimate(estimate=0.9, low=0.88, high=0.92, level=0.8)
+    buy = Buy(asked=2430, objects=4, images=2430, shots=108.0, cost=2430, unit="images", accuracy=accuracy)
+    shown = svg(design_surface(replace(advice, best=buy), advice.surface))
+    assert shown.count("var(--rust)") > without.count("var(--rust)") == 0
+    assert "objects of each class" in shown
 
 
 def test_worths_of_factors_are_drawn_where_they_were_measured() -> None:
@@ -92,7 +105,7 @@ def test_the_same_plan_gives_the_same_files(
     first = [(path.name, path.read_bytes()) for path in drawn(tmp_path, drawings)]
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     assert first == [(path.name, path.read_bytes()) for path in drawn(tmp_path, drawings)]
-    names = ["dial", "classes", "coverage", "objects", "overview", "accuracy", "bars", "gains", "advice"]
+    names = ["dial", "classes", "coverage", "objects", "overview", "accuracy", "bars", "gains", "advice", "surface"]
     assert [name for name, _ in first] == [f"{name}.png" for name in names]
     assert svg(views.dial(plan.shots)) == svg(views.dial(plan.shots))
 

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from acqplan.plan.plan import Plan
 from acqplan.report.compared import Compared
 from acqplan.report.plot import curves, differences, views
+from acqplan.report.plot.advice import design_surface, learning_curve
 from acqplan.report.plot.style import new_figure
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def plan_drawings(plan: Plan, compared: Compared | None = None, advice: Advice |
 
     Returns:
         dial, classes, coverage, objects; with a validation also overview, accuracy, bars, gains; with a measured
-        learning curve advice.
+        learning curve advice and surface.
     """
     drawings: Drawings = {
         "dial": lambda: views.dial(plan.shots),
@@ -49,7 +50,10 @@ def plan_drawings(plan: Plan, compared: Compared | None = None, advice: Advice |
         if compared.verdicts:
             drawings["gains"] = lambda: differences.object_differences(compared)
     if advice is not None and advice.points:
-        drawings["advice"] = lambda: curves.learning_curve(advice)
+        drawings["advice"] = lambda: learning_curve(advice)
+    if advice is not None and advice.surface is not None:
+        surface = advice.surface
+        drawings["surface"] = lambda: design_surface(advice, surface)
     return drawings
 
 

@@ -14,7 +14,6 @@ from acqplan.report.compared import Compared
 from acqplan.report.plot.style import ANSWER_COLOURS, LIGHT, bare, new_figure, strategy_colours
 
 if TYPE_CHECKING:
-    from acqplan.advice.answers import Advice
     from acqplan.evaluate.findings import Findings
 
 LINES = ("--", "-.", ":", (0, (5, 1, 1, 1)), "-")
@@ -83,7 +82,7 @@ def draw_accuracy(axes: Axes, compared: Compared, *, height: float) -> None:
             _band(axes, compared, name)
         axes.plot(images, [100 * point.accuracy for point in curve], **styles[name])
         ends[name] = (images[-1], 100 * curve[-1].accuracy)
-    _log_axis(axes, compared.budgets, [point.images for point in compared.points])
+    log_axis(axes, compared.budgets, [point.images for point in compared.points])
     over = f"{count_noun(compared.n_objects, 'object')} and {count_noun(compared.n_seeds, 'seed')}"
     axes.set_xlabel(f"images taken (log scale); band: 95 % over {over}", fontsize=9)
     axes.set_title(f"Accuracy on {compared.tested}, %")
@@ -125,20 +124,25 @@ def _band(axes: Axes, compared: Compared, name: str) -> None:
     axes.fill_between([point.images for point in curve], low, high, color=colour, alpha=0.16, linewidth=0)
 
 
-def _log_axis(axes: Axes, ticks: Sequence[int], more: Sequence[float] = ()) -> None:
+def log_axis(axes: Axes, ticks: Sequence[int], more: Sequence[float] = ()) -> None:
     """Numbers of images on a log scale across, which has room for ``more``; ticks that would touch are left out."""
-    # From the largest on: the full budget always has its number.
-    kept: list[int] = []
-    for tick in sorted(ticks, reverse=True):
-        if not kept or np.log(kept[-1] / tick) > 0.09 * np.log(max(ticks) / min(ticks)):
-            kept.append(tick)
+    kept = apart(ticks, 0.09)
     axes.set_xscale("log")
     axes.minorticks_off()
-    axes.set_xticks(kept[::-1], [f"{tick:,.0f}" for tick in kept[::-1]])
+    axes.set_xticks(kept, [f"{tick:,.0f}" for tick in kept])
     axes.set_xlim(min([*ticks, *more]) * 0.93, max([*ticks, *more]) * 1.07)
     axes.grid(axis="y")
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
+
+
+def apart(ticks: Sequence[float], share: float) -> list[float]:
+    """Those of some ticks of a log scale that lie this share of it apart, the largest among them: it has its number."""
+    kept: list[float] = []
+    for tick in sorted(ticks, reverse=True):
+        if not kept or np.log(kept[-1] / tick) > share * np.log(max(ticks) / min(ticks)):
+            kept.append(tick)
+    return kept[::-1]
 
 
 def accuracy_bars(compared: Compared, *, width: float = 4.8) -> Figure:
@@ -233,7 +237,7 @@ def small_curves(compared: Compared, *, width: float = 5.6) -> Figure:
         # In each panel the baseline's line lies behind the strategy's own.
         for number, (axes, name) in enumerate(zip(panels, names, strict=False)):
             curve = compared.curve(name)
-            _log_axis(axes, compared.budgets, [point.images for point in compared.points])
+            log_axis(axes, compared.budgets, [point.images for point in compared.points])
             if name != baseline:
                 accuracies = [100 * point.accuracy for point in theirs]
                 axes.plot([point.images for point in theirs], accuracies, color=LIGHT["rust"], linewidth=1)
@@ -263,43 +267,9 @@ def rank_curves(findings: Findings, *, width: float = 5.6) -> Figure:
         for standing in standings:
             axes.plot(budgets, standing.ranks, **styles[standing.strategy])
             ends[standing.strategy] = (budgets[-1], standing.ranks[-1])
-        _log_axis(axes, budgets)
+        log_axis(axes, budgets)
         axes.invert_yaxis()
         _label_ends(axes, compared, ends, gap=LABEL / (height * 0.75))
         axes.set_title("Mean rank over objects (1 the best)")
         axes.set_xlabel("images allowed (log scale)", fontsize=9, color=LIGHT["soft"])
-    return figure
-
-
-def learning_curve(advice: Advice, *, width: float = 5.2) -> Figure:
-    """Accuracy on left-out objects with its 95 % interval, the fitted curve, and where it ends.
-
-    Args:
-        advice: With at least one measured point.
-        width: Width in inches.
-    """
-    first, curve = advice.points[0].images, advice.curve
-    last = advice.images if curve is None else advice.capacity
-    with new_figure(width, 0.7 * width) as figure:
-        axes = figure.add_subplot()
-        images = [point.images for point in advice.points]
-        middle, low, high = (
-            [100 * getattr(point.accuracy, end) for point in advice.points] for end in ("estimate", "low", "high")
-        )
-        axes.fill_between(images, low, high, color=LIGHT["accent"], alpha=0.15, linewidth=0)
-        if len(images) == 1:  # a band needs two sizes
-            axes.vlines(images, low, high, color=LIGHT["accent"], linewidth=2.8, alpha=0.4)
-        axes.plot(images, middle, "o", color=LIGHT["accent"], markersize=5.5, zorder=4)
-        if curve is not None:
-            for start, stop, style in ((first, advice.images, "-"), (advice.images, last, "--")):
-                fine = np.geomspace(start, stop, 60)
-                errors = curve.floor + curve.scale * (fine / curve.unit) ** -curve.exponent
-                axes.plot(fine, 100 * (1.0 - errors), style, color=LIGHT["accent"], linewidth=1.6)
-        if curve is not None and last > advice.images:
-            end = curve.saturation
-            axes.vlines(last, 100 * end.low, 100 * end.high, color=LIGHT["rust"], linewidth=5, alpha=0.35)
-            axes.plot([last], [100 * end.estimate], "o", color=LIGHT["rust"], markersize=5.5, zorder=4)
-        _log_axis(axes, sorted({first, advice.images, last}))
-        axes.set_xlabel(f"images captured (log scale); band: 95 % over {advice.judged} objects", fontsize=9)
-        axes.set_title("Accuracy on objects left out, %")
     return figure

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from acqplan.plan.base import History, Situation
-from acqplan.plan.errors_by_view import ErrorMaps, SoftErrors, error_maps, expected_errors, soft_errors
 from acqplan.plan.lattice import Lattice
 from acqplan.space import Objects, Shots, Space
+from benchmarks.ideas.errors_by_view import ErrorMaps, SoftErrors, error_maps, expected_errors, soft_errors
 
 MakeObjects = Callable[..., Objects]
 Rule = Callable[[Shots], np.ndarray]
