@@ -18,6 +18,12 @@ rule               idea                                                toys, his
 `Allocate` gained +0.2, -1.2, -1.3 and -0.8 points; `ChooseObjects` with all objects, which is the lattice in the same
 rounds, gained +0.2, -1.0, -1.0 and -0.7. So most of the loss is the price of planning in rounds. On ETH-80 both were
 within 0.2 points.
+
+`Stair` and `Ell` change one axis at a time, for rigs whose change-overs are dear (``python benchmarks/factors.py
+--minutes``, 20 splits of toys with histograms). At 8 images of each object they are 6.5 and 8.2 points behind the
+lattice, with the same views for all objects 17 and 18. In the same time, with an elevation that is set by hand, they
+are 1 to 5 points behind it; where everything is set by hand and objects are changed at once, a shared stair is 3.1 +-
+1.2 points ahead of the lattice, as `even` is with 2.9 +- 1.2.
 """
 
 from benchmarks.ideas.allocate import Allocate, ChooseObjects
