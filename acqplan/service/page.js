@@ -117,6 +117,7 @@ function showRegions() {
 function showAdvice() {
   const advice = status.advice || {}, background = status.background || {};
   $("curve-caption").textContent = drawCurve($("curve"), advice);
+  $("surface-caption").textContent = drawSurface($("surface"), advice);
   const sentences = advice.sentences || [];
   $("advice").replaceChildren(...sentences.map((one) => element("li", "", one)));
   const doing = { plan: "The next round is being planned.", advice: "Advice is being worked out.", features: "New images are being looked at." };
