@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from acqplan.advice.answers import Advice, CurvePoint, End, Next, Reach, Which, check_accuracies
+from acqplan.advice.factors import measure_factors
 from acqplan.advice.foreseen import Foreseen, estimate
 from acqplan.advice.spend import Captured, Outlay
 from acqplan.advice.sub_designs import DesignSamples, measure_designs
@@ -144,6 +145,9 @@ def advise_history(
         end=_end(foreseen, samples, silent.end),
         best=foreseen.best() if grounded else None,
         cheapest=tuple(filter(None, map(foreseen.cheapest, accuracies))) if grounded else (),
+        factors=measure_factors(
+            history, seed=seed, device=device, progress=Titled(progress=progress, title="worth of factors")
+        ),
     )
 
 
@@ -266,12 +270,12 @@ def _next(foreseen: Foreseen, samples: DesignSamples, n_next: int, margin: float
         return Next(answer=answer, reason=reason, images=n_next, views=estimate(gain))
     if (np.maximum(gain, gain + extra) < margin).mean() >= SURE:
         reason = "neither is expected to gain much"
+    elif (extra < margin).mean() >= SURE and np.median(gain) > np.median(extra):
+        answer, reason = "more views", "they help, and another object is hardly worth more than its images"
     elif (extra > 0.0).mean() >= SURE:
         answer, reason = "more objects", "they are worth more than as many images of the same objects"
     elif foreseen.captured.room(0) < 1.0:
         reason = "every view of these objects is captured"
-    elif (extra < margin).mean() >= SURE:
-        answer, reason = "more views", "they help, and another object is hardly worth more than its images"
     return Next(
         answer=answer,
         reason=reason,

@@ -14,6 +14,12 @@ from acqplan.statistics.objects import Estimate
 Which = Literal["more views", "more objects", "cannot tell"]
 Stop = Literal["stop", "go on", "cannot tell"]
 Part = TypeVar("Part")
+# The factor that is not an axis: each object is seen from views of its own.
+SAME_VIEWS = "views between objects"
+# What a circle is narrowed to.
+QUARTER = "a quarter of the circle"
+# A worth within this, either way, is no reason to vary a factor.
+NEGLIGIBLE = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +121,27 @@ class Next:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Factor:
+    """What the variety of a factor is worth at equal numbers of images.
+
+    Attributes:
+        name: The axis, or `SAME_VIEWS`.
+        narrowed: What it was narrowed to, e.g. "a quarter of the circle"; empty where nothing can be said.
+        images: Images of each object that were compared.
+        worth: Accuracy with as many images of all of it, less that of the narrowed ones, with its interval.
+        next: What a quarter more images of it gain at most (`high`); ``None`` where that cannot be told.
+        reason: Why nothing can be said.
+    """
+
+    name: str
+    narrowed: str = ""
+    images: int = 0
+    worth: Estimate | None = field(default=None, repr=False)
+    next: Estimate | None = field(default=None, repr=False)
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class End:
     """Stop, or go on.
 
@@ -162,6 +189,7 @@ class Advice:
             of 100 cases at .05; ``None`` where nothing can be said.
         objects_to_tell: Test objects that such differences take, ``(difference, objects)``; empty where nothing can be
             said.
+        factors: What the variety of each axis is worth; empty where there is no surface.
     """
 
     images: int
@@ -180,6 +208,7 @@ class Advice:
     test_objects: int
     smallest_difference: float | None
     objects_to_tell: tuple[tuple[float, int], ...] = field(default=(), repr=False)
+    factors: tuple[Factor, ...] = field(default=(), repr=False)
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> Advice:
@@ -195,6 +224,7 @@ class Advice:
             "best": None if best is None else _parted(Buy, best, "accuracy", "extra"),
             "cheapest": tuple(_parted(Buy, buy, "accuracy", "extra") for buy in fields["cheapest"]),
             "objects_to_tell": tuple((apart, objects) for apart, objects in fields.get("objects_to_tell", ())),
+            "factors": tuple(_parted(Factor, factor, "worth", "next") for factor in fields.get("factors", ())),
         }
         return cls(**{**fields, **parts})
 
@@ -264,7 +294,7 @@ def advice_sentences(advice: Advice) -> tuple[str, ...]:
     """Advice in plain words, the most important first: end, next images, best use, ways to an accuracy, differences.
 
     Returns:
-        A sentence each, without full stop; intervals are 80 %.
+        A sentence each, without full stop; intervals are 80 %, those of factors 95 %.
     """
     if advice.judged == 0 and advice.surface is not None:
         return advice_in_short(advice)
@@ -278,7 +308,8 @@ def advice_sentences(advice: Advice) -> tuple[str, ...]:
         if advice.objects_to_tell:
             apart, objects = zip(*advice.objects_to_tell, strict=True)
             detectable += f": {_listed([100 * one for one in apart])} points take {_listed(objects)} test objects"
-    return (*advice_in_short(advice), *map(_cheapest, advice.cheapest), *map(_reach, advice.reach), detectable)
+    told = (*map(_cheapest, advice.cheapest), *map(_factor, advice.factors), *map(_reach, advice.reach))
+    return (*advice_in_short(advice), *told, detectable)
 
 
 def advice_in_short(advice: Advice) -> tuple[str, ...]:
@@ -333,6 +364,26 @@ def _next(after: Next) -> str:
         f"{start}: {after.reason}; {views}, as many of one more object a class {_points(after.objects)}, "
         f"difference {_points(after.extra)}"
     )
+
+
+def _factor(factor: Factor) -> str:
+    """What to do about a factor, as far as its interval carries it."""
+    worth, name, more = factor.worth, factor.name, ""
+    if worth is None:
+        return f"cannot tell whether to vary the {name}: {factor.reason}"
+    found = (
+        f"worth {points(worth.estimate)} points (95 %: {points(worth.low)} to {points(worth.high)}) over "
+        f"{factor.narrowed} at {count_noun(factor.images, 'image')} of each object"
+    )
+    if worth.low > 0.0:
+        if factor.next is not None:
+            more = f"; a quarter more images gain at most {points(factor.next.high)} points by it"
+        return f"vary the {name}: {found}{more}"
+    if worth.high < 0.0:
+        return f"varying the {name} is no gain: {found}"
+    if max(-worth.low, worth.high) <= NEGLIGIBLE:
+        return f"varying the {name} hardly matters: {found}{': no turntable needed' * (factor.narrowed == QUARTER)}"
+    return f"cannot tell whether to vary the {name}: {found}"
 
 
 def _best(buy: Buy, *, level: bool = True) -> str:

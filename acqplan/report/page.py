@@ -333,11 +333,16 @@ def _advice_content(advice: Advice) -> Content:
     surface = None
     if advice.surface is not None:
         surface = svg_element(design_surface(advice, advice.surface), name="surface", alt=_surface_words(advice))
+    worths = None
+    if any(factor.worth for factor in advice.factors):
+        alt = "What the variety of each factor is worth."
+        worths = svg_element(differences.factor_worths(advice), name="factors", alt=alt)
     sentences = [f"{sentence}." for sentence in advice_sentences(advice)]
     return {
         "found": advice,
         "sentences": sentences,
         "curve": drawing,
         "surface": surface,
+        "worths": worths,
         "table": tables.learning_table(advice),
     }

@@ -110,7 +110,7 @@ def test_objects_that_differ_more_than_their_views_say_more_objects() -> None:
 def test_objects_of_a_class_that_are_alike_say_more_views() -> None:
     answers = []
     for seed in range(3):
-        advice = advise_history(captured(12, n_objects=8, signal=0.5, noise=2.0, seed=seed))
+        advice = advise_history(captured(3, n_objects=20, signal=0.5, noise=2.0, seed=seed))
         assert advice.next.views is not None
         assert advice.next.views.low > 0.0
         answers.append(advice.next.answer)

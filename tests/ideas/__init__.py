@@ -1,3 +1,4 @@
 """Rules outside the package are held to the same contract as those inside."""
 
-IDEAS = tuple(f"benchmarks.ideas:{name}" for name in ("Allocate", "ChooseObjects", "Difficulty", "LearnedHerding"))
+NAMES = ("Allocate", "ChooseObjects", "Difficulty", "Ell", "LearnedHerding", "Stair")
+IDEAS = tuple(f"benchmarks.ideas:{name}" for name in NAMES)

@@ -1,12 +1,13 @@
 """Made-up plans and validations of every kind of space, seeded."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from acqplan.advice.answers import Advice, CurvePoint, End, Next, Reach, SurfaceGrid
+from acqplan.advice.answers import QUARTER, Advice, CurvePoint, End, Factor, Next, Reach, SurfaceGrid
 from acqplan.evaluate.verdict import Answer, Record, Validation, Verdict
 from acqplan.plan.plan import Plan
 from acqplan.report.plot import Drawings
@@ -192,6 +193,13 @@ def some_advice(*, images: int = 2430, capacity: int = 24300, points: int = 6) -
         end=End(answer="go on", reason="the curve still rises", margin=0.005, confidence=0.03, gain=gain),
         test_objects=25,
         smallest_difference=0.046,
+        factors=(
+            Factor(name="elevation", narrowed="one elevation", images=4, worth=gain, next=gain),
+            Factor(name="azimuth", narrowed=QUARTER, images=4, worth=replace(gain, low=-0.01)),
+            Factor(name="lighting", reason="one level of it is captured"),
+        )
+        if points
+        else (),
     )
 
 

@@ -84,6 +84,13 @@ def test_a_surface_shows_what_is_captured_and_what_is_best_bought_next() -> None
     assert "objects of each class" in shown
 
 
+def test_worths_of_factors_are_drawn_where_they_were_measured() -> None:
+    drawn = svg(differences.factor_worths(some_advice()))
+    ElementTree.fromstring(drawn)
+    assert all(f">{words}<" in drawn for words in ("elevation", "+2.1 over one elevation", "azimuth"))
+    assert "lighting" not in drawn
+
+
 def test_every_arm_is_labelled_at_its_end(validation: Validation) -> None:
     text = svg(curves.accuracy_curve(compared(validation)))
     for name in ("auto", "even", "even-staggered", "random", "random-shots"):

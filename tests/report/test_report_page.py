@@ -84,7 +84,8 @@ def test_page_advises_in_words_with_the_learning_curve(toy_plan: Plan) -> None:
     text = outline(page).text
     assert all(f"{sentence}." in text for sentence in advice_sentences(advice))
     assert 'id="advice-' in page
-    assert "extrapolated to all 24,300 images" in text
+    assert 'id="factors-' in page
+    assert "up to all 24,300 images" in text
     assert all(f"{point.images:,}" in text for point in advice.points)
     assert "Stop, or go on?" not in outline(page_text(toy_plan)).text
 
@@ -94,6 +95,7 @@ def test_advice_without_a_curve_is_words_alone(toy_plan: Plan) -> None:
     page = page_text(toy_plan, advice=silent)
     assert advice_sentences(silent)[0] in outline(page).text
     assert 'id="advice-' not in page
+    assert 'id="factors-' not in page
 
 
 def test_page_needs_no_network_and_no_script(toy_page: str) -> None:
@@ -108,7 +110,7 @@ def test_page_needs_no_network_and_no_script(toy_page: str) -> None:
 
 def test_every_picture_has_words(toy_page: str) -> None:
     pictures = [attributes for tag, attributes in outline(toy_page).tags if tag == "svg"]
-    assert len(pictures) == 1 + 5 + 3 + 1 + 3 + 2  # of views, classes, accuracy, learning, coverage, objects
+    assert len(pictures) == 1 + 5 + 3 + 3 + 3 + 2  # of views, classes, accuracy, advice, coverage, objects
     assert all(picture["role"] == "img" and picture["aria-label"] for picture in pictures)
 
 

@@ -1,4 +1,4 @@
-"""Differences of strategies: with each object as a dot, of every pair in a matrix, and of each idea."""
+"""Differences of strategies: with each object as a dot, of every pair in a matrix, of each idea, and of factors."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
+from acqplan.advice.answers import NEGLIGIBLE, Advice
 from acqplan.evaluate.verdict import Verdict
 from acqplan.numbers import points, printable, shortened
 from acqplan.report.compared import Compared
@@ -202,4 +203,24 @@ def idea_gains(findings: Findings, *, width: float = 5.6) -> Figure:
             handles=handles, loc="outside lower right", ncols=2, frameon=False, fontsize=9, labelcolor=LIGHT["soft"],
             handletextpad=0.2, columnspacing=1.4, title="hollow: the 95 % interval holds 0", title_fontsize=9,
         )  # fmt: skip
+    return figure
+
+
+def factor_worths(advice: Advice, *, width: float = 5.2) -> Figure:
+    """What the variety of each factor is worth at equal numbers of images, of those that were measured."""
+    shown = [(one.name, one.worth, one.narrowed) for one in advice.factors if one.worth is not None][::-1]
+    with new_figure(width, 1.1 + 0.42 * len(shown)) as figure:
+        axes = figure.add_subplot()
+        label_rows(axes, [name for name, _, _ in shown], None)
+        axes.axvspan(-100 * NEGLIGIBLE, 100 * NEGLIGIBLE, color=LIGHT["faint"], alpha=0.35, linewidth=0)
+        axes.axvline(0, color=LIGHT["ink"], linewidth=1)
+        for row, (_, worth, narrowed) in enumerate(shown):
+            found = worth.low > 0.0 or worth.high < 0.0
+            colour = LIGHT["accent" if found else "slate"]
+            axes.hlines(row, 100 * worth.low, 100 * worth.high, color=colour, linewidth=4, alpha=0.5)
+            axes.plot([100 * worth.estimate], [row], "D", color=colour, markersize=6)
+            write_beside(axes, row, f"{points(worth.estimate)} over {narrowed}", colour, strong=found)
+        words = "bars: 95 %; grey: no difference found; band: within a point"
+        figure.supxlabel(words, x=0.99, ha="right", fontsize=9, color=LIGHT["soft"])
+        figure.suptitle("Worth of variety, points", x=0.01, ha="left", fontsize=11, fontweight="bold")
     return figure
