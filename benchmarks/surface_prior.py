@@ -1,8 +1,8 @@
 """What design surfaces are like, from simulated rigs: ``python benchmarks/surface_prior.py --images simulated``.
 
 ``python -m benchmarks.toyshop.rigs --out simulated`` renders members of 44 families. A simulated rig is a few of these
-families, drawn by lot or alike, as a backbone sees them, some with noise that belongs to an object and some with noise
-that belongs to an image. Heads of every design give its surface; the laws of `acqplan.plan.surface.Prior` are fitted to
+families, drawn by lot or alike, as a backbone sees them, half of them with noise that belongs to an object or to an
+image. Heads of every design give its surface; the laws of `acqplan.plan.surface.Prior` are fitted to
 all surfaces by expectation and maximisation, and printed. None of the rigs of the tests is looked at. Every surface is
 kept, so that a run that was cut off goes on.
 """
@@ -103,7 +103,7 @@ def _seen(images: Path, backbone: str, weights: Path | None, device: str) -> See
 
 
 def _rig(seen: Seen, backbone: str, number: int) -> Seen:
-    """A few families, half of the time such as look alike, with noise of objects and of images."""
+    """A few families, half of the time such as look alike; odd numbers with noise of objects and of images."""
     draw, every = generator(number, "simulated rig", backbone), np.unique(seen.targets)
     n_classes = int(draw.choice(CLASSES))
     chosen = draw.permutation(every)[:n_classes]
@@ -113,7 +113,7 @@ def _rig(seen: Seen, backbone: str, number: int) -> Seen:
         chosen = np.concatenate([near[:1], draw.permutation(near[1:])[: n_classes - 1]])
     rows = np.flatnonzero(np.isin(seen.targets, chosen))
     features, names = seen.features[rows], np.unique(seen.objects[rows], return_inverse=True)[1]
-    spread, (of_image, of_object) = features.std(axis=0), draw.choice(NOISES, 2)
+    spread, (of_image, of_object) = features.std(axis=0), draw.choice(NOISES, 2) * (number % 2)
     features = features + of_image * spread * draw.normal(size=features.shape)
     features += of_object * spread * draw.normal(size=(names.max() + 1, features.shape[1]))[names]
     targets = np.searchsorted(np.sort(chosen), seen.targets[rows])
