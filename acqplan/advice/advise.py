@@ -12,7 +12,7 @@ import numpy as np
 from acqplan.advice.answers import Advice, CurvePoint, End, Next, Reach, Which, check_accuracies
 from acqplan.advice.factors import measure_factors
 from acqplan.advice.foreseen import Foreseen, estimate
-from acqplan.advice.spend import Captured, Outlay
+from acqplan.advice.spend import Captured, Costs, Outlay
 from acqplan.advice.sub_designs import DesignSamples, measure_designs
 from acqplan.errors import UsageError
 from acqplan.plan.base import History
@@ -95,25 +95,10 @@ def advise_history(
     """
     within = len(history) if within == "doubling" else within
     _check(history, [*accuracies, *shares], margin, within, test_objects)
-    shots, objects = history.shots, np.unique(history.shots.object_rows)
+    shots = history.shots
     costs, spent = (outlay or Outlay()).priced(shots, times or Times())
-    n_classes = len(np.unique(shots.objects.class_rows[objects]))
-    n_next = max(round(NEXT_SHARE * len(history)), 1)
-    silent = Advice(
-        images=len(history),
-        objects=len(objects),
-        classes=n_classes,
-        judged=0,
-        capacity=max(len(objects) * shots.space.n_views, len(history)),
-        points=(),
-        surface=None,
-        saturation=None,
-        reach=(),
-        next=Next(answer="cannot tell", reason="", images=n_next),
-        end=End(answer="cannot tell", reason="", margin=margin, within=within),
-        test_objects=test_objects or 0,
-        smallest_difference=None,
-    )
+    silent = _unknown(shots, margin, within, test_objects)
+    n_classes, n_next = silent.classes, silent.next.images
     # 1. Without two objects of a class nothing can be left out and judged.
     reason = _nothing_to_compare(history)
     if reason:
@@ -151,46 +136,51 @@ def advise_history(
     )
 
 
-def foresee(shots: Shots, *, times: Times | None = None, seed: int = 0) -> Advice:
+def foresee(shots: Shots, *, seed: int = 0) -> Advice:
     """What simulated rigs say of a plan before anything is captured: the exchange of objects against shots.
 
     Args:
         shots: The plan.
-        times: How long shots of the rig take.
         seed: Seed of the draws.
 
     Returns:
         Advice without a measured point; for a single class it says nothing.
     """
+    unknown = _silenced(_unknown(shots), "nothing is captured")
+    classes, n_objects = unknown.classes, unknown.objects / unknown.classes
+    if classes < 2:
+        return unknown
+    planned = Captured(
+        classes=classes, objects=n_objects, shots=len(shots) / unknown.objects, views=shots.space.n_views
+    )
+    foreseen = Foreseen.of(DesignSurface.before(classes, seed), planned, Costs(), None, unknown.next.images)
+    return replace(
+        unknown,
+        surface=foreseen.surface(),
+        next=replace(unknown.next, exchange=foreseen.exchange()),
+        best=foreseen.best(),
+    )
+
+
+def _unknown(
+    shots: Shots, margin: float = MARGIN, within: int | None = None, test_objects: int | None = None
+) -> Advice:
+    """Advice on these shots that says nothing yet."""
     objects = np.unique(shots.object_rows)
-    classes = len(np.unique(shots.objects.class_rows[objects]))
-    reason = "nothing is captured"
-    unknown = Advice(
+    return Advice(
         images=len(shots),
         objects=len(objects),
-        classes=classes,
+        classes=len(np.unique(shots.objects.class_rows[objects])),
         judged=0,
         capacity=max(len(objects) * shots.space.n_views, len(shots)),
         points=(),
         surface=None,
         saturation=None,
         reach=(),
-        next=Next(answer="cannot tell", reason=reason, images=max(round(NEXT_SHARE * len(shots)), 1)),
-        end=End(answer="cannot tell", reason=reason, margin=MARGIN),
-        test_objects=0,
+        next=Next(answer="cannot tell", reason="", images=max(round(NEXT_SHARE * len(shots)), 1)),
+        end=End(answer="cannot tell", reason="", margin=margin, within=within),
+        test_objects=test_objects or 0,
         smallest_difference=None,
-    )
-    if classes < 2:
-        return unknown
-    n_objects = len(objects) / classes
-    planned = Captured(classes=classes, objects=n_objects, shots=len(shots) / len(objects), views=shots.space.n_views)
-    costs, _ = Outlay().priced(shots, times or Times())
-    foreseen = Foreseen.of(DesignSurface.before(classes, seed), planned, costs, None, unknown.next.images)
-    return replace(
-        unknown,
-        surface=foreseen.surface(),
-        next=replace(unknown.next, exchange=foreseen.exchange()),
-        best=foreseen.best(),
     )
 
 

@@ -160,7 +160,7 @@ def advise(
             return
         if len(backbone or ()) > 1:
             raise UsageError(f"{len(backbone or ())} backbones without --transfer", "give one")
-        from acqplan.advice.answers import advice_sentences, worded
+        from acqplan.advice.sentences import advice_sentences, worded
         from acqplan.advice.spend import Outlay
 
         outlay = Outlay(images=more, seconds=hours, money=money, image_cost=image_cost, object_cost=object_cost)

@@ -159,7 +159,8 @@ def advise_campaign(
         UsageError: If nothing is captured, or an accuracy cannot be. Other errors as in `open_extractor`.
     """
     from acqplan.advice.advise import advise_history
-    from acqplan.advice.answers import advice_sentences, check_accuracies, read_worth, worded
+    from acqplan.advice.answers import check_accuracies, read_worth
+    from acqplan.advice.sentences import advice_sentences, worded
     from acqplan.plan.base import History
     from acqplan.plan.route import Times
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from acqplan.advice.answers import Advice, worded
+from acqplan.advice.answers import Advice
+from acqplan.advice.sentences import worded
 from acqplan.errors import AcqplanError
 from acqplan.evaluate.design import Design
 from acqplan.evaluate.results import Accuracies, FailedCell, Results

@@ -62,7 +62,7 @@ class Recommendation:
 
     def to_dict(self) -> dict[str, object]:
         """Plan, validation, verdicts in words and advice, as one JSON document."""
-        from acqplan.advice.answers import worded
+        from acqplan.advice.sentences import worded
 
         return {
             "plan": self.plan.to_dict(),
@@ -160,7 +160,7 @@ def recommend(
     elif extractor is None:
         from acqplan.advice.advise import foresee
 
-        advice = foresee(plan.shots, times=task.times, seed=seed)
+        advice = foresee(plan.shots, seed=seed)
     result = Recommendation(plan=plan, candidates=task.candidates, validation=None, sentences=(), advice=advice)
     if extractor is None or task.split is None or len(task.test) == 0:
         return result

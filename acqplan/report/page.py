@@ -15,7 +15,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from acqplan import __version__
-from acqplan.advice.answers import Advice, advice_sentences
+from acqplan.advice.answers import Advice
+from acqplan.advice.sentences import advice_sentences
 from acqplan.evaluate.verdict import Validation
 from acqplan.files import replacing
 from acqplan.numbers import count_noun, count_range, duration, p_text, percent, points, printable, shortened

@@ -11,7 +11,8 @@ from rich import table as rich_table
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from acqplan.advice.answers import Advice, advice_in_short
+from acqplan.advice.answers import Advice
+from acqplan.advice.sentences import advice_in_short
 from acqplan.evaluate.verdict import Validation
 from acqplan.numbers import count_noun, count_range, p_text, percent, points, printable, shortened
 from acqplan.plan.plan import Plan

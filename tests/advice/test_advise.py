@@ -9,7 +9,8 @@ import pytest
 from jaxtyping import Int
 
 from acqplan.advice.advise import advise_history, foresee
-from acqplan.advice.answers import Advice, advice_in_short, advice_sentences, read_worth, worded
+from acqplan.advice.answers import Advice, read_worth
+from acqplan.advice.sentences import advice_in_short, advice_sentences, worded
 from acqplan.advice.spend import Outlay
 from acqplan.errors import UsageError
 from acqplan.plan.base import History

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from acqplan.advice.advise import advise_history
-from acqplan.advice.answers import QUARTER, SAME_VIEWS, Advice, Factor, advice_sentences
+from acqplan.advice.answers import QUARTER, SAME_VIEWS, Advice, Factor
 from acqplan.advice.factors import measure_factors
+from acqplan.advice.sentences import advice_sentences
 from acqplan.plan import find_strategy
 from acqplan.plan.base import History
 from acqplan.rng import generator

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from acqplan.advice.advise import advise_history
-from acqplan.advice.answers import advice_sentences
+from acqplan.advice.sentences import advice_sentences
 from acqplan.errors import BackboneError, BudgetError, BudgetSpent, SpaceExhausted, SplitError
 from acqplan.evaluate.recommend import advise, recommend
 from acqplan.evaluate.task import Task, check_budgets, split_objects

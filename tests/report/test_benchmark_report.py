@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from acqplan.advice.answers import advice_sentences
+from acqplan.advice.sentences import advice_sentences
 from acqplan.errors import OutputError
 from acqplan.evaluate.findings import Findings
 from acqplan.evaluate.results import BENCHMARK_FILES

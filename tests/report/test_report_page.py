@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from acqplan.advice.answers import advice_sentences
+from acqplan.advice.sentences import advice_sentences
 from acqplan.errors import OutputError
 from acqplan.evaluate.verdict import Validation
 from acqplan.plan.plan import Plan
