@@ -121,6 +121,7 @@ def test_two_classifiers_are_compared_on_objects_first(tmp_path: Path) -> None:
         lines = [row.format(labels[number] if number < right else "bus") for number, row in enumerate(rows)]
         (tmp_path / f"{name}.csv").write_text("\n".join(["image,object,label,predicted", *lines, ""]))
     text = shown(predictions_summary(compare(tmp_path / "a.csv", tmp_path / "b.csv")), width=200)
-    assert "100.0 % right, mean of 4 objects" in text
+    assert "100.0 % right (95 % interval " in text
+    assert "mean of 4 objects" in text
     assert text.index("p, objects") < text.index("p, McNemar") < text.index("conditional on these objects")
     assert "first 9, second 0" in text
