@@ -11,15 +11,14 @@ import numpy as np
 
 from acqplan.advice.answers import Advice, CurvePoint, End, Next, Reach, Which, check_accuracies
 from acqplan.advice.factors import measure_factors
-from acqplan.advice.foreseen import Foreseen, estimate
-from acqplan.advice.spend import Captured, Costs, Outlay
+from acqplan.advice.foreseen import MARGIN, Foreseen, estimate, nothing_known, silenced
+from acqplan.advice.spend import Captured, Outlay
 from acqplan.advice.sub_designs import DesignSamples, measure_designs
 from acqplan.errors import UsageError
 from acqplan.plan.base import History
 from acqplan.plan.route import Times
 from acqplan.plan.surface import DesignSurface
 from acqplan.progress import SILENT, Progress, Titled
-from acqplan.space import Shots
 from acqplan.statistics.objects import (
     Estimate,
     mean_interval,
@@ -31,11 +30,7 @@ from acqplan.statistics.objects import (
 
 # Differences of classifiers that a user may want to tell.
 TOLD = (0.01, 0.02, 0.05)
-# A gain of accuracy that is not worth going on for.
-MARGIN = 0.005
 SATURATION_SHARES = (0.99,)
-# Images that views and objects are compared by, as a share of those captured.
-NEXT_SHARE = 0.25
 # Chance from which on the advice speaks of objects or views.
 SURE = 0.9
 # Kappa from which on predictions on left-out objects count as stable when the images of each object double.
@@ -97,12 +92,12 @@ def advise_history(
     _check(history, [*accuracies, *shares], margin, within, test_objects)
     shots = history.shots
     costs, spent = (outlay or Outlay()).priced(shots, times or Times())
-    silent = _unknown(shots, margin, within, test_objects)
+    silent = nothing_known(shots, margin, within, test_objects)
     n_classes, n_next = silent.classes, silent.next.images
     # 1. Without two objects of a class nothing can be left out and judged.
     reason = _nothing_to_compare(history)
     if reason:
-        return _silenced(silent, reason)
+        return silenced(silent, reason)
     # 2. Accuracies on left-out objects, by design.
     samples = measure_designs(
         history, seed=seed, device=device, progress=Titled(progress=progress, title="sub-designs")
@@ -110,7 +105,7 @@ def advise_history(
     measured = _with_points(silent, samples, test_objects)
     reason = _too_little(measured)
     if reason:
-        return _silenced(measured, reason)
+        return silenced(measured, reason)
     # 3. The surface through them answers everything else, all of it from the same draws.
     captured = Captured(
         classes=n_classes, objects=samples.captured[0], shots=samples.captured[1], views=shots.space.n_views
@@ -133,54 +128,6 @@ def advise_history(
         factors=measure_factors(
             history, seed=seed, device=device, progress=Titled(progress=progress, title="worth of factors")
         ),
-    )
-
-
-def foresee(shots: Shots, *, seed: int = 0) -> Advice:
-    """What simulated rigs say of a plan before anything is captured: the exchange of objects against shots.
-
-    Args:
-        shots: The plan.
-        seed: Seed of the draws.
-
-    Returns:
-        Advice without a measured point; for a single class it says nothing.
-    """
-    unknown = _silenced(_unknown(shots), "nothing is captured")
-    classes, n_objects = unknown.classes, unknown.objects / unknown.classes
-    if classes < 2:
-        return unknown
-    planned = Captured(
-        classes=classes, objects=n_objects, shots=len(shots) / unknown.objects, views=shots.space.n_views
-    )
-    foreseen = Foreseen.of(DesignSurface.before(classes, seed), planned, Costs(), None, unknown.next.images)
-    return replace(
-        unknown,
-        surface=foreseen.surface(),
-        next=replace(unknown.next, exchange=foreseen.exchange()),
-        best=foreseen.best(),
-    )
-
-
-def _unknown(
-    shots: Shots, margin: float = MARGIN, within: int | None = None, test_objects: int | None = None
-) -> Advice:
-    """Advice on these shots that says nothing yet."""
-    objects = np.unique(shots.object_rows)
-    return Advice(
-        images=len(shots),
-        objects=len(objects),
-        classes=len(np.unique(shots.objects.class_rows[objects])),
-        judged=0,
-        capacity=max(len(objects) * shots.space.n_views, len(shots)),
-        points=(),
-        surface=None,
-        saturation=None,
-        reach=(),
-        next=Next(answer="cannot tell", reason="", images=max(round(NEXT_SHARE * len(shots)), 1)),
-        end=End(answer="cannot tell", reason="", margin=margin, within=within),
-        test_objects=test_objects or 0,
-        smallest_difference=None,
     )
 
 
@@ -301,11 +248,6 @@ def _end(foreseen: Foreseen, samples: DesignSamples, unknown: End) -> End:
     return replace(
         found, reason="predictions have settled, but the curve still rises" if stable else "the curve still rises"
     )
-
-
-def _silenced(advice: Advice, reason: str) -> Advice:
-    """The advice that nothing can be said, and why."""
-    return replace(advice, next=replace(advice.next, reason=reason), end=replace(advice.end, reason=reason))
 
 
 def _check(

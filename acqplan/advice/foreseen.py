@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
 
-from acqplan.advice.answers import Buy, SurfaceGrid
+from acqplan.advice.answers import Advice, Buy, End, Next, SurfaceGrid
 from acqplan.advice.spend import Captured, Costs, Purchase
 from acqplan.plan.surface import DesignSurface
+from acqplan.space import Shots
 from acqplan.statistics.objects import Estimate
 
 # Level of the intervals of what is foreseen.
@@ -17,6 +18,10 @@ LEVEL = 0.8
 # Numbers of shots that the curve of the captured objects is foreseen for, of images that each number of more objects
 # is, and rows and columns of the surface.
 FINE, IMAGES, ROWS, COLUMNS = 60, 16, 8, 10
+# A gain of accuracy that is not worth going on for.
+MARGIN = 0.005
+# Images that views and objects are compared by, as a share of those captured.
+NEXT_SHARE = 0.25
 Draws = Float[np.ndarray, " draws"]
 
 
@@ -179,3 +184,56 @@ def estimate(draws: Draws) -> Estimate:
     """Median of some draws, which may be infinite, and their interval of 80 %."""
     low, middle, high = np.quantile(draws, [(1.0 - LEVEL) / 2.0, 0.5, (1.0 + LEVEL) / 2.0], method="nearest")
     return Estimate(estimate=float(middle), low=float(low), high=float(high), level=LEVEL)
+
+
+def foresee(shots: Shots, *, seed: int = 0) -> Advice:
+    """What simulated rigs say of a plan before anything is captured: the exchange of objects against shots.
+
+    Args:
+        shots: The plan.
+        seed: Seed of the draws.
+
+    Returns:
+        Advice without a measured point; for a single class it says nothing.
+    """
+    unknown = silenced(nothing_known(shots), "nothing is captured")
+    classes, n_objects = unknown.classes, unknown.objects / unknown.classes
+    if classes < 2:
+        return unknown
+    planned = Captured(
+        classes=classes, objects=n_objects, shots=len(shots) / unknown.objects, views=shots.space.n_views
+    )
+    foreseen = Foreseen.of(DesignSurface.before(classes, seed), planned, Costs(), None, unknown.next.images)
+    return replace(
+        unknown,
+        surface=foreseen.surface(),
+        next=replace(unknown.next, exchange=foreseen.exchange()),
+        best=foreseen.best(),
+    )
+
+
+def nothing_known(
+    shots: Shots, margin: float = MARGIN, within: int | None = None, test_objects: int | None = None
+) -> Advice:
+    """Advice on these shots that says nothing yet."""
+    objects = np.unique(shots.object_rows)
+    return Advice(
+        images=len(shots),
+        objects=len(objects),
+        classes=len(np.unique(shots.objects.class_rows[objects])),
+        judged=0,
+        capacity=max(len(objects) * shots.space.n_views, len(shots)),
+        points=(),
+        surface=None,
+        saturation=None,
+        reach=(),
+        next=Next(answer="cannot tell", reason="", images=max(round(NEXT_SHARE * len(shots)), 1)),
+        end=End(answer="cannot tell", reason="", margin=margin, within=within),
+        test_objects=test_objects or 0,
+        smallest_difference=None,
+    )
+
+
+def silenced(advice: Advice, reason: str) -> Advice:
+    """The advice that nothing can be said, and why."""
+    return replace(advice, next=replace(advice.next, reason=reason), end=replace(advice.end, reason=reason))

@@ -158,7 +158,7 @@ def recommend(
         sensitivity = describe(known.shots.space, found.kernel) if found.learned else ""
         plan = replace(plan, predicted=predicted, sensitivity=sensitivity)
     elif extractor is None:
-        from acqplan.advice.advise import foresee
+        from acqplan.advice.foreseen import foresee
 
         advice = foresee(plan.shots, seed=seed)
     result = Recommendation(plan=plan, candidates=task.candidates, validation=None, sentences=(), advice=advice)

@@ -332,7 +332,7 @@ def _advice_content(advice: Advice) -> Content:
         alt = f"Accuracy on objects left out: {each} images."
         drawing = svg_element(learning_curve(advice), name="advice", alt=alt)
     surface = None
-    if advice.surface is not None:
+    if advice.points and advice.surface is not None:
         surface = svg_element(design_surface(advice, advice.surface), name="surface", alt=_surface_words(advice))
     worths = None
     if any(factor.worth for factor in advice.factors):
@@ -345,5 +345,5 @@ def _advice_content(advice: Advice) -> Content:
         "curve": drawing,
         "surface": surface,
         "worths": worths,
-        "table": tables.learning_table(advice),
+        "table": tables.learning_table(advice) if advice.points else None,
     }

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from jaxtyping import Int
 
-from acqplan.advice.advise import advise_history, foresee
+from acqplan.advice.advise import advise_history
 from acqplan.advice.answers import Advice, read_worth
+from acqplan.advice.foreseen import foresee
 from acqplan.advice.sentences import advice_in_short, advice_sentences, worded
 from acqplan.advice.spend import Outlay
 from acqplan.errors import UsageError
