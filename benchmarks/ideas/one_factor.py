@@ -89,7 +89,7 @@ def spread_levels(
     """So many levels of each axis, or all it has, evenly spread, in their order and beginning at a share of it."""
     found = []
     for axis, fraction in zip(space.axes, fractions, strict=True):
-        count = min(n_levels, len(axis.values))
+        count = max(min(n_levels, len(axis.values)), 1)
         codes = axis.codes()[list(shifted(axis, count, float(fraction * count) % 1.0))]
         found.append(np.roll(codes, -int(fraction * len(codes))))
     return found

@@ -299,7 +299,7 @@ def test_advice_stops_a_saturated_campaign_and_resume_goes_on_for_good(tmp_path:
     take(campaign, 80, told_apart)
     advice = advise_campaign(campaign, accuracies=(0.9,))
     assert advice.end.answer == "stop"
-    assert campaign.finished.startswith("stop: further images")
+    assert campaign.finished.startswith("stop: the curve is flat")
     assert campaign.ask(1) == []
     event = campaign.events()[-1]
     assert event.kind == "advised"
