@@ -48,6 +48,11 @@ class SurfaceGrid:
     shots: tuple[float, ...]
     accuracy: tuple[tuple[Estimate, ...], ...]
 
+    @property
+    def is_flat(self) -> bool:
+        """Whether it is a line, because objects have one view."""
+        return len(self.shots) < 2
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Buy:

@@ -22,6 +22,8 @@ FINE, IMAGES, ROWS, COLUMNS = 60, 16, 8, 10
 MARGIN = 0.005
 # Images that views and objects are compared by, as a share of those captured.
 NEXT_SHARE = 0.25
+# Accuracies that promise about as much.
+ALIKE = 0.001
 Draws = Float[np.ndarray, " draws"]
 
 
@@ -148,11 +150,11 @@ class Foreseen:
         return SurfaceGrid(objects=rows, shots=columns, accuracy=table)
 
     def best(self) -> Buy | None:
-        """The way to spend the sum that promises most; the fewest objects of those that promise as much."""
+        """The way to spend the sum that promises most; the fewest objects of those that promise about as much."""
         if not self.purchases:
             return None
-        means = np.round(self.bought.mean(axis=0), 4)
-        number = int(means.argmax())
+        means = self.bought.mean(axis=0)
+        number = int((means >= means.max() - ALIKE).argmax())
         extra = None
         if self.purchases[number].objects and self.purchases[0].objects == 0:
             extra = estimate(self.bought[:, number] - self.bought[:, 0])

@@ -67,9 +67,9 @@ def _exchange(shots: Estimate) -> str:
     if math.isinf(shots.estimate):
         least = f", at least {count(shots.low)} more shots of each" if 0.05 <= shots.low < math.inf else ""
         return f"one more object of each class is worth more than all views of these objects{least}"
+    worth = "hardly worth one more shot" if shots.estimate < 0.05 else f"worth {count(shots.estimate)} more shots"
     return (
-        f"one more object of each class is worth {count(shots.estimate)} more shots of every captured object "
-        f"({count(shots.low)} to {count(shots.high)})"
+        f"one more object of each class is {worth} of every captured object ({count(shots.low)} to {count(shots.high)})"
     )
 
 

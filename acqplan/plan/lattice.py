@@ -118,8 +118,9 @@ class Lattice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Auto(Lattice):
-    """The default: the lattice, in one round.
+    """The default: the lattice over all objects, in one round.
 
+    More objects are never worse by any law of the design surface (`acqplan.plan.surface`), so that none is left aside.
     No rule that looks at captured images has been measured to gain anything over it; ``benchmarks/ideas`` has those
     that were tried, with their figures.
 

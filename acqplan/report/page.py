@@ -332,7 +332,7 @@ def _advice_content(advice: Advice) -> Content:
         alt = f"Accuracy on objects left out: {each} images."
         drawing = svg_element(learning_curve(advice), name="advice", alt=alt)
     surface = None
-    if advice.points and advice.surface is not None:
+    if advice.points and advice.surface is not None and not advice.surface.is_flat:
         surface = svg_element(design_surface(advice, advice.surface), name="surface", alt=_surface_words(advice))
     worths = None
     if any(factor.worth for factor in advice.factors):

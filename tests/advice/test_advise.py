@@ -176,6 +176,20 @@ def test_one_image_of_each_object_tells_what_objects_add_and_not_when_to_stop() 
     assert is_whole(advice)
 
 
+def test_one_view_that_each_object_has_is_told_of_and_not_drawn() -> None:
+    history = captured(1, n_objects=8, noise=3.0)
+    one = Space(axes=(Circle(name="azimuth", values=(0.0,)),))
+    shots = replace(history.shots, space=one, coordinates=np.zeros((len(history), 1)))
+    advice = advise_history(replace(history, shots=shots))
+    assert advice.end.answer == "stop"
+    assert "every view" in advice.end.reason
+    assert advice.surface is not None
+    assert advice.surface.is_flat
+    assert advice.best is not None
+    assert advice.best.objects > 0
+    assert is_whole(advice)
+
+
 def test_equal_features_are_told() -> None:
     history = captured(8)
     advice = advise_history(replace(history, features=np.ones((len(history), 3), dtype=np.float32)))

@@ -51,7 +51,7 @@ def plan_drawings(plan: Plan, compared: Compared | None = None, advice: Advice |
             drawings["gains"] = lambda: differences.object_differences(compared)
     if advice is not None and advice.points:
         drawings["advice"] = lambda: learning_curve(advice)
-    if advice is not None and advice.points and advice.surface is not None:
+    if advice is not None and advice.points and advice.surface is not None and not advice.surface.is_flat:
         surface = advice.surface
         drawings["surface"] = lambda: design_surface(advice, surface)
     return drawings
