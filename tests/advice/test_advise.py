@@ -190,6 +190,15 @@ def test_one_view_that_each_object_has_is_told_of_and_not_drawn() -> None:
     assert is_whole(advice)
 
 
+def test_objects_of_unequal_numbers_of_images_are_told_of() -> None:
+    history = captured(20, n_objects=6)
+    own = [np.flatnonzero(history.shots.object_rows == one)[: one + 1] for one in range(18)]
+    advice = advise_history(chosen(history, np.concatenate(own)))
+    assert advice.images == sum(range(1, 19))
+    assert advice.points[-1].images == advice.images
+    assert is_whole(advice)
+
+
 def test_equal_features_are_told() -> None:
     history = captured(8)
     advice = advise_history(replace(history, features=np.ones((len(history), 3), dtype=np.float32)))
