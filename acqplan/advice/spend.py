@@ -72,6 +72,8 @@ class Outlay:
         priced = bool(self.image_cost or self.object_cost)
         if self.money is not None and not priced:
             raise UsageError(f"{self.money:g} of money, without costs", "give what an image or an object costs")
+        if priced:
+            Costs(image=self.image_cost, object=self.object_cost)  # refuses what cannot be
         if priced and (self.images is not None or self.seconds is not None):
             raise UsageError("costs in money beside images or time to be spent", "give the money to be spent")
 

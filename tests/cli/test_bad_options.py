@@ -143,3 +143,23 @@ def test_wrong_use_is_told(arguments: list[str], said: str, acqplan: Acqplan) ->
     done = acqplan(*arguments)
     assert (done.code, done.out) == (2, "")
     assert said in done.err
+
+
+OUTLAYS = {
+    "--money 30": "30 of money, without costs",
+    "--more 5 --time 1h": "images and time to be spent",
+    "--more 0": "nothing to be spent",
+    "--more 5 --image-cost 1": "costs in money beside images",
+    "--money 30 --image-cost -1": "an image at -1",
+    "--worth much": "--worth 'much' cannot be read",
+}
+
+
+@pytest.mark.parametrize("asked", OUTLAYS)
+def test_an_outlay_that_cannot_be_meant_is_refused(
+    asked: str, acqplan: Acqplan, toys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACQPLAN_CACHE", str(tmp_path / "unused"))
+    done = acqplan("advise", "--rig", toys, "--budget", 40, "--backbone", "histogram", *asked.split())
+    assert OUTLAYS[asked] in complaint(done, 2)
+    assert not (tmp_path / "unused").exists()
