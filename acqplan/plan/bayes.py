@@ -49,9 +49,9 @@ class Bayes:
     `DesignSurface` through the scores carries each from its own numbers of objects and shots to those that the budget
     allows, and what a design gains over the captured one, over its cost, is what is searched. The plan is the lattice
     over all objects unless the best design is better than that by more than the noise between objects (`chance_of`),
-    and while too little is captured to judge. Where objects cost nothing only shares of classes are left to search: that
-    gained -1.3 (-2.3 to -.2) and -.4 (-1.2 to .4) points over the lattice on toys with gradient histograms, at 6 and 12
-    images of each object.
+    and while too little is captured to judge. Where objects cost nothing only shares of classes are left to search,
+    which gained -1.3 (-2.3 to -.2) and -.4 (-1.2 to .4) points over the lattice on toys with gradient histograms, at 6
+    and 12 images of each object.
 
     Attributes:
         evaluations: Designs tried, the first ones included, at least 2.
