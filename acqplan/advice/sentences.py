@@ -115,6 +115,8 @@ def _best(buy: Buy, *, level: bool = True) -> str:
             f"about {buy.shots:.0f} of each object"
         )
     extra = "" if buy.extra is None else f"; {_points(buy.extra)} beyond more views alone"
+    if buy.extra is not None and buy.extra.low <= 0.0:
+        extra += ", which may do as well"
     accuracy = f": accuracy on new objects {_percents(buy.accuracy)}" if level else ""
     return f"the best use of {spent}: {what}{accuracy}{extra}"
 
