@@ -120,12 +120,9 @@ class Foreseen:
 
     def with_shots(self, shots: float) -> Draws:
         """Accuracy of the captured objects with so many shots of each."""
-        logs, asked = np.log(self.shots), np.log(min(max(shots, 1.0), self.shots[-1]))
-        at = int(np.clip(np.searchsorted(logs, asked), 1, max(len(logs) - 1, 1)))
-        if len(logs) == 1:
-            return self.line[:, 0]
-        share = (asked - logs[at - 1]) / (logs[at] - logs[at - 1])
-        return self.line[:, at - 1] + share * (self.line[:, at] - self.line[:, at - 1])
+        place = float(np.interp(np.log(shots), np.log(self.shots), np.arange(len(self.shots))))
+        below, above = int(np.floor(place)), int(np.ceil(place))
+        return self.line[:, below] + (place - below) * (self.line[:, above] - self.line[:, below])
 
     def shots_for(self, accuracy: Draws) -> Draws:
         """Shots of each captured object that an accuracy takes; infinite where all views do not reach it."""

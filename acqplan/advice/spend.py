@@ -11,7 +11,7 @@ from acqplan.plan.route import Times, cheap_order, costs_travel, route_seconds
 from acqplan.space import Shots
 
 # More objects of a class that are looked at, beside none: up to as many again as are captured, and a few at least.
-FEW, AS_MANY_AGAIN = 3, 1.0
+FEW = 3
 STEPS = 8
 
 
@@ -172,5 +172,5 @@ class Captured:
 
     def more_objects(self) -> list[int]:
         """None, one, two, … more objects of each class, up to as many again."""
-        most = max(round(AS_MANY_AGAIN * self.objects), FEW)
+        most = max(round(self.objects), FEW)
         return sorted({0, *(round(most ** (step / (STEPS - 1))) for step in range(STEPS))})

@@ -31,7 +31,6 @@ class DesignSamples:
         designs: Objects of a class and shots of each that heads learned from, means over heads, by objects and then
             by shots ascending, shape ``[designs, 2]``.
         errors: Share of the images of each left-out object that heads got wrong, shape ``[designs, objects, repeats]``.
-        doubts: One less the probability they gave to the right class, mean over the object's images, same shape.
         agreement: Cohen's kappa of the predictions on left-out objects by heads of all images of the other objects and
             by heads of half of them, in each repeat, shape ``[repeats]``; NaN where objects have one image.
         captured: Objects of a class and shots of each that are captured, means.
@@ -41,7 +40,6 @@ class DesignSamples:
 
     designs: Float[np.ndarray, "designs 2"]
     errors: Float[np.ndarray, "designs objects repeats"]
-    doubts: Float[np.ndarray, "designs objects repeats"]
     agreement: Float[np.ndarray, " repeats"]
     captured: tuple[float, float]
     classes: int
@@ -105,7 +103,7 @@ def measure_designs(
     # 3. Heads, those of one strength as one batch; equal subsets share a head.
     strengths = _strengths(history, subsets, device, progress)
     judged = np.unique(objects[folds != NEVER])
-    errors, doubts = (np.full((len(pairs), len(judged), repeats), np.nan) for _ in range(2))
+    errors = np.full((len(pairs), len(judged), repeats), np.nan)
     predicted = np.full((len(pairs), repeats, len(objects)), -1)
     for strength in sorted(set(strengths.values())):
         mine = {key: np.flatnonzero(taken) for key, taken in subsets.items() if strengths[key[0]] == strength}
@@ -123,14 +121,10 @@ def measure_designs(
         found = dict(zip(unique, heads, strict=True))
         for (number, fold, repeat), rows in mine.items():
             tests = np.flatnonzero(folds == fold)
-            beliefs = found[rows.tobytes()].probabilities(features[tests])
-            predicted[number, repeat, tests] = beliefs.argmax(axis=1)
+            predicted[number, repeat, tests] = found[rows.tobytes()].predict(features[tests])
             wrong = predicted[number, repeat, tests] != targets[tests]
-            doubt = 1.0 - beliefs[np.arange(len(tests)), targets[tests]]
             names, places, counts = np.unique(objects[tests], return_inverse=True, return_counts=True)
-            columns = np.searchsorted(judged, names)
-            errors[number, columns, repeat] = np.bincount(places, weights=wrong) / counts
-            doubts[number, columns, repeat] = np.bincount(places, weights=doubt) / counts
+            errors[number, np.searchsorted(judged, names), repeat] = np.bincount(places, weights=wrong) / counts
     seen = folds != NEVER
     agreement = np.full(repeats, np.nan)
     if fullest > 1:
@@ -138,7 +132,6 @@ def measure_designs(
     return DesignSamples(
         designs=used / (repeats * len(numbers)),
         errors=errors,
-        doubts=doubts,
         agreement=agreement,
         captured=(len(rows_of) / len(members), len(objects) / len(rows_of)),
         classes=len(members),
