@@ -6,6 +6,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 ViewValue = float | int | str
@@ -99,6 +100,20 @@ def duration(seconds: float) -> str:
         return f"{whole // 60} min" + (f" {whole % 60:02d} s" if whole % 60 else "")
     minutes = round(seconds / 60)
     return f"{minutes // 60} h" + (f" {minutes % 60:02d} min" if minutes % 60 else "")
+
+
+def local_time(at: float) -> str:
+    """A moment, seconds since 1970, as the clock of this place shows it: ``2026-12-01T16:40:00+01:00``."""
+    return datetime.fromtimestamp(at).astimezone().isoformat(timespec="seconds")
+
+
+def clock_words(at: float, now: float) -> str:
+    """A moment to come, both in seconds since 1970: ``16:40``, ``tomorrow 02:10``, ``Thu 09:00``, ``24 Dec 09:00``."""
+    moment, today = datetime.fromtimestamp(at), datetime.fromtimestamp(now)
+    days = (moment.date() - today.date()).days
+    later = f"{moment:%a} " if days < 7 else f"{moment.day} {moment:%b} "
+    day = {0: "", 1: "tomorrow "}.get(days, later)
+    return f"{day}{moment:%H:%M}"
 
 
 def short(value: float) -> float | int:

@@ -283,6 +283,7 @@ def _rig_text(snapshot: Snapshot) -> str:
             lines.append(f"values = {quoted(list(axis.values))}")
         lines.append(f"{'seconds_per_change' if kind == 'category' else 'seconds_per_unit'} = {float(axis.seconds)!r}")
     lines += ["", "[shot]", f"seconds = {settings.seconds_per_shot!r}"]
+    lines += [f"settle_seconds = {settings.settle_seconds!r}"] if settings.settle_seconds else []
     if settings.seconds_per_object is not None:
         lines += ["", "[objects]", f"seconds_per_change = {settings.seconds_per_object!r}"]
     lines.append("")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from acqplan.campaign.events import CAPTURED, EXHAUSTED, LEASED, REJECTED, WITHDRAWN, CampaignState, ShotRecord
 from acqplan.campaign.machine import is_gone
 from acqplan.campaign.settings import CampaignSettings
-from acqplan.numbers import ViewValue, count_noun, duration, shot_identifier
+from acqplan.numbers import ViewValue, count_noun, duration, local_time, shot_identifier
 from acqplan.rng import stream
 from acqplan.space.axes import Circle
 
@@ -52,7 +52,7 @@ class Shot:
 
     def to_dict(self) -> dict[str, Any]:
         """All of it, fit for JSON."""
-        return {**asdict(self), "expires": round(self.expires, 3)}
+        return {**asdict(self), "expires": round(self.expires, 3), "expires_at": local_time(self.expires)}
 
 
 def take_back(transaction: Transaction) -> None:

@@ -102,7 +102,7 @@ def planned(request: PlanRequest, settings: CampaignSettings, rule: Strategy, hi
     # a rule that learns is asked twice: up to its next look, and for the rest
     n = min(request.n, len(request.candidates))
     first = min(request.first, n) if learns(rule) else n
-    times = Times(per_shot=settings.seconds_per_shot, per_object=settings.seconds_per_object)
+    times = Times.of(settings)
     left = request.candidates
     rows: list[list[Any]] = []
     for count in (first, n - first):

@@ -52,6 +52,10 @@ class CampaignRig(Protocol):
         """Putting another object on the turntable; ``None`` if it is not known."""
 
     @property
+    def settle_seconds(self) -> float:
+        """Waiting after a move, before the exposure."""
+
+    @property
     def view_weights(self) -> np.ndarray | None:
         """How often each view will be met."""
 
@@ -72,6 +76,7 @@ class CampaignSettings:
         weights: File of its weights.
         seconds_per_shot: Exposure and transfer of one image.
         seconds_per_object: Putting another object on the turntable; ``None`` if it is not known.
+        settle_seconds: Waiting after a move, before the exposure.
         lease_seconds: How long a shot is kept for the caller that asked for it.
         most_tries: Failures after which a shot is given up.
         failure_limit: Share of failures among the last answers above which the campaign stops; 1 for never.
@@ -89,6 +94,7 @@ class CampaignSettings:
     weights: str | None = None
     seconds_per_shot: float = 0.0
     seconds_per_object: float | None = None
+    settle_seconds: float = 0.0
     lease_seconds: float = 600.0
     most_tries: int = 3
     failure_limit: float = 0.5
@@ -126,6 +132,7 @@ class CampaignSettings:
             view_weights=None if weights is None else tuple(map(float, weights)),
             seconds_per_shot=rig.seconds_per_shot,
             seconds_per_object=rig.seconds_per_object,
+            settle_seconds=rig.settle_seconds,
             **chosen,
         )
 
@@ -169,8 +176,13 @@ class CampaignSettings:
         """Time from one (object, view) to the image of another; from nowhere, the exposure alone."""
         if a is None:
             return self.seconds_per_shot
-        moves = sum(axis.seconds * axis.apart(x, y) for axis, x, y in zip(self.axes, a[1], b[1], strict=True))
-        return moves + (self.seconds_per_object or 0.0) * (a[0] != b[0]) + self.seconds_per_shot
+        apart = [axis.apart(x, y) for axis, x, y in zip(self.axes, a[1], b[1], strict=True)]
+        moves = sum(axis.seconds * far for axis, far in zip(self.axes, apart, strict=True))
+        is_moved = a[0] != b[0] or any(
+            far > 0 and not isinstance(axis, Category) for axis, far in zip(self.axes, apart, strict=True)
+        )
+        waits = (self.seconds_per_object or 0.0) * (a[0] != b[0]) + self.settle_seconds * is_moved
+        return moves + waits + self.seconds_per_shot
 
     def space(self) -> Space:
         """The design space; loads numpy."""

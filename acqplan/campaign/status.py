@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
@@ -12,7 +13,7 @@ from acqplan.campaign.events import CAPTURED, LEASED, PROPOSED, REJECTED
 from acqplan.campaign.leases import finished, way_on
 from acqplan.campaign.store import Store, Transaction
 from acqplan.images import CONVERSIONS
-from acqplan.numbers import ViewValue, count_noun, duration
+from acqplan.numbers import ViewValue, clock_words, count_noun, duration, local_time
 
 LATELY = 60  # captures over which the present rate is measured
 HOUR = 3600.0
@@ -41,9 +42,9 @@ def status_of(store: Store) -> dict[str, Any]:
         ``rounds``, ``objects`` (how many), ``events`` (number of the last); ``by_class`` and
         ``by_object`` ``{name: {captured, leased, queued, rejected}}``; ``by_axis`` ``{axis: {level: {captured,
         planned, failed}}}`` by commanded settings, where planned are the shots captured, leased or to come; ``rate``
-        ``{per_hour_last, per_hour, since}``, ``remaining_seconds`` by the present rate; ``failures`` as in
-        `acqplan.campaign.status.failure_summary`; ``regions`` forbidden, ``[{number, where}]``; the last ``advice``
-        and ``saturated``, why it says stop.
+        ``{per_hour_last, per_hour, since}``, ``remaining_seconds`` by the present rate and ``ends_at``, when that is;
+        ``failures`` as in `acqplan.campaign.status.failure_summary`; ``regions`` forbidden, ``[{number, where}]``;
+        the last ``advice`` and ``saturated``, why it says stop.
     """
     with store.reading() as transaction:
         state = transaction.state
@@ -86,6 +87,7 @@ def status_of(store: Store) -> dict[str, Any]:
             "by_axis": _levels(transaction, failed_at),
             "rate": rate,
             "remaining_seconds": to_go,
+            "ends_at": local_time(transaction.clock.wall + to_go) if to_go else None,
             "failures": failures,
             "regions": [{"number": int(number), "where": where} for number, where in state.regions.items()],
             "advice": state.advice,
@@ -121,7 +123,9 @@ def status_sentences(status: Mapping[str, Any]) -> list[str]:
     if lately:
         left = status["remaining_seconds"] if not status["finished"] else None
         said.append(f"{lately} images an hour lately" + (f", {overall} on the whole" if overall else ""))
-        said[-1] += f"; about {duration(left)} to go" if left else ""
+        if left:
+            end = datetime.fromisoformat(status["ends_at"]).timestamp()
+            said[-1] += f"; about {duration(left)} to go, ends at {clock_words(end, end - left)}"
     if status["seconds_left"] is not None:
         said.append(f"{duration(status['seconds_left'])} left of a time budget of {duration(status['time_budget'])}")
     # failures

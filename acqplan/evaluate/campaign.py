@@ -173,7 +173,7 @@ def advise_campaign(
     seen = extractor or open_extractor(campaign, progress=progress, **asked)
     known = History(shots=source.taken, features=_features(source, seen, progress))
     device = seen.runtime.device
-    times = Times(per_shot=settings.seconds_per_shot, per_object=settings.seconds_per_object)
+    times = Times.of(settings)
     advice = advise_history(known, **asked_of, times=times, device=device, progress=progress)
     saturated = advice_sentences(advice)[0] if advice.end.answer == "stop" else ""
     body: dict[str, Any] = {**worded(advice), "saturated": saturated}

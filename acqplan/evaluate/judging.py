@@ -188,7 +188,7 @@ def _planned(rig: Rig, pool: Shots, images: int, seed: int, progress: Progress) 
         seed=seed,
         budget=len(choice.rows),
     )
-    return routed(plan, Times(per_shot=rig.seconds_per_shot, per_object=rig.seconds_per_object))
+    return routed(plan, Times.of(rig))
 
 
 def spendings_of(known: Components, candidates: Shots, budget: float, object_cost: float = 0.0) -> tuple[Spending, ...]:

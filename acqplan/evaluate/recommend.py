@@ -365,7 +365,7 @@ def _advice(known: History, rig: Rig, asked: Mapping[str, Any], seed: int, devic
     from acqplan.advice.advise import advise_history
 
     others = len(rig.source.objects) - len(np.unique(known.shots.object_rows))
-    times = Times(per_shot=rig.seconds_per_shot, per_object=rig.seconds_per_object)
+    times = Times.of(rig)
     return advise_history(
         known, **asked, times=times, test_objects=others or None, seed=seed, device=device, progress=progress
     )

@@ -313,7 +313,7 @@ def task_of(rig: Rig, seed: int, seen: FolderSource | None, *, validate: bool = 
         start=History(shots=start),
         test=everything.take(test[~taken[test]]),
         is_live=is_live,
-        times=Times(per_shot=rig.seconds_per_shot, per_object=rig.seconds_per_object),
+        times=Times.of(rig),
         split=split,
         view_weights=split.offered(everything.space.n_views, rig.view_weights) if split else rig.view_weights,
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -31,6 +32,22 @@ CHUNK = 1000
 LEAST_SECONDS = 1e-6
 
 
+class TimedRig(Protocol):
+    """What `Times` read of a rig."""
+
+    @property
+    def seconds_per_shot(self) -> float:
+        """Exposure and transfer of one image."""
+
+    @property
+    def seconds_per_object(self) -> float | None:
+        """Putting another object on the turntable; ``None`` if it is not known."""
+
+    @property
+    def settle_seconds(self) -> float:
+        """Waiting after a move, before the exposure."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Times:
     """What taking shots costs beside the moves of the axes, which the space knows.
@@ -39,6 +56,8 @@ class Times:
         per_shot: Exposure and transfer of one image, seconds.
         per_object: Putting another object on the turntable, seconds; ``None`` if that is not known: then the shots of
             an object are taken together, whatever else takes time, and changes of the object are in no time.
+        settle: Waiting until nothing shakes any more, seconds: before a shot that follows a move of an axis of numbers
+            or a change of the object. A change of a category, such as the light, moves nothing.
 
     Raises:
         UsageError: If a time is negative or not finite.
@@ -46,11 +65,18 @@ class Times:
 
     per_shot: float = 0.0
     per_object: float | None = 0.0
+    settle: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, seconds in (("per_shot", self.per_shot), ("per_object", self.per_object or 0.0)):
+        for name in ("per_shot", "per_object", "settle"):
+            seconds = getattr(self, name) or 0.0
             if not 0.0 <= seconds < np.inf:
                 raise UsageError(f"times with {name} = {seconds}", "give seconds, zero or more")
+
+    @classmethod
+    def of(cls, rig: TimedRig) -> Times:
+        """What a rig, or the campaign on it, says."""
+        return cls(per_shot=rig.seconds_per_shot, per_object=rig.seconds_per_object, settle=rig.settle_seconds)
 
 
 def travel_seconds(
@@ -72,20 +98,27 @@ def travel_seconds(
 
 
 def route_seconds(shots: Shots, times: Times | None = None) -> float:
-    """Seconds of taking shots in their order: exposures, moves, changes of the object.
+    """Seconds of taking shots in their order: exposures, moves, settling, changes of the object.
 
     The way to the first view is not counted, nor is putting the first object on the turntable: nobody knows where
     the rig stands.
     """
     costs = times or Times()
-    moves = travel_seconds(shots.space, shots.coordinates[:-1], shots.coordinates[1:]).sum()
-    changes = int((np.diff(shots.object_rows) != 0).sum())
-    return float(moves + changes * (costs.per_object or 0.0) + len(shots) * costs.per_shot)
+    before, after = shots.coordinates[:-1], shots.coordinates[1:]
+    moves = travel_seconds(shots.space, before, after).sum()
+    is_changed = np.diff(shots.object_rows) != 0
+    is_moved = is_changed.copy()
+    for column, axis in enumerate(shots.space.axes):
+        if not isinstance(axis, Category):
+            is_moved |= np.round(axis.difference(before[:, column], after[:, column]), 6) > 0
+    waits = is_changed.sum() * (costs.per_object or 0.0) + is_moved.sum() * costs.settle
+    return float(moves + waits + len(shots) * costs.per_shot)
 
 
 def costs_travel(space: Space, times: Times | None = None) -> bool:
     """Whether the order of shots can matter: something is known to take time to move."""
-    return any(axis.seconds for axis in space.axes) or bool((times or Times()).per_object)
+    costs = times or Times()
+    return any(axis.seconds for axis in space.axes) or bool(costs.per_object) or costs.settle > 0
 
 
 def cheap_order(
@@ -109,7 +142,7 @@ def cheap_order(
         # a change that takes longer than all other moves together: no tour saves by an additional one
         widest = np.ptp(shots.coordinates, axis=0) if len(shots) else np.zeros(len(shots.space.axes))
         slowest = sum(axis.seconds * reach for axis, reach in zip(shots.space.axes, widest, strict=True))
-        costs = replace(costs, per_object=1.0 + len(shots) * float(slowest))
+        costs = replace(costs, per_object=1.0 + len(shots) * (float(slowest) + costs.settle))
     if len(shots) < 2 or not costs_travel(shots.space, costs):
         return given
     round_of = np.zeros(len(shots), dtype=np.int64) if rounds is None else rounds
@@ -174,11 +207,12 @@ def _round_order(shots: Shots, start: Shots, times: Times) -> Int[np.ndarray, " 
     for column, axis in enumerate(shots.space.axes):
         codes = joined.coordinates[:, column]
         codes = from_first_level(axis, codes) if isinstance(axis, Circle) else codes
-        actuators.append(Actuator(axis=axis, codes=codes, seconds=axis.seconds))
+        shakes = not isinstance(axis, Category)
+        actuators.append(Actuator(axis=axis, codes=codes, seconds=axis.seconds, shakes=shakes))
     turntable = Category(name="object on the turntable", values=shots.objects.names)
     objects = joined.object_rows.astype(np.float64)
-    actuators.append(Actuator(axis=turntable, codes=objects, seconds=times.per_object or 0.0))
-    actuators = [actuator for actuator in actuators if actuator.seconds > 0 and np.ptp(actuator.codes) > 0]
+    actuators.append(Actuator(axis=turntable, codes=objects, seconds=times.per_object or 0.0, shakes=True))
+    actuators = [one for one in actuators if one.seconds + times.settle * one.shakes > 0 and np.ptp(one.codes) > 0]
     if not actuators:
         return np.arange(len(shots))
     # shots that no move separates are one stop; after the stops come the two ends, of which the second is free
@@ -187,7 +221,7 @@ def _round_order(shots: Shots, start: Shots, times: Times) -> Int[np.ndarray, " 
     rows = np.concatenate([first, [len(shots) if len(start) else 0, 0]])
     is_place = np.append(np.ones(len(first), dtype=bool), [len(start) > 0, False])
     moved = tuple(replace(actuator, codes=actuator.codes[rows]) for actuator in actuators)
-    place = np.argsort(short_tour(Stops(actuators=moved, is_place=is_place)))[stop.ravel()]
+    place = np.argsort(short_tour(Stops(actuators=moved, is_place=is_place, settle=times.settle)))[stop.ravel()]
     # where changing the object is free, it still is work: every other stop takes objects backwards
     directed = np.where(place % 2 == 0, shots.object_rows, -shots.object_rows)
     return np.lexsort([directed, place])
@@ -201,11 +235,13 @@ class Actuator:
         axis: Says what is how far apart.
         codes: Its setting at each stop, shape ``[stops]``.
         seconds: Time to move by one unit, or for a change of category.
+        shakes: Whether the rig has to settle once it has moved.
     """
 
     axis: Axis
     codes: Float[np.ndarray, " stops"]
     seconds: float
+    shakes: bool
 
     @property
     def sweep(self) -> float:
@@ -232,19 +268,25 @@ class Stops:
     Attributes:
         actuators: What moves; their codes have the two ends as well, shape ``[stops + 2]``.
         is_place: Whether each is somewhere; false for free ends, shape ``[stops + 2]``.
+        settle: Seconds of settling where anything that shakes has moved.
     """
 
     actuators: tuple[Actuator, ...]
     is_place: Bool[np.ndarray, " stops_and_ends"]
+    settle: float = 0.0
 
     def __len__(self) -> int:
         return len(self.is_place) - 2
 
     def seconds(self, a: Int[np.ndarray, "..."], b: Int[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
         """Travel time between stops, given by number."""
-        total = np.zeros(np.shape(a))
+        total, is_moved = np.zeros(np.shape(a)), np.zeros(np.shape(a), dtype=bool)
         for actuator in self.actuators:
-            total += actuator.seconds * actuator.axis.difference(actuator.codes[a], actuator.codes[b])
+            apart = actuator.axis.difference(actuator.codes[a], actuator.codes[b])
+            total += actuator.seconds * apart
+            if self.settle and actuator.shakes:
+                is_moved |= apart > LEAST_SECONDS
+        total += self.settle * is_moved
         return total * (self.is_place[a] & self.is_place[b])
 
 

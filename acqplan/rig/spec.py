@@ -20,7 +20,7 @@ from acqplan.numbers import names_alike, shortened
 from acqplan.progress import SILENT, Progress
 from acqplan.rig.manifest import Manifest, axis_coordinates, read_manifest
 from acqplan.rig.source import LiveSource, Source
-from acqplan.rig.toml_file import RigTable, TomlFile
+from acqplan.rig.toml_file import CategoryTable, RigTable, TomlFile
 from acqplan.runtime import available_cores
 from acqplan.space import Axis, Category, Circle, Objects, Space
 from acqplan.table import read_table
@@ -62,6 +62,8 @@ class Rig:
         seconds_per_shot: Exposure and transfer of one image. Times along an axis belong to the axis.
         seconds_per_object: Time to put another object on the turntable; ``None`` if it is not known: then shots of one
             object are taken together. 0 says that the order of objects costs nothing.
+        settle_seconds: Waiting until nothing shakes any more: after a move of an axis of numbers or a change of the
+            object, before the exposure.
         view_weights: How often the finished classifier will meet each view, over the most frequent view, in the order
             of ``source.space.views()``, shape ``[views]``; ``None`` if all views count alike.
     """
@@ -73,6 +75,7 @@ class Rig:
     test: tuple[str, ...] | Literal["views"] = ()
     seconds_per_shot: float = 0.0
     seconds_per_object: float | None = None
+    settle_seconds: float = 0.0
     view_weights: Float[np.ndarray, " views"] | None = None
 
     def __repr__(self) -> str:
@@ -146,6 +149,7 @@ def open_rig(path: Path | str | None = None, *, workers: int | None = None, prog
         test="views" if asked == "views" else test,
         seconds_per_shot=table.shot.seconds,
         seconds_per_object=table.objects.seconds_per_change,
+        settle_seconds=table.shot.settle_seconds,
         view_weights=_view_weights(file, table.deployment, source.space),
     )
 
@@ -165,6 +169,9 @@ def _check_keys(file: TomlFile, table: RigTable) -> None:
     for number, axis in enumerate(table.axis):
         if axis.name in RESERVED:
             raise file.error(("axis", number, "name"), f"an axis cannot be called '{axis.name}'", "rename it")
+        if not isinstance(axis, CategoryTable) and axis.speed and axis.seconds_per_unit:
+            said = f"axis '{axis.name}' has both 'speed' and 'seconds_per_unit'"
+            raise file.error(("axis", number, "speed"), said, "remove one: 20 degrees a second are 0.05 s a degree")
 
 
 def _open_source(file: TomlFile, table: RigTable, workers: int, progress: Progress) -> tuple[Source, Manifest | None]:

@@ -143,6 +143,7 @@ class CircleTable(TomlTable):
     unit: Literal["deg", "rad"] | None = None
     values: Numbers | None = None
     seconds_per_unit: Seconds = 0.0
+    speed: Annotated[float, Field(gt=0)] | None = None  # units per second, instead
 
 
 class IntervalTable(TomlTable):
@@ -153,6 +154,7 @@ class IntervalTable(TomlTable):
     unit: str | None = None
     values: Numbers | None = None
     seconds_per_unit: Seconds = 0.0
+    speed: Annotated[float, Field(gt=0)] | None = None  # units per second, instead
 
 
 class CategoryTable(TomlTable):
@@ -165,9 +167,10 @@ class CategoryTable(TomlTable):
 
 
 class ShotTable(TomlTable):
-    """``[shot]``: what an exposure costs."""
+    """``[shot]``: what an exposure costs, and how long the rig settles after a move before it."""
 
     seconds: Seconds = 0.0
+    settle_seconds: Seconds = 0.0
 
 
 class ObjectsTable(TomlTable):
@@ -236,7 +239,7 @@ class RigTable(TomlTable):
                 kind=axis.kind,
                 unit=unit,
                 values=None if axis.values is None else tuple(in_degrees(axis.values, unit)),
-                seconds=axis.seconds_per_unit / in_degrees([1.0], unit)[0],
+                seconds=(1.0 / axis.speed if axis.speed else axis.seconds_per_unit) / in_degrees([1.0], unit)[0],
                 is_sure=axis.unit is not None,
             )
             columns.append(column)

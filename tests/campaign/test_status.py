@@ -2,6 +2,7 @@
 
 import json
 import random
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,9 @@ def test_the_pace_counts_work_and_neither_pauses_nor_nights(tmp_path: Path, cloc
     assert status["rate"]["per_hour"] == pytest.approx(3600 / SECONDS)
     assert status["rate"]["per_hour_last"] == pytest.approx(3600 / SECONDS, abs=0.01)
     assert status["remaining_seconds"] == pytest.approx(70 * SECONDS, rel=1e-3)
+    ends = datetime.fromisoformat(status["ends_at"])
+    assert ends.timestamp() == pytest.approx(clock.now + 70 * SECONDS, abs=1.0)
+    assert f"{ends:%H:%M}" in campaign.report()
     clock.now += 100_000
     run(campaign, clock, 1)
     waits = 34 * SECONDS + campaign.settings.lease_seconds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from datetime import datetime
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from acqplan.errors import UsageError
-from acqplan.numbers import duration
+from acqplan.numbers import clock_words, duration
 from acqplan.plan.plan import Plan
 from acqplan.plan.route import Times, change_words, cheap_order, route_seconds, route_words, routed, travel_seconds
 from acqplan.space import Axis, Category, Circle, Interval, Objects, Shots, Space
@@ -76,6 +77,23 @@ def test_a_route_is_exposures_moves_and_changes_of_the_object() -> None:
     shots = at((0, 30, 0), (20, 30, 0), (20, 35, 1), objects=(0, 0, 2))
     assert route_seconds(shots) == pytest.approx(1.0 + 0.5 + 0.2)
     assert route_seconds(shots, Times(per_shot=0.4, per_object=30.0)) == pytest.approx(1.7 + 3 * 0.4 + 30.0)
+
+
+def test_the_rig_settles_after_a_move_and_not_after_a_change_of_light() -> None:
+    shots = at((0, 30, 0), (0, 30, 1), (20, 35, 1), (20, 35, 1), objects=(0, 0, 0, 2))
+    moved = 0.2 + (1.0 + 0.5)
+    assert route_seconds(shots, Times(settle=3.0)) == pytest.approx(moved + 2 * 3.0)
+    still = replace(shots, space=STILL)
+    assert route_seconds(still, Times(settle=3.0)) == pytest.approx(2 * 3.0)
+
+
+@given(n=st.integers(2, 60), seed=st.integers(0, 50))
+@settings(max_examples=20, deadline=None)
+def test_settling_alone_keeps_the_lights_of_a_pose_together(n: int, seed: int) -> None:
+    shots, times = some_shots(n, seed, STILL), Times(settle=1.0)
+    driven = shots.take(cheap_order(shots, times))
+    poses = {(name, *view[:2]) for name, view in zip(driven.names, driven.coordinates.tolist(), strict=True)}
+    assert route_seconds(driven, times) == pytest.approx(len(poses) - 1)
 
 
 @pytest.mark.parametrize("n", [0, 1])
@@ -235,3 +253,13 @@ def test_words_say_what_the_order_saves() -> None:
     plan = replace(some_plan(some_shots(2, 0), np.zeros(2, dtype=np.int64)), route_seconds=600.0, naive_seconds=2400.0)
     assert route_words(plan) == "10 min; 30 min less than in the order of the strategy (75 %)"
     assert route_words(replace(plan, naive_seconds=600.0, time_budget=720.0)) == "10 min of the 12 min at hand"
+
+
+@pytest.mark.parametrize(
+    ("later", "words"),
+    [((1, 16, 40), "16:40"), ((2, 2, 10), "tomorrow 02:10"), ((4, 9, 0), "Fri 09:00"), ((24, 9, 0), "24 Dec 09:00")],
+)
+def test_a_moment_to_come_is_told_as_people_tell_it(later: tuple[int, int, int], words: str) -> None:
+    day, hour, minute = later
+    now = datetime(2026, 12, 1, 15, 58)
+    assert clock_words(datetime(2026, 12, day, hour, minute).timestamp(), now.timestamp()) == words

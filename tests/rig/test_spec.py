@@ -242,6 +242,15 @@ def test_an_axis_in_radians_is_turned_into_degrees_with_its_time(tmp_path: Path)
         open_rig(write(tmp_path, 'source = "live"\n' + asked + OBJECTS))
 
 
+def test_a_speed_is_what_seconds_per_unit_are_the_other_way_round(tmp_path: Path) -> None:
+    shot = "[shot]\nseconds = 0.4\nsettle_seconds = 1.5\n"
+    fast = open_rig(write(tmp_path, 'source = "live"\n' + AXIS + "speed = 20\n" + shot + OBJECTS))
+    assert (fast.source.space.axes[0].seconds, fast.settle_seconds) == (0.05, 1.5)
+    both = 'source = "live"\n' + AXIS + "speed = 20\nseconds_per_unit = 0.05\n" + OBJECTS
+    with pytest.raises(SpecError, match=r"line 6: axis 'azimuth' has both 'speed' and 'seconds_per_unit'; remove one"):
+        open_rig(write(tmp_path, both))
+
+
 def test_a_view_of_a_folder_off_its_axis_names_the_line_of_the_manifest(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="line 3: azimuth 90 is not among the values"):
         open_rig(folder(tmp_path, AXIS.replace('"0:340:20"', '"0:80:20"')))

@@ -62,7 +62,7 @@ def test_a_rig_spends_exactly_the_budget(served: Served) -> None:
 
 def test_a_shot_says_what_to_do_and_is_leased_to_who_asked(served: Served) -> None:
     (shot,) = served.request("POST", "/ask", {"n": 1, "caller": "arm-1"}).document["shots"]
-    assert set(shot) == {"id", "object", "label", "view", "expires", "round", "reason"}
+    assert set(shot) == {"id", "object", "label", "view", "expires", "expires_at", "round", "reason"}
     assert set(shot["view"]) == {"azimuth", "elevation", "lighting"}
     path = f"/shots/{quote(shot['id'])}/release"
     assert served.request("POST", path, {}).document == {"outcome": "unchanged"}
