@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.columns import Columns
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from acqplan.campaign.operators import ACTIONS, Action, event_document
 from acqplan.cli import options
-from acqplan.cli.console import ProgressBars, exit_codes, print_json, print_note, print_result
+from acqplan.cli.console import ProgressBars, exit_codes, plain_table, print_json, print_note, print_result
 from acqplan.errors import Finished, UsageError
 from acqplan.numbers import duration
 
@@ -51,19 +50,23 @@ def opened(store: str, caller: str | None = None, *, check: bool = True) -> Iter
 @app.command()
 def create(
     store: options.Store,
-    budget: Annotated[int, options.number("Images that may be taken.", "IMAGES")],
+    budget: Annotated[int, options.number("Images that may be taken.", "IMAGES", "--budget", "-b")],
     rig: options.Rig = None,
     time_budget: Annotated[
         float | None, options.time("Time from the first shot on, e.g. 2h; pauses not counted.")
     ] = None,
-    strategy: Annotated[str, typer.Option(help="auto, lattice, random-shots, even, …")] = "auto",
+    strategy: options.Strategy = "auto",
     seed: options.Seed = 0,
     backbone: options.Backbone = None,
     weights: options.Weights = None,
-    lease: Annotated[float, options.time("How long a shot is kept for who asked.")] = 600.0,
+    lease: Annotated[float, options.time("How long a shot is kept for who asked.", shown="10min")] = 600.0,
     tries: Annotated[int, options.number("Failures after which a shot is given up.", "NUMBER")] = 3,
     failure_limit: Annotated[
-        float, typer.Option(help="Share of failures among the last answers above which the campaign stops; 1: never.")
+        float,
+        typer.Option(
+            help="Share of failures among the last answers above which the campaign stops; 1: never. "
+            "[dim]\\[above 0, at most 1][/dim]"
+        ),
     ] = 0.5,
     images: options.Images = None,
     stop_when_saturated: Annotated[bool, typer.Option(help="Let the advice to stop end the campaign.")] = True,
@@ -107,7 +110,7 @@ def ask(
     caller: options.Caller = None,
     as_json: options.JsonAnyway = True,
 ) -> None:
-    """Lease shots: {"shots": [{"id", "object", "label", "view", "expires"}], "finished": ""}; exit code 5 once over."""
+    """Lease shots: {"shots": [{"id", "object", "label", "view", "expires_at"}], "finished": ""}; 5 once over."""
     with opened(store, caller) as campaign:
         shots = campaign.ask(n)
         reason = "" if shots else campaign.finished
@@ -122,8 +125,10 @@ def ask(
 @app.command()
 def tell(
     store: options.Store,
-    shot: options.Shot,
-    image: Annotated[Path, typer.Option(help="File of the image.", metavar="FILE")],
+    shot_id: options.ShotFirst = None,
+    file: Annotated[Path | None, typer.Argument(help="File of the image.", metavar="IMAGE", show_default=False)] = None,
+    shot: options.ShotNamed = None,
+    image: Annotated[Path | None, typer.Option(help="The same as an option.", metavar="FILE")] = None,
     reached: Annotated[
         list[str] | None,
         typer.Option(help="A setting that the rig reached where it differs, e.g. azimuth=40.3.", metavar="AXIS=VALUE"),
@@ -131,7 +136,7 @@ def tell(
     replace: Annotated[bool, typer.Option("--replace", help="Take it in place of another image of the shot.")] = False,
     as_json: options.JsonAnyway = True,
 ) -> None:
-    """Hand in the image of a shot; telling the same again changes nothing."""
+    """Hand in the image of a shot: tell SHOT IMAGE; telling the same again changes nothing."""
     with opened(store) as campaign:
         settings = {}
         for text in reached or []:
@@ -141,8 +146,9 @@ def tell(
             if name in settings:
                 raise UsageError(f"--reached gives '{name}' twice", "give each setting once")
             settings[name] = value
-        outcome = campaign.tell(shot, image, reached=settings, replace=replace)
-        print_json({"shot": shot, "outcome": outcome} | ({"notes": outcome.notes} if outcome.notes else {}))
+        told, picture = options.one_of_both(shot_id, shot, "the shot"), options.one_of_both(file, image, "the image")
+        outcome = campaign.tell(told, picture, reached=settings, replace=replace)
+        print_json({"shot": told, "outcome": outcome} | ({"notes": outcome.notes} if outcome.notes else {}))
         for note in outcome.notes:
             print_note(note)
 
@@ -150,8 +156,9 @@ def tell(
 @app.command()
 def fail(
     store: options.Store,
-    shot: options.Shot,
     reason: Annotated[str, typer.Option(help="Why; the same words for the same cause.", metavar="TEXT")],
+    shot_id: options.ShotFirst = None,
+    shot: options.ShotNamed = None,
     no_retry: Annotated[bool, typer.Option("--no-retry", help="Never try it again.")] = False,
     exposed: Annotated[bool, typer.Option("--exposed", help="The rig took an image, which counts.")] = False,
     caller: options.Caller = None,
@@ -159,20 +166,25 @@ def fail(
 ) -> None:
     """Say that a shot could not be taken."""
     with opened(store, caller) as campaign:
-        outcome = campaign.fail(shot, reason=reason, retry=not no_retry, exposed=exposed)
-        print_json({"shot": shot, "outcome": outcome})
+        failed = options.one_of_both(shot_id, shot, "the shot")
+        outcome = campaign.fail(failed, reason=reason, retry=not no_retry, exposed=exposed)
+        print_json({"shot": failed, "outcome": outcome})
 
 
 @app.command()
 def release(
     store: options.Store,
-    shot: Annotated[list[str], typer.Option(help="Identifier of a shot; may be repeated.", metavar="ID")],
+    shots: Annotated[
+        list[str] | None, typer.Argument(help="Identifiers of shots.", metavar="SHOT", show_default=False)
+    ] = None,
+    shot: Annotated[list[str] | None, typer.Option(help="The same, as options.", metavar="ID")] = None,
     caller: options.Caller = None,
     as_json: options.JsonAnyway = True,
 ) -> None:
     """Give shots back that will not be taken after all."""
     with opened(store, caller) as campaign:
-        print_json({"released": campaign.release(shot)})
+        given = options.one_of_both(shots or None, shot or None, "the shot")
+        print_json({"released": campaign.release(given)})
 
 
 @app.command()
@@ -323,8 +335,10 @@ for _action in ACTIONS:
 @app.command()
 def events(
     store: options.Store,
-    last: Annotated[int, options.number("Only so many, the latest; 0 for all.", "NUMBER")] = 30,
-    after: Annotated[int, options.number("Only those after the event of this number.", "NUMBER")] = 0,
+    last: Annotated[
+        int, options.number("Only so many, the latest; 0 for all.", "NUMBER", "--last", "-n", span="0 or more")
+    ] = 30,
+    after: Annotated[int, options.number("Only those after the event of this number.", "NUMBER", span="0 or more")] = 0,
     shot: Annotated[str | None, typer.Option(help="Only those of a shot.", metavar="ID")] = None,
     as_json: options.Json = False,
 ) -> None:
@@ -349,9 +363,8 @@ def status_table(status: Mapping[str, Any], settings: CampaignSettings) -> Rende
     """
     from acqplan.campaign.status import status_sentences
 
-    classes = _plain_table()
-    for name in ("class", "", "captured", "leased", "to come", "given up"):
-        classes.add_column(name, justify="left" if name in ("class", "") else "right", no_wrap=True)
+    counts = ("captured", "leased", "to come", "given up")
+    classes = plain_table("class", "", *counts, right=counts)
     for name, group in status["by_class"].items():
         planned = group["captured"] + group["leased"] + group["queued"]
         full = round(BAR * group["captured"] / planned) if planned else 0
@@ -375,20 +388,13 @@ def status_table(status: Mapping[str, Any], settings: CampaignSettings) -> Rende
 
 def events_table(events: Sequence[Event]) -> RenderableType:
     """Show one line per event, in the time of this machine."""
-    table = _plain_table()
-    table.add_column("event", justify="right", no_wrap=True)
-    for name in ("time", "what"):
-        table.add_column(name, no_wrap=True)
+    table = plain_table("event", "time", "what", right=("event",))
     table.add_column("", overflow="fold")
     for event in events:
         when = time.strftime("%m-%d %H:%M:%S", time.localtime(event.at))
         details = DETAILS[event.kind](event.body) if event.kind in DETAILS else str(event.body.get("reason", ""))
         table.add_row(str(event.number), when, event.kind, Text("; ".join(filter(None, [event.shot, details]))))
     return table
-
-
-def _plain_table() -> Table:
-    return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
 
 
 def _levels(title: str, levels: Mapping[str, tuple[int, int, int]]) -> Iterator[RenderableType]:

@@ -1,4 +1,4 @@
-"""The commands of ``acqplan``, and three of them: ``convert``, ``serve`` and ``doctor``."""
+"""The commands of ``acqplan``, and of these: ``convert``, ``serve``, ``strategies``, ``backbones`` and ``doctor``."""
 
 from __future__ import annotations
 
@@ -11,10 +11,18 @@ from contextlib import contextmanager
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from acqplan import __version__
 from acqplan.cli import campaign, evaluate, options, study
-from acqplan.cli.console import ProgressBars, exit_codes, print_json, print_note, print_result
+from acqplan.cli.console import (
+    ProgressBars,
+    exit_codes,
+    plain_table,
+    print_json,
+    print_note,
+    print_result,
+)
 from acqplan.errors import AcqplanError, MissingError
 from acqplan.exchange import FORMATS
 from acqplan.exchange import convert as convert_rig
@@ -32,7 +40,6 @@ app = typer.Typer(
     help="Plan which views of which objects to photograph, so that a classifier is as accurate as possible "
     "on new objects from any view.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 for _command in (evaluate.recommend, evaluate.advise, evaluate.plan_test, evaluate.benchmark, evaluate.compare):
@@ -67,7 +74,7 @@ def serve(
     host: Annotated[
         str, typer.Option(help="Address to be reached at; any but this machine's needs a token.")
     ] = "127.0.0.1",
-    port: Annotated[int, options.number("Port; 0 for any that is free.")] = 8765,
+    port: Annotated[int, options.number("Port; 0 for any that is free.", span="0 to 65535")] = 8765,
     token: Annotated[
         str,
         typer.Option(
@@ -99,6 +106,54 @@ def serve(
         most = max_upload * MEGABYTE
         settings = ServiceSettings(host=host, token=token, most_upload=most, public_url=public_url)
         serve_campaign(store, settings, port=port, plans=plan, say=print_note)
+
+
+@app.command()
+def strategies(as_json: options.Json = False) -> None:
+    """List the strategies, those of installed packages too."""
+    from acqplan.plan import MEANINGS, others_strategies
+
+    found = MEANINGS | others_strategies()
+    if as_json:
+        print_json(found)
+    else:
+        table = plain_table("strategy", "")
+        table.columns[-1].no_wrap = False
+        for name, meaning in found.items():
+            table.add_row(name, Text(meaning))
+        print_result(table)
+        print_note("your own is a class with propose: --strategy module:Class")
+
+
+@app.command()
+def backbones(as_json: options.Json = False) -> None:
+    """List the backbones: their layers, sizes, and what each needs."""
+    from acqplan.features.registry import ALIASES, NETWORKS
+
+    with exit_codes():
+        if as_json:
+            keys = ("default", "n_features", "n_weights", "input", "weights")
+            networks = {
+                name: {"layers": list(network.layers)} | {key: getattr(network, key) for key in keys}
+                for name, network in NETWORKS.items()
+            }
+            print_json({"backbones": networks, "aliases": dict(ALIASES)})
+            return
+        table = plain_table("backbone", "features", "weights", "layers", right=("features",))
+        table.columns[-1].no_wrap = False
+        for name, network in NETWORKS.items():
+            layers = " ".join(f"{layer}*" if layer == network.default else layer for layer in network.layers)
+            size = f"{4 * network.n_weights / 1e6:,.0f} MB"
+            words = {
+                "torchvision": f"{size}, downloaded",
+                "caffe": f"{size} .caffemodel, extra [caffe]",
+                "embedded": "embedded",
+                "none": "none needed",
+            }
+            table.add_row(name, f"{network.n_features:,}", Text(words[network.weights]), layers)
+        print_result(table, "", *(Text(f"{name}: short for {full}, extra [timm]") for name, full in ALIASES.items()))
+        print_note("* the default; features are its. --weights FILE instead of a download")
+        print_note("any network of timm, with the extra [timm]: --backbone timm/NAME[:LAYER]")
 
 
 @app.command()

@@ -16,6 +16,7 @@ import typer
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
+from rich.table import Table
 from rich.text import Text
 
 from acqplan.cli import INTERRUPTED
@@ -95,6 +96,14 @@ def print_study(
     else:
         print_result(*renderables)
         print_note(f"written to {out}: {count_noun(len(files), 'file')}, first of all report.html")
+
+
+def plain_table(*columns: str, right: Sequence[str] = ()) -> Table:
+    """A table without lines, of columns that do not wrap; those named in ``right`` are of numbers."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for name in columns:
+        table.add_column(name, justify="right" if name in right else "left", no_wrap=True)
+    return table
 
 
 def print_note(text: str) -> None:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 def recommend(
     budget: Annotated[
-        int | None, options.number("Images that may be taken, those already captured included.", "IMAGES")
+        int | None,
+        options.number("Images that may be taken, those already captured included.", "IMAGES", "--budget", "-b"),
     ] = None,
     time_budget: Annotated[
         float | None,
@@ -29,13 +30,11 @@ def recommend(
     captured: Annotated[
         Path | None, typer.Option(help="Manifest of images already captured: image,label,object,<axis>,…")
     ] = None,
-    strategy: Annotated[str, typer.Option(help="auto, lattice, herding, maximin, sobol, even, random, …")] = "auto",
+    strategy: options.Strategy = "auto",
     backbone: options.Backbone = None,
     weights: options.Weights = None,
     seed: options.Seed = 0,
-    out: Annotated[Path, typer.Option(help="Folder for the plan, the validation and the report.")] = Path(
-        "acqplan-out"
-    ),
+    out: Annotated[Path, options.out("Folder for the plan, the validation and the report.")] = Path("acqplan-out"),
     no_validate: Annotated[bool, typer.Option("--no-validate", help="Plan only; do not compare strategies.")] = False,
     device: options.Device = None,
     precision: options.PrecisionChoice = options.Precision.float32,
@@ -99,12 +98,15 @@ def advise(
     budget: Annotated[
         int | None,
         options.number(
-            "Instead of --captured, on a virtual rig: let the default strategy capture so many images first.", "IMAGES"
+            "Instead of --captured, on a virtual rig: let the default strategy capture so many images first.",
+            "IMAGES",
+            "--budget",
+            "-b",
         ),
     ] = None,
     store: Annotated[
         str | None,
-        typer.Option(help="Instead of all these: a campaign, whose images they are.", metavar="FILE_OR_URL"),
+        typer.Option("--store", "-s", help="Instead: a campaign, whose images they are.", metavar="FILE_OR_URL"),
     ] = None,
     accuracy: Annotated[float, typer.Option(help="Accuracy to be reached, above 0 and at most 1.")] = 0.95,
     more: Annotated[
@@ -133,7 +135,7 @@ def advise(
     ] = False,
     backbone: options.Backbones = None,
     weights: options.Weights = None,
-    seed: Annotated[int | None, options.number("Seed of all randomness; 0 by default.")] = None,
+    seed: Annotated[int | None, options.number("Seed of all randomness; 0 by default.", span="0 or more")] = None,
     device: options.Device = None,
     precision: options.PrecisionChoice = options.Precision.float32,
     as_json: options.Json = False,
@@ -196,7 +198,7 @@ def advise(
 
 
 def plan_test(
-    budget: Annotated[int, options.number("Images of the test.", "IMAGES")],
+    budget: Annotated[int, options.number("Images of the test.", "IMAGES", "--budget", "-b")],
     rig: options.Rig = None,
     object_cost: Annotated[
         float, typer.Option(help="What another test object costs, in images; the budget pays for it.", metavar="IMAGES")
@@ -209,7 +211,7 @@ def plan_test(
     seed: options.Seed = 0,
     device: options.Device = None,
     precision: options.PrecisionChoice = options.Precision.float32,
-    out: Annotated[Path, typer.Option(help="Folder for test-plan.csv and test-plan.json.")] = Path("acqplan-test"),
+    out: Annotated[Path, options.out("Folder for test-plan.csv and test-plan.json.")] = Path("acqplan-test"),
     as_json: options.Json = False,
 ) -> None:
     """Plan a test: how many new objects, how many views of each, which, and how sure it will be."""
@@ -317,9 +319,7 @@ def benchmark(
     plan_only: Annotated[
         bool, typer.Option("--plan-only", help="Write the design and its digest (pre-registration); measure nothing.")
     ] = False,
-    out: Annotated[Path, typer.Option(help="Folder of the results; a killed run goes on from it.")] = Path(
-        "acqplan-benchmark"
-    ),
+    out: options.StudyOut = Path("acqplan-benchmark"),
     as_json: options.Json = False,
 ) -> None:
     """Compare strategies over budgets, seeds and splits of the objects, with tests that can be trusted."""

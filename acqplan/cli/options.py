@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from acqplan.errors import UsageError
 from acqplan.runtime import Runtime
 
+Given = TypeVar("Given")
 LARGEST_NUMBER = 2**53  # beyond it, numbers of JSON are not exact
 _NUMBER = r"(\d+(?:\.\d+)?)"
 TIME_SPAN = re.compile(rf"(?:{_NUMBER} ?h)? ?(?:{_NUMBER} ?min)? ?(?:{_NUMBER} ?s)?")
@@ -42,14 +43,19 @@ def time_span(text: str | float) -> float:
     return total
 
 
-def number(meaning: str, metavar: str = "INTEGER", *names: str) -> Any:
-    """Declare an option that is a whole number."""
-    return typer.Option(*names, help=meaning, parser=whole_number, metavar=metavar)
+def number(meaning: str, metavar: str = "INTEGER", *names: str, span: str = "1 or more") -> Any:
+    """Declare an option that is a whole number; ``span`` says which ones can be, and is checked where it is used."""
+    return typer.Option(*names, help=f"{meaning} [dim]\\[{span}][/dim]", parser=whole_number, metavar=metavar)
 
 
-def time(meaning: str, *names: str) -> Any:
-    """Declare an option that is a time span."""
-    return typer.Option(*names, help=meaning, parser=time_span, metavar="TIME")
+def time(meaning: str, *names: str, shown: str | bool = True) -> Any:
+    """Declare an option that is a time span; ``shown`` is its default in words."""
+    return typer.Option(*names, help=meaning, parser=time_span, metavar="TIME", show_default=shown)
+
+
+def out(meaning: str) -> Any:
+    """Declare the option of a folder to write into."""
+    return typer.Option("--out", "-o", help=meaning, metavar="DIR")
 
 
 class Precision(StrEnum):
@@ -61,10 +67,32 @@ class Precision(StrEnum):
     auto = "auto"
 
 
-Rig = Annotated[Path | None, typer.Option(help="rig.toml; without it, the embedded toy rig.")]
-Seed = Annotated[int, number("Seed of all randomness.")]
+def strategy_names(begun: str) -> list[str]:
+    """Names of strategies that begin so, for the completion of shells."""
+    from acqplan.plan import STRATEGIES
+
+    return [name for name in STRATEGIES if name.startswith(begun)]
+
+
+def backbone_names(begun: str) -> list[str]:
+    """Names of backbones that begin so, for the completion of shells."""
+    from acqplan.features.registry import ALIASES, NETWORKS
+
+    return [name for name in (*NETWORKS, *ALIASES) if name.startswith(begun)]
+
+
+Rig = Annotated[Path | None, typer.Option("--rig", "-r", help="rig.toml; without it, the embedded toy rig.")]
+Seed = Annotated[int, number("Seed of all randomness.", span="0 or more")]
+Strategy = Annotated[
+    str, typer.Option(help="One of `acqplan strategies`, or module:Class.", autocompletion=strategy_names)
+]
 Backbone = Annotated[
-    str | None, typer.Option(help="NAME or NAME:LAYER; toynet for toys, else mobilenet_v2.", show_default=False)
+    str | None,
+    typer.Option(
+        help="NAME or NAME:LAYER, see `acqplan backbones`; toynet for toys, else mobilenet_v2.",
+        show_default=False,
+        autocompletion=backbone_names,
+    ),
 ]
 Weights = Annotated[
     Path | None, typer.Option(help="The backbone's weights (.safetensors, .pth, .caffemodel); else downloaded.")
@@ -75,6 +103,7 @@ Backbones = Annotated[
         "--backbone",
         metavar="NAME[:LAYER][=FILE]",
         help="A backbone with the file of its weights; once for each. By default the rig's, and histogram.",
+        autocompletion=backbone_names,
     ),
 ]
 Device = Annotated[
@@ -91,15 +120,23 @@ Fetch = Annotated[bool, typer.Option("--fetch", help="Download what --data lacks
 PlanOnly = Annotated[
     bool, typer.Option("--plan-only", help="Say what would be done, and about how long it takes; do nothing.")
 ]
-StudyOut = Annotated[Path, typer.Option(help="Folder of the results; a killed run goes on from it.")]
+StudyOut = Annotated[Path, out("Folder of the results; a killed run goes on from it.")]
 
 Store = Annotated[
-    str, typer.Option(help="File of the campaign, or URL of a PostgreSQL database.", metavar="FILE_OR_URL")
+    str,
+    typer.Option(
+        "--store",
+        "-s",
+        help="File of the campaign, or URL of a PostgreSQL database.",
+        metavar="FILE_OR_URL",
+        envvar="ACQPLAN_STORE",
+    ),
 ]
 Caller = Annotated[str | None, typer.Option(help="Who asks; by default the shell of this machine.", metavar="NAME")]
-Shot = Annotated[str, typer.Option(help="Identifier of the shot.", metavar="ID")]
+ShotFirst = Annotated[str | None, typer.Argument(help="Identifier of the shot.", metavar="SHOT", show_default=False)]
+ShotNamed = Annotated[str | None, typer.Option("--shot", help="The same as an option.", metavar="ID")]
 Images = Annotated[Path | None, typer.Option(help="Folder of the images; by default beside the store.", metavar="DIR")]
-NewFolder = Annotated[Path, typer.Option(help="A folder that does not exist, or is empty.", metavar="DIR")]
+NewFolder = Annotated[Path, out("A folder that does not exist, or is empty.")]
 JsonAnyway = Annotated[
     bool, typer.Option("--json", help="Print one JSON document, as this command does anyway.", hidden=True)
 ]
@@ -118,6 +155,20 @@ def check_smallnorb(rig: Path | None, data: Path | None, fetch: bool) -> None:
         raise UsageError("both --rig and --data are given", "give one of them")
     if fetch and data is None:
         raise UsageError("--fetch without --data", "name the folder, e.g. --data smallnorb")
+
+
+def one_of_both(argument: Given | None, option: Given | None, name: str) -> Given:
+    """What is given as an argument or as an option.
+
+    Raises:
+        UsageError: If neither or both are given.
+    """
+    if argument is not None and option is not None:
+        raise UsageError(f"{name} is given as an argument and as an option", "give it once")
+    found = option if argument is None else argument
+    if found is None:
+        raise UsageError(f"{name} is missing", "give it after the command, or as an option")
+    return found
 
 
 def check_count(name: str, count: int | None) -> None:

@@ -16,7 +16,7 @@ from acqplan.evaluate.replay import Learn, Run, joined_history, replay
 from acqplan.evaluate.task import Task, check_budgets, images_in_time, opened, settings_of, task_of
 from acqplan.evaluate.verdict import Validation, sentence
 from acqplan.features.extractor import Extractor
-from acqplan.features.registry import find_layers
+from acqplan.features.registry import find_layers, full_name
 from acqplan.numbers import duration
 from acqplan.plan import find_strategy
 from acqplan.plan.base import History, Strategy
@@ -287,7 +287,7 @@ def _captured(path: Path | str, rig: Rig, progress: Progress) -> FolderSource:
 
 
 def _check_backbone(backbone: str | None) -> None:
-    if backbone and not backbone.startswith("timm/"):
+    if backbone and not full_name(backbone).startswith("timm/"):
         find_layers(backbone)
 
 

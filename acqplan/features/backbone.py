@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from acqplan.errors import AcqplanError, WeightsError
 from acqplan.features.networks import build, digest
 from acqplan.features.pixels import Normalised, Preprocessing, resized, stack
+from acqplan.features.registry import full_name
 from acqplan.runtime import Runtime
 
 # Pixels of a batch on a processor: what lies in its caches from layer to layer runs fastest (toynet in batches of 64
@@ -170,7 +171,7 @@ def load_backbone(spec: str, *, weights: Path | None = None, runtime: Runtime) -
 
     Args:
         spec: ``name``, ``name:layer`` or ``name:layer+layer``, e.g. ``vgg16:fc14`` or, for both in one pass,
-            ``vgg16:fc14+fc15``; see `acqplan.features.registry.NETWORKS`.
+            ``vgg16:fc14+fc15``; see `acqplan.features.registry.NETWORKS` and ``ALIASES``.
         weights: File of weights; by default the embedded ones, or torchvision's, downloaded once.
         runtime: Where, in which precision and in which batches it runs.
 
@@ -179,6 +180,7 @@ def load_backbone(spec: str, *, weights: Path | None = None, runtime: Runtime) -
         WeightsError: If the file of weights cannot be used.
         MissingError: If no file is given and none can be had, or an extra is missing.
     """
+    spec = full_name(spec)
     if spec.startswith("timm/"):
         from acqplan.features.timm_networks import build_timm
 

@@ -26,6 +26,21 @@ STRATEGIES = {
     "variance": "acqplan.plan.variance:Variance",
 }
 
+# What each does, in a line.
+MEANINGS = {
+    "auto": "the lattice: nothing below has been found to gain on it reliably",
+    "lattice": "staggered good lattices: every object balanced, the class finer",
+    "herding": "greedy coverage of the views by kernel herding, per object and over the class jointly",
+    "maximin": "greedy coverage of the views, each new one as far as can be from those before",
+    "variance": "greedy integrated variance, with length scales learned from captured images",
+    "bayes": "the design (objects, shares of classes) searched by Bayesian optimisation",
+    "sobol": "scrambled Sobol points, staggered over the objects of a class",
+    "random-shots": "uniform shots, equal numbers of each object",
+    "even-staggered": "one factorial grid, shifted for each object",
+    "even": "one grid with all lights, the same for every object, as in the thesis",
+    "random": "one random set of views with all lights, the same for every object, as in the thesis",
+}
+
 # Rules that gained nothing and left: older campaigns and scripts still ask for them by these names.
 LEFT = {
     "allocate": "benchmarks.ideas:Allocate",
@@ -34,6 +49,11 @@ LEFT = {
     "herding-learned": "benchmarks.ideas:LearnedHerding",
 }
 ENTRY_POINTS = "acqplan.strategies"
+
+
+def others_strategies() -> dict[str, str]:
+    """Strategies that installed packages offer: ``module:Class`` by name."""
+    return {point.name: point.value for point in importlib.metadata.entry_points(group=ENTRY_POINTS)}
 
 
 def find_strategy(name: str) -> Strategy:
@@ -46,7 +66,7 @@ def find_strategy(name: str) -> Strategy:
     Raises:
         StrategyError: If there is no such strategy; names the nearest.
     """
-    third_parties = {point.name: point.value for point in importlib.metadata.entry_points(group=ENTRY_POINTS)}
+    third_parties = others_strategies()
     target = STRATEGIES.get(name) or third_parties.get(name) or (name if ":" in name else None)
     if target is None:
         hint = nearest(name, sorted({**STRATEGIES, **third_parties}))

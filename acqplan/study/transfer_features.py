@@ -13,7 +13,7 @@ from jaxtyping import Float32, Int
 
 from acqplan.errors import UsageError
 from acqplan.features.extractor import DEFAULT_BACKBONES, IMAGENET_BACKBONE, Extractor
-from acqplan.features.registry import NETWORKS, find_layers
+from acqplan.features.registry import NETWORKS, find_layers, full_name
 from acqplan.progress import SILENT, Progress, Titled
 from acqplan.rig.source import Source
 from acqplan.runtime import Runtime
@@ -56,7 +56,7 @@ def read_backbones(texts: Sequence[str], weights: Path | None, kind: str) -> lis
     found = []
     for text in texts or (usual_backbone(kind), "histogram"):
         spec, _, file = text.partition("=")
-        name = spec.partition(":")[0]
+        name, spec = spec.partition(":")[0], full_name(spec)
         if not spec.startswith("timm/"):
             find_layers(spec)
             if ":" not in spec:

@@ -189,7 +189,8 @@ def test_export_and_import_give_the_same_status(
     again = acqplan("campaign", "import", "--from", tmp_path / "export", "--store", tmp_path / "again.db")
     assert json.loads(again.out)["captured"] == 4
     restored = json.loads(said(tmp_path / "again.db", acqplan, "status", "--json").out)
-    assert restored == run("status", "--json")
+    now = run("status", "--json")
+    assert {**restored, "ends_at": ""} == {**now, "ends_at": ""}  # which is some seconds from now
     with untouched(tmp_path / "export"):
         assert "is there already" in complaint(said(store, acqplan, "export", "--out", tmp_path / "export"), 2)
 
