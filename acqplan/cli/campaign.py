@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -70,10 +71,11 @@ def create(
     ] = 0.5,
     images: options.Images = None,
     stop_when_saturated: Annotated[bool, typer.Option(help="Let the advice to stop end the campaign.")] = True,
+    dry_run: options.DryRun = False,
     as_json: options.JsonAnyway = True,
 ) -> None:
     """Make a campaign with a plan of the whole budget."""
-    with exit_codes():
+    with exit_codes(), tempfile.TemporaryDirectory() as nowhere:
         from acqplan.campaign.campaign import Campaign
         from acqplan.campaign.machine import this_shell
         from acqplan.rig.spec import open_rig
@@ -81,13 +83,17 @@ def create(
         opened_rig = open_rig(rig, progress=ProgressBars())
         if opened_rig.doubts:
             print_note(opened_rig.doubts)
+        if dry_run:
+            from acqplan.campaign.store import Store
+
+            Store.check_free(store)
         created = Campaign.create(
             opened_rig,
-            path=store,
+            path=Path(nowhere) / "campaign.db" if dry_run else store,
             caller=this_shell(),
             budget=budget,
             time_budget=time_budget,
-            images=images,
+            images=None if dry_run else images,
             strategy=strategy,
             seed=seed,
             backbone=backbone,
@@ -100,7 +106,8 @@ def create(
         with created as campaign:
             found = campaign.status()
             places = {"store": campaign.store.place, "images": str(campaign.images.root)}
-            print_json(places | {name: found[name] for name in ("budget", "time_budget", "queued", "objects")})
+            numbers = {name: found[name] for name in ("budget", "time_budget", "queued", "objects")}
+            print_json({"dry_run": True, **numbers} if dry_run else {**places, **numbers})
 
 
 @app.command()

@@ -100,3 +100,12 @@ def test_help_says_ranges_and_defaults(acqplan: Acqplan) -> None:
     shown = " ".join(acqplan("campaign", "create", "--help").out.replace("│", " ").split())
     for words in ("[1 or more]", "[default: (10min)]", "[above 0, at most 1]", "[0 or more]", "ACQPLAN_STORE"):
         assert words in shown, words
+
+
+def test_a_dry_run_of_a_campaign_plans_and_leaves_nothing(tmp_path: Path, live: Path, acqplan: Acqplan) -> None:
+    made = acqplan("campaign", "create", "-r", live, "-s", tmp_path / "robot.db", "-b", 3, "--dry-run")
+    assert json.loads(made.out) == {"dry_run": True, "budget": 3, "time_budget": None, "queued": 3, "objects": 4}
+    assert not list(tmp_path.glob("robot.db*"))
+    assert acqplan("campaign", "create", "-r", live, "-s", tmp_path / "robot.db", "-b", 3).code == 0
+    again = acqplan("campaign", "create", "-r", live, "-s", tmp_path / "robot.db", "-b", 3, "--dry-run")
+    assert "robot.db" in complaint(again, 2)
