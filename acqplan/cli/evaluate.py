@@ -36,6 +36,7 @@ def recommend(
     seed: options.Seed = 0,
     out: Annotated[Path, options.out("Folder for the plan, the validation and the report.")] = Path("acqplan-out"),
     no_validate: Annotated[bool, typer.Option("--no-validate", help="Plan only; do not compare strategies.")] = False,
+    test_views: options.TestViews = "108",
     device: options.Device = None,
     precision: options.PrecisionChoice = options.Precision.float32,
     dask: Annotated[
@@ -64,6 +65,7 @@ def recommend(
             captured=captured,
             seed=seed,
             validate=not no_validate,
+            test_views=None if test_views == "all" else options.whole_number(test_views),
             runtime=options.chosen_runtime(device, precision, dask),
             progress=progress,
         )

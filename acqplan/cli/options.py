@@ -114,6 +114,14 @@ PrecisionChoice = Annotated[
     typer.Option(help="Number format of the backbone; auto: the fastest whose features are within 1e-2 of float32."),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")]
+TestViews = Annotated[
+    str,
+    typer.Option(
+        help="Shots of each test object that the plan is judged by, spread over the views; or all.",
+        metavar="NUMBER|all",
+        parser=lambda text: text if text == "all" else str(whole_number(text)),
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 SmallNorb = Annotated[Path | None, typer.Option(help="Folder of smallNORB's files, instead of a rig.", metavar="DIR")]

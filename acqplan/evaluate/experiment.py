@@ -17,19 +17,20 @@ from acqplan.advice.advise import advise_history
 from acqplan.evaluate.design import Block, Design, seed_of, strategy_of
 from acqplan.evaluate.replay import Arm, Failure, Run, attempt, joined_history, replay
 from acqplan.evaluate.results import BlockResult, Results
-from acqplan.evaluate.task import Split, Task, check_disjoint
+from acqplan.evaluate.task import TEST_VIEWS, Split, Task, check_disjoint
 from acqplan.evaluate.verdict import Validation
 from acqplan.features.extractor import Extractor
 from acqplan.files import digest_bytes
 from acqplan.heads.exact import train_heads
 from acqplan.heads.linear import Head, predict_all
+from acqplan.numbers import count_range
 from acqplan.plan import find_strategy
 from acqplan.plan.base import History, Strategy
 from acqplan.plan.deployed import deployed
 from acqplan.plan.rounds import stops_of
 from acqplan.progress import SILENT, Progress, Titled
-from acqplan.space import Shots
-from acqplan.space.shots import distinct
+from acqplan.space import Category, Shots
+from acqplan.space.shots import distinct, is_among
 
 # Every recommendation is compared with the thesis' arms and a staggered one (DESIGN.md section 1, fact 2).
 OPPONENTS = ("even", "even-staggered", "random", "random-shots")
@@ -195,6 +196,7 @@ def validate_run(
     split: Split,
     extractor: Extractor,
     *,
+    test_views: int | None = TEST_VIEWS,
     view_weights: Float[np.ndarray, " views"] | None = None,
     progress: Progress = SILENT,
 ) -> Validation:
@@ -205,6 +207,7 @@ def validate_run(
         task: What every arm may take, what had been captured before (charged to every arm), and the test.
         split: What is kept aside.
         extractor: Takes shots and says what the backbone sees in them.
+        test_views: Shots of each test object that are tested on at most (`judging_shots`); ``None`` for all.
         view_weights: How often the classifier will meet each view, in the order of ``space.views()``; all alike.
         progress: Hears about long work.
 
@@ -214,7 +217,8 @@ def validate_run(
     Raises:
         SplitError: If what is tested on may be taken or was captured. What a strategy raises is not caught.
     """
-    candidates, start, test = task.candidates, task.start, task.test
+    candidates, start = task.candidates, task.start
+    test = task.test if test_views is None else judging_shots(task.test, test_views, main.arm.seed)
     check_disjoint(candidates.join(start.shots), test, by_view=bool(split.test_views))
     own, n_objects = main.arm, len(np.unique(candidates.object_rows))
     others = {name: deployed(find_strategy(name), task.view_weights) for name in OPPONENTS if name != own.strategy.name}
@@ -267,11 +271,43 @@ def validate_run(
         )
         found.append(result)
     results = Results(design=design, shots=test, blocks=found, view_weights=view_weights)
+    kept_aside = split.to_dict()
+    if len(test) < len(task.test):
+        of_each = count_range(np.bincount(test.object_rows)[np.unique(test.object_rows)])
+        said = f"each is judged by {of_each} of its shots, spread over the views (--test-views all: by all of them)"
+        kept_aside["words"].append(said)
     return Validation(
         records=sorted(results.records(), key=lambda one: (one.strategy, one.budget, one.seed) != key),
         verdicts=results.verdicts([(design.primary, name) for name in others], own.budget),
-        kept_aside=split.to_dict(),
+        kept_aside=kept_aside | {"shots": len(test), "of_shots": len(task.test)},
     )
+
+
+def judging_shots(test: Shots, most: int, seed: int) -> Shots:
+    """Of each test object at most so many shots, spread over its views by the lattice.
+
+    Where an axis is a category, such as the light, each pose is tested at two of its levels: rendering a pose, or
+    driving to it, costs more than another light.
+
+    Args:
+        test: All shots of the test objects.
+        most: Shots of each object at most, at least 2.
+        seed: Seed of the lattice.
+    """
+    counts = np.bincount(test.object_rows, minlength=len(test.objects))
+    if counts.max(initial=0) <= most:
+        return test
+    levels = [len(axis.values) if isinstance(axis, Category) else 1 for axis in test.space.axes]
+    lights = int(np.argmax(levels))
+    per_object = most // 2 if levels[lights] > 1 else most
+    pool = test.narrow(np.flatnonzero(counts))
+    n = int(np.minimum(counts, per_object).sum())
+    taken = test.take(find_strategy("lattice").propose(pool, History.empty(pool), n, seed).rows)
+    if levels[lights] > 1:
+        turned = taken.coordinates.copy()
+        turned[:, lights] = (turned[:, lights] + levels[lights] // 2) % levels[lights]
+        taken = taken.join(replace(taken, coordinates=turned))
+    return test.take(is_among(test, taken))
 
 
 def train_on(

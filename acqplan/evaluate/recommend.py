@@ -13,7 +13,7 @@ import numpy as np
 
 from acqplan.errors import BudgetError, ManifestError, SplitError, UsageError
 from acqplan.evaluate.replay import Learn, Run, joined_history, replay
-from acqplan.evaluate.task import Task, check_budgets, images_in_time, opened, settings_of, task_of
+from acqplan.evaluate.task import TEST_VIEWS, Task, check_budgets, images_in_time, opened, settings_of, task_of
 from acqplan.evaluate.verdict import Validation, sentence
 from acqplan.features.extractor import Extractor
 from acqplan.features.registry import find_layers, full_name
@@ -84,6 +84,7 @@ def recommend(
     accuracies: Sequence[float] = (),
     seed: int = 0,
     validate: bool = True,
+    test_views: int | None = TEST_VIEWS,
     runtime: Runtime | None = None,
     progress: Progress = SILENT,
 ) -> Recommendation:
@@ -106,6 +107,7 @@ def recommend(
         accuracies: Accuracies that the advice shall count images for, above 0 and at most 1.
         seed: Seed of all randomness.
         validate: Whether to compare with other strategies.
+        test_views: Shots of each test object that it is judged by, spread over the views; ``None`` for all.
         runtime: Where the backbone and the heads run; the fastest device by default.
         progress: Hears about long work.
 
@@ -167,7 +169,9 @@ def recommend(
     # 4. What the plan is worth on new objects, beside other strategies.
     from acqplan.evaluate.experiment import validate_run
 
-    validation = validate_run(run, task, task.split, extractor, view_weights=rig.view_weights, progress=progress)
+    validation = validate_run(
+        run, task, task.split, extractor, test_views=test_views, view_weights=rig.view_weights, progress=progress
+    )
     return replace(result, validation=validation, sentences=tuple(map(sentence, validation.verdicts)))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from acqplan.evaluate.experiment import OPPONENTS, SEEDS, Material, examine, train_on
+from acqplan.evaluate.experiment import OPPONENTS, SEEDS, Material, examine, judging_shots, train_on
 from acqplan.evaluate.recommend import Recommendation, recommend
 from acqplan.evaluate.replay import Arm, replay
 from acqplan.evaluate.task import split_objects
@@ -18,6 +18,7 @@ from acqplan.progress import SILENT, Progress
 from acqplan.rig.rendered import toy_rig
 from acqplan.rig.spec import Rig
 from acqplan.space import Circle, Interval, Objects, Shots, Space
+from acqplan.space.shots import is_among
 
 SPACE = Space(
     axes=(
@@ -120,3 +121,38 @@ def test_histories_with_the_same_shots_share_a_head() -> None:
     history = History(shots=only("a-0", "b-0"), features=see(only("a-0", "b-0")))
     first, second = train_on([history, history])
     assert first is second
+
+
+@pytest.mark.parametrize("most", [10, 24, 108])
+def test_a_test_is_spread_over_views_and_lights_alike_for_each_object(most: int) -> None:
+    rig = toy_rig(n_instances=2, workers=1)
+    every = rig.shots().narrow(np.arange(0, 10, 2))
+    tested = judging_shots(every, most, seed=3)
+    counts = np.bincount(tested.object_rows)
+    assert (counts <= most).all()
+    assert (counts >= 0.9 * most).all()  # two poses of a lattice may share a view and its light
+    assert is_among(tested, every).all()
+    for number in range(5):
+        views = tested.coordinates[tested.object_rows == number]
+        poses = np.unique(views[:, :2], axis=0)
+        assert len(poses) <= most // 2  # each pose under two lights, so that it is rendered once
+        for column in (0, 2):  # azimuths and lights are met evenly
+            shares = np.unique(views[:, column], return_counts=True)[1]
+            assert shares.max() - shares.min() <= max(3, 0.35 * shares.mean())
+
+
+def test_a_small_test_is_taken_whole() -> None:
+    every = toy_rig(space=SPACE, n_instances=2, workers=1).shots()
+    assert judging_shots(every, 12, seed=0) is every
+    assert len(judging_shots(every, 6, seed=0)) == 6 * 10
+
+
+def test_a_recommendation_says_how_many_shots_judge_it(result: Recommendation) -> None:
+    rig = toy_rig(space=SPACE, n_instances=3, workers=1)
+    few = recommend(Rig(source=rig), BUDGET, strategy="sobol", seed=7, backbone="histogram", test_views=6)
+    assert few.validation is not None
+    assert result.validation is not None
+    assert few.validation.kept_aside["shots"] == 6 * 5
+    assert few.validation.kept_aside["of_shots"] == result.validation.kept_aside["shots"] == 12 * 5
+    assert "judged by 6 of its shots" in few.validation.kept_aside["words"][-1]
+    assert np.array_equal(few.plan.shots.coordinates, result.plan.shots.coordinates)
