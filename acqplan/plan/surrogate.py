@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Int
 
 from acqplan.errors import UsageError
+from acqplan.pool import one_core_each
 from acqplan.rng import generator
 from acqplan.space import Category, Shots, Space
 from acqplan.space.kernel import axis_similarity, view_kernel
@@ -271,7 +272,7 @@ def fit(
         return loss, torch.autograd.grad(loss, list(logs.values()))
 
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), one_core_each():
             warnings.simplefilter("ignore")  # few iterations are meant
             scipy_minimize(closure, logs, bounds=bounds, options={"maxiter": ITERATIONS})
     except (RuntimeError, ValueError) as error:
