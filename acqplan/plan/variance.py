@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -23,6 +23,10 @@ LARGEST_RANK = 300
 # Share of the variance at target views that coordinates may leave out, if there are more views than `LARGEST_RANK`.
 # What is left out counts as an object's own, so that the variance of each shot stays exact.
 TRUNCATED = 1e-4
+# Of loads and joints of objects that are kept from turn to turn, for each class.
+KEPT_BYTES = 1_000_000_000
+# Moves from which it is quicker to work an object out from its own shots: 4 for each of them, and so many more.
+MANY_MOVES = 16
 # Gains closer than this share of the largest are equal.
 TIE = 1e-7
 
@@ -229,6 +233,13 @@ def basis_of(
 class ClassVariance:
     """What is unknown about a class, while shots of its objects are added.
 
+    The coordinates of the class have the covariance ``P``; a move is a vector ``u`` by which a shot turns it into
+    ``P - u uᵀ``. Given the coordinates, a view of an object has a mean that is ``load`` times these and a variance of
+    its own; ``joint`` is ``P @ load``. An object without shots has the load of the class, and each of its shots
+    changes it by a product of two vectors. So the load and the joint of an object follow from its own shots, or from
+    what they were at its last turn and the moves since; whichever is less is computed, and what they were is kept for
+    `KEPT_BYTES` of objects.
+
     Attributes:
         unknown: Integral of the variance of the shared part over the target views.
 
@@ -239,69 +250,92 @@ class ClassVariance:
     """
 
     def __init__(self, kernel: ShotKernel, basis: Basis, n_objects: int) -> None:
-        functions = np.sqrt(kernel.shared) * basis.functions
-        own = (kernel.deviation + kernel.shared) * basis.alike - functions.T @ functions + kernel.offset
-        self._weights = kernel.shared * basis.weights
-        self._objects = [_ObjectVariance(functions, own, kernel.noise) for _ in range(n_objects)]
+        self._functions = np.sqrt(kernel.shared) * basis.functions
+        self._prior = (kernel.deviation + kernel.shared) * basis.alike + kernel.offset
+        self._prior -= self._functions.T @ self._functions
+        self._noise, self._weights = kernel.noise, kernel.shared * basis.weights
+        self._covariance, self._joint, self._n_joint = np.eye(len(self._functions)), self._functions.copy(), 0
+        self._objects = [_ObjectVariance(variance=self._prior.diagonal().copy()) for _ in range(n_objects)]
+        self._keeps = 2 * n_objects * self._functions.nbytes <= KEPT_BYTES
         self._moves: list[Float[np.ndarray, " rank"]] = []
         self.unknown = float(self._weights.sum())
 
     def gains(self, number: int) -> Float[np.ndarray, " views"]:
-        """How much of `unknown` a shot of each view of an object would take away, shape ``[views]``."""
-        return self._objects[number].gains(self._moves, self._weights)
+        """How much of `unknown` a shot of each view of an object would take away, shape ``[views]``.
+
+        Σ Cov(coordinate, shot)² over the variance of the shot.
+        """
+        load, joint = self._at(number)
+        variance = np.einsum("rv,rv->v", load, joint) + self._objects[number].variance + self._noise
+        return self._weights @ joint**2 / variance
 
     def add(self, number: int, view: int) -> None:
         """Count a shot of an object as taken."""
-        self._moves.append(self._objects[number].add(self._moves, view))
-        self.unknown -= float(self._weights @ self._moves[-1] ** 2)
-
-
-class _ObjectVariance:
-    """How the views of one object depend on the coordinates of the class, and what is the object's own.
-
-    Given coordinates of the class with covariance ``P``, a view has a mean that is ``load`` times these, and the
-    covariance ``prior - past.T @ past``; ``joint`` is ``P @ load``. A move is a vector ``u`` by which a shot turns
-    ``P`` into ``P - u uᵀ``.
-    """
-
-    def __init__(
-        self, functions: Float[np.ndarray, "rank views"], prior: Float[np.ndarray, "views views"], noise: float
-    ) -> None:
-        self._load, self._joint, self._prior, self._noise = functions.copy(), functions.copy(), prior, noise
-        self._variance = prior.diagonal().copy()
-        self._past = np.zeros((16, functions.shape[1]))
-        self._n_past, self._n_moves = 0, 0
-
-    def gains(
-        self, moves: list[Float[np.ndarray, " rank"]], weights: Float[np.ndarray, " rank"]
-    ) -> Float[np.ndarray, " views"]:
-        """Σ Cov(coordinate, shot)² over the variance of the shot, shape ``[views]``."""
-        self._catch_up(moves)
-        variance = np.einsum("rv,rv->v", self._load, self._joint) + self._variance + self._noise
-        return weights @ self._joint**2 / variance
-
-    def add(self, moves: list[Float[np.ndarray, " rank"]], view: int) -> Float[np.ndarray, " rank"]:
-        """Take a shot; returns its move."""
-        self._catch_up(moves)
-        load, joint = self._load[:, view].copy(), self._joint[:, view].copy()
-        past = self._past[: self._n_past]
-        column = self._prior[:, view] - past[:, view] @ past
+        one, (load, joint) = self._objects[number], self._at(number)
+        column = self._prior[:, view]
+        if one.n_past:
+            past = one.past[: one.n_past]
+            column = column - past[:, view] @ past
         alone = float(column[view]) + self._noise
-        move = joint / np.sqrt(load @ joint + alone)
-        # condition the mean, the joint covariance and the object's own variance on the shot
-        self._load -= np.outer(load, column / alone)
-        self._joint -= np.outer(joint, column / alone) + np.outer(move, move @ self._load)
-        self._variance -= column**2 / alone
-        if self._n_past == len(self._past):
-            self._past = np.concatenate([self._past, np.zeros_like(self._past)])
-        self._past[self._n_past] = column / np.sqrt(alone)
-        self._n_past += 1
-        self._n_moves += 1
-        return move
+        slope, kept, crossed = column / alone, load[:, view].copy(), joint[:, view].copy()
+        move = crossed / np.sqrt(kept @ crossed + alone)
+        # condition the object on the shot, then the class
+        one.append(kept, slope, column / np.sqrt(alone))
+        if self._keeps:
+            if load is self._functions:
+                load, joint = load.copy(), joint.copy()
+            load -= np.outer(kept, slope)
+            joint -= np.outer(crossed, slope) + np.outer(move, move @ load)
+            one.last = load, joint, len(self._moves) + 1
+        self._moves.append(move)
+        self.unknown -= float(self._weights @ move**2)
 
-    def _catch_up(self, moves: list[Float[np.ndarray, " rank"]]) -> None:
-        """Learn of the shots of other objects since last time."""
-        if self._n_moves < len(moves):
-            news = np.stack(moves[self._n_moves :])
-            self._joint -= news.T @ (news @ self._load)
-            self._n_moves = len(moves)
+    def _at(self, number: int) -> tuple[Float[np.ndarray, "rank views"], Float[np.ndarray, "rank views"]]:
+        """Load and joint of an object."""
+        one = self._objects[number]
+        if one.last is not None and len(self._moves) - one.last[2] <= MANY_MOVES + 4 * one.n_past:
+            load, joint, n_moves = one.last
+            if n_moves < len(self._moves):
+                news = np.stack(self._moves[n_moves:])
+                joint -= news.T @ (news @ load)
+            one.last = load, joint, len(self._moves)
+            return load, joint
+        # the class at present
+        if self._n_joint < len(self._moves):
+            news = np.stack(self._moves[self._n_joint :])
+            self._covariance -= news.T @ news
+            self._joint -= news.T @ (news @ self._functions)
+            self._n_joint = len(self._moves)
+        if not one.n_past:
+            return self._functions, self._joint
+        loads, slopes = one.loads[: one.n_past], one.slopes[: one.n_past]
+        load = self._functions - loads.T @ slopes
+        joint = self._joint - (self._covariance @ loads.T) @ slopes
+        if self._keeps:
+            one.last = load, joint, len(self._moves)
+        return load, joint
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _ObjectVariance:
+    """The shots of one object: by what each changed its load and its own covariance, ``prior - past.T @ past``."""
+
+    variance: Float[np.ndarray, " views"]  # of its own, of each view
+    loads: Float[np.ndarray, "room rank"] = field(default_factory=lambda: np.empty((0, 0)))
+    slopes: Float[np.ndarray, "room views"] = field(default_factory=lambda: np.empty((0, 0)))
+    past: Float[np.ndarray, "room views"] = field(default_factory=lambda: np.empty((0, 0)))
+    n_past: int = 0
+    last: tuple[Float[np.ndarray, "rank views"], Float[np.ndarray, "rank views"], int] | None = None
+
+    def append(self, *rows: Float[np.ndarray, " columns"]) -> None:
+        """Take in the load of a shot, how others slope with it, and its column of the root of what it explains."""
+        for name, row in zip(("loads", "slopes", "past"), rows, strict=True):
+            table = getattr(self, name)
+            if self.n_past == len(table):
+                larger = np.empty((max(4, 2 * len(table)), len(row)))
+                if self.n_past:
+                    larger[: self.n_past] = table
+                setattr(self, name, larger)
+            getattr(self, name)[self.n_past] = row
+        self.variance -= rows[2] ** 2
+        self.n_past += 1
