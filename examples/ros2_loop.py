@@ -33,8 +33,7 @@ with Path("manifest.csv").open("a", newline="", buffering=1) as file:
         set_message_fields(goal.pose, shot["pose_in_stand"])  # the optical frame: x right, y down, z forward
         arm.set_start_state_to_current_state()
         arm.set_goal_state(pose_stamped_msg=goal, pose_link="camera_optical_frame")
-        way = arm.plan()
-        if not way:
+        if not (way := arm.plan()):
             continue  # out of reach: the next recommend --captured plans around what is missing
         moveit.execute(way.trajectory, controllers=[])
         seen, message = wait_for_message(CompressedImage, node, "/camera/image_raw/compressed", time_to_wait=5.0)
