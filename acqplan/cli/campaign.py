@@ -410,7 +410,7 @@ def _levels(title: str, levels: Mapping[str, tuple[int, int, int]]) -> Iterator[
 
 
 def _reached(body: Mapping[str, Any]) -> str:
-    from acqplan.campaign.status import level_name
+    from acqplan.campaign.wording import level_name
 
     places = " ".join(level_name(value) for value in body["reached"])
     return f"reached {places}" + (", late" if body["late"] else "") + (", another image" if "replaces" in body else "")
