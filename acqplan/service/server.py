@@ -48,7 +48,8 @@ Ask for shots, take them, and tell what happened. Errors are `{"error", "hint"}`
 """
 
 HERE = Path(__file__).parent
-SCRIPTS = ("talk.js", "picture.js", "curve.js", "page.js")
+SCRIPTS = ("talk.js", "words.js", "picture.js", "curve.js", "page.js")
+CAPTURE_SCRIPTS = ("talk.js", "words.js", "picture.js", "view.js", "photograph.js", "capture.js")
 CODE = re.compile(r"(`+)(.+?)\1")
 
 
@@ -77,7 +78,7 @@ def serve(
         host, port = listening.getsockname()[:2]
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         seen, through = settings.public_url.rstrip("/") or address, f", by {address}" if settings.public_url else ""
-        say(f"live page: {seen}/{through} (Ctrl-C ends it; leases and images stay)")
+        say(f"live page: {seen}/{through}, for telephones {seen}/capture (Ctrl-C ends it; leases and images stay)")
         app = make_app(campaign, settings, Planner(place) if plans else None)
         Server(app, settings).run(sockets=[listening])
 
@@ -126,6 +127,11 @@ def make_app(campaign: Campaign, settings: ServiceSettings, planner: Planner | N
     @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
     async def live_page() -> HTMLResponse:
         return _page(_part("page.html"), "\n".join(map(_part, SCRIPTS)))
+
+    @app.api_route("/capture", methods=["GET", "HEAD"], include_in_schema=False)
+    async def capture_page() -> HTMLResponse:
+        markup = _part("capture.html").replace("$most", str(settings.most_upload))
+        return _page(markup, "\n".join(map(_part, CAPTURE_SCRIPTS)), _part("capture.css"))
 
     @app.api_route("/docs", methods=["GET", "HEAD"], include_in_schema=False)
     async def reference_page() -> HTMLResponse:
@@ -262,11 +268,11 @@ class Connection(H11Protocol):
         self.transport.close()
 
 
-def _page(markup: str, script: str) -> HTMLResponse:
+def _page(markup: str, script: str, more_style: str = "") -> HTMLResponse:
     """A self-contained page, which may load only from here and run only its own script."""
     light, dark = (";".join(f"--{name}:{colour}" for name, colour in theme.items()) for theme in (LIGHT, DARK))
     colours = f":root{{color-scheme:light dark;{light}}}\n@media (prefers-color-scheme: dark){{:root{{{dark}}}}}"
-    style = f"{colours}\n{_part('page.css')}"
+    style = f"{colours}\n{_part('page.css')}{more_style}"
     # Hashes let a browser use this style and this script, and no other that may get into the page.
     policy = (
         "default-src 'none'; connect-src 'self'; img-src 'self' blob: data:; base-uri 'none'; form-action 'none'; "
