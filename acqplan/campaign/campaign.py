@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 IMAGES_SUFFIX = ".images"
 MARKED = "images"  # note of a store whose folder of images is marked
+SERVED = "served"  # note of the address at which a store is served
 
 
 class Campaign(AbstractContextManager["Campaign"]):

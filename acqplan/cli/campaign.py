@@ -232,6 +232,19 @@ def export(store: options.Store, out: options.NewFolder, as_json: options.JsonAn
 
 
 @app.command()
+def sheet(
+    store: options.Store,
+    out: Annotated[Path, typer.Option(help="File to write: .html to print, or .csv.", metavar="FILE")],
+    as_json: options.JsonAnyway = True,
+) -> None:
+    """Write the shots to come as sheets for people, object by object, with boxes to tick."""
+    with opened(store) as campaign:
+        from acqplan.report.sheet import save_sheet
+
+        print_json({"file": str(out), **save_sheet(campaign, out)})
+
+
+@app.command()
 def backup(store: options.Store, out: options.NewFolder, as_json: options.JsonAnyway = True) -> None:
     """Copy file and images while others go on; a copy made by hand is safe only while nobody does."""
     with opened(store) as campaign:

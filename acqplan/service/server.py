@@ -8,8 +8,8 @@ import hashlib
 import json
 import re
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -26,7 +26,8 @@ from starlette.responses import HTMLResponse
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from acqplan import __version__
-from acqplan.campaign.campaign import Campaign
+from acqplan.campaign.campaign import SERVED, Campaign
+from acqplan.campaign.store import Store
 from acqplan.errors import AcqplanError, UsageError
 from acqplan.report.plot.style import DARK, LIGHT
 from acqplan.service.planner import Planner
@@ -76,11 +77,13 @@ def serve(
     """
     with Campaign.open(place) as campaign, bound(settings.host, port) as listening:
         host, port = listening.getsockname()[:2]
+        host = own_address() if host in ("0.0.0.0", "::") else host
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         seen, through = settings.public_url.rstrip("/") or address, f", by {address}" if settings.public_url else ""
         say(f"live page: {seen}/{through}, for telephones {seen}/capture (Ctrl-C ends it; leases and images stay)")
         app = make_app(campaign, settings, Planner(place) if plans else None)
-        Server(app, settings).run(sockets=[listening])
+        with noted_address(campaign.store, seen):
+            Server(app, settings).run(sockets=[listening])
 
 
 def make_app(campaign: Campaign, settings: ServiceSettings, planner: Planner | None = None) -> FastAPI:
@@ -165,6 +168,28 @@ def bound(host: str, port: int) -> socket.socket:
             f"port {port} of {host} cannot be used ({error.strerror})", "choose another with --port, or 0 for any"
         ) from error
     return listening
+
+
+def own_address() -> str:
+    """An address by which others in the network may reach this machine."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as route:
+        try:
+            route.connect(("192.0.2.1", 9))  # an address that nobody has; nothing is sent
+            return str(route.getsockname()[0])
+        except OSError:
+            return socket.gethostname()
+
+
+@contextmanager
+def noted_address(store: Store, address: str) -> Iterator[None]:
+    """Note for printed sheets where a store is served, while it is."""
+    if not store.database.is_readonly:
+        store.note(SERVED, address)
+    try:
+        yield
+    finally:
+        if not store.database.is_readonly:
+            store.note(SERVED, "")
 
 
 class Server(uvicorn.Server):
