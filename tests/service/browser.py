@@ -106,6 +106,8 @@ def chromium(folder: Path) -> Iterator[Page]:
     """A browser with one empty page."""
     assert CHROMIUM is not None
     options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"]
+    # it asks nobody but the page's own server
+    options += ["--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
     command = [CHROMIUM, *options, "--remote-debugging-port=0", f"--user-data-dir={folder / 'browser'}", "about:blank"]
     with (folder / "browser.log").open("wb") as log:
         browser = subprocess.Popen(command, stdout=log, stderr=log)
