@@ -57,8 +57,8 @@ def shots_to_come(campaign: Campaign) -> dict[str, list[ShotRecord]]:
 
 def _table(campaign: Campaign, objects: dict[str, list[ShotRecord]]) -> list[list[object]]:
     axes = campaign.settings.axes
-    head = ["shot", "order", "object", "label", *campaign.settings.names, "say", "done", "remarks"]
-    rows: list[list[object]] = [head]
+    head: list[object] = ["shot", "order", "object", "label", *campaign.settings.names, "say", "done", "remarks"]
+    rows = [head]
     for record in (one for shots in objects.values() for one in shots):
         say = sentence(steps_of(axes, record.object, record.view))
         view = [value if isinstance(value, str) else short(value) for value in record.view]

@@ -59,7 +59,7 @@ function fromTheSide(axis, setting, was) {
     made.append(drawn("rect", { x: -3, y: -7, width: 17, height: 14, rx: 2 }), drawn("path", { d: "M-3 -4L-9 -6V6L-3 4Z" }));
     return made;
   };
-  const bottom = low < 0 ? REACH + 14 : 20;
+  const bottom = Math.max(20, 16 - REACH * Math.sin((low * Math.PI) / 180));
   const marks = [
     drawn("path", { d: `M${x1} ${y1}A${REACH} ${REACH} 0 0 0 ${x2} ${y2}`, class: "tick" }),
     drawn("path", { d: "M-40 8H74", class: "tick" }),

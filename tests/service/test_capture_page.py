@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from acqplan import Campaign
+from acqplan import Campaign, open_rig
 from acqplan.campaign.events import CAPTURED, LEASED, ShotRecord
 from acqplan.campaign.wording import sentence, steps_of
 from tests.service.browser import CHROMIUM, Page, chromium
@@ -30,9 +30,11 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
 class Telephone:
     """A person with a telephone: what they see, tap, and photograph."""
 
-    def __init__(self, page: Page, port: int, *, dark: bool = False, path: str = "capture") -> None:
-        self.page = page
-        page.open(f"http://127.0.0.1:{port}/{path}", width=390, height=844, dark=dark)
+    def __init__(
+        self, page: Page, port: int, *, width: int = 390, height: int = 844, dark: bool = False, path: str = "capture"
+    ) -> None:
+        self.page, self.width = page, width
+        page.open(f"http://127.0.0.1:{port}/{path}", width=width, height=height, dark=dark)
 
     def reads(self, name: str) -> str:
         return str(self.page.evaluate(f"document.getElementById({json.dumps(name)}).textContent.trim()"))
@@ -40,7 +42,7 @@ class Telephone:
     def sees(self, name: str) -> bool:
         element = f"document.getElementById({json.dumps(name)})"
         found = self.page.evaluate(f"{element}.checkVisibility() && !{element}.closest('[inert]')")
-        assert self.page.evaluate("document.documentElement.scrollWidth") <= 390
+        assert self.page.evaluate("document.documentElement.scrollWidth") <= self.width
         return bool(found)
 
     def taps(self, name: str) -> None:
@@ -201,6 +203,27 @@ def test_what_cannot_be_taken_is_explained_and_the_shot_stays(browser: Page, tmp
         phone.taps("send")
         until(lambda: n_captured(served.campaign) == 1 and phone.sees("camera"))
         assert held(served.campaign).shot != shot.shot
+
+
+@pytest.mark.parametrize("size", [(320, 568), (390, 844), (844, 390)], ids=str)
+def test_any_name_fits_on_any_telephone(browser: Page, tmp_path: Path, size: tuple[int, int]) -> None:
+    evil = '<img src=x onerror="window.evil=1">/../?&#%25'
+    names = ", ".join(map(json.dumps, (evil, "w" * 190)))
+    height = '[[axis]]\nname = "height"\nkind = "interval"\nunit = "cm"\nvalues = [0, 50, 75]\n'
+    lamp = f'[[axis]]\nname = "lighting"\nkind = "category"\nvalues = ["off", {json.dumps("v" * 90)}]\n'
+    text = f'source = "live"\n{height}{lamp}[objects.labels]\nodd = [{names}]\n'
+    (tmp_path / "rig.toml").write_text(text, encoding="utf-8")
+    campaign = Campaign.create(open_rig(tmp_path / "rig.toml"), budget=12, path=tmp_path / "odd.db")
+    with serving(campaign) as served:
+        page = Telephone(browser, served.port, width=size[0], height=size[1])
+        for number in range(12):
+            shot = held(campaign)
+            until(lambda: page.is_to(shot, campaign))  # noqa: B023 - called at once
+            page.photographs(photograph(tmp_path, number, (64, 48)))
+            page.taps("send")
+            until(lambda: n_captured(campaign) == number + 1)  # noqa: B023
+        until(lambda: page.reads("say").startswith("Finished"))
+        assert browser.evaluate("window.evil") is None
 
 
 def test_a_link_may_carry_the_token(browser: Page, tmp_path: Path) -> None:
