@@ -31,7 +31,7 @@ class Step(TypedDict):
 
 
 def steps_of(axes: Sequence[Axis], name: str, view: Sequence[ViewValue]) -> list[Step]:
-    """What to do for a shot: the object, then a step for each axis in their order.
+    """What to do for a shot: the object, its turn on the table, then a step for each other axis in their order.
 
     Args:
         axes: Axes of the space.
@@ -40,7 +40,8 @@ def steps_of(axes: Sequence[Axis], name: str, view: Sequence[ViewValue]) -> list
     """
     turned = next((axis for axis in axes if isinstance(axis, Circle)), None)
     found = [Step(of=OBJECT, do=f"put {name} on the table", still="same object")]
-    for axis, value in zip(axes, view, strict=True):
+    # "turn it" is said of the object just named
+    for axis, value in sorted(zip(axes, view, strict=True), key=lambda pair: pair[0] is not turned):
         do, still = _words(axis, setting_words(axis, value), is_table=axis is turned)
         found.append(Step(of=axis.name, do=do, still=still, setting=value))
     return found

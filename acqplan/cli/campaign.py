@@ -241,7 +241,10 @@ def sheet(
     with opened(store) as campaign:
         from acqplan.report.sheet import save_sheet
 
-        print_json({"file": str(out), **save_sheet(campaign, out)})
+        written = save_sheet(campaign, out)
+        print_json({"file": str(out), **written})
+        if not written["shots"]:
+            print_note(f"nothing is to come: {campaign.finished or 'no shot is planned yet'}")
 
 
 @app.command()

@@ -19,7 +19,7 @@ function remembered(name) {
 }
 
 function remember(more) {
-  memory = { ...memory, ...more, place: rig.place };
+  memory = { ...memory, ...more, rig: rig.key };
   localStorage.setItem(MEMORY, JSON.stringify(memory));
 }
 
@@ -145,7 +145,7 @@ async function took(input) {
   if (photo.size > most) {
     return complain(new Error(`The photograph has ${sizeWords(photo.size)}, more than ${sizeWords(most)}; choose a smaller size in the camera, or start acqplan serve with more --max-upload.`));
   }
-  await keepPhotograph({ place: rig.place, shot, photo, redo, sent: false });
+  await keepPhotograph({ rig: rig.key, shot, photo, redo, sent: false });
   preview();
 }
 
@@ -166,7 +166,7 @@ async function send() {
   complain(null);
   show("sending");
   showSent(0);
-  await keepPhotograph({ place: rig.place, shot, photo, redo, sent: true });
+  await keepPhotograph({ rig: rig.key, shot, photo, redo, sent: true });
   const path = `shots/${encodeURIComponent(shot.id)}/image${redo ? "?replace=true" : ""}`;
   let answer;
   try {
@@ -174,7 +174,7 @@ async function send() {
   } catch (error) {
     // the shot is taken meanwhile, or not wanted any more
     if ([404, 409].includes(error.status)) return next(error.message);
-    await keepPhotograph({ place: rig.place, shot, photo, redo, sent: false });
+    await keepPhotograph({ rig: rig.key, shot, photo, redo, sent: false });
     show("preview");
     return complain(error.status === 422 && (await isHeic(photo)) ? new Error(HEIC_ADVICE) : error);
   }
@@ -242,11 +242,12 @@ function offerReasons() {
 
 async function start() {
   rig = await stubbornly(() => read("rig"), "Trying again.");
+  rig.key = JSON.stringify(rig); // what is remembered of another campaign means nothing here
   $("place").textContent = rig.place;
   const before = remembered(MEMORY);
-  memory = before && before.place === rig.place && (!before.before || before.before.length === rig.axes.length + 1) ? before : memory;
+  memory = before && before.rig === rig.key ? before : memory;
   const kept = await keptPhotograph();
-  if (!kept || kept.place !== rig.place) return next();
+  if (!kept || kept.rig !== rig.key) return next();
   ({ shot, photo, redo } = kept);
   showSentence();
   preview();

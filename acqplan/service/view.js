@@ -8,8 +8,9 @@ const isTilt = (axis) => axis.kind === "interval" && axis.unit === "deg" && axis
 // The first circle is the table and the first angle the camera's; each is drawn with where it was for the shot before.
 function viewPictures(axes, steps, before) {
   const table = axes.findIndex((axis) => axis.kind === "circle"), tilt = axes.findIndex(isTilt);
+  const settingIn = (parts, axis) => parts.slice(1).find((step) => step.of === axis.name).setting;
   return axes.map((axis, place) => {
-    const setting = steps[place + 1].setting, was = before ? before[place + 1].setting : setting;
+    const setting = settingIn(steps, axis), was = before ? settingIn(before, axis) : setting;
     if (place === table) return turntable(axis, setting, was);
     if (place === tilt) return fromTheSide(axis, setting, was);
     return axis.kind === "category" ? chips(axis, setting) : scale(axis, setting);

@@ -38,10 +38,10 @@ def test_an_axis_of_any_name_has_words(axis: Axis, value: float | str, words: st
     assert steps[-1]["setting"] == value
 
 
-def test_the_first_circle_is_the_table_whatever_it_is_called() -> None:
+def test_the_first_circle_is_the_table_whatever_it_is_called_and_where_it_stands() -> None:
     hours = Circle(name="hour", values=(0, 6, 18), unit="h", period=24)
     steps = steps_of((LIGHTING, hours), "a, b", ("right", 6))
-    assert sentence(steps) == "Put a, b on the table, lamp right, turn it to 6 h."
+    assert sentence(steps) == "Put a, b on the table, turn it to 6 h, lamp right."
 
 
 def test_what_differs_from_the_shot_before_is_what_there_is_to_do() -> None:
