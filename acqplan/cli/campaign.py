@@ -251,6 +251,22 @@ def export(store: options.Store, out: options.NewFolder, as_json: options.JsonAn
 
 
 @app.command()
+def sheet(
+    store: options.Store,
+    out: Annotated[Path, typer.Option(help="File to write: .html to print, or .csv.", metavar="FILE")],
+    as_json: options.JsonAnyway = True,
+) -> None:
+    """Write the shots to come as sheets for people, object by object, with boxes to tick."""
+    with opened(store) as campaign:
+        from acqplan.report.sheet import save_sheet
+
+        written = save_sheet(campaign, out)
+        print_json({"file": str(out), **written})
+        if not written["shots"]:
+            print_note(f"nothing is to come: {campaign.finished or 'no shot is planned yet'}")
+
+
+@app.command()
 def backup(store: options.Store, out: options.NewFolder, as_json: options.JsonAnyway = True) -> None:
     """Copy file and images while others go on; a copy made by hand is safe only while nobody does."""
     with opened(store) as campaign:
@@ -423,7 +439,7 @@ def _levels(title: str, levels: Mapping[str, tuple[int, int, int]]) -> Iterator[
 
 
 def _reached(body: Mapping[str, Any]) -> str:
-    from acqplan.campaign.status import level_name
+    from acqplan.campaign.wording import level_name
 
     places = " ".join(level_name(value) for value in body["reached"])
     return f"reached {places}" + (", late" if body["late"] else "") + (", another image" if "replaces" in body else "")
