@@ -114,12 +114,13 @@ def create(
 def ask(
     store: options.Store,
     n: Annotated[int, options.number("Shots at most.", "NUMBER", "--n", "-n")] = 1,
+    resume: Annotated[bool, typer.Option("--resume", help="What the caller holds already comes first.")] = False,
     caller: options.Caller = None,
     as_json: options.JsonAnyway = True,
 ) -> None:
-    """Lease shots: {"shots": [{"id", "object", "label", "view", "expires_at"}], "finished": ""}; 5 once over."""
+    """Lease shots: {"shots": [{"id", "object", "view", "say", "expires_at", …}], "finished": ""}; 5 once over."""
     with opened(store, caller) as campaign:
-        shots = campaign.ask(n)
+        shots = campaign.ask(n, resume=resume)
         reason = "" if shots else campaign.finished
         print_json({"shots": [shot.to_dict() for shot in shots], "finished": reason})
         if reason:

@@ -41,6 +41,9 @@ def test_a_campaign_of_the_environment_is_told_in_one_short_line(store: Path, pi
     assert json.loads(told.out) == {"shot": taken["id"], "outcome": "captured"}
     assert acqplan("campaign", "fail", failed["id"], "--reason", "too high").code == 0
     assert json.loads(acqplan("campaign", "release", kept["id"]).out)["released"] == 1
+    # what is held comes first, so that a lost answer costs no shot
+    first = json.loads(acqplan("campaign", "ask").out)["shots"]
+    assert json.loads(acqplan("campaign", "ask", "--resume").out)["shots"][0]["id"] == first[0]["id"]
     # the option wins over the environment
     assert acqplan("campaign", "status", "-s", store.with_name("other.db")).code != 0
 
