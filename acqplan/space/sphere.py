@@ -24,7 +24,7 @@ from jaxtyping import Float
 
 from acqplan.errors import SpaceError, UsageError
 from acqplan.space.axes import Category
-from acqplan.space.shots import Shots
+from acqplan.space.shots import Objects, Shots, Space
 
 Turns = Literal["table", "camera"]
 Matrices = Float[np.ndarray, "poses 4 4"]
@@ -41,6 +41,7 @@ WORDS = {
     "distance": {"distance", "dist", "radius"},
     "roll": {"roll"},
 }
+EXAMPLE = 'distance = 400, elevation = 30, unit = "mm", intrinsics = { width = 640, height = 480, fov = 45 }'
 # Below this share of the distance a camera is straight above or below; and axes are parallel.
 SMALL = 1e-9
 
@@ -244,6 +245,20 @@ class Orbit:
             up=self.up,
             turns=self.turns,
         )
+
+
+def known_orbit(orbit: Orbit | None, space: Space, *, needs_lens: bool = False) -> Orbit:
+    """The orbit of a rig that says where its camera is.
+
+    Raises:
+        UsageError: If it does not, or not which lens it has.
+    """
+    if orbit is None or (needs_lens and orbit.intrinsics is None):
+        lack = "where the camera stands" if orbit is None else "which lens the camera has"
+        raise UsageError(f"rig.toml does not say {lack}", f"write under [camera] e.g. {EXAMPLE}")
+    none = Shots.every(space, Objects(names=(), labels=()))
+    orbit.views(none)
+    return orbit
 
 
 def inverted(matrices: Matrices) -> Matrices:

@@ -28,7 +28,8 @@ def opened(folder: Path, table: str, head: str = LIVE) -> Rig:
 def test_every_key_is_read(tmp_path: Path) -> None:
     orbit = opened(
         tmp_path,
-        '[camera]\ndistance = 400\nelevation = 30\ntarget = [0, 0, 25.5]\nup = [0, 1, 0]\nturns = "camera"\nunit = "mm"\n'
+        '[camera]\ndistance = 400\nelevation = 30\ntarget = [0, 0, 25.5]\nup = [0, 1, 0]\nturns = "camera"\n'
+        'unit = "mm"\n'
         "intrinsics = { width = 640, height = 480, fx = 500, cx = 318.5 }\n",
     ).camera
     assert orbit is not None
