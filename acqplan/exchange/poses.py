@@ -42,9 +42,9 @@ class CameraPose:
     """Where the camera of an image was.
 
     Attributes:
-        image: The file, relative to the folder that was read, with ``/``; it need not exist.
+        image: The file, from the folder that was read, with ``/``; it need not exist.
         matrix: Camera-to-world, OpenGL's axes of a camera (right, up, backwards), shape ``[4, 4]``.
-        scene: Folder of the file of poses, relative likewise; poses of one scene have one frame.
+        scene: Folder of the file of poses, likewise; poses of one scene have one frame.
         unit: Of lengths, where the format has one: ``mm`` in BOP.
         intrinsics: Lens and sensor, as far as the file says.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from acqplan import __version__
 from acqplan.files import check_free, folder, replacing
-from acqplan.numbers import short
-from acqplan.plan.plan import Plan, shot_identifiers
+from acqplan.plan.plan import Plan, shot_identifiers, written_views
 from acqplan.space import Space
 from acqplan.space.sphere import FLIP, METRES, Matrices, Orbit, known_orbit
 
@@ -47,29 +47,23 @@ def write_poses(path: Path, plan: Plan, orbit: Orbit | None) -> None:
         UsageError: As `check_poses`.
         OutputError: As `check_poses`, and if the file cannot be written.
     """
-    orbit = check_poses(path, orbit, plan.shots.space)
-    folder(path.parent)
-    views, scale = orbit.views(plan.shots), METRES.get(orbit.unit, 1.0)
+    orbit, shots = check_poses(path, orbit, plan.shots.space), plan.shots
+    views, scale = orbit.views(shots), METRES.get(orbit.unit, 1.0)
     table = views.azimuth * (orbit.turns == "table")
-    matrices = _scaled(views.camera_to_world(), scale)
-    at_rest = _scaled(replace(views, azimuth=views.azimuth - table).camera_to_world(), scale)
-    in_object, in_stand = _ros_poses(matrices), _ros_poses(at_rest)
-    shots = [
-        {
-            "order": order,
-            "shot": identifier,
-            "object": name,
-            "label": label,
-            "view": {axis: value if isinstance(value, str) else short(value) for axis, value in view.items()},
-            "turntable": short(table[order]),
-            "camera_to_world": matrices[order].tolist(),
-            "pose_in_object": in_object[order],
-            "pose_in_stand": in_stand[order],
-        }
-        for order, (identifier, name, label, view) in enumerate(
-            zip(shot_identifiers(plan.shots), plan.shots.names, plan.shots.labels, plan.shots.views(), strict=True)
-        )
-    ]
+    matrices, at_rest = views.camera_to_world(), replace(views, azimuth=views.azimuth - table).camera_to_world()
+    for found in (matrices, at_rest):
+        found[:, :3, 3] *= scale
+    columns: dict[str, Sequence[object]] = {
+        "order": range(len(shots)),
+        "shot": shot_identifiers(shots),
+        "object": shots.names,
+        "label": shots.labels,
+        "view": written_views(shots),
+        "turntable": table.tolist(),
+        "camera_to_world": matrices.tolist(),
+        "pose_in_object": _ros_poses(matrices),
+        "pose_in_stand": _ros_poses(at_rest),
+    }
     document = {
         "acqplan": __version__,
         "conventions": CONVENTIONS,
@@ -77,17 +71,12 @@ def write_poses(path: Path, plan: Plan, orbit: Orbit | None) -> None:
         "target": [scale * value for value in orbit.target],
         "up": list(orbit.up),
         "intrinsics": None if orbit.intrinsics is None else asdict(orbit.intrinsics),
-        "shots": shots,
+        "shots": [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)],
     }
+    folder(path.parent)
     with replacing(path) as handle:
         json.dump(document, handle, indent=1, ensure_ascii=False)
         handle.write("\n")
-
-
-def _scaled(matrices: Matrices, scale: float) -> Matrices:
-    """Poses with lengths in another unit."""
-    matrices[:, :3, 3] *= scale
-    return matrices
 
 
 def _ros_poses(matrices: Matrices) -> list[dict[str, Any]]:
