@@ -19,6 +19,7 @@ from acqplan.space.sphere import FLIP, METRES, Matrices, Orbit, known_orbit
 # What the file says of itself.
 CONVENTIONS = {
     "frame": "right-handed, of the object, turning with the table; the camera looks at target; angles in degrees",
+    "lengths": "in length_unit; where that is null, in whatever unit rig.toml has them",
     "camera_to_world": "4 x 4, row by row, to that frame from the camera: x right, y up, z backwards (OpenGL, NeRF)",
     "pose_in_object": "the same as geometry_msgs/Pose of a ROS optical frame: x right, y down, z forward (OpenCV)",
     "pose_in_stand": "likewise, in the frame before the table turned: for an arm beside a turntable",
