@@ -22,7 +22,7 @@ from scipy.spatial.transform import Rotation
 from acqplan.errors import InputError, UsageError
 from acqplan.files import open_file
 from acqplan.numbers import plain_number
-from acqplan.space.sphere import FLIP, Intrinsics, Point, Turns, Views, inverted, views_of
+from acqplan.space.sphere import FLIP, Intrinsics, Point, Turns, Views, views_of
 
 # Files of each format, and where below a folder they are looked for.
 FILES = (
@@ -186,7 +186,7 @@ def _bop(path: Path, root: Path, document: Mapping[str, Any]) -> Iterator[Camera
 
 def _opengl(world_to_camera: Float[np.ndarray, "4 4"]) -> Float[np.ndarray, "4 4"]:
     """Camera-to-world with OpenGL's axes from world-to-camera with OpenCV's."""
-    return inverted(_rigid(world_to_camera)[None])[0] @ FLIP
+    return np.linalg.inv(_rigid(world_to_camera)) @ FLIP
 
 
 def _rigid(matrix: Float[np.ndarray, "rows 4"]) -> Float[np.ndarray, "4 4"]:

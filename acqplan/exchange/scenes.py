@@ -19,9 +19,10 @@ from acqplan.exchange.trees import RigImages
 from acqplan.files import folder
 from acqplan.images import ImageHeader
 from acqplan.numbers import count_noun
+from acqplan.plan.plan import shot_identifiers
 from acqplan.progress import SILENT, Progress
 from acqplan.rig.spec import Rig
-from acqplan.space.sphere import FLIP, METRES, Intrinsics, Matrices, inverted, known_orbit
+from acqplan.space.sphere import FLIP, METRES, Intrinsics, Matrices, known_orbit
 
 # Rows of the shots of a scene, and their files from its folder, by that folder.
 Scenes = dict[str, dict[int, str]]
@@ -52,7 +53,7 @@ def write_colmap(rig: Rig, place: Path, progress: Progress = SILENT) -> dict[str
     World-to-camera as quaternion w, x, y, z and translation with OpenCV's axes; lengths in the unit of rig.toml.
     """
     images, lens, matrices = _posed(rig)
-    to_camera = inverted(matrices @ FLIP)
+    to_camera = np.linalg.inv(matrices @ FLIP)
     turns = Rotation.from_matrix(to_camera[:, :3, :3]).as_quat(canonical=True)[:, [3, 0, 1, 2]]
     poses = np.concatenate([turns, to_camera[:, :3, 3]], axis=1).tolist()
     camera = f"1 PINHOLE {lens.width} {lens.height} {lens.fx!r} {lens.fy!r} {lens.cx!r} {lens.cy!r}\n"
@@ -80,7 +81,7 @@ def write_bop(rig: Rig, place: Path, progress: Progress = SILENT) -> dict[str, A
     images, lens, matrices = _posed(rig)
     if rig.camera is None or not rig.camera.unit:
         raise UsageError("BOP has its lengths in mm, and [camera] has no unit", 'add e.g. unit = "mm" under [camera]')
-    to_camera = inverted(matrices @ FLIP)
+    to_camera = np.linalg.inv(matrices @ FLIP)
     to_camera[:, :3, 3] *= METRES[rig.camera.unit] / METRES["mm"]
     own, scene_of = (images.shots.object_rows + 1).tolist(), dict[int, str]()
     for part, rows in images.parts()[0].items():
@@ -136,8 +137,9 @@ def _write_scenes(
     scenes: Scenes = {}
     for row, content, header in images.pictures(np.array(sorted(scene_of)), progress):
         if (header.width, header.height) != (lens.width, lens.height):
+            (shot,) = shot_identifiers(images.shots.take([row]))
             said = f"{header.width} x {header.height} pixels, [camera] intrinsics say {lens.width} x {lens.height}"
-            raise UsageError(f"an image has {said} ({images.facts(row)})", "correct width, height and lens in rig.toml")
+            raise UsageError(f"the image of '{shot}' has {said}", "correct width, height and lens in rig.toml")
         files = scenes.setdefault(scene_of[row], {})
         files[row] = f"{named(row, len(files), header)}{header.suffix}"
         path = place / scene_of[row] / files[row]

@@ -30,6 +30,8 @@ Matrices = Float[np.ndarray, "poses 4 4"]
 Point = tuple[float, float, float]
 # Between OpenGL's axes of a camera and OpenCV's (right, down, forward).
 FLIP = np.diag([1.0, -1.0, -1.0, 1.0])
+# Turning the table by an angle is moving the camera the other way round.
+SIGNS: dict[Turns, float] = {"table": -1.0, "camera": 1.0}
 # Metres in a unit of length.
 METRES = {"mm": 0.001, "cm": 0.01, "m": 1.0}
 # Words in the names of axes that set a pose; a polar angle is counted from straight above.
@@ -112,7 +114,7 @@ class Views:
 
     def camera_to_world(self) -> Matrices:
         """The pose of each camera, looking at the target, shape ``[views, 4, 4]``; the inverse of `views_of`."""
-        axes = _frame(self.up) @ _turned(_sign(self.turns) * self.azimuth, self.elevation, self.roll)
+        axes = _frame(self.up) @ _turned(SIGNS[self.turns] * self.azimuth, self.elevation, self.roll)
         matrices = np.tile(np.eye(4), (len(axes), 1, 1))
         matrices[:, :3, :3] = axes @ _IN_FRONT
         matrices[:, :3, 3] = np.asarray(self.target) + self.distance[:, None] * axes[:, :, 0]
@@ -148,7 +150,7 @@ def views_of(
     left = _turned(place, elevation, 0 * place).transpose(0, 2, 1) @ axes @ _IN_FRONT.T
     roll = np.degrees(np.arctan2(left[:, 1, 2] - left[:, 2, 1], left[:, 1, 1] + left[:, 2, 2]))
     return Views(
-        azimuth=np.mod(np.mod(_sign(turns) * place, 360.0), 360.0),  # -1e-20 becomes 360 at first
+        azimuth=np.mod(np.mod(SIGNS[turns] * place, 360.0), 360.0),  # -1e-20 becomes 360 at first
         elevation=elevation,
         distance=distance,
         roll=np.mod(roll + 180.0, 360.0) - 180.0,
@@ -223,7 +225,7 @@ class Orbit:
         for name, value in usual.items():
             if name not in found and value is None:
                 said = f"neither an axis nor [camera] says the {name} of the camera"
-                raise SpaceError(said, f"write under [camera] e.g. {EXAMPLE}")
+                raise SpaceError(said, f"write under [camera], a line each, e.g. {EXAMPLE}")
             found.setdefault(name, np.full(len(shots), value, dtype=np.float64))
         if not (found["distance"] > 0).all():
             raise SpaceError("a shot has a distance that is not above 0", "correct the axis of the distance")
@@ -238,22 +240,9 @@ def known_orbit(orbit: Orbit | None, space: Space, *, needs_lens: bool = False) 
     """
     if orbit is None or (needs_lens and orbit.intrinsics is None):
         lack = "where the camera stands" if orbit is None else "which lens the camera has"
-        raise UsageError(f"rig.toml does not say {lack}", f"write under [camera] e.g. {EXAMPLE}")
+        raise UsageError(f"rig.toml does not say {lack}", f"write under [camera], a line each, e.g. {EXAMPLE}")
     orbit.views(Shots.every(space, Objects(names=(), labels=())))
     return orbit
-
-
-def inverted(matrices: Matrices) -> Matrices:
-    """World-to-camera from camera-to-world, and back: of rotations and translations only."""
-    found = np.tile(np.eye(4), (len(matrices), 1, 1))
-    found[:, :3, :3] = matrices[:, :3, :3].transpose(0, 2, 1)
-    found[:, :3, 3] = -np.einsum("pij,pj->pi", found[:, :3, :3], matrices[:, :3, 3])
-    return found
-
-
-def _sign(turns: Turns) -> float:
-    """Turning the table by an angle is moving the camera the other way round."""
-    return -1.0 if turns == "table" else 1.0
 
 
 def _frame(up: Point) -> Float[np.ndarray, "3 3"]:

@@ -236,7 +236,9 @@ def test_toys_are_written_with_the_camera_of_the_renderer(tmp_path: Path) -> Non
 @pytest.mark.parametrize("table", ["", "[camera]\ndistance = 400\n"])
 @pytest.mark.parametrize("to", ["transforms", "colmap", "bop"])
 def test_poses_need_a_camera(tmp_path: Path, table: str, to: str) -> None:
-    with pytest.raises(UsageError, match=r"rig.toml does not say .*; write under \[camera\] e.g. distance = 400"):
+    with pytest.raises(
+        UsageError, match=r"rig.toml does not say .*; write under \[camera\], a line each, e.g. distance = 400"
+    ):
         convert(photographs(tmp_path, table), to=to, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
