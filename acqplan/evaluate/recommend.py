@@ -56,7 +56,7 @@ class Recommendation:
     validation: Validation | None
     sentences: tuple[str, ...] = field(repr=False)
     advice: Advice | None = None
-    camera: Orbit | None = None
+    camera: Orbit | None = field(default=None, repr=False)
 
     def save(self, folder: Path | str, *, progress: Progress = SILENT) -> list[Path]:
         """Write what ``acqplan recommend --out`` holds, all files or none; see `acqplan.report.result`."""

@@ -131,18 +131,9 @@ class Plan:
 
     def _rows(self) -> list[list[object]]:
         identifiers = shot_identifiers(self.shots)
-        views = written_views(self.shots)
+        views = [list(view.values()) for view in written_views(self.shots)]
         return [
-            [
-                identifiers[row],
-                row,
-                name,
-                label,
-                *views[row].values(),
-                int(self.rounds[row]),
-                short(self.gain[row]),
-                reason,
-            ]
+            [identifiers[row], row, name, label, *views[row], int(self.rounds[row]), short(self.gain[row]), reason]
             for row, (name, label, reason) in enumerate(
                 zip(self.shots.names, self.shots.labels, self.reason, strict=True)
             )

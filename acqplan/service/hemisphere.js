@@ -1,12 +1,13 @@
 // The views of the plan as a dome about the object; it turns by dragging, and by the keys of arrows.
 
 const DOME = 150, RAISED = 25, PER_PIXEL = 0.5, PER_KEY = 10; // radius; degrees at first, of a pixel and of a key
+const RISES = /elev|\bel\b|tilt|pitch|inclination|polar|zenith/i, FROM_ABOVE = /polar|zenith/i; // names of axes
 let hemisphere = null;
 
 // Draw the shots of a dial; nothing where no axis turns, or none rises, in degrees.
 function showHemisphere(dial, shots) {
   const [around, up] = [dial.axes[dial.chosen.across], dial.axes[dial.chosen.up]];
-  const hasDome = dial.chosen.round && around.period === 360 && up && up.kind === "interval" && up.unit === "deg";
+  const hasDome = dial.chosen.round && around.period === 360 && up && up.unit === "deg" && RISES.test(up.name);
   if (hemisphere && (hemisphere.dial !== dial || !hasDome)) { hemisphere.figure.remove(); hemisphere = null; }
   if (!hasDome) return;
   if (!hemisphere) hemisphere = new Hemisphere(dial, around.name, up.name);
@@ -61,9 +62,10 @@ class Hemisphere {
 
   show(shots) {
     const cells = new Map(), { across, up } = this.dial.chosen;
+    const isFromAbove = FROM_ABOVE.test(this.dial.axes[up].name);
     for (const { view, state } of shots) {
       const key = `${view[across]} ${view[up]}`;
-      if (!cells.has(key)) cells.set(key, { azimuth: view[across], elevation: view[up], captured: 0, planned: 0 });
+      if (!cells.has(key)) cells.set(key, { azimuth: view[across], elevation: isFromAbove ? 90 - view[up] : view[up], captured: 0, planned: 0 });
       if (["captured", "leased", "proposed"].includes(state)) cells.get(key).planned += 1;
       if (state === "captured") cells.get(key).captured += 1;
     }

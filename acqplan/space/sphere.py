@@ -212,15 +212,7 @@ class Orbit:
         Raises:
             SpaceError: If neither an axis nor this orbit says the elevation or the distance, or two axes say one thing.
         """
-        found: dict[str, Float[np.ndarray, " shots"]] = {}
-        for axis, values in zip(shots.space.axes, shots.coordinates.T, strict=True):
-            for what, words in WORDS.items():
-                if isinstance(axis, Category) or not words & set(re.split("[^a-z]+", axis.name.casefold())):
-                    continue
-                name, of_axis = ("elevation", 90.0 - values) if what == "polar" else (what, values)
-                if name in found:
-                    raise SpaceError(f"axis '{axis.name}' is not the only one for the {name} of a camera", "rename it")
-                found[name] = of_axis
+        found = pose_of(shots.space, shots.coordinates)
         usual = {"azimuth": 0.0, "roll": 0.0, "elevation": self.elevation, "distance": self.distance}
         for name, value in usual.items():
             if name not in found and value is None:
@@ -230,6 +222,24 @@ class Orbit:
         if not (found["distance"] > 0).all():
             raise SpaceError("a shot has a distance that is not above 0", "correct the axis of the distance")
         return Views(**found, target=self.target, up=self.up, turns=self.turns)
+
+
+def pose_of(space: Space, coordinates: Float[np.ndarray, "views axes"]) -> dict[str, Float[np.ndarray, " views"]]:
+    """What axes say of azimuth, elevation, distance and roll, by their names.
+
+    Raises:
+        SpaceError: If two axes say one thing.
+    """
+    found: dict[str, Float[np.ndarray, " views"]] = {}
+    for axis, values in zip(space.axes, coordinates.T, strict=True):
+        for what, words in WORDS.items():
+            if isinstance(axis, Category) or not words & set(re.split("[^a-z]+", axis.name.casefold())):
+                continue
+            name, of_axis = ("elevation", 90.0 - values) if what == "polar" else (what, values)
+            if name in found:
+                raise SpaceError(f"axis '{axis.name}' is not the only one for the {name} of a camera", "rename it")
+            found[name] = of_axis
+    return found
 
 
 def known_orbit(orbit: Orbit | None, space: Space, *, needs_lens: bool = False) -> Orbit:

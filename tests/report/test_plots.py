@@ -20,7 +20,7 @@ from acqplan.report.plot import curves, differences, plan_drawings, views
 from acqplan.report.plot.advice import design_surface, learning_curve
 from acqplan.report.plot.style import save_png, svg_element
 from acqplan.report.plot.views import level_counts
-from acqplan.space import Objects
+from acqplan.space import Circle, Interval, Objects, Shots, Space
 from acqplan.space.sphere import Turns
 from acqplan.statistics.objects import Estimate
 from tests.report.conftest import drawn, some_advice
@@ -57,6 +57,18 @@ def test_a_dome_is_drawn_where_a_camera_turns_and_rises(any_plan: Plan) -> None:
     assert ("hemisphere" in plan_drawings(any_plan)) == ({"azimuth", "elevation"} <= set(names)), names
     if "hemisphere" in plan_drawings(any_plan):
         ElementTree.fromstring(svg(plan_drawings(any_plan)["hemisphere"]()))
+
+
+def test_a_polar_angle_is_counted_from_the_top_of_a_dome() -> None:
+    turn, polar = Circle(name="azimuth", values=(0.0, 90.0)), Interval(name="polar", values=(0.0, 60.0), unit="deg")
+    shots = Shots.every(Space(axes=(turn, polar)), Objects(names=("cup-1",), labels=("cup",)))
+    (picture,) = views.hemisphere(shots).axes
+    heights = [float(np.ravel(line.get_ydata())[0]) for line in picture.lines if line.get_marker() == "o"]
+    # twice the top, and two places at 30 degrees, both below it
+    assert max(heights) == pytest.approx(np.cos(np.radians(25)))
+    assert len(heights) == 4
+    assert sum(height > 0.9 for height in heights) == 2
+    assert not views.has_dome(Space(axes=(turn, Circle(name="yaw", values=(0.0,)), polar)))
 
 
 def test_the_camera_of_a_dome_is_where_the_turned_table_puts_it(live_plan: Plan) -> None:

@@ -12,13 +12,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
+from acqplan.errors import SpaceError
 from acqplan.numbers import count_noun, printable, shortened
 from acqplan.plan.plan import Plan
 from acqplan.report.compared import Compared
 from acqplan.report.counts import Bins, axis_title, cut, object_counts, picture_axes, positions
 from acqplan.report.plot.style import HEAT, LIGHT, bare, heat_step, new_figure
-from acqplan.space import Axis, Category, Circle, Interval, Shots, Space
-from acqplan.space.sphere import Turns, Views
+from acqplan.space import Axis, Category, Circle, Shots, Space
+from acqplan.space.sphere import Turns, Views, pose_of
 
 if TYPE_CHECKING:
     from acqplan.evaluate.findings import Findings
@@ -52,9 +53,11 @@ def dial(shots: Shots, *, title: str = "", most: int | None = None, size: float 
 
 
 def has_dome(space: Space) -> bool:
-    """Whether the axes of the picture are a turn and a height, both in degrees."""
-    across, down = (None if column is None else space.axes[column] for column in picture_axes(space))
-    return isinstance(across, Circle) and across.period == 360 and isinstance(down, Interval) and down.unit == "deg"
+    """Whether axes turn and raise the camera."""
+    try:
+        return {"azimuth", "elevation"} <= pose_of(space, np.empty((0, len(space.axes)))).keys()
+    except SpaceError:  # two axes turn it
+        return False
 
 
 def hemisphere(shots: Shots, *, turns: Turns = "table", size: float = 4.8) -> Figure:
@@ -65,7 +68,12 @@ def hemisphere(shots: Shots, *, turns: Turns = "table", size: float = 4.8) -> Fi
         turns: What azimuth turns, see `acqplan.space.sphere`.
         size: Width in inches.
     """
-    places, n_shots = positions(shots)
+    # allowed views first, then shots: what both have in common is one place
+    allowed = shots.space.views()
+    angles = pose_of(shots.space, np.concatenate([allowed, shots.coordinates]))
+    pairs = np.round(np.stack([angles["azimuth"], angles["elevation"]], axis=1), 6)
+    places, where = np.unique(pairs, axis=0, return_inverse=True)
+    n_shots = np.bincount(where.ravel()[len(allowed) :], minlength=len(places))
     with new_figure(size, 0.72 * size + 0.65) as figure:
         axes = figure.add_subplot()
         bare(axes)
@@ -90,8 +98,7 @@ def hemisphere(shots: Shots, *, turns: Turns = "table", size: float = 4.8) -> Fi
             alpha = 1.0 if dots[row, 2] > 0 else 0.45
             axes.plot(*dots[row, :2], "o", markersize=width, color=colour, alpha=alpha, markeredgewidth=0, zorder=3)
         axes.set_title(f"Where the camera is for {count_noun(len(shots), 'shot')}", loc="center", pad=4)
-        names = [printable(shots.space.axes[column or 0].name) for column in picture_axes(shots.space)]
-        axes.set_xlabel(f"{names[0]} around, {names[1]} up; pale: behind the object", fontsize=9.5)
+        axes.set_xlabel("azimuth around, elevation up; pale: behind the object", fontsize=9.5)
     return figure
 
 
