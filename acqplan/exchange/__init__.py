@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # What writes each format: ``(rig, folder, progress) -> its objects, and sentences about it``.
 FORMATS = {
     "imagefolder": "acqplan.exchange.trees:write_imagefolder",
-    "huggingface": "acqplan.exchange.trees:write_huggingface",
+    "huggingface": "acqplan.exchange.trees:write_imagefolder",
     "webdataset": "acqplan.exchange.trees:write_webdataset",
     "transforms": "acqplan.exchange.scenes:write_transforms",
     "colmap": "acqplan.exchange.scenes:write_colmap",

@@ -34,7 +34,6 @@ FILES = (
 SUFFIXES = (".png", ".jpg", ".jpeg", ".JPG", ".PNG", ".webp", ".tif", ".bmp")
 # Rotations in files are rounded; beyond this they are none.
 ROUNDED = 1e-2
-MOST_BYTES = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -243,7 +242,7 @@ def _json(path: Path) -> Any:
 
 def _text(path: Path) -> str:
     try:
-        with open_file(path, most=MOST_BYTES) as handle:
+        with open_file(path) as handle:
             return handle.read().decode("utf-8-sig")
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})", "check its permissions", path=path) from error

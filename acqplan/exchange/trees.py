@@ -102,23 +102,22 @@ class RigImages:
 
 
 def write_imagefolder(rig: Rig, place: Path, progress: Progress = SILENT) -> dict[str, Any]:
-    """Write ``train/<class>/<shot>.png`` and ``test/<class>/…``, as torchvision's ImageFolder reads them."""
-    images = RigImages(rig)
-    said, _ = _write_tree(images, place, progress)
-    return images.summary(said)
+    """Write ``train/<class>/<shot>.png`` and ``test/<class>/…``, and in each part metadata.jsonl.
 
-
-def write_huggingface(rig: Rig, place: Path, progress: Progress = SILENT) -> dict[str, Any]:
-    """Write the same files and, in each part, metadata.jsonl: ``load_dataset("imagefolder", data_dir=…)`` reads it.
-
-    Lines of JSON, unlike a CSV, leave an object that is called 007 its name.
+    torchvision's ImageFolder reads a part, ``datasets.load_dataset("imagefolder", data_dir=…)`` all of it. Lines of
+    JSON, unlike a CSV, leave an object that is called 007 its name.
     """
     images = RigImages(rig)
-    said, files = _write_tree(images, place, progress)
-    for part, names in files.items():
-        facts = ({"file_name": name, **images.facts(row)} for row, name in names.items())
-        lines = "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in facts)
-        (place / part / "metadata.jsonl").write_text(lines, encoding="utf-8")
+    (parts, said), stems, labels = images.parts(), images.stems(), images.shots.labels
+    folders = class_folders(labels)
+    for part, rows in parts.items():
+        for name in folders.values():  # readers number the classes of each part by its folders
+            folder(place / part / name)
+        with (place / part / "metadata.jsonl").open("w", encoding="utf-8", newline="\n") as lines:
+            for row, content, header in images.pictures(rows, progress):
+                name = f"{folders[labels[row]]}/{stems[row]}{header.suffix}"
+                (place / part / name).write_bytes(content)
+                lines.write(json.dumps({"file_name": name, **images.facts(row)}, ensure_ascii=False) + "\n")
     return images.summary(said)
 
 
@@ -144,20 +143,6 @@ def write_webdataset(rig: Rig, place: Path, progress: Progress = SILENT) -> dict
                         shard.addfile(member, io.BytesIO(part_of_sample))
     (place / "classes.json").write_text(json.dumps(classes, ensure_ascii=False) + "\n", encoding="utf-8")
     return images.summary(said)
-
-
-def _write_tree(images: RigImages, place: Path, progress: Progress) -> tuple[str, dict[str, dict[int, str]]]:
-    """Write images to folders of their classes; returns the split in words, and files of each part by their rows."""
-    (parts, said), stems, labels = images.parts(), images.stems(), images.shots.labels
-    folders, files = class_folders(labels), dict[str, dict[int, str]]()
-    for part, rows in parts.items():
-        for label in folders:  # readers number the classes of each part by its folders
-            folder(place / part / folders[label])
-        files[part] = {}
-        for row, content, header in images.pictures(rows, progress):
-            files[part][row] = f"{folders[labels[row]]}/{stems[row]}{header.suffix}"
-            (place / part / files[part][row]).write_bytes(content)
-    return said, files
 
 
 def _file(file: ImageFile) -> Picture:

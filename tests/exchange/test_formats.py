@@ -16,7 +16,7 @@ from acqplan.exchange import convert, export_as
 from acqplan.exchange.poses import read_poses, sphere_of
 from acqplan.rig.spec import Rig, open_rig
 from tests.campaign.rigs import LIVE, live_rig
-from tests.cli.conftest import Acqplan
+from tests.cli.conftest import Acqplan, contents
 from tests.cli.conftest import acqplan as acqplan  # a fixture
 
 VIEWS = [(azimuth, elevation) for azimuth in (0, 120, 240.5) for elevation in (20, 50)]
@@ -80,6 +80,12 @@ def test_torchvision_reads_the_parts(rig: Rig, tmp_path: Path) -> None:
     files = {Path(name).name for found in parts.values() for name, _ in found.samples}
     assert len(files) == 30
     assert {"007_0_20_left.jpg", "007_120_20_left.png", "cup~2_240.5_50_right.png"} <= files
+
+
+def test_both_names_of_a_tree_write_the_same(rig: Rig, tmp_path: Path) -> None:
+    for to in ("imagefolder", "huggingface"):
+        convert(rig, to=to, out=tmp_path / to)
+    assert contents(tmp_path / "imagefolder") == contents(tmp_path / "huggingface")
 
 
 def test_files_that_need_no_conversion_are_copied_byte_for_byte(rig: Rig, tmp_path: Path) -> None:
@@ -255,6 +261,8 @@ def test_what_a_rig_lacks_is_said_and_nothing_is_left(tmp_path: Path) -> None:
     (tmp_path / "full" / "mine.txt").touch()
     with pytest.raises(OutputError, match="is there already"):
         convert(photographs(tmp_path), to="imagefolder", out=tmp_path / "full")
+    with pytest.raises(UsageError, match="asked of a live rig, which holds none"):
+        convert(live_rig(tmp_path), to="webdataset", out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
     assert [path.name for path in (tmp_path / "full").iterdir()] == ["mine.txt"]
 

@@ -63,7 +63,8 @@ def test_a_polar_angle_is_counted_from_the_top_of_a_dome() -> None:
     turn, polar = Circle(name="azimuth", values=(0.0, 90.0)), Interval(name="polar", values=(0.0, 60.0), unit="deg")
     shots = Shots.every(Space(axes=(turn, polar)), Objects(names=("cup-1",), labels=("cup",)))
     (picture,) = views.hemisphere(shots).axes
-    heights = [float(np.ravel(line.get_ydata())[0]) for line in picture.lines if line.get_marker() == "o"]
+    (dots,) = (one for one in picture.collections if isinstance(one, PathCollection))
+    heights = np.asarray(dots.get_offsets())[:, 1].tolist()
     # twice the top, and two places at 30 degrees, both below it
     assert max(heights) == pytest.approx(np.cos(np.radians(25)))
     assert len(heights) == 4

@@ -93,10 +93,15 @@ def hemisphere(shots: Shots, *, turns: Turns = "table", size: float = 4.8) -> Fi
         axes.annotate("", front[:2], (0, 0), arrowprops={"arrowstyle": "-|>", "color": LIGHT["rust"], "lw": 1.6})
         axes.text(front[0], front[1] - 0.08, "front", color=LIGHT["rust"], fontsize=9.5, ha="center")
         dots, most = _seen(places[:, 0] * (1 if turns == "table" else -1), places[:, 1]), max(int(n_shots.max()), 1)
-        for row in np.argsort(dots[:, 2]):  # those behind first
-            width, colour = _dot(int(n_shots[row]), 9.0 if len(dots) <= 200 else 6.0, most)
-            alpha = 1.0 if dots[row, 2] > 0 else 0.45
-            axes.plot(*dots[row, :2], "o", markersize=width, color=colour, alpha=alpha, markeredgewidth=0, zorder=3)
+        order = np.argsort(dots[:, 2])  # those behind first
+        marks = [_dot(int(count), 9.0 if len(dots) <= 200 else 6.0, most) for count in n_shots[order]]
+        style: Any = {"linewidths": 0, "zorder": 3, "rasterized": len(dots) > MOST_DOTS}
+        style |= {
+            "alpha": np.where(dots[order, 2] > 0, 1.0, 0.45),
+            "s": [width**2 for width, _ in marks],
+            "c": [colour for _, colour in marks],
+        }
+        axes.scatter(*dots[order, :2].T, **style)
         axes.set_title(f"Where the camera is for {count_noun(len(shots), 'shot')}", loc="center", pad=4)
         axes.set_xlabel("azimuth around, elevation up; pale: behind the object", fontsize=9.5)
     return figure
