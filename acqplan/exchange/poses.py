@@ -75,22 +75,21 @@ def read_poses(path: Path) -> tuple[CameraPose, ...] | None:
     Raises:
         InputError: If such a file is damaged; names it, and its line or entry.
     """
-    if path.is_dir():
-        for names in FILES:
-            places = (place for name in names for place in sorted(path.glob(name)))
-            if found := tuple(pose for place in places for pose in _read(place, path)):
-                return found
-        return None
-    return tuple(_read(path, path.parent)) or None if path.is_file() else None
+    if not path.is_dir():
+        return tuple(_read(path, path.parent)) or None if path.is_file() else None
+    for names in FILES:
+        places = (place for name in names for place in sorted(path.glob(name)))
+        if found := tuple(pose for place in places for pose in _read(place, path)):
+            return found
+    return None
 
 
 def _read(path: Path, root: Path) -> Iterator[CameraPose]:
     """The poses in a file; none if it is of another kind."""
     if path.name == "images.txt":
         return _colmap(path, root)
-    document = _json(path) if path.suffix == ".json" else None
-    if not isinstance(document, dict):
-        return iter(())
+    found = _json(path) if path.suffix == ".json" else None
+    document: dict[str, Any] = found if isinstance(found, dict) else {}
     if path.name == "scene_camera.json":
         return _bop(path, root, document)
     frames = document.get("frames")
