@@ -11,7 +11,7 @@ import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,17 @@ def sphere_of(
 ) -> Views:
     """The views of a sphere that the cameras of one scene look from; see `acqplan.space.sphere.views_of`."""
     return views_of(np.stack([pose.matrix for pose in poses]), target=target, up=up, turns=turns)
+
+
+def camera_table(poses: Sequence[CameraPose], views: Views) -> str:
+    """``[camera]`` of a rig.toml by which such views become such poses: distance, target, up, unit and lens."""
+    target, up = ([round(value, 9) + 0.0 for value in point] for point in (views.target, views.up))
+    lines = ["[camera]", f"distance = {round(float(np.median(views.distance)), 9)}", f"target = {target}", f"up = {up}"]
+    lines += [f'turns = "{views.turns}"', f'unit = "{poses[0].unit}"']
+    lenses = {pose.intrinsics for pose in poses}
+    if len(lenses) == 1 and (lens := lenses.pop()):
+        lines.append(f"intrinsics = {{ {', '.join(f'{name} = {value}' for name, value in asdict(lens).items())} }}")
+    return "\n".join(lines) + "\n"
 
 
 def read_poses(path: Path) -> tuple[CameraPose, ...] | None:
