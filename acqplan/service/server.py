@@ -49,7 +49,7 @@ Ask for shots, take them, and tell what happened. Errors are `{"error", "hint"}`
 """
 
 HERE = Path(__file__).parent
-SCRIPTS = ("talk.js", "words.js", "picture.js", "curve.js", "page.js")
+SCRIPTS = ("talk.js", "words.js", "picture.js", "hemisphere.js", "curve.js", "page.js")
 CAPTURE_SCRIPTS = ("talk.js", "words.js", "picture.js", "view.js", "photograph.js", "capture.js")
 CODE = re.compile(r"(`+)(.+?)\1")
 
