@@ -173,10 +173,10 @@ class FolderSource:
         files, before = self._files(shots), self._copies()
         digests = list(in_threads(digest, files, workers=self.workers, name="reading images"))
         self.digests.update(zip((self.rows[key] for key in shots.pairs()), digests, strict=True))
-        copies, lines = self._copies(), self.manifest.lines
+        copies, line = self._copies(), self.manifest.line
         if copies and not before:
             (row, of), what = copies[0], f"{count_noun(len(copies), 'image')} of {len(self.digests):,} read"
-            said = f"{self.manifest.path}: {what} repeat others byte for byte, e.g. line {lines[row]} line {lines[of]}"
+            said = f"{self.manifest.path}: {what} repeat others byte for byte, e.g. {line(row)} {line(of)}"
             warnings.warn(f"{said}; did the camera hang?", ImageWarning, stacklevel=2)
         pairs = zip(files, digests, strict=True)
         return [file.header.identity(one, self.side) if file.header else one for file, one in pairs]
