@@ -42,6 +42,7 @@ HOMES = {
     "timm": ("features/",),
     "google": ("features/caffemodel.py",),
     "PIL": ("images.py", "exchange/"),
+    "pillow_heif": ("images.py",),
     "trimesh": ("rig/",),
     "embreex": ("rig/",),
     "statsmodels": ("statistics/",),

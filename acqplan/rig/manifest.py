@@ -113,6 +113,48 @@ class AxisColumn:
         return Interval(name=self.name, values=numbers, unit=unit, seconds_per_unit=self.seconds)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageRows:
+    """What images show, read from anything but a manifest: names, cameras, notes beside them.
+
+    Attributes:
+        names: Paths of the images below a folder, with ``/``.
+        labels: Class label of each.
+        objects: Object of each.
+        axes: Cells of each axis, as a manifest has them.
+    """
+
+    names: tuple[str, ...]
+    labels: tuple[str, ...]
+    objects: tuple[str, ...]
+    axes: Mapping[str, tuple[str, ...]]
+
+    def columns(self) -> list[AxisColumn]:
+        """The axes: those of known names as these are, all others categories."""
+        return [AxisColumn.known(name) or AxisColumn(name=name, kind="category") for name in self.axes]
+
+    def manifest(self, folder: Path, *, roots: Sequence[Path] = ()) -> Manifest:
+        """The rows as a manifest of a folder, whose errors name images.
+
+        Raises:
+            ManifestError: As `read_manifest`, of what can be wrong with names.
+        """
+        lines = tuple(range(1, len(self.names) + 1))
+        table = CsvTable(path=folder, lines=lines, columns={}, origins=self.names)
+        files = _files(table, folder, self.names, roots)
+        manifest = Manifest(
+            path=folder,
+            lines=lines,
+            origins=self.names,
+            files=files,
+            labels=self.labels,
+            names=self.objects,
+            columns=self.axes,
+        )
+        manifest.check()
+        return manifest
+
+
 def may_be_radians(angles: Sequence[float] | Float[np.ndarray, " angles"]) -> bool:
     """Whether angles that are given as degrees span what radians do: up to a turn of 6.3, and not in half degrees."""
     halves = 2.0 * np.asarray(angles, dtype=np.float64)
@@ -151,7 +193,7 @@ def read_manifest(
     manifest = Manifest(
         path=path,
         lines=table.lines,
-        files=_files(table, table.column(file_column), roots),
+        files=_files(table, path.parent, table.column(file_column), roots),
         labels=table.column("label"),
         names=table.column("object"),
         columns=others,
@@ -161,22 +203,22 @@ def read_manifest(
     return manifest
 
 
-def _files(table: CsvTable, cells: Sequence[str], roots: Sequence[Path]) -> tuple[Path, ...]:
+def _files(table: CsvTable, folder: Path, cells: Sequence[str], roots: Sequence[Path]) -> tuple[Path, ...]:
     """Absolute paths, links of folders resolved; each folder once, so that 100,000 rows take about a second.
 
     Raises:
-        ManifestError: If one is neither below the folder of the table nor below a root.
+        ManifestError: If one is neither below the folder nor below a root.
     """
-    root, folders, files = str(table.path.parent.resolve()), dict[str, str](), list[Path]()
+    root, folders, files = str(folder.resolve()), dict[str, str](), list[Path]()
     inside = tuple(str(place).rstrip(os.sep) + os.sep for place in (root, *(place.resolve() for place in roots)))
     for row, given in enumerate(cells):
         # Windows writes backslashes; elsewhere they are letters of a name, if there is such a file
         is_windows = "\\" in given and not os.path.lexists(os.path.join(root, given))  # noqa: PTH118
         cell = given.replace("\\", "/") if is_windows else given
-        folder, name = os.path.split(cell)
-        if folder not in folders:
-            folders[folder] = os.path.realpath(os.path.join(root, folder))  # noqa: PTH118 - pathlib is 10 times slower
-        place = os.path.normpath(os.path.join(folders[folder], name))  # noqa: PTH118
+        above, name = os.path.split(cell)
+        if above not in folders:
+            folders[above] = os.path.realpath(os.path.join(root, above))  # noqa: PTH118 - pathlib is 10 times slower
+        place = os.path.normpath(os.path.join(folders[above], name))  # noqa: PTH118
         target = os.path.realpath(place) if os.path.islink(place) else place  # noqa: PTH114
         is_foreign = PureWindowsPath(cell).drive and not os.path.isabs(cell)  # noqa: PTH117
         if is_foreign or not target.startswith(inside):

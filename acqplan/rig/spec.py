@@ -18,7 +18,7 @@ from acqplan.errors import ManifestError, SpaceError, SpecError, nearest
 from acqplan.files import digest_bytes
 from acqplan.numbers import names_alike, shortened
 from acqplan.progress import SILENT, Progress
-from acqplan.rig.manifest import Manifest, axis_coordinates, read_manifest
+from acqplan.rig.manifest import AxisColumn, Manifest, axis_coordinates, read_manifest
 from acqplan.rig.source import LiveSource, Source
 from acqplan.rig.toml_file import RigTable, TomlFile
 from acqplan.runtime import available_cores
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 RESERVED = ("image", "mesh", "label", "object", "shot", "order", "round", "gain", "reason", "state")
 # Keys that mean something for some sources only.
 MEANING = {"path": ("folder", "meshes", "norb"), "stereo": ("norb",), "render": ("toys", "meshes")}
+MEANING |= dict.fromkeys(("pattern", "roots", "columns", "image"), ("folder",))
 # Levels closer than this, in the unit of their axis, are the same.
 SAME = 1e-6
 EMBEDDED = TomlFile(
@@ -93,7 +94,8 @@ class Rig:
             return ""
         names, others = self.source.space.names, {"image", "label", "object"}
         ignored = ", ".join(name for name in self.manifest.columns if name not in {*names, *others})
-        return f"axes: {', '.join(names)}" + (f"; ignored: {shortened(ignored, 200)}" if ignored else "")
+        said = f"axes: {', '.join(names)}" + (f"; ignored: {shortened(ignored, 200)}" if ignored else "")
+        return said + (f"; read with {self.manifest.dialect}" if self.manifest.dialect else "")
 
     @property
     def digest(self) -> str:
@@ -155,7 +157,12 @@ def _check_keys(file: TomlFile, table: RigTable) -> None:
     for key, sources in MEANING.items():
         if getattr(table, key) is not None and table.source not in sources:
             raise file.error((key,), f"'{key}' has no meaning for source '{table.source}'", "remove it")
-    if table.path is None and table.source in MEANING["path"]:
+    for key in ("step", "offset"):
+        if getattr(table, key) is not None and table.pattern is None:
+            raise file.error((key,), f"'{key}' is for frame numbers of a pattern", "add pattern, or remove it")
+    if table.pattern is not None and table.columns is not None:
+        raise file.error(("columns",), "both 'pattern' and [columns] are given", "a pattern has no columns: remove one")
+    if table.path is None and table.source in MEANING["path"] and table.pattern is None:
         raise file.error(("source",), f"source '{table.source}' needs a path", 'add e.g. path = "manifest.csv"')
     if table.objects.labels is not None and table.source != "live":
         hint = "remove it: path names the objects"
@@ -174,8 +181,10 @@ def _open_source(file: TomlFile, table: RigTable, workers: int, progress: Progre
         case "folder":
             from acqplan.rig.folder import FolderSource
 
+            manifest, columns = _manifest(file, table, path)
+            crop = table.image.crop if table.image else None
             with _axis_errors(file, table):
-                images = FolderSource.open(path, columns=table.columns(), workers=workers, progress=progress)
+                images = FolderSource.open(manifest, columns=columns, crop=crop, workers=workers, progress=progress)
             return images, images.manifest
         case "live":
             space, labels = _space(file, table), table.objects.labels
@@ -218,10 +227,27 @@ def _open_source(file: TomlFile, table: RigTable, workers: int, progress: Progre
                 return toy_rig(space=space, settings=settings, n_instances=instances, workers=workers), None
 
 
+def _manifest(file: TomlFile, table: RigTable, path: Path) -> tuple[Manifest, list[AxisColumn]]:
+    """The manifest of a folder of images, read or made of their names, and its axes; none for those of known names."""
+    from acqplan.rig.names import NamePattern, image_names
+
+    roots, columns = [file.path.parent / root for root in table.roots or ()], table.axis_columns()
+    if table.pattern is None:
+        return read_manifest(path, file_column="image", names=table.columns, roots=roots), columns
+    if not path.is_dir():
+        raise file.error(("path",), f"'{table.path}' is no folder", "with a pattern, path is the folder of the images")
+    with file.at("pattern"):
+        pattern = NamePattern(text=table.pattern, step=table.step, offset=table.offset or 0.0)
+        rows = pattern.read(image_names(path)[0])
+    declared = {column.name for column in columns}
+    columns += [column for column in rows.columns() if column.name not in declared]
+    return rows.manifest(path, roots=roots), columns
+
+
 def _space(file: TomlFile, table: RigTable) -> Space | None:
     """The design space of the axes in the file; ``None`` if there are none."""
     axes: list[Axis] = []
-    for number, column in enumerate(table.columns()):
+    for number, column in enumerate(table.axis_columns()):
         if column.values is None:
             raise file.error(("axis", number), f"axis '{column.name}' has no values", 'add e.g. values = "0:340:20"')
         with file.at("axis", number, "values"):
