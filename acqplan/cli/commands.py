@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from acqplan import __version__
-from acqplan.cli import campaign, evaluate, options, study
+from acqplan.cli import campaign, evaluate, init, options, study
 from acqplan.cli.console import ProgressBars, exit_codes, print_json, print_note, print_result
 from acqplan.errors import AcqplanError, MissingError
 from acqplan.exchange import FORMATS
@@ -35,7 +35,14 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (evaluate.recommend, evaluate.advise, evaluate.plan_test, evaluate.benchmark, evaluate.compare):
+for _command in (
+    init.init,
+    evaluate.recommend,
+    evaluate.advise,
+    evaluate.plan_test,
+    evaluate.benchmark,
+    evaluate.compare,
+):
     app.command()(_command)
 app.add_typer(campaign.app)
 app.add_typer(study.app)

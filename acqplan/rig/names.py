@@ -67,8 +67,6 @@ class NamePattern:
             fault, hint = "says no view", "add e.g. {azimuth}, {elevation}, {polar}, {index} or {lighting}"
         elif both := next((f"{a} and {b}" for a, b in ANGLES.items() if {a, b} <= seen), ""):
             fault, hint = f"has {both}, which say the same", "keep one, and write * for the other"
-        elif not seen & set(SHOWN):
-            fault, hint = "says neither label nor object", "add {object} or {label}"
         elif "index" in seen and self.step is None:
             fault, hint = "has {index}, but no step says how far frames are apart", "give step, e.g. step = 5"
         elif "index" not in seen and (self.step is not None or self.offset):
@@ -77,11 +75,15 @@ class NamePattern:
             raise UsageError(f"pattern '{self.text}' {fault}", hint, asked=self.text)
         return re.compile("".join(parts), re.IGNORECASE)
 
-    def read(self, names: Sequence[str]) -> ImageRows:
+    def read(self, names: Sequence[str], *, shown: tuple[str, str] = ("", "")) -> ImageRows:
         """What paths say, those that do not fit left out.
 
+        Args:
+            names: Paths below a folder, with ``/``.
+            shown: Label and object of all images, where the pattern has neither.
+
         Raises:
-            UsageError: If the pattern cannot be, or no path fits.
+            UsageError: If the pattern cannot be, nothing says what images show, or no path fits.
         """
         matches = [match for name in names if (match := self.expression.fullmatch(name))]
         if not matches:
@@ -91,13 +93,19 @@ class NamePattern:
         axes: dict[str, tuple[str, ...]] = {}
         for name, cells in columns.items():
             if name == "polar":
-                axes["elevation"] = tuple(f"{round(90.0 - float(cell), 9):g}" for cell in cells)
+                axes["elevation"] = tuple(f"{round(90.0 - float(cell), 9):.12g}" for cell in cells)
             elif name == "index":
                 assert self.step is not None
                 angles = [(self.offset + self.step * int(cell)) % 360.0 for cell in cells]
-                axes["azimuth"] = tuple(f"{round(angle, 6):g}" for angle in angles)
+                axes["azimuth"] = tuple(f"{round(angle, 6):.12g}" for angle in angles)
             elif name not in SHOWN:
-                axes[name] = tuple(cells)
+                axis = AxisColumn.known(name)
+                is_number = axis is not None and axis.kind != "category"
+                axes[name] = tuple(f"{float(cell):.12g}" if is_number else cell for cell in cells)
+        if not columns.keys() & set(SHOWN) and not all(shown):
+            said = f"pattern '{self.text}' says neither label nor object"
+            raise UsageError(said, "add {object} or {label}", asked=self.text)
+        columns = {name: [value] * len(matches) for name, value in zip(SHOWN, shown, strict=True) if value} | columns
         labels, objects = shown_objects(columns.get("label"), columns.get("object"))
         return ImageRows(names=tuple(match[0] for match in matches), labels=labels, objects=objects, axes=axes)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from jaxtyping import Bool, Float
 
-from acqplan.errors import ManifestError, SpaceError, SpecError, nearest
+from acqplan.errors import ManifestError, SpaceError, SpecError, UnclearError, nearest
 from acqplan.files import digest_bytes
 from acqplan.numbers import names_alike, shortened
 from acqplan.progress import SILENT, Progress
@@ -33,6 +33,8 @@ RESERVED = ("image", "mesh", "label", "object", "shot", "order", "round", "gain"
 # Keys that mean something for some sources only.
 MEANING = {"path": ("folder", "meshes", "norb"), "stereo": ("norb",), "render": ("toys", "meshes")}
 MEANING |= dict.fromkeys(("pattern", "roots", "columns", "image"), ("folder",))
+# Tables of photographs; acqplan's own is a CSV.
+PHOTOGRAPHS = (".csv", ".tsv", ".jsonl")
 # Levels closer than this, in the unit of their axis, are the same.
 SAME = 1e-6
 EMBEDDED = TomlFile(
@@ -111,18 +113,22 @@ def open_rig(path: Path | str | None = None, *, workers: int | None = None, prog
     """Open the rig that a file describes; everything that can be wrong with it is found here.
 
     Args:
-        path: A rig.toml; ``None`` for the embedded toys. Paths in it are relative to its folder.
+        path: A rig.toml; ``None`` for the embedded toys. Paths in it are relative to its folder. A folder of
+            photographs, or a table of them, is a rig as `acqplan.exchange.found.understand` understands it.
         workers: Threads or processes that decode or render; by default one per core.
         progress: Receives each file that is checked.
 
     Raises:
         SpecError: If rig.toml cannot be used; names file, line, and the nearest known key.
+        UnclearError: If something of photographs cannot be known; names ``acqplan init``, which asks.
         ManifestError: If the manifest cannot be used.
         ImageError: If an image cannot be used.
         MeshError: If a mesh cannot be rendered.
         MissingError: If a file of smallNORB is missing.
         InputError: If a file of smallNORB cannot be used.
     """
+    if path is not None and (Path(path).is_dir() or Path(path).suffix.lower() in PHOTOGRAPHS):
+        return _photographs(Path(path), workers, progress)
     # what the file says on its own
     file = EMBEDDED if path is None else TomlFile.read(Path(path))
     table = RigTable.of(file)
@@ -150,6 +156,22 @@ def open_rig(path: Path | str | None = None, *, workers: int | None = None, prog
         seconds_per_object=table.objects.seconds_per_change,
         view_weights=_view_weights(file, table.deployment, source.space),
     )
+
+
+def _photographs(path: Path, workers: int | None, progress: Progress) -> Rig:
+    """The rig of a folder of photographs without a rig.toml, or of a table of them."""
+    from acqplan.exchange.found import understand
+    from acqplan.rig.folder import FolderSource
+
+    if (path / "rig.toml").is_file():
+        return open_rig(path / "rig.toml", workers=workers, progress=progress)
+    try:
+        found = understand(path, progress=progress)
+    except UnclearError as error:
+        error.hint += f"; acqplan init {path} asks, and writes rig.toml"
+        raise
+    source = FolderSource.open(found.manifest, columns=found.columns, workers=workers, progress=progress)
+    return Rig(source=source, path=path.absolute(), manifest=found.manifest)
 
 
 def _check_keys(file: TomlFile, table: RigTable) -> None:

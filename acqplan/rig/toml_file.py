@@ -77,8 +77,6 @@ class TomlFile:
             line = int(found[1]) if found else len(text.splitlines())
             reason = re.sub(r"\s*\(at .*\)$", "", str(error))
             hint = 'write one `key = value` per line, text in quotes, e.g. source = "folder"'
-            if path.suffix.lower() == ".csv":
-                hint = f'a manifest is named by a rig.toml: source = "folder" and path = "{path.name}"'
             said = f"{path}: line {line}: this is not TOML: {reason}"
             raise SpecError(said, hint, path=path, line=line) from error
         # line of each key and table, as far as a glance at each line tells
