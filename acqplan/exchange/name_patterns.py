@@ -17,6 +17,8 @@ from acqplan.space.sphere import WORDS
 
 NUMBER: Final = re.compile(r"(\d+(?:\.\d+)?)")
 LAST_WORD, LAST_MARKS = re.compile(r"^(.*?)([\W_]*[^\W\d_]*[\W_]*)$"), re.compile(r"^(.*?)([\W_]*)$")
+# What is before the last number and the number itself, down to the word before it; how many names have the same of it.
+ENDING, MOST_ALIKE = re.compile(r"^.*?(?=(?:[\W_]*[^\W\d_]*[\W_]*)\d+(?:\.\d+)?\D*$)|\d+(?:\.\d+)?(?=\D*$)"), 0.8
 # Angles of height by which ETH-80's names are known, counted from straight above.
 ETH80: Final = {0.0, 22.0, 35.0, 45.0, 66.0, 68.0, 90.0}
 # A number of so many digits is a date, a time or a counter of years.
@@ -60,6 +62,10 @@ def proposed_pattern(names: Sequence[str], told: Told) -> tuple[NamePattern | No
         return None, ()
     depth = max(set(above := [name.count("/") for name in names]), key=above.count)
     chosen = [name for name in names if name.count("/") == depth]
+    endings = [ENDING.sub("0", name.rsplit("/", 1)[-1].rsplit(".", 1)[0]) for name in chosen]
+    usual = max(set(endings), key=endings.count)
+    if endings.count(usual) >= MOST_ALIKE * len(names):  # a few strangers among them are left out
+        chosen = [name for name, ending in zip(chosen, endings, strict=True) if ending == usual]
     stems = [name.rsplit("/", 1)[-1].rsplit(".", 1)[0] for name in chosen]
     suffixes = {name.rsplit(".", 1)[-1] for name in chosen}
     prefixes, parts, after = _aligned(stems)

@@ -33,6 +33,8 @@ ALIASES: Final = {
 }
 TABLES: Final = (".csv", ".tsv", ".txt", ".jsonl")
 MOST_BYTES = 100_000_000
+# Links may lead out of a folder that its owner names; rig.toml then says where to.
+ANYWHERE = (Path(Path.cwd().anchor),)
 # Distances and rolls that differ by less are those of one tripod.
 SAME_DISTANCE, SAME_ROLL = 0.02, 2.0
 TAKEN_AT, EXIF = (0x9003, 0x9004, 0x0132), 0x8769  # DateTimeOriginal, DateTimeDigitized, DateTime
@@ -156,7 +158,7 @@ def read_names(path: Path, told: Told, progress: Progress) -> Understanding | No
     return Understanding(
         folder=path,
         reader=f"names such as {pattern.text}",
-        manifest=rows.manifest(path),
+        manifest=rows.manifest(path, roots=ANYWHERE),
         columns=rows.columns(),
         pattern={} if shown[0] else settings,
         said=said,
@@ -194,7 +196,7 @@ def read_order(path: Path, told: Told, progress: Progress) -> Understanding | No
     return Understanding(
         folder=path,
         reader=f"the order {by}",
-        manifest=rows.manifest(path),
+        manifest=rows.manifest(path, roots=ANYWHERE),
         columns=rows.columns(),
         said=(f"images of each object, in order {by}, are {way}: the first is at {told.offset:g}°",),
         ignored=_others(others),
@@ -270,7 +272,7 @@ def _noted(folder: Path, rows: Sequence[Mapping[str, str]], told: Told, *, reade
     return Understanding(
         folder=folder,
         reader=reader,
-        manifest=images.manifest(folder),
+        manifest=images.manifest(folder, roots=ANYWHERE),
         columns=images.columns(),
         ignored=ignored + _unlisted(folder, [Path(name).name for name in names]),
         unknown=_unknown(images),

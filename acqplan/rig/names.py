@@ -138,9 +138,13 @@ def image_names(folder: Path) -> tuple[list[str], dict[str, int]]:
 
     Hidden files, and images about images (masks, depth), are among the others.
     """
-    images, others = list[str](), dict[str, int]()
-    for place, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
+    images, others, seen = list[str](), dict[str, int](), set[str]()
+    for place, folders, files in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(place)) in seen:
+            folders.clear()  # a link to a folder above it
+            continue
+        seen.add(real)
+        folders[:] = sorted((name for name in folders if not name.startswith((".", "__MACOSX"))), key=natural)
         below = Path(place).relative_to(folder).as_posix()
         for name in sorted(files, key=natural):
             stem, suffix = os.path.splitext(name)  # noqa: PTH122 - pathlib is 10 times slower
