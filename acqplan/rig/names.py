@@ -85,11 +85,16 @@ class NamePattern:
         Raises:
             UsageError: If the pattern cannot be, nothing says what images show, or no path fits.
         """
+        fields = self.expression.groupindex
+        if not fields.keys() & set(SHOWN) and not all(shown):
+            said = f"pattern '{self.text}' says neither label nor object"
+            raise UsageError(said, "add {object} or {label}", asked=self.text)
         matches = [match for name in names if (match := self.expression.fullmatch(name))]
         if not matches:
             example = f"the first image is '{names[0]}'" if names else "there is no image"
             raise UsageError(f"no image fits pattern '{self.text}'", example, asked=self.text)
-        columns = {name: [match[name] for match in matches] for name in matches[0].groupdict()}
+        columns = {name: [value] * len(matches) for name, value in zip(SHOWN, shown, strict=True) if value}
+        columns |= {name: [match[name] for match in matches] for name in fields}
         axes: dict[str, tuple[str, ...]] = {}
         for name, cells in columns.items():
             if name == "polar":
@@ -102,10 +107,6 @@ class NamePattern:
                 axis = AxisColumn.known(name)
                 is_number = axis is not None and axis.kind != "category"
                 axes[name] = tuple(f"{float(cell):.12g}" if is_number else cell for cell in cells)
-        if not columns.keys() & set(SHOWN) and not all(shown):
-            said = f"pattern '{self.text}' says neither label nor object"
-            raise UsageError(said, "add {object} or {label}", asked=self.text)
-        columns = {name: [value] * len(matches) for name, value in zip(SHOWN, shown, strict=True) if value} | columns
         labels, objects = shown_objects(columns.get("label"), columns.get("object"))
         return ImageRows(names=tuple(match[0] for match in matches), labels=labels, objects=objects, axes=axes)
 
