@@ -21,7 +21,7 @@ from acqplan.files import open_file
 from acqplan.images import NAME_SUFFIXES
 from acqplan.numbers import count_noun, plain_number
 from acqplan.progress import Progress
-from acqplan.rig.manifest import AxisColumn, ImageRows, default_columns, read_manifest
+from acqplan.rig.manifest import AxisColumn, ImageRows, axis_word, default_columns, read_manifest
 from acqplan.rig.names import NamePattern, image_names, shown_objects
 from acqplan.table import CsvTable, read_table
 
@@ -54,8 +54,8 @@ def read_tables(path: Path, told: Told, progress: Progress) -> Understanding | N
         tables = {first: tables[first]}
     place, table = next(iter(tables.items()))
     named = _names_of(table)
-    if len(tables) == 1 and len(named) == 3 and place.suffix != ".jsonl":
-        columns = {ours: theirs for ours, theirs in named.items() if ours != theirs.casefold()}
+    if len(tables) == 1 and set(ALIASES) <= named.keys() and place.suffix != ".jsonl":
+        columns = {ours: theirs for ours, theirs in named.items() if ours != theirs}
         manifest = read_manifest(place, file_column="image", names=columns)
         axes = default_columns(manifest)
         others = [name for name in manifest.columns if name not in {axis.name for axis in axes}]
@@ -101,8 +101,8 @@ def read_cameras(path: Path, told: Told, progress: Progress) -> Understanding | 
         for number, pose in enumerate(members):
             cells = {name: f"{round(float(values[number]), 2) + 0.0:g}" for name, values in angles.items()}
             rows.append({"image": pose.image, "scene": scene, **cells})
-        target = ", ".join(f"{part:.3g}" for part in views.target)
-        said.append(f"cameras {f'of {scene} ' if scene else ''}look at {target}; z is up, azimuth is the table's turn")
+        target = ", ".join(f"{round(float(part), 3) + 0.0:g}" for part in views.target)
+        said.append(f"cameras {f'of {scene} ' if scene else ''}look at {target} with z up; azimuth is the table's turn")
     for row in rows:  # one scene may have turned the camera where others did not
         row |= {name: row.get(name, "0") for name in {name for other in rows for name in other}}
     is_there = [(folder / row["image"]).is_file() for row in rows]
@@ -112,7 +112,11 @@ def read_cameras(path: Path, told: Told, progress: Progress) -> Understanding | 
         raise InputError(f"{folder}: none of {len(is_there)} images with poses is there", "copy them", path=folder)
     found = _noted(folder, rows, told, reader="poses of cameras")
     gone = (f"{count_noun(missing, 'pose')} without an image",) if missing else ()
-    return replace(found, said=(*said[:5], *found.said), ignored=(*gone, *found.ignored))
+    return replace(
+        found,
+        said=(said[0], *([f"{len(said) - 1} more scenes likewise"] if said[1:] else [])),
+        ignored=(*gone, *found.ignored),
+    )
 
 
 def read_notes(path: Path, told: Told, progress: Progress) -> Understanding | None:
@@ -239,10 +243,11 @@ def _table(path: Path) -> CsvTable | None:
 
 
 def _names_of(table: CsvTable) -> dict[str, str]:
-    """What a table calls image, label and object."""
+    """What a table calls image, label, object, and axes that it writes in another way."""
     letters = {re.sub(r"[^a-z]", "", name.casefold()): name for name in reversed(list(table.columns))}
     found = {ours: next((letters[a] for a in alike.split() if a in letters), "") for ours, alike in ALIASES.items()}
-    return {ours: theirs for ours, theirs in found.items() if theirs}
+    axes = {word: name for name in table.columns if (word := axis_word(name)) and AxisColumn.known(name)}
+    return {ours: theirs for ours, theirs in (found | axes).items() if theirs}
 
 
 def _noted(folder: Path, rows: Sequence[Mapping[str, str]], told: Told, *, reader: str) -> Understanding:

@@ -88,8 +88,7 @@ class AxisColumn:
     @classmethod
     def known(cls, name: str) -> AxisColumn | None:
         """What a column is when rig.toml does not say; ``None`` if its name tells nothing."""
-        words = [word for word in re.split(r"[^a-z]+", name.casefold()) if word and word not in BESIDE]
-        key = "".join(words) or name.casefold()
+        key = axis_word(name)
         found = [cls(name=name, kind=kind, unit=unit) for kind, unit, names in KNOWN if key in names.split()]
         return found[0] if found else None
 
@@ -111,6 +110,12 @@ class AxisColumn:
         if self.kind == "circle":
             return Circle(name=self.name, values=numbers, seconds_per_unit=self.seconds)
         return Interval(name=self.name, values=numbers, unit=unit, seconds_per_unit=self.seconds)
+
+
+def axis_word(name: str) -> str:
+    """The word of an axis in the header of a column, ``azimuth`` in ``Camera azimuth (deg)``."""
+    words = [word for word in re.split(r"[^a-z]+", name.casefold()) if word and word not in BESIDE]
+    return "".join(words) or name.casefold()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
