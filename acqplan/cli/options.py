@@ -61,7 +61,7 @@ class Precision(StrEnum):
     auto = "auto"
 
 
-Rig = Annotated[Path | None, typer.Option(help="rig.toml; without it, the embedded toy rig.")]
+Rig = Annotated[Path | None, typer.Option(help="rig.toml, or a folder of photographs; else the embedded toys.")]
 Seed = Annotated[int, number("Seed of all randomness.")]
 Backbone = Annotated[
     str | None, typer.Option(help="NAME or NAME:LAYER; toynet for toys, else mobilenet_v2.", show_default=False)

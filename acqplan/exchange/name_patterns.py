@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -46,7 +47,7 @@ class Part:
 
 
 def proposed_pattern(names: Sequence[str], told: Told) -> tuple[NamePattern | None, tuple[str, ...]]:
-    """The pattern of names that say from where images were taken, and what is supposed with it.
+    """The pattern of names that say from where images were taken, unless it is told, and what is supposed with it.
 
     Args:
         names: Paths below a folder, with ``/``.
@@ -58,13 +59,16 @@ def proposed_pattern(names: Sequence[str], told: Told) -> tuple[NamePattern | No
     Raises:
         UnclearError: If a number may be one thing or another.
     """
+    if told.pattern:
+        step = told.step if isinstance(told.step, float) else None
+        return NamePattern(text=told.pattern, step=step, offset=told.offset), ()
     if not names or any(mark in name for name in names for mark in "{}*"):
         return None, ()
-    depth = max(set(above := [name.count("/") for name in names]), key=above.count)
+    depth = Counter(name.count("/") for name in names).most_common(1)[0][0]
     chosen = [name for name in names if name.count("/") == depth]
     endings = [ENDING.sub("0", name.rsplit("/", 1)[-1].rsplit(".", 1)[0]) for name in chosen]
-    usual = max(set(endings), key=endings.count)
-    if endings.count(usual) >= MOST_ALIKE * len(names):  # a few strangers among them are left out
+    usual, count = Counter(endings).most_common(1)[0]
+    if count >= MOST_ALIKE * len(names):  # a few strangers among them are left out
         chosen = [name for name, ending in zip(chosen, endings, strict=True) if ending == usual]
     stems = [name.rsplit("/", 1)[-1].rsplit(".", 1)[0] for name in chosen]
     suffixes = {name.rsplit(".", 1)[-1] for name in chosen}
@@ -76,7 +80,7 @@ def proposed_pattern(names: Sequence[str], told: Told) -> tuple[NamePattern | No
     if not any(part.field for part in parts) and re.match(r"_?(?:deg|°)", after):
         parts[-1].field = "azimuth"
     # what names the object: folders, or what comes before the numbers of the view
-    is_named = any(len({p for p, f in zip(prefixes, folders, strict=True) if f == one}) > 1 for one in set(folders))
+    is_named = len(set(zip(prefixes, folders, strict=True))) > len(set(folders))
     lead = ""
     if depth == 0 or (depth == 1 and is_named):
         lead = "{object}" if any(prefixes) else ""

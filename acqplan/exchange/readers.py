@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +22,7 @@ from acqplan.images import NAME_SUFFIXES
 from acqplan.numbers import count_noun, plain_number
 from acqplan.progress import Progress
 from acqplan.rig.manifest import AxisColumn, ImageRows, axis_word, default_columns, read_manifest
-from acqplan.rig.names import NamePattern, image_names, shown_objects
+from acqplan.rig.names import image_names, shown_objects
 from acqplan.table import CsvTable, read_table
 
 # Headers by which tables call what a manifest has, letters alone.
@@ -32,7 +32,7 @@ ALIASES: Final = {
     "object": "object instance objectid objectname instanceid item",
 }
 TABLES: Final = (".csv", ".tsv", ".txt", ".jsonl")
-MOST_BYTES = 100_000_000
+MOST_BYTES = 1_000_000_000
 # Links may lead out of a folder that its owner names; rig.toml then says where to.
 ANYWHERE = (Path(Path.cwd().anchor),)
 # Distances and rolls that differ by less are those of one tripod.
@@ -42,7 +42,9 @@ TAKEN_AT, EXIF = (0x9003, 0x9004, 0x0132), 0x8769  # DateTimeOriginal, DateTimeD
 
 def read_tables(path: Path, told: Told, progress: Progress) -> Understanding | None:
     """A table of images: acqplan's manifest, a spreadsheet's CSV, or Hugging Face's metadata.csv and metadata.jsonl."""
-    tables = {place: table for place in _tables_at(path) if (table := _table(place)) is not None}
+    tables = {
+        place: table for place in _tables_at(path) if (table := _table(place, is_given=path.is_file())) is not None
+    }
     if not tables or told.pattern:
         return None
     folder = path if path.is_dir() else path.parent
@@ -68,16 +70,15 @@ def read_tables(path: Path, told: Told, progress: Progress) -> Understanding | N
             columns=axes,
             settings={"columns": columns},
             said=said,
-            ignored=ignored + _unlisted(place.parent, [file.name for file in manifest.files]),
+            ignored=ignored + _unlisted(place.parent, map(str, manifest.files)),
         )
-    rows: list[dict[str, str]] = []
+    rows = []
     for place, table in tables.items():
-        named = _names_of(table)
-        renamed = {theirs: ours for ours, theirs in named.items()}
-        for row in range(len(table)):
-            cells = {renamed.get(name, name): cells[row] for name, cells in table.columns.items()}
-            cells["image"] = (place.parent.relative_to(folder) / cells["image"].replace("\\", "/")).as_posix()
-            rows.append(cells)
+        ours = {theirs: name for name, theirs in _names_of(table).items()}
+        lines = zip(*table.columns.values(), strict=True)
+        known = [dict(zip([ours.get(name, name) for name in table.columns], line, strict=True)) for line in lines]
+        below = place.parent.relative_to(folder)
+        rows += [row | {"image": (below / row["image"].replace("\\", "/")).as_posix()} for row in known]
     return _noted(folder, rows, told, reader=f"the table {place.name}")
 
 
@@ -103,20 +104,14 @@ def read_cameras(path: Path, told: Told, progress: Progress) -> Understanding | 
             rows.append({"image": pose.image, "scene": scene, **cells})
         target = ", ".join(f"{round(float(part), 3) + 0.0:g}" for part in views.target)
         said.append(f"cameras {f'of {scene} ' if scene else ''}look at {target} with z up; azimuth is the table's turn")
-    for row in rows:  # one scene may have turned the camera where others did not
-        row |= {name: row.get(name, "0") for name in {name for other in rows for name in other}}
-    is_there = [(folder / row["image"]).is_file() for row in rows]
-    missing = len(rows) - sum(is_there)
-    rows = [row for row, there in zip(rows, is_there, strict=True) if there]
-    if not rows:
-        raise InputError(f"{folder}: none of {len(is_there)} images with poses is there", "copy them", path=folder)
-    found = _noted(folder, rows, told, reader="poses of cameras")
-    gone = (f"{count_noun(missing, 'pose')} without an image",) if missing else ()
-    return replace(
-        found,
-        said=(said[0], *([f"{len(said) - 1} more scenes likewise"] if said[1:] else [])),
-        ignored=(*gone, *found.ignored),
-    )
+    level = dict.fromkeys((name for row in rows for name in row), "0")  # a scene may have turned what others did not
+    there = [level | row for row in rows if (folder / row["image"]).is_file()]
+    if not there:
+        raise InputError(f"{folder}: none of {len(rows)} images with poses is there", "copy them", path=folder)
+    found = _noted(folder, there, told, reader="poses of cameras")
+    said = said[:1] + [f"{len(said) - 1} more scenes likewise"] * bool(said[1:])
+    gone = [f"{count_noun(len(rows) - len(there), 'pose')} without an image"] * (len(rows) > len(there))
+    return replace(found, said=tuple(said), ignored=(*gone, *found.ignored))
 
 
 def read_notes(path: Path, told: Told, progress: Progress) -> Understanding | None:
@@ -128,7 +123,7 @@ def read_notes(path: Path, told: Told, progress: Progress) -> Understanding | No
         image = path / name
         beside = (image.with_suffix(".json"), Path(f"{image}.json"), image.parent / "metadata" / f"{image.stem}.json")
         note = next((place for place in beside if place.is_file()), None)
-        if note is not None and (cells := _flat(_json(note), note)):
+        if note is not None and (cells := _flat(_parsed(_text(note), note), note)):
             rows.append({"image": name, **cells})
     if not rows or not any(AxisColumn.known(name) for name in rows[0]):
         return None
@@ -140,13 +135,7 @@ def read_names(path: Path, told: Told, progress: Progress) -> Understanding | No
     if not path.is_dir():
         return None
     names, others = image_names(path)
-    pattern, said = (NamePattern(text=told.pattern), ()) if told.pattern else proposed_pattern(names, told)
-    if told.pattern and "{index}" in told.pattern:
-        step = told.step
-        if step is None or step == "turn":
-            hint = "say how many degrees two frames are apart: --step 5"
-            raise UnclearError(f"{path}: the pattern has {{index}}, frame numbers", hint, question="step")
-        pattern = NamePattern(text=told.pattern, step=step, offset=told.offset)
+    pattern, said = proposed_pattern(names, told)
     if pattern is None:
         return None
     shown = ("", "")
@@ -154,21 +143,14 @@ def read_names(path: Path, told: Told, progress: Progress) -> Understanding | No
         labels, objects = _in_folders(path, names[:1], told)
         shown = labels[0], objects[0]
     rows = pattern.read(names, shown=shown)
-    settings: dict[str, object] = {"pattern": pattern.text}
-    if pattern.step is not None:
+    settings: dict[str, object] = {"pattern": pattern.text} if not shown[0] else {}
+    if settings and pattern.step is not None:
         settings |= {"step": pattern.step, "offset": pattern.offset}
-    odd = [name for name in names if name not in set(rows.names)]
+    fitting = set(rows.names)
+    odd = [name for name in names if name not in fitting]
     ignored = [f"{count_noun(len(odd), 'image')} of another name, e.g. {odd[0]}"] if odd else []
-    return Understanding(
-        folder=path,
-        reader=f"names such as {pattern.text}",
-        manifest=rows.manifest(path, roots=ANYWHERE),
-        columns=rows.columns(),
-        pattern={} if shown[0] else settings,
-        said=said,
-        ignored=(*ignored, *_others(others)),
-        unknown=_unknown(rows),
-    )
+    found = _of_rows(path, rows, reader=f"names such as {pattern.text}", ignored=(*ignored, *_others(others)))
+    return replace(found, pattern=settings, said=said)
 
 
 def read_order(path: Path, told: Told, progress: Progress) -> Understanding | None:
@@ -197,15 +179,8 @@ def read_order(path: Path, told: Told, progress: Progress) -> Understanding | No
     rows = ImageRows(names=tuple(names), labels=labels, objects=objects, axes={"azimuth": tuple(azimuths)})
     by = "of time (EXIF)" if times else "of name"
     way = "once around" if told.step == "turn" else f"{told.step:g}° apart"
-    return Understanding(
-        folder=path,
-        reader=f"the order {by}",
-        manifest=rows.manifest(path, roots=ANYWHERE),
-        columns=rows.columns(),
-        said=(f"images of each object, in order {by}, are {way}: the first is at {told.offset:g}°",),
-        ignored=_others(others),
-        unknown=_unknown(rows),
-    )
+    said = f"images of each object, in order {by}, are {way}: the first is at {told.offset:g}°"
+    return replace(_of_rows(path, rows, reader=f"the order {by}", ignored=_others(others)), said=(said,))
 
 
 # What is tried, in this order: what says most comes first.
@@ -225,17 +200,23 @@ def _tables_at(path: Path) -> list[Path]:
     return here or sorted(place for end in ("csv", "jsonl") for place in path.glob(f"*/metadata.{end}"))
 
 
-def _table(path: Path) -> CsvTable | None:
+def _table(path: Path, *, is_given: bool) -> CsvTable | None:
     """A table of images; ``None`` if it names none."""
-    if path.suffix.lower() == ".jsonl":
-        cells = [_flat(json.loads(line), path) for line in _text(path).splitlines() if line.strip()]
-        names = dict.fromkeys(name for row in cells for name in row)
-        columns = {name: tuple(row.get(name, "") for row in cells) for name in names}
-        table = CsvTable(path=path, lines=tuple(range(1, len(cells) + 1)), columns=columns)
-    elif path.suffix.lower() == ".txt" and not any(mark in _text(path).split("\n")[0] for mark in ",;\t|"):
+    head = _text(path, encoding="latin-1").partition("\n")[0].casefold()
+    if path.suffix.lower() == ".txt" and not any(mark in head for mark in ",;\t|"):
         return None
-    else:
-        table = read_table(path, required=(), others=True)
+    try:
+        if path.suffix.lower() != ".jsonl":
+            table = read_table(path, required=(), others=True)
+        else:
+            rows = [_flat(_parsed(line, path), path) for line in _text(path).splitlines() if line.strip()]
+            names = dict.fromkeys(name for row in rows for name in row)
+            columns = {name: tuple(row.get(name, "") for row in rows) for name in names}
+            table = CsvTable(path=path, lines=tuple(range(1, len(rows) + 1)), columns=columns)
+    except InputError:
+        if is_given or any(word in head for word in ("image", "file", "path", "photo")):
+            raise
+        return None  # somebody else's, of something else
     named = _names_of(table)
     paths = table.column(named["image"])[:50] if "image" in named else ("",)
     is_table = not paths or any(Path(cell.replace("\\", "/")).suffix.lower() in NAME_SUFFIXES for cell in paths)
@@ -274,13 +255,25 @@ def _noted(folder: Path, rows: Sequence[Mapping[str, str]], told: Told, *, reade
     images = ImageRows(names=names, labels=shown[0], objects=shown[1], axes=axes)
     others = sorted({name for row in rows for name in row} - taken - set(axes))
     ignored = (f"notes {', '.join(others[:12])}",) if others else ()
+    return _of_rows(folder, images, reader=reader, ignored=ignored + _unlisted(folder, names))
+
+
+def _of_rows(folder: Path, rows: ImageRows, *, reader: str, ignored: tuple[str, ...]) -> Understanding:
+    """What images show, and what nothing says of them."""
+    unknown = []
+    if "azimuth" in rows.axes and not any(name in rows.axes for name in ("elevation", "polar", "el", "pitch")):
+        unknown.append("the height of the camera, which is taken as the same in all images")
+    if all(column.kind != "category" for column in rows.columns()):
+        unknown.append("the light, which is taken as the same in all images")
+    if rows.labels == rows.objects and len(set(rows.objects)) > 1:
+        unknown.append("which objects are of one class: each is taken as a class of its own")
     return Understanding(
         folder=folder,
         reader=reader,
-        manifest=images.manifest(folder, roots=ANYWHERE),
-        columns=images.columns(),
-        ignored=ignored + _unlisted(folder, [Path(name).name for name in names]),
-        unknown=_unknown(images),
+        manifest=rows.manifest(folder, roots=ANYWHERE),
+        columns=rows.columns(),
+        ignored=ignored,
+        unknown=(*unknown, "how long a shot and a change of object take: rig.toml has places for it"),
     )
 
 
@@ -321,9 +314,9 @@ def _times(folder: Path, names: Sequence[str], progress: Progress) -> list[str] 
     return times if len(set(times)) == len(times) else None
 
 
-def _unlisted(folder: Path, names: Sequence[str]) -> tuple[str, ...]:
+def _unlisted(folder: Path, names: Iterable[str]) -> tuple[str, ...]:
     """Images below a folder that a table or notes do not name."""
-    listed = set(names)
+    listed = {Path(name).name for name in names}
     more = [name for name in image_names(folder)[0] if Path(name).name not in listed]
     return (f"{count_noun(len(more), 'image')} not named there, e.g. {more[0]}",) if more else ()
 
@@ -333,29 +326,17 @@ def _others(counts: Mapping[str, int]) -> tuple[str, ...]:
     return tuple(f"{count_noun(number, 'file')} ({kind})" for kind, number in sorted(counts.items()))
 
 
-def _unknown(rows: ImageRows) -> tuple[str, ...]:
-    """What names and notes do not say."""
-    found = []
-    if "azimuth" in rows.axes and not any(name in rows.axes for name in ("elevation", "polar", "el", "pitch")):
-        found.append("the height of the camera, which is taken as the same in all images")
-    if not any((axis := AxisColumn.known(name)) and axis.kind == "category" for name in rows.axes):
-        found.append("the light, which is taken as the same in all images")
-    if rows.labels == rows.objects and len(set(rows.objects)) > 1:
-        found.append("which objects are of one class: each is taken as a class of its own")
-    return (*found, "how long a shot and a change of object take: rig.toml has places for it")
-
-
-def _text(path: Path) -> str:
+def _text(path: Path, *, encoding: str = "utf-8-sig") -> str:
     try:
         with open_file(path, most=MOST_BYTES) as handle:
-            return handle.read().decode("utf-8-sig")
+            return handle.read().decode(encoding)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read ({error})", "check the file", path=path) from error
 
 
-def _json(path: Path) -> Any:
+def _parsed(text: str, path: Path) -> Any:
     try:
-        return json.loads(_text(path))
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: is no JSON ({error})", "write it again, or remove it", path=path) from error
 

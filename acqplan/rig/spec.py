@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -97,7 +97,7 @@ class Rig:
         names, others = self.source.space.names, {"image", "label", "object"}
         ignored = ", ".join(name for name in self.manifest.columns if name not in {*names, *others})
         said = f"axes: {', '.join(names)}" + (f"; ignored: {shortened(ignored, 200)}" if ignored else "")
-        return said + (f"; read with {self.manifest.dialect}" if self.manifest.dialect else "")
+        return said + (f"; understood: {self.manifest.dialect}" if self.manifest.dialect else "")
 
     @property
     def digest(self) -> str:
@@ -170,8 +170,10 @@ def _photographs(path: Path, workers: int | None, progress: Progress) -> Rig:
     except UnclearError as error:
         error.hint += f"; acqplan init {path} asks, and writes rig.toml"
         raise
-    source = FolderSource.open(found.manifest, columns=found.columns, workers=workers, progress=progress)
-    return Rig(source=source, path=path.absolute(), manifest=found.manifest)
+    dialect = found.manifest.dialect or ", ".join([found.reader, *found.said])
+    manifest = replace(found.manifest, dialect=dialect)
+    source = FolderSource.open(manifest, columns=found.columns, workers=workers, progress=progress)
+    return Rig(source=source, path=path.absolute(), manifest=manifest)
 
 
 def _check_keys(file: TomlFile, table: RigTable) -> None:

@@ -43,7 +43,9 @@ def test_what_was_understood_is_shown_and_written(acqplan: Acqplan) -> None:
 @pytest.mark.parametrize("name", ["names alone", "transforms.json", "semicolons, decimal commas"])
 def test_a_folder_is_a_rig_without_a_file(name: str, acqplan: Acqplan) -> None:
     INPUTS[name][0](Path("photos"))
-    assert acqplan("recommend", "--rig", "photos", "--budget", 12, *QUICK).code == 0
+    done = acqplan("recommend", "--rig", "photos", "--budget", 12, *QUICK)
+    assert done.code == 0
+    assert "; understood: " in done.err
     assert not Path("rig.toml").exists()
 
 

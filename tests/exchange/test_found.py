@@ -95,10 +95,12 @@ def test_masks_depth_hidden_files_and_strangers_are_ignored_and_said(tmp_path: P
     for name in ("cup-1_az0_el30_mask.png", "cup-1_az0_el30-map.png", "._cup-1_az0_el30.png"):
         (tmp_path / name).write_bytes(b"")
     (tmp_path / "notes.txt").write_text("see you")
+    (tmp_path / "costs.csv").write_text('what,price\nlamp,"3')
     photograph(tmp_path / "table.jpg")
     found = understand(tmp_path)
     assert len(found.manifest) == len(TRUTH)
     assert sorted(found.ignored) == [
+        "1 file (.csv)",
         "1 file (.txt)",
         "1 file (hidden)",
         "1 image of another name, e.g. table.jpg",
