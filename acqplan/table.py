@@ -129,6 +129,8 @@ def read_table(
     header = [renamed.get(cell, cell) for cell in rows[0]]
     known = {alike: name for name in required if (alike := _alike(name, header))}
     header = [known.get(cell, cell) for cell in header]
+    if not header[0] and all(row[0].isdecimal() for row in rows[1:]):
+        header[0] = "row number"  # as data frames are written
     body, counts = rows[1:], Counter(header)
     for name in (*required, *header) if others else required:
         if not name:

@@ -23,7 +23,7 @@ def test_further_columns_are_kept_if_asked_for(tmp_path: Path) -> None:
 
 
 def test_further_columns_that_are_not_kept_need_no_name_of_their_own(tmp_path: Path) -> None:
-    content = ",image,label,x,x\n0,a.png,car,1,2\n"
+    content = ",image,label,x,x\na,a.png,car,1,2\n"
     assert set(read(tmp_path, content).columns) == {"image", "label"}
     for found in ("column 1 has no name", "column 'x' appears twice"):
         with pytest.raises(ManifestError, match=found):
@@ -142,6 +142,11 @@ def test_numbers_that_may_mean_two_things_are_refused(tmp_path: Path, content: s
 def test_a_number_that_starts_with_zero_shows_that_commas_are_decimal(tmp_path: Path) -> None:
     table = read(tmp_path, "image;label;x\na.png;car;0,000\nb.png;car;1,250\n", others=True)
     assert table.numbers("x") == [0.0, 1.25]
+
+
+def test_row_numbers_of_a_data_frame_are_a_column_like_others(tmp_path: Path) -> None:
+    table = read(tmp_path, ",image,label\n0,a.png,car\n1,b.png,cow\n", others=True)
+    assert table.columns["row number"] == ("0", "1")
 
 
 def test_names_lead_to_the_columns_of_a_file(tmp_path: Path) -> None:

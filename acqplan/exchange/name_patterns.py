@@ -60,7 +60,7 @@ def proposed_pattern(names: Sequence[str], told: Told) -> tuple[NamePattern | No
         UnclearError: If a number may be one thing or another.
     """
     if told.pattern:
-        step = told.step if isinstance(told.step, float) else None
+        step = None if isinstance(told.step, str) else told.step
         return NamePattern(text=told.pattern, step=step, offset=told.offset), ()
     if not names or any(mark in name for name in names for mark in "{}*"):
         return None, ()
@@ -79,6 +79,9 @@ def proposed_pattern(names: Sequence[str], told: Told) -> tuple[NamePattern | No
         part.field = _worded(part.before) or "*" * is_time
     if not any(part.field for part in parts) and re.match(r"_?(?:deg|°)", after):
         parts[-1].field = "azimuth"
+    if not any(part.field == "azimuth" for part in parts):  # a theta without its phi is a turn
+        for part in parts:
+            part.field = "azimuth" if "theta" in part.before.casefold() else part.field
     # what names the object: folders, or what comes before the numbers of the view
     is_named = len(set(zip(prefixes, folders, strict=True))) > len(set(folders))
     lead = ""
@@ -138,7 +141,8 @@ def _worded(before: str) -> str:
     """The field that the word before a number names; empty if it names none."""
     found = re.search(r"([^\W\d_]+)[\W_]*$", before)
     word = found[1].casefold() if found else ""
-    field = next((field for field, words in WORDS.items() if word in words), "")
+    physics = {"theta": "polar", "phi": "azimuth", "fi": "azimuth"}  # as OpenScan has them
+    field = next((field for field, words in WORDS.items() if word in words), physics.get(word, ""))
     axis = AxisColumn.known(word)
     is_light = word in ("l", "lamp") or (axis is not None and axis.kind == "category")
     return field or ("lighting" if is_light else "azimuth" if word in ("deg", "angle") else "")
@@ -161,7 +165,8 @@ def _angles(
     if any(part.field == "azimuth" for part in parts):
         for part in bare:
             part.field = "*"
-        return None, 0.0, ()
+        ignored = " and ".join(f"'{part.before}{part.cells[0]}'" for part in bare)
+        return None, 0.0, (f"of names such as '{example}', {ignored} is ignored",) if ignored else ()
     if len(bare) == 2 and after == "_crop":  # RGB-D Object: number of the sequence, i.e. height of the camera; frame
         bare.pop(0).field = "sequence:d"
     if len(bare) == 2:

@@ -202,7 +202,8 @@ def _tables_at(path: Path) -> list[Path]:
 
 def _table(path: Path, *, is_given: bool) -> CsvTable | None:
     """A table of images; ``None`` if it names none."""
-    head = _text(path, encoding="latin-1").partition("\n")[0].casefold()
+    with open_file(path) as handle:
+        head = handle.readline(10_000).decode("latin-1").casefold()
     if path.suffix.lower() == ".txt" and not any(mark in head for mark in ",;\t|"):
         return None
     try:
@@ -326,10 +327,10 @@ def _others(counts: Mapping[str, int]) -> tuple[str, ...]:
     return tuple(f"{count_noun(number, 'file')} ({kind})" for kind, number in sorted(counts.items()))
 
 
-def _text(path: Path, *, encoding: str = "utf-8-sig") -> str:
+def _text(path: Path) -> str:
     try:
         with open_file(path, most=MOST_BYTES) as handle:
-            return handle.read().decode(encoding)
+            return handle.read().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read ({error})", "check the file", path=path) from error
 

@@ -148,6 +148,7 @@ INPUTS: dict[str, tuple[Callable[[Path], object], dict[str, Any], list[Row]]] = 
     "class/image": (lambda f: named(f, lambda r: f"{r[0]}/{r[1]}_az{r[2]:03d}_el{r[3]}.png"), {}, TRUTH),
     "object/image": (lambda f: named(f, lambda r: f"{r[1]}/{r[3]}-{r[2]:03d}.png"), {"polar": False}, TRUTH),
     "names alone": (lambda f: named(f, lambda r: f"{r[1]}_az{r[2]:03d}_el{r[3]}.jpg"), {}, TRUTH),
+    "theta and phi": (lambda f: named(f, lambda r: f"{r[1]}_theta{90 - r[3]}_phi{r[2]}.png"), {}, TRUTH),
     "ETH-80": (lambda f: named(f, lambda r: f"{r[1]}-{90 - r[3]:03d}-{r[2]:03d}.png"), {"polar": True}, TRUTH),
     "COIL-100": (lambda f: named(f, lambda r: f"{r[1]}__{r[2]}.png", LOW), {}, LOW),
     "COIL-20": (lambda f: named(f, lambda r: f"{r[1]}__{r[2] // 60}.png", LOW), {"step": 60.0}, LOW),

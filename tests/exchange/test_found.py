@@ -166,3 +166,17 @@ def test_what_is_wrong_is_told_with_its_file(name: str, tmp_path: Path) -> None:
         understand(tmp_path / "photos")
     assert caught.value.exit_code == 3
     assert caught.value.hint
+
+
+def test_a_file_of_poses_is_understood_like_its_folder(tmp_path: Path) -> None:
+    INPUTS["transforms.json"][0](tmp_path)
+    found = understand(tmp_path / "cup-1" / "transforms.json", Told(label="cup"))
+    assert (len(found.manifest), found.shots().space.shape) == (12, (6, 2))
+
+
+def test_numbers_that_say_nothing_of_the_view_are_ignored_and_said(tmp_path: Path) -> None:
+    rows = {row: number for number, row in enumerate(LOW)}
+    named(tmp_path, lambda row: f"{row[1]}_az{row[2]}_{rows[row]:03d}.png", LOW)
+    found = understand(tmp_path)
+    assert found.reader == "names such as {object}_az{azimuth}_*.png"
+    assert "is ignored" in found.said[0]
