@@ -86,7 +86,8 @@ def init(
             print_json({**document, "files": [str(path) for path in files]})
             return
         print_note(f"written: {', '.join(str(path) for path in files)}")
-        print_note(f"next: acqplan recommend --rig {out} --budget IMAGES")
+        budget = max(4, document["images"] // 4) if document else "IMAGES"
+        print_note(f"next: acqplan recommend --rig {out} --budget {budget}")
 
 
 def _understood(path: Path, told: Told, ask: Callable[[str, str], str] | None) -> Understanding:

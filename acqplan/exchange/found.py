@@ -167,7 +167,7 @@ def write_rig(found: Understanding, out: Path, *, square: bool = False) -> tuple
         handles[-1].write("\n".join(lines))
         if not settings:
             csv.writer(handles[0], lineterminator="\n").writerows(rows)
-    return (out,) if settings else (manifest, out)
+    return (out,) if settings else (out.parent / manifest.name, out)
 
 
 def write_live_rig(space: Space, objects: Objects, out: Path) -> tuple[Path, ...]:
