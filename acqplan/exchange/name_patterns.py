@@ -20,6 +20,7 @@ NUMBER: Final = re.compile(r"(\d+(?:\.\d+)?)")
 LAST_WORD, LAST_MARKS = re.compile(r"^(.*?)([\W_]*[^\W\d_]*[\W_]*)$"), re.compile(r"^(.*?)([\W_]*)$")
 # What is before the last number and the number itself, down to the word before it; how many names have the same of it.
 ENDING, MOST_ALIKE = re.compile(r"^.*?(?=(?:[\W_]*[^\W\d_]*[\W_]*)\d+(?:\.\d+)?\D*$)|\d+(?:\.\d+)?(?=\D*$)"), 0.8
+WORD, MOST_WORDS = re.compile(r"[^\W\d_]*$"), 12
 # Angles of height by which ETH-80's names are known, counted from straight above.
 ETH80: Final = {0.0, 22.0, 35.0, 45.0, 66.0, 68.0, 90.0}
 # A number of so many digits is a date, a time or a counter of years.
@@ -66,7 +67,7 @@ def proposed_pattern(names: Sequence[str], told: Told) -> tuple[NamePattern | No
         return None, ()
     depth = Counter(name.count("/") for name in names).most_common(1)[0][0]
     chosen = [name for name in names if name.count("/") == depth]
-    endings = [ENDING.sub("0", name.rsplit("/", 1)[-1].rsplit(".", 1)[0]) for name in chosen]
+    endings = [ENDING.sub("0", name.rsplit("/", 1)[-1].rsplit(".", 1)[0]).replace("-", "") for name in chosen]
     usual, count = Counter(endings).most_common(1)[0]
     if count >= MOST_ALIKE * len(names):  # a few strangers among them are left out
         chosen = [name for name, ending in zip(chosen, endings, strict=True) if ending == usual]
@@ -84,6 +85,9 @@ def proposed_pattern(names: Sequence[str], told: Told) -> tuple[NamePattern | No
             part.field = "azimuth" if "theta" in part.before.casefold() else part.field
     # what names the object: folders, or what comes before the numbers of the view
     is_named = len(set(zip(prefixes, folders, strict=True))) > len(set(folders))
+    is_many = any(part.field == "azimuth" for part in parts) or sum(not part.field for part in parts) > 2
+    if is_many and not any(prefixes) and not parts[0].field:
+        is_named = len(set(zip(parts[0].cells, folders, strict=True))) > len(set(folders))
     lead = ""
     if depth == 0 or (depth == 1 and is_named):
         lead = "{object}" if any(prefixes) else ""
@@ -114,15 +118,22 @@ def proposed_pattern(names: Sequence[str], told: Told) -> tuple[NamePattern | No
 def _aligned(stems: Sequence[str]) -> tuple[list[str], list[Part], str]:
     """Names from the right: what differs, the numbers with the text before each, and the text behind the last."""
     splits = [NUMBER.split(stem) for stem in stems]  # text, number, text, …, text
-    for split in splits:
-        for place in range(0, len(split) - 1, 2):
-            # a minus sign stands behind the word of an angle alone; elsewhere it is a mark
-            if split[place].endswith("-") and _worded(split[place][:-1]):
-                split[place], split[place + 1] = split[place][:-1], f"-{split[place + 1]}"
     rests, parts = list(stems), list[Part]()
+    ends = {LAST_WORD.findall(split[-1])[0] for split in splits}
+    marks = {LAST_MARKS.findall(split[-1].removesuffix(WORD.findall(split[-1])[0]))[0] for split in splits}
+    if len(ends) > 1 and len(marks) == 1 and len(ends) <= MOST_WORDS:
+        # names end in a word that is one of few: a light, a side
+        head, mark = marks.pop()
+        field = _worded(head + mark) or "kind"
+        for split in splits:
+            split[-1] = f"{head}{mark}{{{field}}}"
     if len({split[-1] for split in splits}) > 1:
         return rests, parts, ""
     for place in range(2, min(map(len, splits)), 2):
+        # a minus sign stands behind the word of an angle, and in some names alone; elsewhere it is a mark
+        minus = [split for split in splits if split[-place - 1].endswith("-") and _worded(split[-place - 1])]
+        for split in minus if len(minus) < len(splits) else ():
+            split[-place - 1], split[-place] = split[-place - 1][:-1], f"-{split[-place]}"
         heads, texts = [""] * len(stems), [split[-place - 1] for split in splits]
         for ending in (LAST_WORD, LAST_MARKS)[: 1 + (place == 2)]:
             if len(set(texts)) > 1:
@@ -163,10 +174,13 @@ def _angles(
     """
     bare = [part for part in parts if not part.field]
     if any(part.field == "azimuth" for part in parts):
-        for part in bare:
-            part.field = "*"
-        ignored = " and ".join(f"'{part.before}{part.cells[0]}'" for part in bare)
-        return None, 0.0, (f"of names such as '{example}', {ignored} is ignored",) if ignored else ()
+        told_apart = set(zip(own, *(part.cells for part in parts if part.field not in ("", "*")), strict=True))
+        for part in bare:  # a number that tells images apart is an axis of its own
+            word = "".join(re.findall(r"[^\W\d_]+", part.before)[-1:]).casefold() or "number"
+            part.field = "*" if len(told_apart) == len(own) else word
+        said = " and ".join(f"'{part.before}{part.cells[0]}'" for part in bare)
+        how = "is ignored" if bare and bare[0].field == "*" else "is an axis of its own"
+        return None, 0.0, (f"of names such as '{example}', {said} {how}",) if said else ()
     if len(bare) == 2 and after == "_crop":  # RGB-D Object: number of the sequence, i.e. height of the camera; frame
         bare.pop(0).field = "sequence:d"
     if len(bare) == 2:

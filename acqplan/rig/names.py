@@ -106,7 +106,7 @@ class NamePattern:
             elif name not in SHOWN:
                 axis = AxisColumn.known(name)
                 is_number = axis is not None and axis.kind != "category"
-                axes[name] = tuple(f"{float(cell):.12g}" if is_number else cell for cell in cells)
+                axes[name] = tuple(f"{float(cell) + 0.0:.12g}" if is_number else cell for cell in cells)
         labels, objects = shown_objects(columns.get("label"), columns.get("object"))
         return ImageRows(names=tuple(match[0] for match in matches), labels=labels, objects=objects, axes=axes)
 
@@ -127,9 +127,9 @@ def shown_objects(
         labels = [re.sub(r"[\W_]*\d+$", "", name) or name for name in objects]
         if len(set(labels)) == 1:
             labels = objects
-    pairs = set(zip(labels, objects, strict=True))
-    if len(pairs) > len({name for _, name in pairs}) or all(name.isdecimal() for _, name in pairs):
-        both = [label if label == name else f"{label}-{name}" for label, name in zip(labels, objects, strict=True)]
+    pairs = {pair for pair in zip(labels, objects, strict=True) if labels is not objects}
+    if len(pairs) > len({name for _, name in pairs}) or (pairs and all(name.isdecimal() for _, name in pairs)):
+        both = [f"{label}-{name}" for label, name in zip(labels, objects, strict=True)]
         return tuple(labels), tuple(both)
     return tuple(labels), tuple(objects)
 

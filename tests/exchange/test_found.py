@@ -146,7 +146,7 @@ def broken_note(folder: Path) -> None:
 
 
 def one_view_twice(folder: Path) -> None:
-    for name in ("1/az20_1.png", "2/az20_2.png", "1/az20_2.png"):
+    for name in ("1/az20.png", "2/az20.png", "1/az20.jpg"):
         photograph(folder / "cup" / name)
 
 
@@ -154,7 +154,7 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
     "nothing": (Path.mkdir, "holds no image that can be read"),
     "two tables": (two_tables, r"several tables name images: more\.csv, photos\.csv; give the path of one"),
     "a broken note": (broken_note, r"a\.json: is no JSON"),
-    "one view twice": (one_view_twice, r"object 'cup-1' at azimuth 20 is already on 'cup/1/az20_1\.png'"),
+    "one view twice": (one_view_twice, r"object 'cup-1' at azimuth 20 is already on 'cup/1/az20\.jpg'"),
 }
 
 
