@@ -32,8 +32,8 @@ def twin(name: str, option: str) -> str | None:
         return "runtime"
     if name == "advise" and option in ("more", "hours", "money", "image_cost", "object_cost"):
         return "outlay"
-    if option == "out" and name in ("recommend", "plan_test"):
-        return None  # result.save(folder)
+    if option in ("out", "poses") and name in ("recommend", "plan_test"):
+        return None  # result.save(folder), result.save_poses(file)
     return NAMES.get(option, option)
 
 

@@ -220,9 +220,27 @@ def check(
 
 
 @app.command()
-def export(store: options.Store, out: options.NewFolder, as_json: options.JsonAnyway = True) -> None:
+def export(
+    store: options.Store,
+    out: options.NewFolder,
+    to: Annotated[
+        str | None,
+        typer.Option("--format", help="Instead, the data set alone, as of acqplan convert --to.", metavar="FORMAT"),
+    ] = None,
+    rig: Annotated[
+        Path | None, typer.Option(help="With --format: rig.toml, for its split into train and test, and [camera].")
+    ] = None,
+    as_json: options.JsonAnyway = True,
+) -> None:
     """Write plan.csv, images by class, a manifest with its rig.toml, and all events."""
     with opened(store) as campaign:
+        if rig is not None and to is None:
+            raise UsageError("--rig without --format", "give both")
+        if to is not None:
+            from acqplan.exchange import export_as
+
+            print_json({"folder": str(out), **export_as(campaign, to=to, out=out, rig=rig, progress=ProgressBars())})
+            return
         from acqplan.campaign.export import export_campaign
 
         names = [path.name for path in export_campaign(campaign, out)]

@@ -37,6 +37,9 @@ def recommend(
         "acqplan-out"
     ),
     no_validate: Annotated[bool, typer.Option("--no-validate", help="Plan only; do not compare strategies.")] = False,
+    poses: Annotated[
+        Path | None, typer.Option(help="Also write the camera's pose of each shot, by [camera] of rig.toml.")
+    ] = None,
     device: options.Device = None,
     precision: options.PrecisionChoice = options.Precision.float32,
     dask: Annotated[
@@ -49,12 +52,15 @@ def recommend(
         if budget is None and time_budget is None:
             raise UsageError("neither --budget nor --time-budget is given", "give e.g. --budget 2430")
         from acqplan.evaluate import recommend as library
+        from acqplan.plan.poses import check_poses
         from acqplan.report.result import FILES, MARK, save
         from acqplan.rig.spec import open_rig
 
         check_free(out, FILES, *MARK)
         progress = ProgressBars()
         opened = open_rig(rig, progress=progress)
+        if poses is not None:
+            check_poses(poses, opened.camera, opened.source.space)
         result = library.recommend(
             opened,
             budget,
@@ -70,8 +76,12 @@ def recommend(
         )
         facts = {"rig": opened.source.name, "rig.toml": str(rig or "embedded toys")}
         files = save(result, place, facts=facts | _read_axes(opened), progress=progress)
+        written = [str(out / path.name) for path in files]
+        if poses is not None:
+            result.save_poses(poses)
+            written.append(str(poses))
         if as_json:
-            print_json({**result.to_dict(), "files": [str(out / path.name) for path in files]})
+            print_json({**result.to_dict(), "files": written})
             return
         from acqplan.report.terminal import advice_summary, plan_table, validation_summary
 
@@ -80,7 +90,7 @@ def recommend(
             print_result("", validation_summary(result.validation, result.sentences, emphasised=result.plan.strategy))
         if result.advice is not None:
             print_result("", advice_summary(result.advice))
-        print_note(f"written to {out}: {', '.join(path.name for path in files)}")
+        print_note(f"written to {out}: {', '.join(path.name for path in files)}" + (f"; {poses}" if poses else ""))
 
 
 def _read_axes(rig: RigOfFile) -> dict[str, str]:

@@ -22,6 +22,7 @@ from acqplan.plan import find_strategy
 from acqplan.plan.base import History, Strategy
 from acqplan.plan.deployed import deployed
 from acqplan.plan.plan import Plan
+from acqplan.plan.poses import write_poses
 from acqplan.plan.route import Times, cheap_order, route_seconds, routed
 from acqplan.progress import SILENT, Progress, Titled
 from acqplan.rig.folder import FolderSource, read_captured
@@ -29,6 +30,7 @@ from acqplan.rig.source import Source
 from acqplan.rig.spec import Rig
 from acqplan.runtime import Runtime
 from acqplan.space import Shots
+from acqplan.space.sphere import Orbit
 
 if TYPE_CHECKING:
     from acqplan.advice.answers import Advice
@@ -46,6 +48,7 @@ class Recommendation:
         sentences: The verdicts in plain words.
         advice: Stop or go on, once these images are captured (on a live rig: those captured before); ``None`` where no
             image was seen.
+        camera: How the camera of the rig stands to the objects; ``None`` if that is not known.
     """
 
     plan: Plan
@@ -53,12 +56,21 @@ class Recommendation:
     validation: Validation | None
     sentences: tuple[str, ...] = field(repr=False)
     advice: Advice | None = None
+    camera: Orbit | None = field(default=None, repr=False)
 
     def save(self, folder: Path | str, *, progress: Progress = SILENT) -> list[Path]:
         """Write what ``acqplan recommend --out`` holds, all files or none; see `acqplan.report.result`."""
         from acqplan.report.result import save
 
         return save(self, Path(folder), progress=progress)
+
+    def save_poses(self, path: Path | str) -> None:
+        """Write the camera's pose of each shot, ``acqplan recommend --poses``; see `acqplan.plan.poses.write_poses`.
+
+        Raises:
+            UsageError: If the rig does not say where its camera is.
+        """
+        write_poses(Path(path), self.plan, self.camera)
 
     def to_dict(self) -> dict[str, object]:
         """Plan, validation, verdicts in words and advice, as one JSON document."""
@@ -161,7 +173,9 @@ def recommend(
         from acqplan.advice.foreseen import foresee
 
         advice = foresee(plan.shots, seed=seed)
-    result = Recommendation(plan=plan, candidates=task.candidates, validation=None, sentences=(), advice=advice)
+    result = Recommendation(
+        plan=plan, candidates=task.candidates, validation=None, sentences=(), advice=advice, camera=rig.camera
+    )
     if extractor is None or task.split is None or len(task.test) == 0:
         return result
     # 4. What the plan is worth on new objects, beside other strategies.

@@ -22,7 +22,7 @@ from scipy.spatial.transform import Rotation
 from acqplan.errors import InputError, UsageError
 from acqplan.files import open_file
 from acqplan.numbers import plain_number
-from acqplan.space.sphere import FLIP, Intrinsics, Point, Turns, Views, inverted, views_of
+from acqplan.space.sphere import FLIP, Intrinsics, Point, Turns, Views, views_of
 
 # Files of each format, and where below a folder they are looked for.
 FILES = (
@@ -34,7 +34,6 @@ FILES = (
 SUFFIXES = (".png", ".jpg", ".jpeg", ".JPG", ".PNG", ".webp", ".tif", ".bmp")
 # Rotations in files are rounded; beyond this they are none.
 ROUNDED = 1e-2
-MOST_BYTES = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -42,9 +41,9 @@ class CameraPose:
     """Where the camera of an image was.
 
     Attributes:
-        image: The file, relative to the folder that was read, with ``/``; it need not exist.
+        image: The file, from the folder that was read, with ``/``; it need not exist.
         matrix: Camera-to-world, OpenGL's axes of a camera (right, up, backwards), shape ``[4, 4]``.
-        scene: Folder of the file of poses, relative likewise; poses of one scene have one frame.
+        scene: Folder of the file of poses, likewise; poses of one scene have one frame.
         unit: Of lengths, where the format has one: ``mm`` in BOP.
         intrinsics: Lens and sensor, as far as the file says.
     """
@@ -186,7 +185,7 @@ def _bop(path: Path, root: Path, document: Mapping[str, Any]) -> Iterator[Camera
 
 def _opengl(world_to_camera: Float[np.ndarray, "4 4"]) -> Float[np.ndarray, "4 4"]:
     """Camera-to-world with OpenGL's axes from world-to-camera with OpenCV's."""
-    return inverted(_rigid(world_to_camera)[None])[0] @ FLIP
+    return np.linalg.inv(_rigid(world_to_camera)) @ FLIP
 
 
 def _rigid(matrix: Float[np.ndarray, "rows 4"]) -> Float[np.ndarray, "4 4"]:
@@ -243,7 +242,7 @@ def _json(path: Path) -> Any:
 
 def _text(path: Path) -> str:
     try:
-        with open_file(path, most=MOST_BYTES) as handle:
+        with open_file(path) as handle:
             return handle.read().decode("utf-8-sig")
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})", "check its permissions", path=path) from error

@@ -27,7 +27,8 @@ Writers = dict[str, Callable[[Path], None]]
 # Every file that a recommendation may leave behind.
 FILES = (
     "plan.csv", "plan.json", "validation.json", "report.html", "dial.png", "classes.png", "coverage.png",
-    "objects.png", "overview.png", "accuracy.png", "bars.png", "gains.png", "advice.png", "surface.png",
+    "objects.png", "hemisphere.png", "overview.png", "accuracy.png", "bars.png", "gains.png", "advice.png",
+    "surface.png",
 )  # fmt: skip
 # The file by which a folder of them is known, and keys that it has.
 MARK = ("plan.json", ("acqplan", "strategy", "budget", "shots"))
@@ -58,7 +59,7 @@ def save(
     if validation is not None:
         writers["validation.json"] = validation.write_json
     page = partial(page_text, plan, validation, result.sentences, advice=advice, facts=facts)
-    return write_result(out, FILES, writers, page, plan_drawings(plan, compared, advice), progress)
+    return write_result(out, FILES, writers, page, plan_drawings(plan, compared, advice, result.camera), progress)
 
 
 def save_benchmark(

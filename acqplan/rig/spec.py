@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from jaxtyping import Bool, Float
 
-from acqplan.errors import ManifestError, SpaceError, SpecError, UnclearError, nearest
+from acqplan.errors import ManifestError, SpaceError, SpecError, UnclearError, UsageError, nearest
 from acqplan.files import digest_bytes
 from acqplan.numbers import names_alike, shortened
 from acqplan.progress import SILENT, Progress
@@ -23,6 +23,7 @@ from acqplan.rig.source import LiveSource, Source
 from acqplan.rig.toml_file import RigTable, TomlFile
 from acqplan.runtime import available_cores
 from acqplan.space import Axis, Category, Circle, Objects, Space
+from acqplan.space.sphere import Intrinsics, Orbit
 from acqplan.table import read_table
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class Rig:
             object are taken together. 0 says that the order of objects costs nothing.
         view_weights: How often the finished classifier will meet each view, over the most frequent view, in the order
             of ``source.space.views()``, shape ``[views]``; ``None`` if all views count alike.
+        camera: How the camera stands to the objects, which makes poses of views; ``None`` if that is not known.
     """
 
     source: Source
@@ -77,6 +79,7 @@ class Rig:
     seconds_per_shot: float = 0.0
     seconds_per_object: float | None = None
     view_weights: Float[np.ndarray, " views"] | None = None
+    camera: Orbit | None = None
 
     def __repr__(self) -> str:
         return f"Rig({self.path or self.source.name!r}, {self.source.objects}, {self.source.space})"
@@ -155,6 +158,7 @@ def open_rig(path: Path | str | None = None, *, workers: int | None = None, prog
         seconds_per_shot=table.shot.seconds,
         seconds_per_object=table.objects.seconds_per_change,
         view_weights=_view_weights(file, table.deployment, source.space),
+        camera=_camera(file, table, source),
     )
 
 
@@ -278,6 +282,25 @@ def _space(file: TomlFile, table: RigTable) -> Space | None:
             axes.append(column.axis(column.values))
     with file.at("axis", len(axes) - 1, "name"):
         return Space(axes=tuple(axes)) if axes else None
+
+
+def _camera(file: TomlFile, table: RigTable, source: Source) -> Orbit | None:
+    """What [camera] says; what it leaves out, a rendered source knows. ``None`` if nobody says anything."""
+    known: Orbit | None = getattr(source, "orbit", None)
+    given = table.camera.model_dump(exclude_none=True)
+    if lens := given.pop("intrinsics", None):
+        width, height, fov = lens["width"], lens["height"], lens.pop("fov", None)
+        with file.at("camera", "intrinsics"):
+            if (fov is None) == ("fx" not in lens):
+                raise UsageError("give either fx or fov", "fx in pixels, or fov in degrees from left to right")
+            if fov is not None:
+                given["intrinsics"] = Intrinsics.from_fov(width, height, fov)
+            else:
+                usual = {"fy": lens["fx"], "cx": width / 2, "cy": height / 2}
+                given["intrinsics"] = Intrinsics(**usual | lens)
+    with file.at("camera"):
+        given |= {name: tuple(given[name]) for name in ("target", "up") if name in given}
+        return replace(known or Orbit(), **given) if given else known
 
 
 def _settings(file: TomlFile, table: RigTable) -> RenderSettings:

@@ -208,6 +208,33 @@ class ImageTable(TomlTable):
     crop: Annotated[Literal["square"] | Shares, AfterValidator(_cropped)] | None = None
 
 
+Vector = Annotated[list[float], Field(min_length=3, max_length=3)]
+
+
+class IntrinsicsTable(TomlTable):
+    """``[camera.intrinsics]``: lens and sensor, in pixels, or a field of view from left to right, in degrees."""
+
+    width: int
+    height: int
+    fx: float | None = None
+    fy: float | None = None
+    cx: float | None = None
+    cy: float | None = None
+    fov: float | None = None
+
+
+class CameraTable(TomlTable):
+    """``[camera]``: what of a pose the axes do not say; `acqplan.space.sphere` has the conventions and checks."""
+
+    distance: float | None = None
+    elevation: float | None = None
+    target: Vector | None = None
+    up: Vector | None = None
+    turns: Literal["table", "camera"] | None = None
+    unit: str | None = None
+    intrinsics: IntrinsicsTable | None = None
+
+
 class RigTable(TomlTable):
     """The whole of rig.toml."""
 
@@ -224,6 +251,7 @@ class RigTable(TomlTable):
     shot: ShotTable = ShotTable()
     objects: ObjectsTable = ObjectsTable()
     render: RenderTable | None = None
+    camera: CameraTable = CameraTable()
     deployment: dict[str, object] = {}  # its keys are axes, see `acqplan.rig.spec`
 
     @classmethod
@@ -264,12 +292,8 @@ class RigTable(TomlTable):
 
 
 AXIS_TABLES: dict[str, type[TomlTable]] = {"circle": CircleTable, "interval": IntervalTable, "category": CategoryTable}
-TABLES: dict[str, type[TomlTable]] = {
-    "shot": ShotTable,
-    "objects": ObjectsTable,
-    "render": RenderTable,
-    "image": ImageTable,
-}
+TABLES: dict[str, type[TomlTable]] = {"shot": ShotTable, "objects": ObjectsTable, "render": RenderTable}
+TABLES |= {"image": ImageTable, "camera": CameraTable, "intrinsics": IntrinsicsTable}
 
 
 def _explained(file: TomlFile, found: ErrorDetails) -> SpecError:
@@ -286,7 +310,7 @@ def _explained(file: TomlFile, found: ErrorDetails) -> SpecError:
         case "extra_forbidden":
             # an axis is known by its kind, which pydantic puts third
             path = found["loc"][:-1]
-            table = RigTable if not path else AXIS_TABLES[str(path[2])] if path[0] == "axis" else TABLES[str(path[0])]
+            table = RigTable if not path else AXIS_TABLES[str(path[2])] if path[0] == "axis" else TABLES[str(path[-1])]
             said, hint = f"unknown key '{key}' in {within}", nearest(key, table.model_fields)
         case "missing":
             said, hint = f"{within} lacks the key '{key}'", f'add e.g. {key} = "…"'

@@ -157,7 +157,7 @@ function chosenShots() {
   return [...shots.values()].filter((shot) => wanted[shot.object]);
 }
 
-const redraw = throttled(0.2, async () => dial && dial.show(chosenShots()));
+const redraw = throttled(0.2, async () => dial && [dial.show(chosenShots()), showHemisphere(dial, chosenShots())]);
 
 async function showLatest() {
   const wanted = latest.slice(0, LATEST);

@@ -48,7 +48,7 @@ Ask for shots, take them, and tell what happened. Errors are `{"error", "hint"}`
 """
 
 HERE = Path(__file__).parent
-SCRIPTS = ("talk.js", "picture.js", "curve.js", "page.js")
+SCRIPTS = ("talk.js", "picture.js", "hemisphere.js", "curve.js", "page.js")
 CODE = re.compile(r"(`+)(.+?)\1")
 
 

@@ -249,7 +249,8 @@ def test_a_live_rig_is_planned_and_drawn_without_torch(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", LIVE, tmp_path], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [
-        "classes.png", "coverage.png", "dial.png", "objects.png", "plan.csv", "plan.json", "report.html",
+        "classes.png", "coverage.png", "dial.png", "hemisphere.png", "objects.png", "plan.csv", "plan.json",
+        "report.html",
     ]  # fmt: skip
     assert len((tmp_path / "out" / "plan.csv").read_text().splitlines()) == 121
 

@@ -119,7 +119,7 @@ def test_axes_and_orbit_together_say_where_a_camera_is() -> None:
         shots(Azimuth=("circle", 40.0), polar=("deg", 60.0), distance_mm=("mm", 300.0), roll=("deg", 5.0))
     )
     assert numbers(found) == [40, 30, 300, 5]
-    with pytest.raises(SpaceError, match=r"says the elevation of the camera; write e\.g\. elevation = 30 under"):
+    with pytest.raises(SpaceError, match=r"says the elevation of the camera; write under \[camera\]"):
         Orbit(distance=400.0).views(shots(azimuth=("circle", 40.0)))
     with pytest.raises(SpaceError, match="'yaw' is not the only one for the azimuth"):
         Orbit(distance=400.0, elevation=0.0).views(shots(azimuth=("circle", 40.0), yaw=("circle", 0.0)))
