@@ -23,6 +23,7 @@ LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "botorch"
 # A module that each extra installs, and what the extra is for.
 EXTRAS = {
     "timm": ("timm", "more backbones: pip install 'acqplan[timm]'"),
+    "heic": ("pillow_heif", "photographs of telephones: pip install 'acqplan[heic]'"),
     "dask": ("distributed", "clusters: pip install 'acqplan[dask]'"),
     "serve": ("fastapi", "campaigns over HTTP: pip install 'acqplan[serve]'"),
     "postgresql": ("psycopg", "campaigns of several machines: pip install 'acqplan[postgresql]'"),

@@ -91,7 +91,10 @@ def read_cameras(path: Path, told: Told, progress: Progress) -> Understanding | 
     scenes: dict[str, list[CameraPose]] = {}
     for pose in poses:
         scenes.setdefault(pose.scene, []).append(pose)
-    for scene, members in scenes.items():
+    for place, members in scenes.items():
+        # COLMAP's results lie in folders of their own below the object's
+        parts = [part for part in Path(place).parts if part not in ("0", "sparse", "colmap")]
+        scene = parts[-1] if parts else folder.resolve().name
         views = sphere_of(members)
         near = views.distance / np.median(views.distance)
         angles = {"azimuth": views.azimuth, "elevation": views.elevation}
@@ -103,7 +106,7 @@ def read_cameras(path: Path, told: Told, progress: Progress) -> Understanding | 
             cells = {name: f"{round(float(values[number]), 2) + 0.0:g}" for name, values in angles.items()}
             rows.append({"image": pose.image, "scene": scene, **cells})
         target = ", ".join(f"{round(float(part), 3) + 0.0:g}" for part in views.target)
-        said.append(f"cameras {f'of {scene} ' if scene else ''}look at {target} with z up; azimuth is the table's turn")
+        said.append(f"cameras of {scene} look at {target} with z up; azimuth is the table's turn")
     level = dict.fromkeys((name for row in rows for name in row), "0")  # a scene may have turned what others did not
     there = [level | row for row in rows if (folder / row["image"]).is_file()]
     if not there:
@@ -243,7 +246,7 @@ def _noted(folder: Path, rows: Sequence[Mapping[str, str]], told: Told, *, reade
     if all(objects):
         shown = shown_objects(labels if all(labels) else None, objects)
     elif all(row.get("scene") for row in rows):
-        shown = shown_objects(None, [Path(row["scene"]).name for row in rows])
+        shown = shown_objects([told.label] * len(rows) if told.label else None, [row["scene"] for row in rows])
     else:
         shown = _in_folders(folder, names, told)
     taken = {"image", "label", "object", "scene"}

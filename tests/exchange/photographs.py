@@ -81,7 +81,9 @@ def colmap(folder: Path) -> None:
             x, y, z, w = Rotation.from_matrix(camera[:3, :3]).as_quat()
             words = [number, w, x, y, z, *camera[:3, 3], 1, path]
             lines += [" ".join(map(str, words)), ""]
-        (folder / name / "images.txt").write_text("\n".join(lines) + "\n")
+        place = folder / name / "sparse" / "0"
+        place.mkdir(parents=True)
+        (place / "images.txt").write_text("\n".join(lines) + "\n")
 
 
 def bop(folder: Path) -> None:

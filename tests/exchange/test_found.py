@@ -170,8 +170,10 @@ def test_what_is_wrong_is_told_with_its_file(name: str, tmp_path: Path) -> None:
 
 def test_a_file_of_poses_is_understood_like_its_folder(tmp_path: Path) -> None:
     INPUTS["transforms.json"][0](tmp_path)
-    found = understand(tmp_path / "cup-1" / "transforms.json", Told(label="cup"))
-    assert (len(found.manifest), found.shots().space.shape) == (12, (6, 2))
+    for path in (tmp_path / "cup-1", tmp_path / "cup-1" / "transforms.json"):
+        found = understand(path, Told(label="mug"))
+        assert (len(found.manifest), found.shots().space.shape) == (12, (6, 2))
+        assert (found.objects.names, found.objects.labels) == (("cup-1",), ("mug",))
 
 
 def test_numbers_that_say_nothing_of_the_view_are_ignored_and_said(tmp_path: Path) -> None:
