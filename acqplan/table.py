@@ -206,7 +206,7 @@ def _rows(path: Path, named_by: str, required: Sequence[str]) -> tuple[list[list
         text, first = text.replace(first, "", 1), next((line for line in text.splitlines()[1:] if line.strip()), "")
 
     def fits(separator: str) -> tuple[int, int]:
-        cells = [cell.strip() for cell in next(csv.reader([first], delimiter=separator), [])]
+        cells = [cell.strip(' "') for cell in first.split(separator)]
         return sum(bool(_alike(name, cells)) for name in required), len(cells)
 
     separator = excel[1] if excel and excel[1] in SEPARATORS else max(SEPARATORS, key=fits)
