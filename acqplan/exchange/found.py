@@ -143,11 +143,13 @@ def write_rig(found: Understanding, out: Path, *, square: bool = False) -> tuple
     if not settings:
         taken = (here / "manifest.csv").exists()
         manifest = here / (f"{out.stem}-manifest.csv" if taken else "manifest.csv")
-    outside = {str(file.parent) for file in found.manifest.files if not file.is_relative_to(manifest.parent)}
+    outside = sorted({str(file.parent) for file in found.manifest.files if not file.is_relative_to(manifest.parent)})
+    if outside and (shared := Path(os.path.commonpath(outside))) != Path(shared.anchor):
+        outside = [str(shared)]
     below = partial(_relative, start=here)
     lines = [f"# Written by acqplan init from {shortened(str(found.folder), 80)}: {found.reader}"]
     lines += ['source = "folder"', f"path = {quoted(below(manifest))}"]
-    lines += [f"roots = {quoted([below(Path(os.path.commonpath(outside)))])}"] if outside else []
+    lines += [f"roots = {quoted([below(Path(root)) for root in outside])}"] if outside else []
     if found.pattern:
         lines += ["", "# Instead of the manifest, so that further photographs count as well:"]
         other = {"path": below(found.folder.resolve()), **found.pattern}

@@ -34,7 +34,7 @@ ALIASES: Final = {
 TABLES: Final = (".csv", ".tsv", ".txt", ".jsonl")
 MOST_BYTES = 1_000_000_000
 # Links may lead out of a folder that its owner names; rig.toml then says where to.
-ANYWHERE = (Path(Path.cwd().anchor),)
+ANYWHERE = (Path("/"),)
 # Distances and rolls that differ by less are those of one tripod.
 SAME_DISTANCE, SAME_ROLL = 0.02, 2.0
 TAKEN_AT, EXIF = (0x9003, 0x9004, 0x0132), 0x8769  # DateTimeOriginal, DateTimeDigitized, DateTime
