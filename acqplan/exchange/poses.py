@@ -11,7 +11,7 @@ import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,17 @@ def sphere_of(
     return views_of(np.stack([pose.matrix for pose in poses]), target=target, up=up, turns=turns)
 
 
+def camera_table(poses: Sequence[CameraPose], views: Views) -> str:
+    """``[camera]`` of a rig.toml by which such views become such poses: distance, target, up, unit and lens."""
+    target, up = ([round(value, 9) + 0.0 for value in point] for point in (views.target, views.up))
+    lines = ["[camera]", f"distance = {round(float(np.median(views.distance)), 9)}", f"target = {target}", f"up = {up}"]
+    lines += [f'turns = "{views.turns}"', f'unit = "{poses[0].unit}"']
+    lenses = {pose.intrinsics for pose in poses}
+    if len(lenses) == 1 and (lens := lenses.pop()):
+        lines.append(f"intrinsics = {{ {', '.join(f'{name} = {value}' for name, value in asdict(lens).items())} }}")
+    return "\n".join(lines) + "\n"
+
+
 def read_poses(path: Path) -> tuple[CameraPose, ...] | None:
     """Read the poses in a file, or in a folder and those below it where formats have them.
 
@@ -75,22 +86,21 @@ def read_poses(path: Path) -> tuple[CameraPose, ...] | None:
     Raises:
         InputError: If such a file is damaged; names it, and its line or entry.
     """
-    if path.is_dir():
-        for names in FILES:
-            places = (place for name in names for place in sorted(path.glob(name)))
-            if found := tuple(pose for place in places for pose in _read(place, path)):
-                return found
-        return None
-    return tuple(_read(path, path.parent)) or None if path.is_file() else None
+    if not path.is_dir():
+        return tuple(_read(path, path.parent)) or None if path.is_file() else None
+    for names in FILES:
+        places = (place for name in names for place in sorted(path.glob(name)))
+        if found := tuple(pose for place in places for pose in _read(place, path)):
+            return found
+    return None
 
 
 def _read(path: Path, root: Path) -> Iterator[CameraPose]:
     """The poses in a file; none if it is of another kind."""
     if path.name == "images.txt":
         return _colmap(path, root)
-    document = _json(path) if path.suffix == ".json" else None
-    if not isinstance(document, dict):
-        return iter(())
+    found = _json(path) if path.suffix == ".json" else None
+    document: dict[str, Any] = found if isinstance(found, dict) else {}
     if path.name == "scene_camera.json":
         return _bop(path, root, document)
     frames = document.get("frames")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,8 @@ from acqplan.progress import SILENT, Progress
 from acqplan.rig.folder import FolderSource, ImageFile
 from acqplan.rig.spec import Rig
 
-# Images of a shard.
-SHARD_IMAGES = 2_000
+# Images of a shard, and formats that every program reads.
+SHARD_IMAGES, COPIED = 2_000, {"PNG", "JPEG", "BMP", "TIFF", "WEBP", "PPM"}
 # A file that is written: its bytes, what they say of the image, and whether they are others than the rig's.
 Picture = tuple[bytes, ImageHeader, bool]
 
@@ -78,13 +78,14 @@ class RigImages:
     def pictures(self, rows: Int[np.ndarray, " rows"], progress: Progress) -> Iterator[tuple[int, bytes, ImageHeader]]:
         """Row, file and header of some images, in their order."""
         source, shots, pending = self.rig.source, self.shots.take(rows), dict[int, Picture]()
+        found: Iterable[tuple[int, Picture]]
         if isinstance(source, FolderSource):
             files = [source.images[source.rows[key]] for key in shots.pairs()]
             threads = source.workers
             found = enumerate(in_threads(_file, files, workers=threads, name="writing images", progress=progress))
         else:
             captured = source.capture(shots, progress=progress)
-            found = ((row, _png(png_of(pixels), is_converted=False)) for row, pixels in captured)  # type: ignore[assignment]
+            found = ((row, _png(png_of(pixels), is_converted=False)) for row, pixels in captured)
         place = 0
         for number, picture in found:
             pending[number] = picture  # a source may give images in any order
@@ -148,7 +149,9 @@ def write_webdataset(rig: Rig, place: Path, progress: Progress = SILENT) -> dict
 def _file(file: ImageFile) -> Picture:
     content = file.content()
     header = read_header(io.BytesIO(content), file.error)
-    return _png(as_png(content, file.error), is_converted=True) if header.conversions else (content, header, False)
+    if not header.conversions and header.kind in COPIED:
+        return content, header, False
+    return _png(as_png(content, file.error), is_converted=True)
 
 
 def _png(content: bytes, *, is_converted: bool) -> Picture:

@@ -88,7 +88,10 @@ class Hemisphere {
       const words = `azimuth ${cell.azimuth}, elevation ${cell.elevation}: ${cell.captured} of ${cell.planned} captured`;
       (depth > 0 ? front : back).append(drawn("circle", { cx, cy, r: radius, class: `cell ${heat}` }, words));
     }
-    this.svg.replaceChildren(back, names, front);
+    // in the middle of the picture, however much of the ground is seen
+    const whole = drawn("g", { transform: `translate(0 ${(DOME / 2) * (1 - Math.sin((this.raised * Math.PI) / 180))})` });
+    whole.append(back, names, front);
+    this.svg.replaceChildren(whole);
   }
 
   // A line on the dome, its part behind the object apart.

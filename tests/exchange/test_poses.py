@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from acqplan.errors import InputError
-from acqplan.exchange.poses import read_poses, sphere_of
+from acqplan.exchange.poses import camera_table, read_poses, sphere_of
+from acqplan.rig.spec import open_rig
 from acqplan.space.sphere import Views
 
 VIEWS = Views(
@@ -111,6 +113,25 @@ def test_colmap_as_its_own_library_writes_it(tmp_path: Path) -> None:
         model.add_image_with_trivial_frame(image, pycolmap.Rigid3d(rotation, matrix[:3, 3]))
     model.write_text(str(tmp_path))
     check(tmp_path, NAMES)
+
+
+def test_a_table_of_the_camera_makes_the_same_poses_of_the_views(tmp_path: Path) -> None:
+    frames = [{"file_path": name, "transform_matrix": m.tolist()} for name, m in zip(NAMES, MATRICES, strict=True)]
+    lens = {"w": 640, "h": 480, "fl_x": 501.25, "fl_y": 499.5, "cx": 320.5, "cy": 240.0}
+    (tmp_path / "transforms.json").write_text(json.dumps({**lens, "frames": frames}))
+    found = read_poses(tmp_path) or ()
+    views = sphere_of(found, up=(0.0, 1.0, 0.0), turns="camera")
+    head = 'source = "live"\n[objects.labels]\ncup = ["cup-1"]\n'
+    for name in ("azimuth", "elevation", "distance", "roll"):
+        kind = "circle" if name == "azimuth" else "interval"
+        head += f'[[axis]]\nname = "{name}"\nkind = "{kind}"\nunit = "deg"\nvalues = {getattr(views, name).tolist()}\n'
+    (tmp_path / "rig.toml").write_text(head + camera_table(found, views))
+    rig = open_rig(tmp_path / "rig.toml")
+    assert rig.camera is not None
+    assert rig.camera.intrinsics == found[0].intrinsics
+    angles = np.stack([views.azimuth, views.elevation, views.distance, views.roll], axis=1)
+    shots = replace(rig.source.shots().take([0, 0, 0]), coordinates=angles)
+    assert np.allclose(rig.camera.views(shots).camera_to_world(), MATRICES, atol=1e-6)
 
 
 def bop(folder: Path, **entries: list[dict[str, object]]) -> Path:
