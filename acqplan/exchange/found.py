@@ -52,6 +52,7 @@ class Understanding:
         columns: The axes.
         settings: What rig.toml says of a table that is its manifest; empty if a manifest is to be written.
         pattern: The pattern that the names fit, as lines of rig.toml.
+        camera: The table ``[camera]`` of rig.toml by which views are poses again.
         said: What was supposed or found, in sentences.
         ignored: What was not used, and why.
         unknown: What cannot be known.
@@ -63,6 +64,7 @@ class Understanding:
     columns: Sequence[AxisColumn]
     settings: Mapping[str, Any] = field(default_factory=dict)
     pattern: Mapping[str, object] = field(default_factory=dict)
+    camera: str = ""
     said: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
@@ -159,6 +161,7 @@ def write_rig(found: Understanding, out: Path, *, square: bool = False) -> tuple
         lines += [f"{quoted(ours)} = {quoted(theirs)}" for ours, theirs in settings["columns"].items()]
     if square:
         lines += ["", "[image]", 'crop = "square" # or left, top, right, bottom as shares: [0.25, 0.1, 0.75, 0.9]']
+    lines += ["", found.camera.rstrip()] if found.camera else []
     for column in found.columns:
         lines += _axis_lines(column.name, column.kind, column.unit)
     lines += [*_COSTS, "test_fraction = 0.5 # kept aside to judge the plan, the same share of each class", ""]

@@ -16,7 +16,7 @@ import PIL.Image
 from acqplan.errors import InputError, UnclearError
 from acqplan.exchange.found import Told, Understanding
 from acqplan.exchange.name_patterns import proposed_pattern
-from acqplan.exchange.poses import CameraPose, read_poses, sphere_of
+from acqplan.exchange.poses import CameraPose, camera_table, read_poses, sphere_of
 from acqplan.files import open_file
 from acqplan.images import NAME_SUFFIXES
 from acqplan.numbers import count_noun, plain_number
@@ -88,6 +88,7 @@ def read_cameras(path: Path, told: Told, progress: Progress) -> Understanding | 
     if not poses:
         return None
     folder, rows, said = path if path.is_dir() else path.parent, list[dict[str, str]](), list[str]()
+    cameras = set[str]()
     scenes: dict[str, list[CameraPose]] = {}
     for pose in poses:
         scenes.setdefault(pose.scene, []).append(pose)
@@ -106,6 +107,7 @@ def read_cameras(path: Path, told: Told, progress: Progress) -> Understanding | 
             cells = {name: f"{round(float(values[number]), 2) + 0.0:g}" for name, values in angles.items()}
             rows.append({"image": pose.image, "scene": scene, **cells})
         target = ", ".join(f"{round(float(part), 3) + 0.0:g}" for part in views.target)
+        cameras.add(camera_table(members, views))
         said.append(f"cameras of {scene} look at {target} with z up; azimuth is the table's turn")
     level = dict.fromkeys((name for row in rows for name in row), "0")  # a scene may have turned what others did not
     there = [level | row for row in rows if (folder / row["image"]).is_file()]
@@ -114,7 +116,9 @@ def read_cameras(path: Path, told: Told, progress: Progress) -> Understanding | 
     found = _noted(folder, there, told, reader="poses of cameras")
     said = said[:1] + [f"{len(said) - 1} more scenes likewise"] * bool(said[1:])
     gone = [f"{count_noun(len(rows) - len(there), 'pose')} without an image"] * (len(rows) > len(there))
-    return replace(found, said=tuple(said), ignored=(*gone, *found.ignored))
+    # where the scenes differ, or the distance is an axis, no camera leads back to all poses
+    camera = cameras.pop() if len(cameras) == 1 and "distance" not in level else ""
+    return replace(found, said=tuple(said), ignored=(*gone, *found.ignored), camera=camera)
 
 
 def read_notes(path: Path, told: Told, progress: Progress) -> Understanding | None:

@@ -1,15 +1,17 @@
 """Photographs in every form in which people have them become the same rig, by what they say alone."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from acqplan import open_rig, recommend
 from acqplan.errors import AcqplanError, InputError, OutputError, UnclearError
 from acqplan.exchange.found import Told, understand, write_rig
 from acqplan.rig.spec import Rig
-from tests.exchange.photographs import INPUTS, LOW, OBJECTS, PLAIN, TRUTH, named, photograph, table
+from tests.exchange.photographs import INPUTS, LOW, OBJECTS, PLAIN, TRUTH, looking, named, photograph, table
 
 
 def seen(rig: Rig) -> set[tuple[str, str, int, int]]:
@@ -182,3 +184,16 @@ def test_numbers_that_say_nothing_of_the_view_are_ignored_and_said(tmp_path: Pat
     found = understand(tmp_path)
     assert found.reader == "names such as {object}_az{azimuth}_*.png"
     assert "is ignored" in found.said[0]
+
+
+def test_poses_that_come_in_go_out_again(tmp_path: Path) -> None:
+    INPUTS["transforms.json"][0](tmp_path / "photos")
+    write_rig(understand(tmp_path / "photos"), tmp_path / "rig.toml")
+    result = recommend(open_rig(tmp_path / "rig.toml"), 12, validate=False, backbone="histogram")
+    result.save_poses(tmp_path / "poses.json")
+    shots = json.loads((tmp_path / "poses.json").read_text())["shots"]
+    assert len(shots) == 12
+    for shot in shots:
+        view = shot["view"]
+        expected = looking(view["azimuth"], view["elevation"], (0.1, 0.0, 0.2))
+        assert np.allclose(shot["camera_to_world"], expected, atol=1e-6)
