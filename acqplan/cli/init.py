@@ -79,7 +79,7 @@ def init(
             document = _facts(found)
             if not as_json:
                 _show(found, document)
-            if ask and not typer.confirm("Write this?", default=True, err=True):
+            if ask and not _confirmed("Write this?", default=True):
                 raise typer.Exit(1)
             files = write_rig(found, out, square=square)
         if as_json:
@@ -102,7 +102,7 @@ def _understood(path: Path, told: Told, ask: Callable[[str, str], str] | None) -
                 raise
             print_note(error.message)
             if error.question == "polar":
-                told = replace(told, polar=typer.confirm("Do they count from straight above?", err=True))
+                told = replace(told, polar=_confirmed("Do they count from straight above?"))
                 continue
             answer = ask(QUESTIONS[error.question], error.proposal)
             changed: dict[str, Any] = {error.question: _step(answer) if error.question == "step" else answer}
@@ -110,7 +110,17 @@ def _understood(path: Path, told: Told, ask: Callable[[str, str], str] | None) -
 
 
 def _ask(question: str, proposal: str) -> str:
-    return str(typer.prompt(question, default=proposal or None, err=True))
+    try:
+        return str(typer.prompt(question, default=proposal or None, err=True))
+    except typer.Abort as stop:  # Ctrl-C
+        raise KeyboardInterrupt from stop
+
+
+def _confirmed(question: str, *, default: bool | None = None) -> bool:
+    try:
+        return typer.confirm(question, default=default, err=True)
+    except typer.Abort as stop:
+        raise KeyboardInterrupt from stop
 
 
 def _step(text: str | None) -> Any:

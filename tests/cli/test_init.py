@@ -12,6 +12,7 @@ import pytest
 
 from acqplan import open_rig
 from tests.cli.conftest import QUICK, Acqplan
+from tests.cli.terminal import interrupted
 from tests.exchange.photographs import INPUTS, LOW, PLAIN, named, table
 
 
@@ -138,6 +139,14 @@ def test_a_person_may_say_no_and_nothing_is_written() -> None:
     assert code == 1, text
     assert not Path("rig.toml").exists()
     assert not Path("manifest.csv").exists()
+
+
+def test_a_question_is_left_by_ctrl_c_with_its_code() -> None:
+    named(Path("photos"), lambda row: f"{row[1]}/{row[3]}-{row[2]}.png")
+    command = [sys.executable, "-c", "from acqplan.cli.app import main; main()", "init", "photos"]
+    done = interrupted(command, at="straight above?", after=0.2, environment=os.environ)
+    assert (done.code, done.left) == (130, [])
+    assert not Path("rig.toml").exists()
 
 
 def test_a_person_is_asked_for_a_live_rig() -> None:
