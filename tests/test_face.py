@@ -24,6 +24,7 @@ NAMES: dict[str, str | None] = {
     "no_validate": "validate",
     "no_swap": "swap",
     "accuracy": "accuracies",
+    "manifest": "captured",
 }
 
 

@@ -100,7 +100,21 @@ def _read_axes(rig: RigOfFile) -> dict[str, str]:
     return words
 
 
+def _own_rig(captured: Path | None) -> Path | None:
+    """Captured images that are a rig of their own, where none is named: all but those of the embedded toys."""
+    if captured is None or captured.is_dir():
+        return captured
+    from acqplan.rig.rendered import toy_rig
+    from acqplan.table import read_table
+
+    names = read_table(captured, required=("object",)).column("object") if captured.suffix == ".csv" else ()
+    return None if set(names) & set(toy_rig(workers=1).objects.names) else captured
+
+
 def advise(
+    manifest: Annotated[
+        Path | None, typer.Argument(metavar="[MANIFEST]", help="The captured images; short for --captured.")
+    ] = None,
     rig: options.Rig = None,
     captured: Annotated[
         Path | None, typer.Option(help="Manifest of the captured images: image,label,object,<axis>,…")
@@ -152,6 +166,9 @@ def advise(
 ) -> None:
     """Advise from captured images: stop or go on, more views or more objects, images to reach X; or how to use them."""
     with exit_codes():
+        if manifest is not None and captured is not None:
+            raise UsageError("captured images are given twice", "give MANIFEST or --captured")
+        captured = captured or manifest
         if store is not None and any(given is not None for given in (rig, captured, budget, seed)):
             raise UsageError("--store beside --rig, --captured, --budget or --seed", "the campaign knows them")
         if fine_tune and not transfer:
@@ -190,7 +207,7 @@ def advise(
             from acqplan.evaluate.recommend import advise as advise_of
             from acqplan.rig.spec import open_rig
 
-            opened = open_rig(rig, progress=shared["progress"])
+            opened = open_rig(rig or _own_rig(captured), progress=shared["progress"])
             advice = advise_of(opened, captured, budget=budget, seed=seed or 0, **shared)
             _read_axes(opened)
         else:
@@ -274,7 +291,7 @@ def _advise_transfer(
         from acqplan.evaluate.recommend import captured_images
         from acqplan.rig.spec import open_rig
 
-        opened = open_rig(rig, progress=progress)
+        opened = open_rig(rig or _own_rig(captured), progress=progress)
         source, shots = captured_images(opened, captured, budget=budget, seed=seed, progress=progress)
         advice = advise_transfer(source, shots, kind=opened.source.name, seed=seed, **asked)
     else:

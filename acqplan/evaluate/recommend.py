@@ -291,6 +291,8 @@ def _check_captured(rig: Rig, captured: Path | str | None, budget: int | None) -
 
 def _captured(path: Path | str, rig: Rig, progress: Progress) -> FolderSource:
     """The captured images of a rig; objects that it has not may be those of a rig that was not named."""
+    if isinstance(rig.source, FolderSource) and rig.path == Path(path).absolute():
+        return rig.source  # photographs that are their own rig
     try:
         return read_captured(Path(path), rig.source, progress=progress)
     except ManifestError as error:

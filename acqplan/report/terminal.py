@@ -209,15 +209,15 @@ def plan_table(plan: Plan, *, width: int = 80) -> RenderableType:
         parts.append(Text(f"In this order: {printable(changes)}"))
     for sentence in plan.kept_aside.get("words", ()):
         parts.append(Text(printable(sentence[0].upper() + sentence[1:])))
-    parts += [Text(), *_grid_lines(shots, width), Text()]
+    parts += [Text(), *views_picture(shots, width), Text()]
     others = [column for column in range(len(shots.space.axes)) if column not in picture_axes(shots.space)]
     if others:
         parts += [_other_axes(shots, others), Text()]
     return Group(*parts, _classes(plan))
 
 
-def _grid_lines(shots: Shots, width: int) -> Iterator[Text]:
-    """The picture: a caption, labels of columns, one line per row, and sums; a dot where no shot is taken."""
+def views_picture(shots: Shots, width: int = 80) -> Iterator[Text]:
+    """Shots per view: a caption, labels of columns, one line per row, and sums; a dot where no shot is taken."""
     space = shots.space
     across, down = picture_axes(space)
     both = np.concatenate([space.views(), shots.coordinates])
