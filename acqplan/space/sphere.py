@@ -19,7 +19,6 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
-from scipy.spatial.transform import Rotation
 
 from acqplan.errors import SpaceError, UsageError
 from acqplan.space.axes import Category
@@ -266,5 +265,7 @@ def _frame(up: Point) -> Float[np.ndarray, "3 3"]:
 
 def _turned(*degrees: Float[np.ndarray, " views"]) -> Float[np.ndarray, "views 3 3"]:
     """How what is in front of the object is turned to place, elevation and roll; its first column is outward."""
+    from scipy.spatial.transform import Rotation  # a live rig opens without scipy
+
     signs = np.array([1.0, -1.0, -1.0])[:, None]
     return Rotation.from_euler("ZYX", (signs * np.array(degrees)).T, degrees=True).as_matrix()
