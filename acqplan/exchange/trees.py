@@ -10,6 +10,7 @@ import io
 import json
 import tarfile
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from acqplan.campaign.export import class_folders
 from acqplan.errors import ImageError
 from acqplan.evaluate.task import draw_split
 from acqplan.files import folder
-from acqplan.images import ImageHeader, as_png, png_of, read_header
+from acqplan.images import Crop, ImageHeader, decode_pixels, png_of, read_header
 from acqplan.numbers import count_noun
 from acqplan.plan.plan import shot_identifiers, written_views
 from acqplan.pool import in_threads
@@ -82,7 +83,8 @@ class RigImages:
         if isinstance(source, FolderSource):
             files = [source.images[source.rows[key]] for key in shots.pairs()]
             threads = source.workers
-            found = enumerate(in_threads(_file, files, workers=threads, name="writing images", progress=progress))
+            read = partial(_file, crop=source.crop)
+            found = enumerate(in_threads(read, files, workers=threads, name="writing images", progress=progress))
         else:
             captured = source.capture(shots, progress=progress)
             found = ((row, _png(png_of(pixels), is_converted=False)) for row, pixels in captured)
@@ -146,12 +148,12 @@ def write_webdataset(rig: Rig, place: Path, progress: Progress = SILENT) -> dict
     return images.summary(said)
 
 
-def _file(file: ImageFile) -> Picture:
+def _file(file: ImageFile, *, crop: Crop | None) -> Picture:
     content = file.content()
     header = read_header(io.BytesIO(content), file.error)
-    if not header.conversions and header.kind in COPIED:
+    if crop is None and not header.conversions and header.kind in COPIED:
         return content, header, False
-    return _png(as_png(content, file.error), is_converted=True)
+    return _png(png_of(decode_pixels(content, file.error, crop=crop)), is_converted=True)
 
 
 def _png(content: bytes, *, is_converted: bool) -> Picture:

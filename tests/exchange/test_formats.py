@@ -326,3 +326,13 @@ def test_one_object_per_label_is_split_by_view(tmp_path: Path) -> None:
 def test_without_a_test_there_is_one_part(tmp_path: Path) -> None:
     convert(photographs(tmp_path, "[objects]\ntest_fraction = 0\n"), to="huggingface", out=tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["train"]
+
+
+def test_a_crop_is_written_as_it_is_seen(tmp_path: Path) -> None:
+    rig = photographs(tmp_path, '[image]\ncrop = "square"\n')
+    convert(rig, to="imagefolder", out=tmp_path / "out")
+    sizes = set()
+    for file in (tmp_path / "out").rglob("*.png"):
+        with PIL.Image.open(file) as image:
+            sizes.add(image.size)
+    assert (sizes, list((tmp_path / "out").rglob("*.jpg"))) == ({(10, 10)}, [])
