@@ -39,7 +39,8 @@ def test_what_the_package_returns_is_shown_in_a_few_words(tmp_path: Path) -> Non
         assert type(thing).__name__ in text
         assert len(text) <= LONGEST, text
     assert repr(result.plan.shots) == "Shots(120 of 10 objects)"
-    assert "strategy='auto', seed=0, budget=120" in repr(result)
+    assert repr(result) == f"Recommendation({result.headline.sentence})"
+    assert "strategy='auto', seed=0, budget=120" in repr(result.plan)
     assert "answer=" in repr(result.advice)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from acqplan.evaluate.headline import full_points
 from acqplan.evaluate.verdict import Answer, Verdict, answer
 from acqplan.numbers import count_noun, p_text, percent, points, shortened
 from acqplan.plan.plan import Plan
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from acqplan.advice.answers import Advice
     from acqplan.evaluate.findings import Findings
     from acqplan.evaluate.judging import PlannedTest
+    from acqplan.evaluate.recommend import Recommendation
     from acqplan.statistics.curves import ImagesToReach
     from acqplan.statistics.objects import Estimate
 
@@ -38,6 +40,7 @@ class Column:
         text: Whether it holds words, which a terminal aligns to the left.
         width: Letters that a terminal gives it at most; longer words are wrapped, or cut if there is one word only.
         below: Whether a terminal writes it below the column before it, to save width.
+        wraps: Whether a page breaks its lines.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Column:
     text: bool = False
     width: int | None = None
     below: bool = False
+    wraps: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +113,56 @@ def comparison_table(compared: Compared) -> Table:
     )
     caption = f"Compared at {compared.budget:,} images over {compared.n_objects} objects"
     return Table(columns=columns, rows=rows, kinds=kinds, caption=caption, footnote=footnote, cards=True)
+
+
+def gains_table(compared: Compared) -> Table:
+    """Every strategy at the budget of the verdicts in few columns: accuracy, difference and verdict."""
+    there, verdicts = compared.at(compared.budget), {verdict.b: verdict for verdict in compared.verdicts}
+    rows, kinds = [], []
+    for name in sorted(compared.by_accuracy(list(there)), key=lambda name: name != compared.primary):
+        point, verdict = there[name], verdicts.get(name)
+        cells = ["", "", "the plan"]
+        if verdict is not None:
+            found = "none found" if verdict.verdict == "no difference found" else f"plan is {verdict.verdict}"
+            cells = [points(verdict.difference), " to ".join(map(points, verdict.ci95)), found]
+        rows.append([name, f"{point.images:,.0f}", percent(point.accuracy), *cells])
+        kinds.append("own" if name == compared.primary else _kind(verdict))
+    names = ("strategy", "images", "accuracy, %", "plan gains", "95 % interval", "difference")
+    columns = [Column(name=name, short=name, text=name in ("strategy", "difference")) for name in names]
+    note = f"Accuracy on {compared.tested_words}, mean of {count_noun(compared.n_seeds, 'seed')}; gains in points."
+    return Table(columns=columns, rows=rows, kinds=kinds, footnote=note)
+
+
+def accuracies_table(result: Recommendation) -> Table | None:
+    """Every accuracy that a report names, what it is of, and why it differs from the first; ``None`` for one."""
+    validation, advice, rows = result.validation, result.advice, list[list[str]]()
+    if validation is not None and validation.records:
+        own, n_seeds = full_points(validation)[result.plan.strategy], len({one.seed for one in validation.records})
+        n_objects, tested = len(validation.records[0].per_object), validation.kept_aside.get("tested", "new objects")
+        of = f"new views of {n_objects} objects" if tested == "new views" else f"{n_objects} objects kept aside"
+        runs = f"heads of the plans of {count_noun(n_seeds, 'seed')}" if n_seeds > 1 else "the head of this plan"
+        rows.append([f"{percent(own.accuracy)} %", f"{percent(own.low)} to {percent(own.high)}", f"{of}: {runs}", ""])
+    if advice is not None and advice.points:
+        last = advice.points[-1].accuracy
+        why = "other objects than those kept aside, this plan alone, and heads that lack an object of each class"
+        rows.append(
+            [
+                f"{percent(last.estimate)} %",
+                f"{percent(last.low)} to {percent(last.high)}",
+                f"{advice.judged:,} captured objects: heads of the images of the others",
+                why if rows else "",
+            ]
+        )
+    for name, accuracy, why in (
+        ("all views of these objects", advice and advice.saturation, "foreseen, not measured: with more images"),
+        ("the best use of the next images", advice and advice.best and advice.best.accuracy, "foreseen, not measured"),
+    ):
+        if accuracy and rows:
+            between = f"{percent(accuracy.low)} to {percent(accuracy.high)} (80 %)"
+            rows.append([f"{percent(accuracy.estimate)} %", between, f"new objects, after {name}", why])
+    names = ("accuracy", "95 % interval", "of what", "why it differs")
+    columns = [Column(name=name, wraps=place > 1) for place, name in enumerate(names)]
+    return Table(columns=columns, rows=rows, cards=True) if len(rows) > 1 else None
 
 
 def _kind(verdict: Verdict | None) -> str:
