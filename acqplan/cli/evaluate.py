@@ -68,7 +68,7 @@ def recommend(
             written = place / "plan.csv"
             if opened.source.name != "live" and not (written.exists() and written.read_text() == early.plan.to_csv()):
                 save(early, place, facts=facts, progress=progress)
-                kept.append(f"the plan is kept in {out}; what it gains was not measured")
+                kept.append(f"the plan is kept in {out}, without what it gains")
 
         try:
             result = library.recommend(
@@ -85,11 +85,11 @@ def recommend(
                 runtime=options.chosen_runtime(device, precision, dask),
                 progress=progress,
             )
+            files = save(result, place, facts=facts, progress=progress)
         except BaseException:
             for said in kept:
                 print_note(said)
             raise
-        files = save(result, place, facts=facts, progress=progress)
         if as_json:
             print_json({**result.to_dict(), "files": [str(out / path.name) for path in files]})
             return

@@ -64,7 +64,8 @@ def headline(result: Recommendation) -> Headline:
         number, about = duration(plan.route_seconds), "to take them all"
     if plan.predicted is not None:
         accuracy, low, high = plan.predicted
-        seen = f"with the {plan.captured:,} images captured so far" if _before(plan, advice) else "with these images"
+        is_before = advice is not None and advice.images == plan.captured
+        seen = f"with the {plan.captured:,} images captured so far" if is_before else "with these images"
         number, about = f"{percent(accuracy)} %", f"right on objects left out in turn, {seen} ({_interval(low, high)})"
     if validation is not None and validation.records:
         parts.append(gained(validation, plan.strategy))
@@ -72,8 +73,8 @@ def headline(result: Recommendation) -> Headline:
         tested = validation.kept_aside.get("tested", "new objects")
         number, about = f"{percent(own.accuracy)} %", f"right on {tested} ({_interval(own.low, own.high)})"
     else:
-        parts.append("What they gain on other ways of choosing is not measured.")
-    if advice is not None and not _before(plan, advice):
+        parts.append("What they gain over other ways of choosing is not measured.")
+    if advice is not None and not plan.captured:
         parts.append(few_would_do(advice))
     return Headline(task=taking(plan), finding=" ".join(filter(None, parts)), number=number, about=about)
 
@@ -133,29 +134,17 @@ def gained(validation: Validation, own: str) -> str:
         is_short = point is not None and point.images < FULL_SHARE * verdict.budget
         return f"{name} ({point.images:,.0f} images)" if is_short and point is not None else name
 
-    def by(verdict: Verdict) -> str:
-        return f"{percent(abs(verdict.difference))} points"
-
     parts = []
-    for answer in ("worse", "better"):
+    for answer in ("worse", "better", NO_DIFFERENCE):
         mine = [verdict for verdict in verdicts if verdict.verdict == answer]
-        every = f"all {len(mine)} other ways: " if len(mine) == len(verdicts) > 1 else ""
-        if len(mine) == 1:
-            parts.append(f"{answer} than {way(mine[0])} by {by(mine[0])}")
-        elif mine:
-            parts.append(f"{answer} than {every}{listed([f'{way(one)} by {by(one)}' for one in mine])}")
-    mine = [verdict for verdict in verdicts if verdict.verdict == NO_DIFFERENCE]
-    if len(mine) == len(verdicts) > 1:
-        parts.append(f"no difference found from any of {len(mine)} other ways: {listed(map(way, mine), 'or')}")
-    elif mine:
-        parts.append(f"no difference found from {listed(map(way, mine), 'or')}")
+        is_every, is_gain = len(mine) == len(verdicts) > 1, answer != NO_DIFFERENCE
+        every = f"{'all' if is_gain else 'any of'} {len(mine)} other ways: " if is_every else ""
+        ways = [f"{way(one)} by {percent(abs(one.difference))} points" if is_gain else way(one) for one in mine]
+        if mine:
+            words = listed(ways, "and" if is_gain else "or")
+            parts.append(f"{answer} {'than' if is_gain else 'against'} {every}{words}")
     words = "; ".join(parts)
     return f"{words[0].upper()}{words[1:]}." if words else ""
-
-
-def _before(plan: Plan, advice: Advice | None) -> bool:
-    """Whether the advice is about images that were captured before, not about those of the plan."""
-    return advice is not None and 0 < advice.images == plan.captured
 
 
 def _interval(low: float, high: float) -> str:

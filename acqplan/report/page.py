@@ -25,7 +25,7 @@ from acqplan.plan.plan import Plan
 from acqplan.plan.route import change_words, route_words, saved_words
 from acqplan.report import tables
 from acqplan.report.compared import MOST_DRAWN, Compared
-from acqplan.report.counts import object_counts, picture_axes, positions
+from acqplan.report.counts import object_counts, positions
 from acqplan.report.plot import curves, differences, views
 from acqplan.report.plot.advice import design_surface, learning_curve
 from acqplan.report.plot.contact import Sheet
@@ -77,7 +77,6 @@ def page_text(result: Recommendation, *, sheets: Sequence[Sheet] = (), facts: Ma
         "first": first,
         "plan": plan,
         "per_object": per_object,
-        "places": _places(plan),
         "route": {"words": route_words(plan), "saved": saved_words(plan), "changes": change_words(plan)},
         "dial": svg_element(views.dial(plan.shots), name="dial", alt=dial),
         "dial_words": dial,
@@ -103,6 +102,7 @@ def page_text(result: Recommendation, *, sheets: Sequence[Sheet] = (), facts: Ma
 def notebook_text(result: Recommendation) -> str:
     """The first words, the cards and the dial, for a cell of a notebook; its styles touch nothing else there."""
     dial = svg_element(views.dial(result.plan.shots), name=f"dial{id(result)}", alt="The views of all objects.")
+    dial = Markup(dial.replace("*{", ".acqplan svg *{"))  # matplotlib's own style is for all elements
     content = {"first": result.headline, "cards": _cards(result), "dial": dial, "light": Markup(_LIGHT)}
     return TEMPLATES.get_template("notebook.html").render(content)
 
@@ -126,15 +126,6 @@ def _cards(result: Recommendation) -> list[tuple[str, str, str]]:
     return cards
 
 
-def _places(plan: Plan) -> str:
-    """From how many views the shots are, ``160 of 162 positions of azimuth and elevation``."""
-    (_, n_shots), space = positions(plan.shots), plan.shots.space
-    places = "views"
-    if len(space.axes) > 2:
-        places = "positions of " + " and ".join(space.names[row] for row in picture_axes(space) if row is not None)
-    return f"{int((n_shots > 0).sum()):,} of {len(n_shots):,} {places}"
-
-
 def benchmark_page_text(findings: Findings, *, facts: Mapping[str, str] | None = None) -> str:
     """The page as text; the same arguments give the same text.
 
@@ -146,6 +137,7 @@ def benchmark_page_text(findings: Findings, *, facts: Mapping[str, str] | None =
     there, least = compared.at(compared.budget), findings.smallest_difference
     reached = [standing.reach for standing in findings.standings if standing.strategy == design.primary]
     reach = {"text": reached[0].text, "interval": tables.reach_interval(reached[0])} if reached else None
+    strongest = [name for name in compared.by_accuracy(compared.strategies) if name != design.primary][:1]
     # Comparisons in which a test on images alone would have concluded something else.
     differ = [verdict for verdict in compared.verdicts if tables.image_answer(verdict) != verdict.verdict]
     answers: list[str] = [verdict.verdict for verdict in compared.verdicts]
@@ -164,7 +156,7 @@ def benchmark_page_text(findings: Findings, *, facts: Mapping[str, str] | None =
         "claim": compared.verdicts[0],
         "counts": counts,
         "detectable": None if math.isnan(least) else least,
-        "main_points": [there[name] for name in (design.primary, design.baseline) if name in there],
+        "main_points": [there[name] for name in dict.fromkeys((*compared.order[:2], *strongest)) if name in there],
         "reach": reach if len(compared.budgets) > 1 else None,
         "n_cells": len(design.cells) * len(findings.results.blocks),
         "n_failed": len(findings.failed),

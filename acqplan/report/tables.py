@@ -39,7 +39,6 @@ class Column:
         short: Its heading in a terminal, where lines may break; ``None`` where a terminal has no room for it.
         text: Whether it holds words, which a terminal aligns to the left.
         width: Letters that a terminal gives it at most; longer words are wrapped, or cut if there is one word only.
-        below: Whether a terminal writes it below the column before it, to save width.
         wraps: Whether a page breaks its lines.
     """
 
@@ -47,7 +46,6 @@ class Column:
     short: str | None = None
     text: bool = False
     width: int | None = None
-    below: bool = False
     wraps: bool = False
 
 
@@ -77,19 +75,13 @@ class Table:
 
 def comparison_table(compared: Compared) -> Table:
     """Every strategy at the budget of the verdicts: accuracy, difference from the primary one, tests and verdict."""
-    columns = [
-        Column(name="strategy", short="strategy", text=True, width=16),
-        Column(name="images taken", short="images"),
-        Column(name="accuracy, %", short="accuracy\n%"),
-        Column(name="difference, points", short="difference\npoints"),
-        Column(name="95 % interval", short="", below=True),
-        Column(name="p, objects and seeds (Holm; decides)", short="p"),
-        Column(name=f"p, equal within {compared.margin_words}"),
-        Column(name="p, objects alone (Holm; these seeds)"),
-        Column(name="p, McNemar (conditional on these objects)", short="p\nMcNemar"),
-        Column(name="images only the first / only the other got right"),
-        Column(name="verdict", short="verdict", text=True, width=13),
-    ]
+    names = (
+        "strategy", "images taken", "accuracy, %", "difference, points", "95 % interval",
+        "p, objects and seeds (Holm; decides)", f"p, equal within {compared.margin_words}",
+        "p, objects alone (Holm; these seeds)", "p, McNemar (conditional on these objects)",
+        "images only the first / only the other got right", "verdict",
+    )  # fmt: skip
+    columns = [Column(name=name) for name in names]
     there, verdicts = compared.at(compared.budget), {verdict.b: verdict for verdict in compared.verdicts}
     rows, kinds = [], []
     for name in sorted(compared.by_accuracy(list(there)), key=lambda name: name != compared.primary):
@@ -153,16 +145,18 @@ def accuracies_table(result: Recommendation) -> Table | None:
                 why if rows else "",
             ]
         )
-    for name, accuracy, why in (
-        ("all views of these objects", advice and advice.saturation, "foreseen, not measured: with more images"),
-        ("the best use of the next images", advice and advice.best and advice.best.accuracy, "foreseen, not measured"),
+    why = "foreseen from objects left out, not measured"
+    for name, accuracy in (
+        ("all views of these objects", advice and advice.saturation),
+        ("the best use of the next images", advice and advice.best and advice.best.accuracy),
     ):
         if accuracy and rows:
             between = f"{percent(accuracy.low)} to {percent(accuracy.high)} (80 %)"
             rows.append([f"{percent(accuracy.estimate)} %", between, f"new objects, after {name}", why])
     names = ("accuracy", "95 % interval", "of what", "why it differs")
     columns = [Column(name=name, wraps=place > 1) for place, name in enumerate(names)]
-    return Table(columns=columns, rows=rows, cards=True) if len(rows) > 1 else None
+    caption = "Which accuracy is which"
+    return Table(columns=columns, rows=rows, cards=True, caption=caption) if len(rows) > 1 else None
 
 
 def _kind(verdict: Verdict | None) -> str:

@@ -20,7 +20,7 @@ from acqplan.plan.route import change_words, route_words
 from acqplan.report.compared import Compared
 from acqplan.report.counts import axis_title, cut, object_counts, picture_axes
 from acqplan.report.plot.style import heat_step
-from acqplan.report.tables import Table, accuracy_table, comparison_table, gains_table, learning_table
+from acqplan.report.tables import Table, accuracy_table, gains_table, learning_table
 from acqplan.space import Category, Shots
 
 if TYPE_CHECKING:
@@ -55,19 +55,13 @@ def drawn_table(table: Table) -> RenderableType:
     shown = [row for row, column in enumerate(table.columns) if column.short is not None]
     for row in shown:
         column = table.columns[row]
-        if not column.below:
-            align: Literal["left", "right"] = "left" if column.text else "right"
-            one_line = column.width is None or row == 0
-            drawn.add_column(column.short or "", justify=align, no_wrap=one_line, max_width=column.width)
+        align: Literal["left", "right"] = "left" if column.text else "right"
+        one_line = column.width is None or row == 0
+        drawn.add_column(column.short or "", justify=align, no_wrap=one_line, max_width=column.width)
     for number, cells in enumerate(table.rows):
         kind = table.kinds[number] if table.kinds else ""
-        parts: list[Text] = []
         # Cells are Text, so that brackets in names are not read as markup.
-        for row in shown:
-            if not table.columns[row].below:
-                parts.append(Text(printable(cells[row])))
-            elif cells[row]:
-                parts[-1].append(f"\n{printable(cells[row])}")
+        parts = [Text(printable(cells[row])) for row in shown]
         parts[-1].stylize(LAST_STYLES.get(kind, ""))
         drawn.add_row(*parts, style=ROW_STYLES.get(kind, ""))
     return Group(drawn, Text(), Text(printable(table.footnote), style="dim")) if table.footnote else drawn
@@ -112,7 +106,7 @@ def result_summary(result: Recommendation, *, verbose: bool = False) -> Renderab
         parts += [Text(printable(advice_headline(result.advice)))]
     if result.validation is not None and result.validation.records:
         compared = Compared.of_validation(result.validation, result.plan.strategy, result.sentences)
-        parts += [Text(), drawn_table(comparison_table(compared) if verbose else gains_table(compared))]
+        parts += [Text(), drawn_table(gains_table(compared))]
         if verbose:
             parts += [Text(), bullets(compared.sentences)]
     if verbose and result.plan.sensitivity:
@@ -185,10 +179,13 @@ def predictions_summary(comparison: Comparison) -> RenderableType:
 def advice_report(advice: Advice, *, verbose: bool = False) -> RenderableType:
     """The advice in two sentences, the learning curve on left-out objects, and the most important sentences, or all."""
     title = f"{advice.images:,} images of {advice.objects:,} objects, {advice.classes:,} classes"
-    parts: list[RenderableType] = [Text(printable(advice_headline(advice)), style="bold"), Text(title), Text()]
+    if advice.points:
+        title += f": {percent(advice.points[-1].accuracy.estimate)} % right on objects left out in turn"
+    parts: list[RenderableType] = [Text(f"{title}."), Text(printable(advice_headline(advice)), style="bold"), Text()]
     if advice.points:
         parts += [drawn_table(learning_table(advice)), Text()]
-    return Group(*parts, bullets(advice_sentences(advice) if verbose else advice_in_short(advice)))
+    # the headline has said the first sentence
+    return Group(*parts, bullets(advice_sentences(advice) if verbose else advice_in_short(advice)[1:]))
 
 
 def plan_table(plan: Plan, *, width: int = 80, verbose: bool = False) -> RenderableType:
@@ -197,7 +194,7 @@ def plan_table(plan: Plan, *, width: int = 80, verbose: bool = False) -> Rendera
     Args:
         plan: The plan.
         width: Columns of the terminal; 80 hold 18 azimuths by 9 elevations.
-        verbose: Whether to say how it was made and what is kept aside, and to draw every class.
+        verbose: Whether to say how it was made and what is kept aside.
     """
     shots = plan.shots
     lasting = f" That takes {duration(plan.route_seconds)}." if plan.route_seconds else ""
@@ -211,7 +208,7 @@ def plan_table(plan: Plan, *, width: int = 80, verbose: bool = False) -> Rendera
     others = [column for column in range(len(shots.space.axes)) if column not in picture_axes(shots.space)]
     if others:
         parts.append(_other_axes(shots, others, verbose=verbose))
-    return Group(*parts, _classes(plan, verbose=verbose))
+    return Group(*parts, _classes(plan))
 
 
 def _grid_lines(shots: Shots, width: int) -> Iterator[Text]:
@@ -301,34 +298,18 @@ def sparkline(counts: Int[np.ndarray, " levels"]) -> str:
     return "".join(EIGHTHS[-(-8 * int(count) // most)] for count in counts)
 
 
-def _classes(plan: Plan, *, verbose: bool) -> RenderableType:
-    """Images of each class and per object: as bars, or in a line for classes that have as many."""
-    objects, counts = plan.shots.objects, object_counts(plan)
-    if not verbose:
-        alike: dict[tuple[int, ...], list[str]] = {}
-        for number, label in enumerate(objects.classes):
-            mine = counts[objects.class_rows == number]
-            alike.setdefault((int(mine.sum()), len(mine), int(mine.min()), int(mine.max())), []).append(label)
-        lines = []
-        for (n_images, n_objects, *range_), labels in alike.items():
-            names = ", ".join(shortened(label, 18) for label in labels[:MOST_CLASSES])
-            more = f" and {len(labels) - MOST_CLASSES} more" if len(labels) > MOST_CLASSES else ""
-            each = (
-                f"{count_noun(n_images, 'image')} of {count_noun(n_objects, 'object')}, {count_range(range_)} of each"
-            )
-            lines.append(f"{names}{more}: {'each ' * (len(labels) > 1)}{each}")
-        more = f"{len(lines) - MOST_LINES} other numbers of images per class: see report.html"
-        return Group(*map(Text, lines[:MOST_LINES]), *[Text(more)] * (len(lines) > MOST_LINES))
-    table = rich_table.Table.grid(padding=(0, 2))
-    for number in range(4):
-        table.add_column(justify="right" if number == 1 else "left", no_wrap=True)
-    sums = np.bincount(objects.class_rows, weights=counts).astype(np.int64)
-    for number, label in enumerate(objects.classes[:MOST_CLASSES]):
+def _classes(plan: Plan) -> RenderableType:
+    """Images of each class and of each object, a line for all classes that have as many."""
+    objects, counts, alike = plan.shots.objects, object_counts(plan), dict[str, list[str]]()
+    for number, label in enumerate(objects.classes):
         mine = counts[objects.class_rows == number]
-        bar = EIGHTHS[-1] * max(1, round(20 * sums[number] / max(sums.max(), 1)))
-        each = f"{count_noun(len(mine), 'object')}, {count_range(mine)} each"
-        table.add_row(Text(shortened(label, 18), style="bold"), f"{sums[number]:,}", Text(bar, style="blue"), each)
-    if len(objects.classes) > MOST_CLASSES:
-        rest = sums[MOST_CLASSES:]
-        table.add_row(f"{len(rest)} more classes", f"{rest.sum():,}", "", f"{count_range(rest)} per class")
-    return table
+        images = count_noun(int(mine.sum()), "image")
+        said = f"{images} of {count_noun(len(mine), 'object')}, {count_range(mine)} of each"
+        alike.setdefault(said, []).append(shortened(label, 18))
+    lines = []
+    for said, labels in alike.items():
+        rest = f" and {len(labels) - MOST_CLASSES} more" if len(labels) > MOST_CLASSES else ""
+        each = "each " if len(labels) > 1 else ""
+        lines.append(f"{', '.join(labels[:MOST_CLASSES])}{rest}: {each}{said}")
+    more = f"{len(lines) - MOST_LINES} other numbers of images: see plan.csv"
+    return Group(*map(Text, lines[:MOST_LINES]), *[Text(more)] * (len(lines) > MOST_LINES))

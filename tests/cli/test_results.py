@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from acqplan.cli import console
 from acqplan.report.result import FILES
 from tests.cli.conftest import QUICK, Acqplan, Done, complaint, contents, untouched, written
 
@@ -29,7 +30,7 @@ def test_a_validated_plan_is_shown_written_and_repeated_byte_for_byte(
     made = [name for name in FILES if name not in ("advice.png", "surface.png", "next.png")]
     shown = recommended(acqplan, toys, 40, out)
     assert shown.out.startswith("Take these 40 images: 8 of each of 5 objects.")
-    assert "difference found from " in " ".join(shown.out.split())
+    assert "difference found against " in " ".join(shown.out.split())
     assert "Cannot tell: one object of each class is captured" in " ".join(shown.out.split())
     *slow, last = shown.err.splitlines()  # of steps that take longer than 2 s on a busy machine
     assert last == f"written to {out}: {', '.join(made)}"
@@ -83,6 +84,18 @@ def test_one_label_alone_is_validated_with_numbers_that_json_knows(
     manifest.write_text(manifest.read_text().replace(",cow,", ",car,"))
     done = recommended(acqplan, photographs, 6, tmp_path / "out", "--json")
     assert json.loads(done.out)["plan"]["budget"] == 6
+
+
+def test_a_log_without_a_terminal_is_told_of_the_time_left(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "LOG_SECONDS", 0.0)
+    with console.ProgressBars().task("rendering", 1200) as advance:
+        advance(300)
+        advance(900)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("rendering: 300 of 1,200, about ")
+    assert line.endswith(" left")
 
 
 def test_a_live_rig_is_planned_without_a_validation(acqplan: Acqplan, live: Path, tmp_path: Path) -> None:

@@ -30,7 +30,9 @@ def judged(**answers: Answer) -> Recommendation:
 def test_what_is_better_and_where_no_difference_was_found_are_both_said() -> None:
     first = judged(even="better").headline
     assert first.task == "Take these 2,430 images: 97 or 98 of each of 25 objects."
-    assert first.finding.startswith("Better than one even grid (2,160 images) by 9.8 points; no difference found from ")
+    assert first.finding.startswith(
+        "Better than one even grid (2,160 images) by 9.8 points; no difference found against "
+    )
     for way in ("random shots", "staggered grids", "one random set (2,160 images)"):
         assert way in first.finding
     assert "no better" not in first.finding, "no difference found does not mean equal"
@@ -53,7 +55,7 @@ def test_losses_come_first() -> None:
 
 def test_no_difference_from_any_is_said_of_all() -> None:
     finding = judged().headline.finding
-    assert finding.startswith("No difference found from any of 4 other ways: ")
+    assert finding.startswith("No difference found against any of 4 other ways: ")
     assert all(way in finding for way in WAYS.values())
 
 
@@ -71,7 +73,7 @@ def test_without_a_test_the_number_is_that_of_objects_left_out_and_gains_are_not
     first = recommended(PLANS["toys"], advice=some_advice()).headline
     assert first.number == "90.7 %"
     assert "objects left out in turn, with these images" in first.about
-    assert first.finding.startswith("What they gain on other ways of choosing is not measured.")
+    assert first.finding.startswith("What they gain over other ways of choosing is not measured.")
 
 
 def test_images_captured_before_are_not_taken_for_those_of_the_plan() -> None:

@@ -66,7 +66,8 @@ def contact_sheet(sheet: Sheet) -> Figure:
     with new_figure(width, top, laid_out=False) as figure:
         axes = figure.add_axes((0.0, 0.0, 1.0, 1.0), xlim=(0, width), ylim=(top, 0))
         axes.set_axis_off()
-        axes.text(0.08, HEADING, printable(sheet.title), fontsize=13, fontweight="bold", va="center")
+        axes.text(0.08, HEADING, printable(sheet.title), fontsize=13, fontweight="bold", va="bottom")
+        axes.text(0.08, 1.2 * HEADING, printable(sheet.note), fontsize=8, color=LIGHT["soft"], va="top")
         y = 2 * HEADING
         for name, lines in rows.items():
             if name:
