@@ -86,6 +86,8 @@ def benchmark_headline(findings: Findings) -> Headline:
     at, (low, high) = f"at {verdict.budget:,} images", map(points, verdict.ci95)
     number, about = points(verdict.difference), f"points against {verdict.b} {at} (95 % interval {low} to {high})"
     if verdict.verdict == NO_DIFFERENCE:
+        # the verdict is corrected for all comparisons
+        about = about.replace(")", " of this comparison alone)") if verdict.ci95[0] * verdict.ci95[1] > 0.0 else about
         sentence = f"No difference found between {verdict.a} and {verdict.b} {at}."
     else:
         by = f"{percent(abs(verdict.difference))} points"

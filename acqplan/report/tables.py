@@ -39,6 +39,7 @@ class Column:
         short: Its heading in a terminal, where lines may break; ``None`` where a terminal has no room for it.
         text: Whether it holds words, which a terminal aligns to the left.
         width: Letters that a terminal gives it at most; longer words are wrapped, or cut if there is one word only.
+        below: Whether a terminal writes it below the column before it, to save width.
         wraps: Whether a page breaks its lines.
     """
 
@@ -46,6 +47,7 @@ class Column:
     short: str | None = None
     text: bool = False
     width: int | None = None
+    below: bool = False
     wraps: bool = False
 
 
@@ -121,7 +123,10 @@ def gains_table(compared: Compared) -> Table:
         kinds.append("own" if name == compared.primary else _kind(verdict))
     names = ("strategy", "images", "accuracy, %", "plan gains", "95 % interval", "difference")
     columns = [Column(name=name, short=name, text=name in ("strategy", "difference")) for name in names]
-    note = f"Accuracy on {compared.tested_words}, mean of {count_noun(compared.n_seeds, 'seed')}; gains in points."
+    note = (
+        f"Accuracy on {compared.tested_words}, mean of {count_noun(compared.n_seeds, 'seed')}; gains in points. "
+        "Intervals are of one comparison each; a difference is found if it holds after correction for all of them."
+    )
     return Table(columns=columns, rows=rows, kinds=kinds, footnote=note)
 
 

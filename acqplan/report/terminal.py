@@ -14,7 +14,7 @@ from rich.text import Text
 from acqplan.advice.answers import Advice
 from acqplan.advice.sentences import advice_headline, advice_in_short, advice_sentences
 from acqplan.evaluate.headline import Headline, taking
-from acqplan.numbers import count_noun, count_range, duration, p_text, percent, points, printable, shortened
+from acqplan.numbers import count_noun, count_range, p_text, percent, points, printable, shortened
 from acqplan.plan.plan import Plan
 from acqplan.plan.route import change_words, route_words
 from acqplan.report.compared import Compared
@@ -55,13 +55,19 @@ def drawn_table(table: Table) -> RenderableType:
     shown = [row for row, column in enumerate(table.columns) if column.short is not None]
     for row in shown:
         column = table.columns[row]
-        align: Literal["left", "right"] = "left" if column.text else "right"
-        one_line = column.width is None or row == 0
-        drawn.add_column(column.short or "", justify=align, no_wrap=one_line, max_width=column.width)
+        if not column.below:
+            align: Literal["left", "right"] = "left" if column.text else "right"
+            one_line = column.width is None or row == 0
+            drawn.add_column(column.short or "", justify=align, no_wrap=one_line, max_width=column.width)
     for number, cells in enumerate(table.rows):
         kind = table.kinds[number] if table.kinds else ""
+        parts: list[Text] = []
         # Cells are Text, so that brackets in names are not read as markup.
-        parts = [Text(printable(cells[row])) for row in shown]
+        for row in shown:
+            if not table.columns[row].below:
+                parts.append(Text(printable(cells[row])))
+            elif cells[row]:
+                parts[-1].append(f"\n{printable(cells[row])}")
         parts[-1].stylize(LAST_STYLES.get(kind, ""))
         drawn.add_row(*parts, style=ROW_STYLES.get(kind, ""))
     return Group(drawn, Text(), Text(printable(table.footnote), style="dim")) if table.footnote else drawn
@@ -101,7 +107,9 @@ def result_summary(result: Recommendation, *, verbose: bool = False) -> Renderab
         result: What was recommended; its plan is printed before, by `plan_table`.
         verbose: Whether to print tests, verdicts and advice in words as well.
     """
-    parts: list[RenderableType] = [headline_lines(result.headline)]
+    first = result.headline
+    is_known = result.validation is not None or result.plan.predicted is not None  # else the plan has said the number
+    parts: list[RenderableType] = [headline_lines(first) if is_known else Text(first.finding, style="bold")]
     if result.advice is not None and not verbose:
         parts += [Text(printable(advice_headline(result.advice)))]
     if result.validation is not None and result.validation.records:
@@ -184,8 +192,9 @@ def advice_report(advice: Advice, *, verbose: bool = False) -> RenderableType:
     parts: list[RenderableType] = [Text(f"{title}."), Text(printable(advice_headline(advice)), style="bold"), Text()]
     if advice.points:
         parts += [drawn_table(learning_table(advice)), Text()]
-    # the headline has said the first sentence
-    return Group(*parts, bullets(advice_sentences(advice) if verbose else advice_in_short(advice)[1:]))
+    short = advice_in_short(advice)  # of which the headline has said the first and the best use
+    some = short[1 : len(short) - (advice.best is not None)]
+    return Group(*parts, bullets(advice_sentences(advice) if verbose else some))
 
 
 def plan_table(plan: Plan, *, width: int = 80, verbose: bool = False) -> RenderableType:
@@ -197,13 +206,15 @@ def plan_table(plan: Plan, *, width: int = 80, verbose: bool = False) -> Rendera
         verbose: Whether to say how it was made and what is kept aside.
     """
     shots = plan.shots
-    lasting = f" That takes {duration(plan.route_seconds)}." if plan.route_seconds else ""
+    uncounted = ", changes of object not counted" if plan.seconds_per_object is None else ""
+    lasting = f" That takes {route_words(plan).partition(';')[0]}{uncounted}." if plan.route_seconds else ""
     parts: list[RenderableType] = [Text(printable(taking(plan) + lasting), style="bold")]
     if verbose:
         parts.append(Text(f"Strategy {printable(plan.strategy)}, seed {plan.seed}"))
         parts += [Text(f"Taking them lasts {route_words(plan)}")] if plan.route_seconds else []
         parts += [Text(f"In this order: {printable(changes)}")] if (changes := change_words(plan)) else []
-        parts += [Text(printable(said[0].upper() + said[1:])) for said in plan.kept_aside.get("words", ())]
+    for said in plan.kept_aside.get("words", ()):  # names of objects only where all is asked for
+        parts.append(Text(printable(f"{said[0].upper()}{said[1:] if verbose else said[1:].partition(':')[0]}.")))
     parts += [Text(), *_grid_lines(shots, width), Text()]
     others = [column for column in range(len(shots.space.axes)) if column not in picture_axes(shots.space)]
     if others:

@@ -74,7 +74,8 @@ def test_table_says_shares_of_lights_and_images_of_classes(toy_plan: Plan) -> No
     text = shown(plan_table(toy_plan, verbose=True))
     assert re.search(r"lighting\s+\S+\s+L0:.\d\d.%", text)
     for label in toy_plan.shots.objects.classes:
-        assert re.search(rf"{label}\s+486\s+█+\s+5 objects, 97 or 98 each", text)
+        assert label in text
+    assert "each 486 images of 5 objects, 97 or 98 of" in text
 
 
 def test_markup_and_escape_sequences_in_names_are_shown_not_obeyed(live_plan: Plan) -> None:
@@ -95,7 +96,6 @@ def test_everything_has_every_strategy_and_every_sentence(
     for name in ("auto", "even", "even-staggered", "random", "random-shots"):
         assert name in text
     assert all(" ".join(sentence.split()) in text for sentence in sentences)
-    assert "conditional on these objects" in text
     for verdict in validation.verdicts:
         assert f"{100 * verdict.difference:+.1f}" in text
 
