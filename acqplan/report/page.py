@@ -115,7 +115,8 @@ def _cards(result: Recommendation) -> list[tuple[str, str, str]]:
         (count_range(object_counts(plan)), "per object", count_noun(n_objects, "object")),
     ]
     if plan.route_seconds:
-        cards.append((duration(plan.route_seconds), "to take them", saved_words(plan)))
+        left_out = "changes of object not counted" if plan.seconds_per_object is None else saved_words(plan)
+        cards.append((duration(plan.route_seconds), "to take them", left_out))
     if validation is not None and validation.records:
         there = full_points(validation)
         others = [name for name in there if name != plan.strategy]

@@ -15,6 +15,7 @@ from acqplan.numbers import count_noun, p_text, percent, points, shortened
 from acqplan.plan.plan import Plan
 from acqplan.report.compared import Compared
 from acqplan.report.counts import axis_title
+from acqplan.statistics.objects import Estimate
 
 if TYPE_CHECKING:
     from acqplan.advice.answers import Advice
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from acqplan.evaluate.judging import PlannedTest
     from acqplan.evaluate.recommend import Recommendation
     from acqplan.statistics.curves import ImagesToReach
-    from acqplan.statistics.objects import Estimate
 
 # A cell without a value.
 NONE = "–"
@@ -133,31 +133,25 @@ def gains_table(compared: Compared) -> Table:
 def accuracies_table(result: Recommendation) -> Table | None:
     """Every accuracy that a report names, what it is of, and why it differs from the first; ``None`` for one."""
     validation, advice, rows = result.validation, result.advice, list[list[str]]()
+
+    def add(accuracy: float, low: float, high: float, of: str, why: str, level: str = "") -> None:
+        interval = f"{percent(low)} to {percent(high)}{level}"
+        rows.append([f"{percent(accuracy)} %", interval, of, why if rows else ""])
+
     if validation is not None and validation.records:
-        own, n_seeds = full_points(validation)[result.plan.strategy], len({one.seed for one in validation.records})
-        n_objects, tested = len(validation.records[0].per_object), validation.kept_aside.get("tested", "new objects")
-        of = f"new views of {n_objects} objects" if tested == "new views" else f"{n_objects} objects kept aside"
-        runs = f"heads of the plans of {count_noun(n_seeds, 'seed')}" if n_seeds > 1 else "the head of this plan"
-        rows.append([f"{percent(own.accuracy)} %", f"{percent(own.low)} to {percent(own.high)}", f"{of}: {runs}", ""])
+        own, of = full_points(validation)[result.plan.strategy], validation.kept_aside.get("tested", "new objects")
+        seeds = count_noun(len({record.seed for record in validation.records}), "seed")
+        objects = count_noun(len(validation.records[0].per_object), "object")
+        add(own.accuracy, own.low, own.high, f"{of}, {objects}: heads of the plans of {seeds}", "")
     if advice is not None and advice.points:
-        last = advice.points[-1].accuracy
+        last, foreseen = advice.points[-1].accuracy, "foreseen from objects left out, not measured"
+        of = f"{count_noun(advice.judged, 'captured object')} left out in turn: heads of the images of the others"
         why = "other objects than those kept aside, this plan alone, and heads that lack an object of each class"
-        rows.append(
-            [
-                f"{percent(last.estimate)} %",
-                f"{percent(last.low)} to {percent(last.high)}",
-                f"{advice.judged:,} captured objects: heads of the images of the others",
-                why if rows else "",
-            ]
-        )
-    why = "foreseen from objects left out, not measured"
-    for name, accuracy in (
-        ("all views of these objects", advice and advice.saturation),
-        ("the best use of the next images", advice and advice.best and advice.best.accuracy),
-    ):
-        if accuracy and rows:
-            between = f"{percent(accuracy.low)} to {percent(accuracy.high)} (80 %)"
-            rows.append([f"{percent(accuracy.estimate)} %", between, f"new objects, after {name}", why])
+        add(last.estimate, last.low, last.high, of, why)
+        for name, end in (("all views of these objects", advice.saturation), ("the best use", advice.best)):
+            if end is not None:
+                share = end if isinstance(end, Estimate) else end.accuracy
+                add(share.estimate, share.low, share.high, f"new objects, after {name}", foreseen, " (80 %)")
     names = ("accuracy", "95 % interval", "of what", "why it differs")
     columns = [Column(name=name, wraps=place > 1) for place, name in enumerate(names)]
     caption = "Which accuracy is which"
