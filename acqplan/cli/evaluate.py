@@ -66,7 +66,9 @@ def recommend(
             if not as_json:
                 print_result(plan_table(early.plan, width=results.width, verbose=verbose), "")
             written = place / "plan.csv"
-            if opened.source.name != "live" and not (written.exists() and written.read_text() == early.plan.to_csv()):
+            if opened.source.name != "live" and not (
+                written.exists() and written.read_bytes() == early.plan.to_csv().encode()
+            ):
                 save(early, place, facts=facts, progress=progress)
                 kept.append(f"the plan is kept in {out}, without what it gains")
 

@@ -7,9 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from acqplan.advice.answers import Buy
+from acqplan.advice.sentences import advice_headline
 from acqplan.evaluate.headline import WAYS, few_would_do
 from acqplan.evaluate.recommend import Recommendation
 from acqplan.evaluate.verdict import Answer, Validation
+from acqplan.statistics.objects import Estimate
 from tests.report.conftest import PLANS, recommended, some_advice, some_validation
 
 GAINS = {"even": 0.098, "random": 0.044, "even-staggered": 0.012, "random-shots": 0.0}
@@ -105,3 +108,22 @@ def test_few_images_would_do_only_where_larger_parts_agree_and_it_is_few() -> No
     assert said(0.5, 0.6, 0.7, 0.8, 0.9) == ""
     assert said(0.9, 0.9, 0.9, 0.9, 0.9).startswith("100 of them already reach as much as all")
     assert few_would_do(some_advice(points=0)) == ""
+
+
+def test_advice_begins_with_what_to_do_and_what_gains_more() -> None:
+    advice = some_advice()
+    assert (
+        advice_headline(advice)
+        == "Go on: the curve still rises (all further images of these objects: +2.1 points (+0.4 to +3.8))."
+    )
+    gain = Estimate(estimate=0.014, low=0.001, high=0.032, level=0.8)
+    best = Buy(asked=90, objects=5, images=90, shots=4.0, cost=90, unit="images", accuracy=gain, extra=gain)
+    bought = advice_headline(replace(advice, best=best))
+    more = "New objects gain more than new views: 90 images of 5 more objects of each class"
+    assert bought.endswith(f"{more}, +1.4 points (+0.1 to +3.2) beyond as many views.")
+    unsure = replace(best, extra=replace(gain, low=-0.001))
+    assert "New objects may gain more than new views" in advice_headline(replace(advice, best=unsure))
+    simulated = replace(advice, judged=0, best=best)
+    assert advice_headline(simulated).startswith(
+        "Nothing is captured, so whether to stop cannot be told. Simulated rigs say"
+    )
