@@ -212,6 +212,22 @@ def png_of(pixels: Pixels) -> bytes:
     return _png(PIL.Image.fromarray(pixels))
 
 
+def thumbnail(pixels: Pixels, *, edge: int) -> Pixels:
+    """Pixels with a longer side of at most ``edge``."""
+    import numpy as np
+
+    small = PIL.Image.fromarray(pixels)
+    small.thumbnail((edge, edge))
+    return np.array(small, dtype=np.uint8)
+
+
+def jpeg_of(pixels: Pixels) -> bytes:
+    """Pixels, as `png_of` takes them, as a JPEG file of a thumbnail's quality."""
+    file = io.BytesIO()
+    PIL.Image.fromarray(pixels).save(file, format="JPEG", quality=QUALITY)
+    return file.getvalue()
+
+
 def thumbnail_jpeg(content: bytes, refuse: Refuse, *, edge: int) -> bytes:
     """An image as `decode_pixels` gives it, with a longer side of at most ``edge`` pixels, as a JPEG file."""
     with _opened(io.BytesIO(content), refuse) as (image, header):

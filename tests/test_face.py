@@ -15,6 +15,7 @@ COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
 # What is an option at a shell, and what it is called in Python; None for what only a shell needs.
 NAMES: dict[str, str | None] = {
     "as_json": None,
+    "verbose": None,
     "plan_only": None,
     "store": None,
     "device": "runtime",

@@ -264,6 +264,15 @@ def export(
         from acqplan.campaign.export import export_campaign
 
         names = [path.name for path in export_campaign(campaign, out)]
+        if "manifest.csv" in names:
+            from acqplan.evaluate.campaign import captured_source
+            from acqplan.report.contact import captured_sheet
+            from acqplan.report.plot.contact import contact_sheet
+            from acqplan.report.plot.style import save_png
+
+            source = captured_source(campaign)
+            save_png(contact_sheet(captured_sheet([(source, source.taken)])), out / "contact.png")
+            names.append("contact.png")
         print_json({"folder": str(out), "files": names})
         if "manifest.csv" not in names:
             print_note("no image is captured yet: there is no manifest and no folder of images")

@@ -14,6 +14,7 @@ from acqplan.files import check_free, folder_for_result
 from acqplan.numbers import count_noun
 
 if TYPE_CHECKING:
+    from acqplan.evaluate.recommend import Recommendation
     from acqplan.rig.spec import Rig as RigOfFile
 
 
@@ -44,6 +45,7 @@ def recommend(
     dask: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Scheduler of a dask cluster that computes features.")
     ] = None,
+    verbose: options.Verbose = False,
     as_json: options.Json = False,
 ) -> None:
     """Recommend which views of which objects to photograph, and show what that gains."""
@@ -53,28 +55,48 @@ def recommend(
         from acqplan.evaluate import recommend as library
         from acqplan.plan.poses import check_poses
         from acqplan.report.result import FILES, MARK, save
+        from acqplan.report.terminal import plan_table, result_summary
         from acqplan.rig.spec import open_rig
 
         check_free(out, FILES, *MARK)
         progress = ProgressBars()
         opened = open_rig(rig, progress=progress)
+        facts, kept = {"rig": opened.source.name, "rig.toml": str(rig or "embedded toys")}, list[str]()
         if poses is not None:
             check_poses(poses, opened.camera, opened.source.space)
-        result = library.recommend(
-            opened,
-            budget,
-            time_budget=time_budget,
-            strategy=strategy,
-            backbone=backbone,
-            weights=weights,
-            captured=captured,
-            seed=seed,
-            validate=not no_validate,
-            runtime=options.chosen_runtime(device, precision, dask),
-            progress=progress,
-        )
-        facts = {"rig": opened.source.name, "rig.toml": str(rig or "embedded toys")}
-        files = save(result, place, facts=facts | _read_axes(opened), progress=progress)
+
+        def show(early: Recommendation) -> None:
+            """The plan at once: printed and, unless a result of the same plan is there, written."""
+            facts.update(_read_axes(opened))
+            if not as_json:
+                print_result(plan_table(early.plan, width=results.width, verbose=verbose), "")
+            written = place / "plan.csv"
+            if opened.source.name != "live" and not (
+                written.exists() and written.read_bytes() == early.plan.to_csv().encode()
+            ):
+                save(early, place, facts=facts, progress=progress)
+                kept.append(f"the plan is kept in {out}, without what it gains")
+
+        try:
+            result = library.recommend(
+                opened,
+                budget,
+                time_budget=time_budget,
+                strategy=strategy,
+                backbone=backbone,
+                weights=weights,
+                captured=captured,
+                seed=seed,
+                validate=not no_validate,
+                on_plan=show,
+                runtime=options.chosen_runtime(device, precision, dask),
+                progress=progress,
+            )
+            files = save(result, place, facts=facts, progress=progress)
+        except BaseException:
+            for said in kept:
+                print_note(said)
+            raise
         written = [str(out / path.name) for path in files]
         if poses is not None:
             result.save_poses(poses)
@@ -82,13 +104,7 @@ def recommend(
         if as_json:
             print_json({**result.to_dict(), "files": written})
             return
-        from acqplan.report.terminal import advice_summary, plan_table, validation_summary
-
-        print_result(plan_table(result.plan, width=results.width))
-        if result.validation is not None:
-            print_result("", validation_summary(result.validation, result.sentences, emphasised=result.plan.strategy))
-        if result.advice is not None:
-            print_result("", advice_summary(result.advice))
+        print_result(result_summary(result, verbose=verbose))
         print_note(f"written to {out}: {', '.join(path.name for path in files)}" + (f"; {poses}" if poses else ""))
 
 
@@ -162,6 +178,7 @@ def advise(
     seed: Annotated[int | None, options.number("Seed of all randomness; 0 by default.", span="0 or more")] = None,
     device: options.Device = None,
     precision: options.PrecisionChoice = options.Precision.float32,
+    verbose: options.Verbose = False,
     as_json: options.Json = False,
 ) -> None:
     """Advise from captured images: stop or go on, more views or more objects, images to reach X; or how to use them."""
@@ -189,7 +206,7 @@ def advise(
             return
         if len(backbone or ()) > 1:
             raise UsageError(f"{len(backbone or ())} backbones without --transfer", "give one")
-        from acqplan.advice.sentences import advice_sentences, worded
+        from acqplan.advice.sentences import worded
         from acqplan.advice.spend import Outlay
 
         outlay = Outlay(images=more, seconds=hours, money=money, image_cost=image_cost, object_cost=object_cost)
@@ -221,7 +238,7 @@ def advise(
         else:
             from acqplan.report.terminal import advice_report
 
-            print_result(advice_report(advice, advice_sentences(advice)))
+            print_result(advice_report(advice, verbose=verbose))
 
 
 def plan_test(
@@ -347,6 +364,7 @@ def benchmark(
         bool, typer.Option("--plan-only", help="Write the design and its digest (pre-registration); measure nothing.")
     ] = False,
     out: options.StudyOut = Path("acqplan-benchmark"),
+    verbose: options.Verbose = False,
     as_json: options.Json = False,
 ) -> None:
     """Compare strategies over budgets, seeds and splits of the objects, with tests that can be trusted."""
@@ -398,7 +416,7 @@ def benchmark(
         else:
             from acqplan.report.terminal import benchmark_summary
 
-            print_result(benchmark_summary(findings, width=results.width))
+            print_result(benchmark_summary(findings, width=results.width, verbose=verbose))
             print_note(f"written to {out}: {', '.join(path.name for path in files)}")
         # The report is written; but a strategy that failed must not look like success.
         if findings.failed:

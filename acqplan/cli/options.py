@@ -116,6 +116,7 @@ PrecisionChoice = Annotated[
     typer.Option(help="Number format of the backbone; auto: the fastest whose features are within 1e-2 of float32."),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print everything: tests, verdicts, advice in full.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 SmallNorb = Annotated[Path | None, typer.Option(help="Folder of smallNORB's files, instead of a rig.", metavar="DIR")]

@@ -88,6 +88,10 @@ class Plan:
         writer.writerows(self._rows())
         return text.getvalue()
 
+    def table(self) -> list[dict[str, object]]:
+        """The shots in order, each with the columns of plan.csv."""
+        return [dict(zip(self._columns, row, strict=True)) for row in self._rows()]
+
     def write_csv(self, path: Path) -> None:
         """Write plan.csv; the same plan gives the same bytes."""
         with replacing(path) as handle:
@@ -116,7 +120,7 @@ class Plan:
             "backbone": self.backbone,
             "seconds": round(self.seconds, 3),
             "predicted_accuracy": predicted,
-            "shots": [dict(zip(self._columns, row, strict=True)) for row in self._rows()],
+            "shots": self.table(),
         }
 
     def write_json(self, path: Path) -> None:

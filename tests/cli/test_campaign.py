@@ -192,7 +192,8 @@ def test_export_and_import_give_the_same_status(
     for number, shot in enumerate(run("ask", "-n", 5)["shots"][:4]):
         run("tell", "--shot", shot["id"], "--image", image(number))
     document = run("export", "--out", tmp_path / "export")
-    assert document["files"] == ["plan.csv", "manifest.csv", "rig.toml", "terms.json", "events.jsonl"]
+    assert document["files"] == ["plan.csv", "manifest.csv", "rig.toml", "terms.json", "events.jsonl", "contact.png"]
+    assert (tmp_path / "export" / "contact.png").read_bytes().startswith(b"\x89PNG")
     assert len(open_rig(tmp_path / "export" / "rig.toml").source.shots()) == 4
     again = acqplan("campaign", "import", "--from", tmp_path / "export", "--store", tmp_path / "again.db")
     assert json.loads(again.out)["captured"] == 4

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
@@ -11,6 +12,7 @@ from acqplan.plan.plan import Plan
 from acqplan.report.compared import Compared
 from acqplan.report.plot import curves, differences, views
 from acqplan.report.plot.advice import design_surface, learning_curve
+from acqplan.report.plot.contact import Sheet, contact_sheet
 from acqplan.report.plot.style import new_figure
 from acqplan.space.sphere import Orbit
 
@@ -60,6 +62,11 @@ def plan_drawings(
         surface = advice.surface
         drawings["surface"] = lambda: design_surface(advice, surface)
     return drawings
+
+
+def sheet_drawings(sheets: Sequence[Sheet]) -> Drawings:
+    """Every contact sheet, by its name."""
+    return {sheet.name: partial(contact_sheet, sheet) for sheet in sheets}
 
 
 def benchmark_drawings(findings: Findings) -> Drawings:
