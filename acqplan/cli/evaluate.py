@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -45,11 +47,12 @@ def recommend(
     dask: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Scheduler of a dask cluster that computes features.")
     ] = None,
+    dry_run: options.DryRun = False,
     verbose: options.Verbose = False,
     as_json: options.Json = False,
 ) -> None:
     """Recommend which views of which objects to photograph, and show what that gains."""
-    with exit_codes(), folder_for_result(out) as place:
+    with exit_codes(), contextlib.nullcontext(out) if dry_run else folder_for_result(out) as place:
         if budget is None and time_budget is None:
             raise UsageError("neither --budget nor --time-budget is given", "give e.g. --budget 2430")
         from acqplan.evaluate import recommend as library
@@ -69,7 +72,9 @@ def recommend(
             """The plan at once: printed and, unless a result of the same plan is there, written."""
             facts.update(_read_axes(opened))
             if not as_json:
-                print_result(plan_table(early.plan, width=results.width, verbose=verbose), "")
+                print_result(plan_table(early.plan, width=results.width, verbose=verbose, now=time.time()), "")
+            if dry_run:
+                return
             written = place / "plan.csv"
             if opened.source.name != "live" and not (
                 written.exists() and written.read_bytes() == early.plan.to_csv().encode()
@@ -88,21 +93,25 @@ def recommend(
                 captured=captured,
                 seed=seed,
                 validate=not no_validate,
+                dry_run=dry_run,
                 on_plan=show,
                 runtime=options.chosen_runtime(device, precision, dask),
                 progress=progress,
             )
-            files = save(result, place, facts=facts, progress=progress)
+            files = [] if dry_run else save(result, place, facts=facts, progress=progress)
         except BaseException:
             for said in kept:
                 print_note(said)
             raise
         written = [str(out / path.name) for path in files]
-        if poses is not None:
+        if poses is not None and not dry_run:
             result.save_poses(poses)
             written.append(str(poses))
         if as_json:
-            print_json({**result.to_dict(), "files": written})
+            print_json({**({"dry_run": True} if dry_run else {}), **result.to_dict(), "files": written})
+            return
+        if dry_run:
+            print_note(f"a dry run: nothing is captured, looked at or written; otherwise the result goes to {out}")
             return
         print_result(result_summary(result, verbose=verbose))
         print_note(f"written to {out}: {', '.join(path.name for path in files)}" + (f"; {poses}" if poses else ""))

@@ -125,6 +125,7 @@ def recommend(
     accuracies: Sequence[float] = (),
     seed: int = 0,
     validate: bool = True,
+    dry_run: bool = False,
     on_plan: Callable[[Recommendation], None] | None = None,
     runtime: Runtime | None = None,
     progress: Progress = SILENT,
@@ -148,6 +149,7 @@ def recommend(
         accuracies: Accuracies that the advice shall count images for, above 0 and at most 1.
         seed: Seed of all randomness.
         validate: Whether to compare with other strategies.
+        dry_run: Whether to plan only: no image is captured or looked at.
         on_plan: Is told the plan, without validation and advice, as soon as it is there: before any image is captured,
             unless the strategy learns from images.
         runtime: Where the backbone and the heads run; the fastest device by default.
@@ -157,7 +159,8 @@ def recommend(
         The plan and what it is worth.
 
     Raises:
-        UsageError: If neither budget is given, or nothing on the rig takes time.
+        UsageError: If neither budget is given, nothing on the rig takes time, or the plan of a dry run would be learned
+            from images.
         BudgetError: If the budget is below the number of objects or above that of candidates, or the time does not
             suffice for the fewest images that make a plan.
         BudgetSpent: If the captured images have used the budget up.
@@ -178,8 +181,13 @@ def recommend(
     rule = deployed(rule, task.view_weights)
     check_budgets(task, budget, time_budget)
     _check_backbone(backbone)  # a live rig may not need it yet, but a wrong name is reported now
+    if dry_run and learns(rule):
+        raise UsageError(
+            f"strategy {rule.name} learns from images: before they are captured it has no plan",
+            "choose a strategy that does not, e.g. auto, for a dry run",
+        )
     extractor = None
-    if not task.is_live or seen is not None:
+    if not dry_run and (not task.is_live or seen is not None):
         extractor = Extractor.open(rig.source, backbone=backbone, weights=weights, runtime=runtime, progress=progress)
     if extractor and seen and learns(rule):
         task = replace(task, start=_looked_at(seen, extractor, progress))
@@ -189,6 +197,8 @@ def recommend(
     result = Recommendation(plan=plan, candidates=task.candidates, validation=None, sentences=(), camera=rig.camera)
     if on_plan is not None:
         on_plan(result)
+    if dry_run:
+        return result
     if extractor and seen and not learns(rule):
         task = replace(task, start=_looked_at(seen, extractor, progress))
     if extractor and not task.is_live:

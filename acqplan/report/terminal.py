@@ -14,7 +14,7 @@ from rich.text import Text
 from acqplan.advice.answers import Advice
 from acqplan.advice.sentences import advice_headline, advice_in_short, advice_sentences
 from acqplan.evaluate.headline import Headline, taking
-from acqplan.numbers import count_noun, count_range, p_text, percent, points, printable, shortened
+from acqplan.numbers import clock_words, count_noun, count_range, p_text, percent, points, printable, shortened
 from acqplan.plan.plan import Plan
 from acqplan.plan.route import change_words, route_words
 from acqplan.report.compared import Compared
@@ -197,17 +197,20 @@ def advice_report(advice: Advice, *, verbose: bool = False) -> RenderableType:
     return Group(*parts, bullets(advice_sentences(advice) if verbose else some))
 
 
-def plan_table(plan: Plan, *, width: int = 80, verbose: bool = False) -> RenderableType:
+def plan_table(plan: Plan, *, width: int = 80, verbose: bool = False, now: float | None = None) -> RenderableType:
     """A plan as one picture: what to take and how long it lasts, shots per view with totals, other axes, and classes.
 
     Args:
         plan: The plan.
         width: Columns of the terminal; 80 hold 18 azimuths by 9 elevations.
         verbose: Whether to say how it was made and what is kept aside.
+        now: When it is shown, in seconds since 1970, to say when the last image would be taken; no clock if ``None``.
     """
-    shots = plan.shots
-    uncounted = ", changes of object not counted" if plan.seconds_per_object is None else ""
-    lasting = f" That takes {route_words(plan).partition(';')[0]}{uncounted}." if plan.route_seconds else ""
+    shots, lasting = plan.shots, ""
+    if plan.route_seconds:
+        ends = "" if now is None else f", until {clock_words(now + plan.route_seconds, now)} if begun now"
+        uncounted = ", changes of object not counted" if plan.seconds_per_object is None else ends
+        lasting = f" That takes {route_words(plan).partition(';')[0]}{uncounted}."
     parts: list[RenderableType] = [Text(printable(taking(plan) + lasting), style="bold")]
     if verbose:
         parts.append(Text(f"Strategy {printable(plan.strategy)}, seed {plan.seed}"))

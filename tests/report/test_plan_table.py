@@ -1,5 +1,6 @@
 import re
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -147,3 +148,14 @@ def test_two_classifiers_are_compared_on_objects_first(tmp_path: Path) -> None:
     assert "mean of 4 objects" in text
     assert text.index("p, objects") < text.index("p, McNemar") < text.index("conditional on these objects")
     assert "first 9, second 0" in text
+
+
+def test_a_plan_says_when_its_last_image_would_be_taken(toy_plan: Plan) -> None:
+    plan, now = replace(toy_plan, route_seconds=1800.0, seconds_per_object=20.0), 1.7e9
+    assert "takes 30 min." in shown(plan_table(plan))
+    assert "begun now" not in shown(plan_table(plan))
+    ends = datetime.fromtimestamp(now + 1800).strftime("%H:%M")
+    assert f"until {ends} if begun now." in " ".join(shown(plan_table(plan, now=now)).replace("tomorrow ", "").split())
+    uncounted = shown(plan_table(replace(plan, seconds_per_object=None), now=now))
+    assert "changes of object not counted" in uncounted
+    assert "begun now" not in uncounted
