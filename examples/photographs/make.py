@@ -5,9 +5,9 @@
 writes six folders below `photographs`, of 6 toys of 3 classes each; ../README.md says what to do with each.
 """
 
+import argparse
 import csv
 import json
-import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -105,4 +105,6 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":  # rendering starts processes, which import this file
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "photographs"))
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("folder", nargs="?", type=Path, default=Path("photographs"), help="default: %(default)s")
+    main(asked.parse_args().folder)
