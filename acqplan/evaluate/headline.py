@@ -106,9 +106,10 @@ def taking(plan: Plan) -> str:
 def few_would_do(advice: Advice) -> str:
     """How few of the captured images reach nearly what all do; nothing if many are needed, or it was not measured.
 
+    Nor where the advice is to go on, which it would seem to contradict.
     Measured on left-out objects, not read off the foreseen curve, whose interval says little of such small gaps.
     """
-    if len(advice.points) < 2:
+    if len(advice.points) < 2 or advice.end.answer == "go on":
         return ""
     last = advice.points[-1]
     shares = [point.accuracy.estimate / max(last.accuracy.estimate, 1e-9) for point in advice.points]

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from acqplan.advice.answers import Buy
+from acqplan.advice.answers import Buy, Stop
 from acqplan.advice.sentences import advice_headline
 from acqplan.evaluate.headline import WAYS, few_would_do
 from acqplan.evaluate.recommend import Recommendation
@@ -96,17 +96,19 @@ def test_where_nothing_was_captured_the_number_is_time_or_images(seconds: float 
 def test_few_images_would_do_only_where_larger_parts_agree_and_it_is_few() -> None:
     advice = some_advice(images=1600, points=5)  # 100, 200, 400, 800, 1600 images
 
-    def said(*accuracies: float) -> str:
+    def said(*accuracies: float, answer: Stop = "stop") -> str:
         points = [
             replace(point, accuracy=replace(point.accuracy, estimate=accuracy))
             for point, accuracy in zip(advice.points, accuracies, strict=True)
         ]
-        return few_would_do(replace(advice, points=tuple(points)))
+        return few_would_do(replace(advice, points=tuple(points), end=replace(advice.end, answer=answer)))
 
     assert said(0.7, 0.8, 0.87, 0.89, 0.9) == "800 of them already reach 98 % of what all do, on objects left out."
     assert said(0.7, 0.895, 0.85, 0.895, 0.9).startswith("800 of them"), "200 were luck: 400 did worse"
     assert said(0.5, 0.6, 0.7, 0.8, 0.9) == ""
     assert said(0.9, 0.9, 0.9, 0.9, 0.9).startswith("100 of them already reach as much as all")
+    assert said(0.9, 0.9, 0.9, 0.9, 0.9, answer="cannot tell").startswith("100 of them")
+    assert said(0.9, 0.9, 0.9, 0.9, 0.9, answer="go on") == ""
     assert few_would_do(some_advice(points=0)) == ""
 
 
