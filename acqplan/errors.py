@@ -16,6 +16,7 @@ Exception
 │   │   ├── SpecError          rig.toml
 │   │   ├── StoreError         the store of a campaign
 │   │   ├── ManifestError      a manifest, or a table of predictions
+│   │   ├── UnclearError       photographs of which something cannot be known
 │   │   ├── ImageError         an image
 │   │   ├── MeshError          a mesh
 │   │   └── WeightsError       a file of weights
@@ -122,6 +123,19 @@ class StoreError(InputError):
 
 class ManifestError(InputError):
     """A manifest or table of predictions is not valid."""
+
+
+class UnclearError(InputError):
+    """Photographs of which something cannot be known, and may not be guessed: a person must say it.
+
+    Attributes:
+        question: What to ask: ``step``, ``polar``, ``label`` or ``pattern``.
+        proposal: The likely answer; empty if there is none.
+    """
+
+    def __init__(self, message: str, hint: str, *, question: str, proposal: str = "", path: Path | None = None) -> None:
+        super().__init__(message, hint, path=path)
+        self.question, self.proposal = question, proposal
 
 
 class ImageError(InputError):

@@ -12,12 +12,12 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final, Literal
 
 import PIL
 import PIL.Image
 
-from acqplan.errors import AcqplanError, ImageError
+from acqplan.errors import AcqplanError, ImageError, MissingError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +27,16 @@ if TYPE_CHECKING:
 
 # Formats that are read, and their suffixes; Pillow knows others, some of which run foreign programs or hold no
 # photographs.
-SUFFIXES: Final = {"PNG": ".png", "JPEG": ".jpg", "BMP": ".bmp", "TIFF": ".tif", "WEBP": ".webp", "PPM": ".ppm"}
+SUFFIXES: Final = {"PNG": ".png", "JPEG": ".jpg", "BMP": ".bmp", "TIFF": ".tif", "WEBP": ".webp", "PPM": ".ppm"} | {
+    "HEIF": ".heic",
+    "AVIF": ".avif",
+}
+# What files of these formats are called.
+NAME_SUFFIXES: Final = {*SUFFIXES.values(), ".jpeg", ".tiff", ".pgm", ".heif"}
+# The family of files that are read by a library of their own, and what their heads say.
+FAMILY: Final = {b"avif": "AVIF", b"avis": "AVIF"} | dict.fromkeys(
+    (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"), "HEIF"
+)
 # Pillow's own bound against images that unpack to more than 256 MB.
 MAX_PIXELS: Final = 89_478_485
 # Bytes per pixel while an image is decoded, measured with Pillow 13: at most 7, and 16 where it is decoded twice or
@@ -72,6 +81,8 @@ QUALITY: Final = 80  # of thumbnails
 PIL.Image.core.set_block_size(40 * 2**20)  # type: ignore[attr-defined]
 
 Refuse = Callable[[str, str], ImageError]  # an error from a complaint and advice: it names the image
+# The part of an image that is looked at: the largest square in its middle, or left, top, right, bottom as shares.
+Crop = Literal["square"] | tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,18 +113,20 @@ class ImageHeader:
         """Bytes of its pixels."""
         return self.width * self.height * self.channels
 
-    def shrinking(self, side: int) -> int:
-        """Power of two by which a large image can be shrunk and stay three times as large as a square.
+    def shrinking(self, side: int, crop: Crop | None = None) -> int:
+        """Power of two by which a large image can be shrunk and stay, cropped, three times as large as a square.
 
         With that, features differ by about 1 %, as they may in half precision; 1 if it cannot, or ``side`` is 0.
         """
         if not side or self.width * self.height <= LARGE_PIXELS:
             return 1
-        return 1 << max(0, (min(self.width, self.height) // (3 * side)).bit_length() - 1)
+        kept = min(crop[2] - crop[0], crop[3] - crop[1]) if isinstance(crop, tuple) else 1.0
+        return 1 << max(0, (int(kept * min(self.width, self.height)) // (3 * side)).bit_length() - 1)
 
-    def identity(self, digest: bytes, side: int) -> bytes:
-        """What the pixels depend on: the digest of the file, and the side if it is shrunk for that."""
-        return digest + f" shrunk for {side}".encode() if self.shrinking(side) > 1 else digest
+    def identity(self, digest: bytes, side: int, crop: Crop | None = None) -> bytes:
+        """What the pixels depend on: the digest of the file, the side if it is shrunk for that, and its crop."""
+        shrunk = f" shrunk for {side}" if self.shrinking(side, crop) > 1 else ""
+        return digest + (shrunk + (f" cropped to {crop}" if crop else "")).encode()
 
 
 def read_header(file: BinaryIO, refuse: Refuse) -> ImageHeader:
@@ -158,7 +171,7 @@ def prove_whole(content: bytes, refuse: Refuse) -> ImageHeader:
         return header
 
 
-def decode_pixels(content: bytes, refuse: Refuse, *, side: int = 0) -> Pixels:
+def decode_pixels(content: bytes, refuse: Refuse, *, side: int = 0, crop: Crop | None = None) -> Pixels:
     """Pixels of an image, upright as a viewer shows it.
 
     Transparent pixels are laid over middle grey. Numbers above 8 bits are divided by the largest of their range, which
@@ -171,6 +184,7 @@ def decode_pixels(content: bytes, refuse: Refuse, *, side: int = 0) -> Pixels:
         refuse: Makes the error that names the image.
         side: Side of the square that a network takes: a much larger image is decoded to three to six times as much;
             0 for all pixels.
+        crop: What is kept of the upright image; all of it by default.
 
     Returns:
         Grey ``[height, width]`` or colour ``[height, width, 3]``, uint8.
@@ -180,8 +194,11 @@ def decode_pixels(content: bytes, refuse: Refuse, *, side: int = 0) -> Pixels:
     """
     import numpy as np
 
-    with _opened(io.BytesIO(content), refuse) as (image, header), _room(_cost(image, header.shrinking(side))):
-        return np.array(_upright(image, header, refuse, header.shrinking(side)), dtype=np.uint8)
+    with _opened(io.BytesIO(content), refuse) as (image, header):
+        shrinking = header.shrinking(side, crop)
+        with _room(_cost(image, shrinking)):
+            upright = _upright(image, header, refuse, shrinking)
+            return np.array(upright.crop(_box(upright.size, crop)) if crop else upright, dtype=np.uint8)
 
 
 def as_png(content: bytes, refuse: Refuse) -> bytes:
@@ -193,6 +210,22 @@ def as_png(content: bytes, refuse: Refuse) -> bytes:
 def png_of(pixels: Pixels) -> bytes:
     """Pixels, uint8, ``[height, width]`` or ``[height, width, 3]``, as a PNG file."""
     return _png(PIL.Image.fromarray(pixels))
+
+
+def thumbnail(pixels: Pixels, *, edge: int) -> Pixels:
+    """Pixels with a longer side of at most ``edge``."""
+    import numpy as np
+
+    small = PIL.Image.fromarray(pixels)
+    small.thumbnail((edge, edge))
+    return np.array(small, dtype=np.uint8)
+
+
+def jpeg_of(pixels: Pixels) -> bytes:
+    """Pixels, as `png_of` takes them, as a JPEG file of a thumbnail's quality."""
+    file = io.BytesIO()
+    PIL.Image.fromarray(pixels).save(file, format="JPEG", quality=QUALITY)
+    return file.getvalue()
 
 
 def thumbnail_jpeg(content: bytes, refuse: Refuse, *, edge: int) -> bytes:
@@ -218,7 +251,7 @@ def _opened(file: BinaryIO, refuse: Refuse) -> Iterator[tuple[PIL.Image.Image, I
     try:
         # the decoder of WebP takes its memory when it is opened
         n_bytes = check_size(*_webp_size(file), COSTLY_BYTES)
-        with _room(n_bytes), PIL.Image.open(file, formats=tuple(SUFFIXES)) as image:
+        with _room(n_bytes), PIL.Image.open(file, formats=_formats(file, refuse)) as image:
             header, costs = _header(image, refuse), _pixel_bytes(image)
             check_size(image.width, image.height, costs)
             tags = getattr(image, "tag_v2", {})
@@ -236,6 +269,43 @@ def _opened(file: BinaryIO, refuse: Refuse) -> Iterator[tuple[PIL.Image.Image, I
         raise refuse("is not an image", f"give {', '.join(SUFFIXES)}, or take it out") from error
     except Exception as error:  # on a damaged file Pillow raises nearly anything: SyntaxError, zlib.error …
         raise refuse(f"is damaged ({error})", "capture or copy it again") from error
+
+
+def _formats(file: BinaryIO, refuse: Refuse) -> tuple[str, ...]:
+    """Formats that a file may have; those that a library of their own reads by its head.
+
+    Raises:
+        MissingError: If that library is not there.
+    """
+    head = file.read(12)
+    file.seek(0)
+    kind = FAMILY.get(head[8:12], "") if head[4:8] == b"ftyp" else ""
+    hint = "pip install 'Pillow>=11.3'" if kind == "AVIF" else "pip install 'acqplan[heic]', or save it as JPEG"
+    try:
+        if kind == "AVIF":
+            from PIL import AvifImagePlugin
+
+            if not AvifImagePlugin.SUPPORTED:
+                raise ImportError
+        elif kind == "HEIF":
+            from pillow_heif import register_heif_opener
+
+            register_heif_opener(thumbnails=False)
+    except ImportError as error:
+        failed = refuse(f"is {kind}, which cannot be read here", hint)
+        raise MissingError(failed.message, failed.hint, path=failed.path) from error
+    return (kind,) if kind else tuple(SUFFIXES)[:-2]
+
+
+def _box(size: tuple[int, int], crop: Crop) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom in pixels, at least one pixel apart."""
+    width, height = size
+    if crop == "square":
+        side = min(size)
+        left, top = (width - side) // 2, (height - side) // 2
+        return left, top, left + side, top + side
+    left, top = min(int(crop[0] * width), width - 1), min(int(crop[1] * height), height - 1)
+    return left, top, max(round(crop[2] * width), left + 1), max(round(crop[3] * height), top + 1)
 
 
 def _webp_size(file: BinaryIO) -> tuple[int, int]:
@@ -265,7 +335,8 @@ def _header(image: PIL.Image.Image, refuse: Refuse) -> ImageHeader:
         "alpha": image.has_transparency_data and mode not in NUMBERS,
         "depth": is_raw or is_wide or mode in NUMBERS,
         "colour": mode in ("CMYK", "YCbCr"),
-        "frame": image.format != "MPO" and _has_more(image),  # telephones add a preview to a JPEG as a second picture
+        # telephones add previews as further pictures
+        "frame": image.format not in ("MPO", "HEIF") and _has_more(image),
         "orientation": _orientation(image) in TURNS,
     }
     return ImageHeader(
@@ -307,7 +378,8 @@ def _cost(image: PIL.Image.Image, shrinking: int = 1) -> int:
 
 
 def _pixel_bytes(image: PIL.Image.Image) -> int:
-    return PLAIN_BYTES if image.mode in PLAIN and image.format != "WEBP" else COSTLY_BYTES
+    is_costly = image.mode not in PLAIN or image.format in ("WEBP", "HEIF", "AVIF")
+    return COSTLY_BYTES if is_costly else PLAIN_BYTES
 
 
 def _scans(image: PIL.Image.Image, file: BinaryIO) -> int:

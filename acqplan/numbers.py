@@ -84,6 +84,12 @@ def count_noun(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
+def listed(words: Iterable[str], last: str = "and") -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    *most, end = words
+    return f"{', '.join(most)} {last} {end}" if most else end
+
+
 def count_range(counts: Iterable[int]) -> str:
     """``97``, ``97 or 98``, ``90 to 98``."""
     numbers = sorted(map(int, counts))

@@ -15,6 +15,7 @@ COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
 # What is an option at a shell, and what it is called in Python; None for what only a shell needs.
 NAMES: dict[str, str | None] = {
     "as_json": None,
+    "verbose": None,
     "plan_only": None,
     "store": None,
     "device": "runtime",
@@ -24,6 +25,7 @@ NAMES: dict[str, str | None] = {
     "no_validate": "validate",
     "no_swap": "swap",
     "accuracy": "accuracies",
+    "manifest": "captured",
 }
 
 
@@ -32,8 +34,8 @@ def twin(name: str, option: str) -> str | None:
         return "runtime"
     if name == "advise" and option in ("more", "hours", "money", "image_cost", "object_cost"):
         return "outlay"
-    if option == "out" and name in ("recommend", "plan_test"):
-        return None  # result.save(folder)
+    if option in ("out", "poses") and name in ("recommend", "plan_test"):
+        return None  # result.save(folder), result.save_poses(file)
     return NAMES.get(option, option)
 
 

@@ -14,14 +14,22 @@ from PIL import Image
 
 from acqplan import Campaign
 from acqplan.campaign.export import export_campaign, import_campaign
-from acqplan.errors import ImageError, ImageWarning
+from acqplan.errors import ImageError, ImageWarning, MissingError
 from acqplan.evaluate.campaign import captured_source
-from acqplan.images import CONVERSIONS, DECODING_BYTES, decode_pixels, prove_whole, thumbnail_jpeg
+from acqplan.images import (
+    CONVERSIONS,
+    DECODING_BYTES,
+    SUFFIXES,
+    decode_pixels,
+    prove_whole,
+    read_header,
+    thumbnail_jpeg,
+)
 from acqplan.rig.folder import FolderSource
 from acqplan.rig.spec import open_rig
 from acqplan.service.views import thumbnail_of
 from tests.campaign.rigs import live_rig
-from tests.image_files import COLOUR, GREY, KINDS, REFUSED, Kind, saved, several
+from tests.image_files import COLOUR, GREY, KINDS, REFUSED, Kind, photograph, saved, several
 
 HEADER = "image,label,object,azimuth\n"
 
@@ -162,3 +170,23 @@ def test_all_threads_together_decode_no_more_than_the_largest_image(options: dic
     content = saved(Image.new("RGB", (8000, 5000)), **options)
     done = subprocess.run([sys.executable, "-c", DECODE], input=content, capture_output=True, check=True)
     assert int(done.stdout) < DECODING_BYTES + 100_000_000
+
+
+@pytest.mark.parametrize("kind", ["AVIF", "HEIF"])
+def test_photographs_of_telephones_are_read(kind: str) -> None:
+    if kind == "HEIF":
+        pytest.importorskip("pillow_heif", reason="the extra heic is not installed").register_heif_opener()
+    content = saved(photograph().resize((64, 64)), kind, quality=95)
+    header = read_header(io.BytesIO(content), refuse)
+    assert (header.kind, header.suffix, header.conversions) == (kind, SUFFIXES[kind], ())
+    expected = np.asarray(photograph().resize((64, 64))).astype(float)
+    assert np.abs(decode_pixels(content, refuse).astype(float) - expected).mean() < 4.0
+    with pytest.raises(ImageError, match=r"is damaged|is not an image"):
+        decode_pixels(content[: len(content) // 2], refuse)
+
+
+def test_a_photograph_that_needs_an_extra_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(MissingError, match=r"is HEIF, which cannot be read here; .*'acqplan\[heic\]'") as caught:
+        read_header(io.BytesIO(b"\0\0\0\x18ftypheic" + bytes(40)), refuse)
+    assert caught.value.exit_code == 4

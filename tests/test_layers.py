@@ -42,6 +42,7 @@ HOMES = {
     "timm": ("features/",),
     "google": ("features/caffemodel.py",),
     "PIL": ("images.py", "exchange/"),
+    "pillow_heif": ("images.py",),
     "trimesh": ("rig/",),
     "embreex": ("rig/",),
     "statsmodels": ("statistics/",),
@@ -72,8 +73,8 @@ def room(dotted: str) -> str:
     return parts[1] if parts[0] == "acqplan" and len(parts) > 1 else ""
 
 
-SAVING = {("evaluate/recommend.py", "report"), ("evaluate/findings.py", "report")}
-"""The one door back: results save themselves."""
+SAVING = {("evaluate/recommend.py", "report"), ("evaluate/findings.py", "report"), ("rig/spec.py", "exchange")}
+"""The doors back: results save themselves; a folder without a rig.toml is a rig as far as it says so."""
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))

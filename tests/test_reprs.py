@@ -1,5 +1,6 @@
 """What a person sees at a Python prompt: results are told apart in a line, whatever they hold."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from acqplan import Choice, History, open_rig, recommend
 from acqplan.evaluate.benchmark import benchmark
 from acqplan.evaluate.compare import compare
-from tests.cli.conftest import TOYS, manifest, written
+from tests.cli.conftest import LIVE, TOYS, manifest, written
 
 LONGEST = 1000
 
@@ -39,8 +40,22 @@ def test_what_the_package_returns_is_shown_in_a_few_words(tmp_path: Path) -> Non
         assert type(thing).__name__ in text
         assert len(text) <= LONGEST, text
     assert repr(result.plan.shots) == "Shots(120 of 10 objects)"
-    assert "strategy='auto', seed=0, budget=120" in repr(result)
+    assert repr(result) == f"Recommendation({result.headline.sentence})"
+    assert "strategy='auto', seed=0, budget=120" in repr(result.plan)
     assert "answer=" in repr(result.advice)
+
+
+def test_a_notebook_shows_the_headline_the_cards_and_the_dial(tmp_path: Path) -> None:
+    result = recommend(written(tmp_path / "live.toml", LIVE), 8)
+    shown = result._repr_html_()
+    assert result.headline.finding in shown
+    assert "<svg" in shown
+    assert "<script" not in shown
+    assert ":root" not in shown, "the notebook keeps its own colours"
+    assert all(selector.strip().startswith(".acqplan") for selector in re.findall(r"^([^<{\n]*?)\{", shown, re.M))
+    rows = result.table()
+    assert [row["object"] for row in rows] == result.plan.shots.names
+    assert list(rows[0]) == result.plan.to_csv().splitlines()[0].split(",")
 
 
 def test_paths_may_be_text_everywhere(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def test_further_columns_are_kept_if_asked_for(tmp_path: Path) -> None:
 
 
 def test_further_columns_that_are_not_kept_need_no_name_of_their_own(tmp_path: Path) -> None:
-    content = ",image,label,x,x\n0,a.png,car,1,2\n"
+    content = ",image,label,x,x\na,a.png,car,1,2\n"
     assert set(read(tmp_path, content).columns) == {"image", "label"}
     for found in ("column 1 has no name", "column 'x' appears twice"):
         with pytest.raises(ManifestError, match=found):
@@ -38,7 +38,6 @@ BAD: dict[str, tuple[str | bytes, int, str, object]] = {
     "empty": ("", 1, "the file is empty; give a header: image,label", None),
     "blank lines alone": ("\n\n", 1, "the file is empty", None),
     "missing column": ("image,lable\na.png,car\n", 1, "no column 'label'; did you mean 'lable'?", "label"),
-    "tabs": ("image\tlabel\na.png\tcar\n", 1, "separate columns by ',', not by '\\t'", "image"),
     "column twice": ("image,label,label\na.png,car,car\n", 1, "column 'label' appears twice; rename one", "label"),
     "header below blank lines": ("\n\nimage,lable\n", 3, "no column 'label'", "label"),
     "blank cell": ("image,label\na.png,car\n ,car\n", 3, "'image' is empty; fill it in, or take the line out", ""),
@@ -52,7 +51,9 @@ BAD: dict[str, tuple[str | bytes, int, str, object]] = {
         "is not valid CSV (unexpected end of data); write CSV",
         None,
     ),
-    "not UTF-8": (b"image,label\na.png,v\xe9lo\n", 2, "is not text in UTF-8; save the file as CSV in UTF-8", None),
+    "no text": (b"image,label\na.png,v\x81lo\n", 2, "is not text in UTF-8; save the file as CSV in UTF-8", None),
+    "another encoding": ("image,label\na.png,杯子\n".encode("gb18030"), 2, "is not text in UTF-8", None),
+    "half of UTF-16": ("image,label\na.png,car\n".encode("utf-16")[:-1], 1, "is not text in UTF-16", None),
 }
 
 
@@ -90,3 +91,70 @@ def test_numbers_are_finite_and_angles_within_a_turn(tmp_path: Path) -> None:
         with pytest.raises(ManifestError, match=said) as caught:
             angles(cell)
         assert caught.value.line == 2
+
+
+PLAIN = "image,label,azimuth\na.png,vélo,12.5\nb.png,car,340\n"
+COMMAS = PLAIN.replace(",", ";").replace("12.5", "12,5")
+DIALECTS: dict[str, tuple[str | bytes, str]] = {
+    "commas": (PLAIN, ""),
+    "a byte order mark": (PLAIN.encode("utf-8-sig"), ""),
+    "semicolons": (PLAIN.replace(",", ";"), "semicolons"),
+    "semicolons and decimal commas": (COMMAS, "semicolons, decimal commas"),
+    "tabs": (PLAIN.replace(",", "\t"), "tabs"),
+    "tabs and decimal commas": (COMMAS.replace(";", "\t"), "tabs, decimal commas"),
+    "bars": (PLAIN.replace(",", "|"), "bars"),
+    "UTF-16": (COMMAS.encode("utf-16"), "semicolons, UTF-16, decimal commas"),
+    "UTF-16 without its mark": (PLAIN.encode("utf-16-be"), "commas, UTF-16"),
+    "Windows-1252": (COMMAS.encode("cp1252"), "semicolons, Windows-1252, decimal commas"),
+    "Excel's first line": ("sep=;\r\n" + COMMAS.replace("\n", "\r\n"), "semicolons, decimal commas"),
+    "headers in capitals": (PLAIN.replace("image,label,azimuth", "Image,LABEL,Azimuth"), ""),
+}
+
+
+@pytest.mark.parametrize(("content", "dialect"), DIALECTS.values(), ids=DIALECTS)
+def test_a_table_says_the_same_in_every_dialect(tmp_path: Path, content: str | bytes, dialect: str) -> None:
+    table = read(tmp_path, content, others=True)
+    assert table.column("label") == ("vélo", "car")
+    assert table.numbers("azimuth", unit="deg") == [12.5, 340.0]
+    assert table.dialect == dialect
+
+
+DOUBTFUL = {
+    "a list or a decimal": (
+        'image,label,x\na.png,car,"12,5"\n',
+        "line 2: x '12,5' may be one number or two; write 12.5",
+    ),
+    "points and commas": (
+        "image;label;x\na.png;car;12,5\nb.png;car;3.25\n",
+        "line 2: x '12,5' has a comma, but '3.25'",
+    ),
+    "thousands or decimals": ("image;label;x\na.png;car;1,250\nb.png;car;2,500\n", "x '1,250' may be 1250 or 1.250"),
+}
+
+
+@pytest.mark.parametrize(("content", "said"), DOUBTFUL.values(), ids=DOUBTFUL)
+def test_numbers_that_may_mean_two_things_are_refused(tmp_path: Path, content: str, said: str) -> None:
+    with pytest.raises(ManifestError) as caught:
+        read(tmp_path, content, others=True).numbers("x")
+    assert said in str(caught.value)
+
+
+def test_a_number_that_starts_with_zero_shows_that_commas_are_decimal(tmp_path: Path) -> None:
+    table = read(tmp_path, "image;label;x\na.png;car;0,000\nb.png;car;1,250\n", others=True)
+    assert table.numbers("x") == [0.0, 1.25]
+
+
+def test_row_numbers_of_a_data_frame_are_a_column_like_others(tmp_path: Path) -> None:
+    table = read(tmp_path, ",image,label\n0,a.png,car\n1,b.png,cow\n", others=True)
+    assert table.columns["row number"] == ("0", "1")
+
+
+def test_names_lead_to_the_columns_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("Datei;Sorte\na.png;car\n", encoding="utf-8")
+    names = {"image": "Datei", "label": "Sorte"}
+    assert read_table(path, required=("image", "label"), names=names).column("label") == ("car",)
+    with pytest.raises(
+        ManifestError, match=r"no column 'Date', which \[columns\] of rig.toml names; did you mean 'Datei'"
+    ):
+        read_table(path, required=("image",), names={"image": "Date"})

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from acqplan.advice.answers import NEGLIGIBLE, QUARTER, Advice, Buy, End, Factor, Next, Reach
-from acqplan.numbers import count_noun, percent, points
+from acqplan.numbers import count_noun, listed, percent, points
 from acqplan.statistics.objects import Estimate
 
 
@@ -27,7 +27,7 @@ def advice_sentences(advice: Advice) -> tuple[str, ...]:
         )
         if advice.objects_to_tell:
             apart, objects = zip(*advice.objects_to_tell, strict=True)
-            detectable += f": {_listed([100 * one for one in apart])} points take {_listed(objects)} test objects"
+            detectable += f": {_numbers([100 * one for one in apart])} points take {_numbers(objects)} test objects"
     told = (*map(_cheapest, advice.cheapest), *map(_factor, advice.factors), *map(_reach, advice.reach))
     return (*advice_in_short(advice), *told, detectable)
 
@@ -41,6 +41,28 @@ def advice_in_short(advice: Advice) -> tuple[str, ...]:
     if advice.judged == 0:
         return tuple(f"nothing is captured, so this is what simulated rigs say: {words}" for words in (*worth, *best))
     return (_end(advice.end), *worth, _next(advice.next), *best)
+
+
+def advice_headline(advice: Advice) -> str:
+    """Stop or go on, and what still gains most, in one or two short sentences."""
+    end, best = advice.end, advice.best
+    if advice.judged == 0:
+        start = (
+            "Nothing is captured, so whether to stop cannot be told" if advice.surface else f"Cannot tell: {end.reason}"
+        )
+    elif end.answer == "cannot tell":
+        start = f"Cannot tell whether to stop: {end.reason}"
+    else:
+        start = f"{end.answer.capitalize()}: {end.reason}"
+        if end.gain is not None:
+            images = "all further images" if end.within is None else f"the next {count_noun(end.within, 'image')}"
+            start += f" ({images} of these objects: {_points(end.gain)})"
+    if best is None or not best.objects or best.extra is None:
+        return f"{start}."
+    sure = "gain more" if best.extra.low > 0.0 else "may gain more"
+    who = "New objects" if advice.judged else "Simulated rigs say that new objects"
+    spent = f"{best.images:,} images of {count_noun(best.objects, 'more object')} of each class"
+    return f"{start}. {who} {sure} than new views: {spent}, {_points(best.extra)} beyond as many views."
 
 
 def worded(advice: Advice) -> dict[str, object]:
@@ -142,9 +164,8 @@ def _reach(reach: Reach) -> str:
     return f"{what}: reached with {_count(reach.images)} images of these objects ({low} to {high})"
 
 
-def _listed(numbers: Sequence[float]) -> str:
-    words = [f"{one:,g}" for one in numbers]
-    return f"{', '.join(words[:-1])} and {words[-1]}"
+def _numbers(numbers: Sequence[float]) -> str:
+    return listed(f"{one:,g}" for one in numbers)
 
 
 def _count(images: float) -> str:

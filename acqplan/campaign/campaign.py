@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from acqplan.campaign import leases
 from acqplan.campaign.check import check_after_restart, check_log
-from acqplan.campaign.events import EXHAUSTED, LEASED, Event
+from acqplan.campaign.events import EXHAUSTED, LEASED, Event, ShotRecord
 from acqplan.campaign.images import (
     ALREADY,
     ImageFolder,
@@ -28,6 +28,7 @@ from acqplan.campaign.machine import this_process
 from acqplan.campaign.settings import CampaignRig, CampaignSettings
 from acqplan.campaign.store import Clock, Store
 from acqplan.campaign.store_database import is_url
+from acqplan.campaign.wording import sentence, steps_of
 from acqplan.errors import ConflictError, OutputError, UsageError
 from acqplan.files import digest_bytes, digest_content, folder_for_result
 from acqplan.numbers import name_fault
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 IMAGES_SUFFIX = ".images"
 MARKED = "images"  # note of a store whose folder of images is marked
+SERVED = "served"  # note of the address at which a store is served
 
 
 class Campaign(AbstractContextManager["Campaign"]):
@@ -165,13 +167,15 @@ class Campaign(AbstractContextManager["Campaign"]):
         """Close the store; leases stay."""
         self.store.close()
 
-    def ask(self, n: int = 1) -> list[Shot]:
+    def ask(self, n: int = 1, *, resume: bool = False) -> list[Shot]:
         """Lease up to ``n`` shots, in an order that is quick to drive.
 
         A lease ends after ``lease_seconds``; then the shot may be leased to another caller.
 
         Args:
             n: How many shots at most.
+            resume: Whether to begin with those that this caller holds already: then an answer that was lost on its
+                way, or a page that was loaded again, costs no shot.
 
         Returns:
             The shots; none if the campaign is `finished` or paused, or if all that is left is leased to others.
@@ -187,16 +191,13 @@ class Campaign(AbstractContextManager["Campaign"]):
             leases.watch_failures(transaction)
             if leases.finished(self.settings, state, transaction.now) or state.paused_at is not None:
                 return []
-            found = leases.lease(transaction, n, self.caller)
+            held = [one for one in transaction.every(LEASED) if one.caller == self.caller][:n] if resume else []
+            found = [*held, *leases.lease(transaction, n - len(held), self.caller)] if len(held) < n else held
             # there is room, but no shot is queued, leased, or left to draw
             is_stuck = not found and state.room and not state.queued and not state.counts[LEASED]
             if is_stuck and not leases.draw_spares(transaction, 1):
                 transaction.append("stopped", reason=EXHAUSTED)
-            same = ("object", "label", "expires", "round", "reason")
-            return [
-                Shot(id=one.shot, view=self.settings.view(one.view), **{name: getattr(one, name) for name in same})
-                for one in found
-            ]
+            return [self._shot(one) for one in found]
 
     def tell(
         self,
@@ -350,6 +351,13 @@ class Campaign(AbstractContextManager["Campaign"]):
         """
         with self.store.reading() as transaction:
             return transaction.events(after=after)
+
+    def _shot(self, record: ShotRecord) -> Shot:
+        same = {name: getattr(record, name) for name in ("object", "label", "expires", "round", "reason")}
+        steps = steps_of(self.settings.axes, record.object, record.view)
+        return Shot(
+            id=record.shot, view=self.settings.view(record.view), say=sentence(steps), steps=tuple(steps), **same
+        )
 
 
 def images_folder(path: Path | str, images: Path | None) -> Path:

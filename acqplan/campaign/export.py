@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -199,10 +200,10 @@ def class_folders(labels: Iterable[str]) -> dict[str, str]:
     """
     known = sorted(set(labels))
     plain = {label: UNSAFE.sub("-", unicodedata.normalize("NFC", label))[:LONGEST_FOLDER] for label in known}
-    alike = [folder.casefold() for folder in plain.values()]
+    alike = Counter(folder.casefold() for folder in plain.values())
     for label, folder in plain.items():
         is_ordinary = folder.strip(". ") == folder and not RESERVED.fullmatch(folder)
-        if folder != label or alike.count(folder.casefold()) > 1 or not is_ordinary:
+        if folder != label or alike[folder.casefold()] > 1 or not is_ordinary:
             plain[label] = f"{folder.strip('. ') or 'class'}-{digest_bytes(label.encode())[:DIGITS]}"
     return plain
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from acqplan.campaign.events import CAPTURED, EXHAUSTED, LEASED, REJECTED, WITHDRAWN, CampaignState, ShotRecord
 from acqplan.campaign.machine import is_gone
 from acqplan.campaign.settings import CampaignSettings
+from acqplan.campaign.wording import Step
 from acqplan.numbers import ViewValue, count_noun, duration, local_time, shot_identifier
 from acqplan.rng import stream
 from acqplan.space.axes import Circle
@@ -40,6 +41,8 @@ class Shot:
         expires: When the lease ends, seconds since 1970.
         round: Round of the plan that chose it.
         reason: Why it was chosen.
+        say: What to do for it, as a sentence for people.
+        steps: The parts of that sentence, see `acqplan.campaign.wording.Step`.
     """
 
     id: str
@@ -49,6 +52,8 @@ class Shot:
     expires: float
     round: int = 0
     reason: str = ""
+    say: str = ""
+    steps: tuple[Step, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """All of it, fit for JSON."""

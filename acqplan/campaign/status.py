@@ -12,6 +12,7 @@ from typing import Any
 from acqplan.campaign.events import CAPTURED, LEASED, PROPOSED, REJECTED
 from acqplan.campaign.leases import finished, way_on
 from acqplan.campaign.store import Store, Transaction
+from acqplan.campaign.wording import level_name
 from acqplan.images import CONVERSIONS
 from acqplan.numbers import ViewValue, clock_words, count_noun, duration, local_time
 
@@ -142,11 +143,6 @@ def status_sentences(status: Mapping[str, Any]) -> list[str]:
     if status["saturated"] and status["saturated"] != status["finished"]:
         said.append(f"advice: {status['saturated']}")
     return said
-
-
-def level_name(value: ViewValue) -> str:
-    """A level as people write it: ``40``, ``2.5``, ``L2``."""
-    return value if isinstance(value, str) else f"{value:.9g}"
 
 
 def failure_summary(transaction: Transaction) -> tuple[dict[str, Any], list[Counter[ViewValue]]]:

@@ -114,12 +114,13 @@ def create(
 def ask(
     store: options.Store,
     n: Annotated[int, options.number("Shots at most.", "NUMBER", "--n", "-n")] = 1,
+    resume: Annotated[bool, typer.Option("--resume", help="What the caller holds already comes first.")] = False,
     caller: options.Caller = None,
     as_json: options.JsonAnyway = True,
 ) -> None:
-    """Lease shots: {"shots": [{"id", "object", "label", "view", "expires_at"}], "finished": ""}; 5 once over."""
+    """Lease shots: {"shots": [{"id", "object", "view", "say", "expires_at", …}], "finished": ""}; 5 once over."""
     with opened(store, caller) as campaign:
-        shots = campaign.ask(n)
+        shots = campaign.ask(n, resume=resume)
         reason = "" if shots else campaign.finished
         print_json({"shots": [shot.to_dict() for shot in shots], "finished": reason})
         if reason:
@@ -239,15 +240,58 @@ def check(
 
 
 @app.command()
-def export(store: options.Store, out: options.NewFolder, as_json: options.JsonAnyway = True) -> None:
+def export(
+    store: options.Store,
+    out: options.NewFolder,
+    to: Annotated[
+        str | None,
+        typer.Option("--format", help="Instead, the data set alone, as of acqplan convert --to.", metavar="FORMAT"),
+    ] = None,
+    rig: Annotated[
+        Path | None, typer.Option(help="With --format: rig.toml, for its split into train and test, and [camera].")
+    ] = None,
+    as_json: options.JsonAnyway = True,
+) -> None:
     """Write plan.csv, images by class, a manifest with its rig.toml, and all events."""
     with opened(store) as campaign:
+        if rig is not None and to is None:
+            raise UsageError("--rig without --format", "give both")
+        if to is not None:
+            from acqplan.exchange import export_as
+
+            print_json({"folder": str(out), **export_as(campaign, to=to, out=out, rig=rig, progress=ProgressBars())})
+            return
         from acqplan.campaign.export import export_campaign
 
         names = [path.name for path in export_campaign(campaign, out)]
+        if "manifest.csv" in names:
+            from acqplan.evaluate.campaign import captured_source
+            from acqplan.report.contact import captured_sheet
+            from acqplan.report.plot.contact import contact_sheet
+            from acqplan.report.plot.style import save_png
+
+            source = captured_source(campaign)
+            save_png(contact_sheet(captured_sheet([(source, source.taken)])), out / "contact.png")
+            names.append("contact.png")
         print_json({"folder": str(out), "files": names})
         if "manifest.csv" not in names:
             print_note("no image is captured yet: there is no manifest and no folder of images")
+
+
+@app.command()
+def sheet(
+    store: options.Store,
+    out: Annotated[Path, typer.Option(help="File to write: .html to print, or .csv.", metavar="FILE")],
+    as_json: options.JsonAnyway = True,
+) -> None:
+    """Write the shots to come as sheets for people, object by object, with boxes to tick."""
+    with opened(store) as campaign:
+        from acqplan.report.sheet import save_sheet
+
+        written = save_sheet(campaign, out)
+        print_json({"file": str(out), **written})
+        if not written["shots"]:
+            print_note(f"nothing is to come: {campaign.finished or 'no shot is planned yet'}")
 
 
 @app.command()
@@ -423,7 +467,7 @@ def _levels(title: str, levels: Mapping[str, tuple[int, int, int]]) -> Iterator[
 
 
 def _reached(body: Mapping[str, Any]) -> str:
-    from acqplan.campaign.status import level_name
+    from acqplan.campaign.wording import level_name
 
     places = " ".join(level_name(value) for value in body["reached"])
     return f"reached {places}" + (", late" if body["late"] else "") + (", another image" if "replaces" in body else "")

@@ -14,7 +14,7 @@ import typer
 from rich.text import Text
 
 from acqplan import __version__
-from acqplan.cli import campaign, evaluate, options, study
+from acqplan.cli import campaign, evaluate, init, options, study
 from acqplan.cli.console import (
     ProgressBars,
     exit_codes,
@@ -31,6 +31,7 @@ LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "botorch"
 # A module that each extra installs, and what the extra is for.
 EXTRAS = {
     "timm": ("timm", "more backbones: pip install 'acqplan[timm]'"),
+    "heic": ("pillow_heif", "photographs of telephones: pip install 'acqplan[heic]'"),
     "dask": ("distributed", "clusters: pip install 'acqplan[dask]'"),
     "serve": ("fastapi", "campaigns over HTTP: pip install 'acqplan[serve]'"),
     "postgresql": ("psycopg", "campaigns of several machines: pip install 'acqplan[postgresql]'"),
@@ -42,7 +43,14 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for _command in (evaluate.recommend, evaluate.advise, evaluate.plan_test, evaluate.benchmark, evaluate.compare):
+for _command in (
+    init.init,
+    evaluate.recommend,
+    evaluate.advise,
+    evaluate.plan_test,
+    evaluate.benchmark,
+    evaluate.compare,
+):
     app.command()(_command)
 app.add_typer(campaign.app)
 app.add_typer(study.app)

@@ -22,9 +22,10 @@ from rich.text import Text
 from acqplan.cli import INTERRUPTED
 from acqplan.errors import AcqplanError, Finished, ImageWarning, OutputError
 from acqplan.files import uninterrupted
-from acqplan.numbers import count_noun
+from acqplan.numbers import count_noun, duration
 
 LONG_SECONDS = 2.0  # a bar that was done sooner is taken away
+LOG_SECONDS = 30.0  # between lines of a long task where there is no terminal
 
 notes = Console(stderr=True, highlight=False)
 results = Console(highlight=False)
@@ -153,11 +154,22 @@ class ProgressBars:
 
     @contextmanager
     def task(self, name: str, total: int) -> Iterator[Callable[[int], None]]:
-        """Show a bar of ``total`` steps; where there is no terminal, a line once it is done."""
-        bar = self._bars.add_task(name, total=total)
+        """Show a bar of ``total`` steps; where there is no terminal, a line every 30 s and once it is done."""
+        bar, said = self._bars.add_task(name, total=total), LOG_SECONDS
+
+        def advance(steps: int) -> None:
+            nonlocal said
+            self._bars.advance(bar, steps)
+            task = self._bars.tasks[self._bars.task_ids.index(bar)]
+            seconds = task.elapsed or 0.0
+            if not notes.is_interactive and seconds >= said and 0 < task.completed < total:
+                left = seconds * (total - task.completed) / task.completed
+                print_note(f"{name}: {task.completed:,.0f} of {total:,}, about {duration(round(left))} left")
+                said = seconds + LOG_SECONDS
+
         try:
             self._draw(self._bars.start)
-            yield lambda steps: self._bars.advance(bar, steps)
+            yield advance
         finally:
             task = self._bars.tasks[self._bars.task_ids.index(bar)]
             seconds = task.elapsed or 0.0

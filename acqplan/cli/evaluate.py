@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +16,7 @@ from acqplan.files import check_free, folder_for_result
 from acqplan.numbers import count_noun
 
 if TYPE_CHECKING:
+    from acqplan.evaluate.recommend import Recommendation
     from acqplan.rig.spec import Rig as RigOfFile
 
 
@@ -37,51 +40,83 @@ def recommend(
     out: Annotated[Path, options.out("Folder for the plan, the validation and the report.")] = Path("acqplan-out"),
     no_validate: Annotated[bool, typer.Option("--no-validate", help="Plan only; do not compare strategies.")] = False,
     test_views: options.TestViews = "108",
+    poses: Annotated[
+        Path | None, typer.Option(help="Also write the camera's pose of each shot, by [camera] of rig.toml.")
+    ] = None,
     device: options.Device = None,
     precision: options.PrecisionChoice = options.Precision.float32,
     dask: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Scheduler of a dask cluster that computes features.")
     ] = None,
+    dry_run: options.DryRun = False,
+    verbose: options.Verbose = False,
     as_json: options.Json = False,
 ) -> None:
     """Recommend which views of which objects to photograph, and show what that gains."""
-    with exit_codes(), folder_for_result(out) as place:
+    with exit_codes(), contextlib.nullcontext(out) if dry_run else folder_for_result(out) as place:
         if budget is None and time_budget is None:
             raise UsageError("neither --budget nor --time-budget is given", "give e.g. --budget 2430")
         from acqplan.evaluate import recommend as library
+        from acqplan.plan.poses import check_poses
         from acqplan.report.result import FILES, MARK, save
+        from acqplan.report.terminal import plan_table, result_summary
         from acqplan.rig.spec import open_rig
 
         check_free(out, FILES, *MARK)
         progress = ProgressBars()
         opened = open_rig(rig, progress=progress)
-        result = library.recommend(
-            opened,
-            budget,
-            time_budget=time_budget,
-            strategy=strategy,
-            backbone=backbone,
-            weights=weights,
-            captured=captured,
-            seed=seed,
-            validate=not no_validate,
-            test_views=None if test_views == "all" else options.whole_number(test_views),
-            runtime=options.chosen_runtime(device, precision, dask),
-            progress=progress,
-        )
-        facts = {"rig": opened.source.name, "rig.toml": str(rig or "embedded toys")}
-        files = save(result, place, facts=facts | _read_axes(opened), progress=progress)
-        if as_json:
-            print_json({**result.to_dict(), "files": [str(out / path.name) for path in files]})
-            return
-        from acqplan.report.terminal import advice_summary, plan_table, validation_summary
+        facts, kept = {"rig": opened.source.name, "rig.toml": str(rig or "embedded toys")}, list[str]()
+        if poses is not None:
+            check_poses(poses, opened.camera, opened.source.space)
 
-        print_result(plan_table(result.plan, width=results.width))
-        if result.validation is not None:
-            print_result("", validation_summary(result.validation, result.sentences, emphasised=result.plan.strategy))
-        if result.advice is not None:
-            print_result("", advice_summary(result.advice))
-        print_note(f"written to {out}: {', '.join(path.name for path in files)}")
+        def show(early: Recommendation) -> None:
+            """The plan at once: printed and, unless a result of the same plan is there, written."""
+            facts.update(_read_axes(opened))
+            if not as_json:
+                print_result(plan_table(early.plan, width=results.width, verbose=verbose, now=time.time()), "")
+            if dry_run:
+                return
+            written = place / "plan.csv"
+            if opened.source.name != "live" and not (
+                written.exists() and written.read_bytes() == early.plan.to_csv().encode()
+            ):
+                save(early, place, facts=facts, progress=progress)
+                kept.append(f"the plan is kept in {out}, without what it gains")
+
+        try:
+            result = library.recommend(
+                opened,
+                budget,
+                time_budget=time_budget,
+                strategy=strategy,
+                backbone=backbone,
+                weights=weights,
+                captured=captured,
+                seed=seed,
+                validate=not no_validate,
+                test_views=None if test_views == "all" else options.whole_number(test_views),
+                dry_run=dry_run,
+                on_plan=show,
+                runtime=options.chosen_runtime(device, precision, dask),
+                progress=progress,
+            )
+            files = [] if dry_run else save(result, place, facts=facts, progress=progress)
+        except BaseException:
+            for said in kept:
+                print_note(said)
+            raise
+        written = [str(out / path.name) for path in files]
+        if poses is not None and not dry_run:
+            result.save_poses(poses)
+            written.append(str(poses))
+        if as_json:
+            print_json({**({"dry_run": True} if dry_run else {}), **result.to_dict(), "files": written})
+            return
+        if dry_run:
+            print_note(f"a dry run: nothing is captured, looked at or written; otherwise the result goes to {out}")
+            return
+        print_result(result_summary(result, verbose=verbose))
+        print_note(f"written to {out}: {', '.join(path.name for path in files)}" + (f"; {poses}" if poses else ""))
 
 
 def _read_axes(rig: RigOfFile) -> dict[str, str]:
@@ -92,7 +127,21 @@ def _read_axes(rig: RigOfFile) -> dict[str, str]:
     return words
 
 
+def _own_rig(captured: Path | None) -> Path | None:
+    """Captured images that are a rig of their own, where none is named: all but those of the embedded toys."""
+    if captured is None or captured.is_dir():
+        return captured
+    from acqplan.rig.rendered import toy_rig
+    from acqplan.table import read_table
+
+    names = read_table(captured, required=("object",)).column("object") if captured.suffix == ".csv" else ()
+    return None if set(names) & set(toy_rig(workers=1).objects.names) else captured
+
+
 def advise(
+    manifest: Annotated[
+        Path | None, typer.Argument(metavar="[MANIFEST]", help="The captured images; short for --captured.")
+    ] = None,
     rig: options.Rig = None,
     captured: Annotated[
         Path | None, typer.Option(help="Manifest of the captured images: image,label,object,<axis>,…")
@@ -140,10 +189,14 @@ def advise(
     seed: Annotated[int | None, options.number("Seed of all randomness; 0 by default.", span="0 or more")] = None,
     device: options.Device = None,
     precision: options.PrecisionChoice = options.Precision.float32,
+    verbose: options.Verbose = False,
     as_json: options.Json = False,
 ) -> None:
     """Advise from captured images: stop or go on, more views or more objects, images to reach X; or how to use them."""
     with exit_codes():
+        if manifest is not None and captured is not None:
+            raise UsageError("captured images are given twice", "give MANIFEST or --captured")
+        captured = captured or manifest
         if store is not None and any(given is not None for given in (rig, captured, budget, seed)):
             raise UsageError("--store beside --rig, --captured, --budget or --seed", "the campaign knows them")
         if fine_tune and not transfer:
@@ -164,7 +217,7 @@ def advise(
             return
         if len(backbone or ()) > 1:
             raise UsageError(f"{len(backbone or ())} backbones without --transfer", "give one")
-        from acqplan.advice.sentences import advice_sentences, worded
+        from acqplan.advice.sentences import worded
         from acqplan.advice.spend import Outlay
 
         outlay = Outlay(images=more, seconds=hours, money=money, image_cost=image_cost, object_cost=object_cost)
@@ -182,7 +235,7 @@ def advise(
             from acqplan.evaluate.recommend import advise as advise_of
             from acqplan.rig.spec import open_rig
 
-            opened = open_rig(rig, progress=shared["progress"])
+            opened = open_rig(rig or _own_rig(captured), progress=shared["progress"])
             advice = advise_of(opened, captured, budget=budget, seed=seed or 0, **shared)
             _read_axes(opened)
         else:
@@ -196,7 +249,7 @@ def advise(
         else:
             from acqplan.report.terminal import advice_report
 
-            print_result(advice_report(advice, advice_sentences(advice)))
+            print_result(advice_report(advice, verbose=verbose))
 
 
 def plan_test(
@@ -266,7 +319,7 @@ def _advise_transfer(
         from acqplan.evaluate.recommend import captured_images
         from acqplan.rig.spec import open_rig
 
-        opened = open_rig(rig, progress=progress)
+        opened = open_rig(rig or _own_rig(captured), progress=progress)
         source, shots = captured_images(opened, captured, budget=budget, seed=seed, progress=progress)
         advice = advise_transfer(source, shots, kind=opened.source.name, seed=seed, **asked)
     else:
@@ -322,6 +375,7 @@ def benchmark(
         bool, typer.Option("--plan-only", help="Write the design and its digest (pre-registration); measure nothing.")
     ] = False,
     out: options.StudyOut = Path("acqplan-benchmark"),
+    verbose: options.Verbose = False,
     as_json: options.Json = False,
 ) -> None:
     """Compare strategies over budgets, seeds and splits of the objects, with tests that can be trusted."""
@@ -373,7 +427,7 @@ def benchmark(
         else:
             from acqplan.report.terminal import benchmark_summary
 
-            print_result(benchmark_summary(findings, width=results.width))
+            print_result(benchmark_summary(findings, width=results.width, verbose=verbose))
             print_note(f"written to {out}: {', '.join(path.name for path in files)}")
         # The report is written; but a strategy that failed must not look like success.
         if findings.failed:

@@ -81,7 +81,9 @@ def backbone_names(begun: str) -> list[str]:
     return [name for name in (*NETWORKS, *ALIASES) if name.startswith(begun)]
 
 
-Rig = Annotated[Path | None, typer.Option("--rig", "-r", help="rig.toml; without it, the embedded toy rig.")]
+Rig = Annotated[
+    Path | None, typer.Option("--rig", "-r", help="rig.toml, or a folder of photographs; else the embedded toys.")
+]
 Seed = Annotated[int, number("Seed of all randomness.", span="0 or more")]
 Strategy = Annotated[
     str, typer.Option(help="One of `acqplan strategies`, or module:Class.", autocompletion=strategy_names)
@@ -122,6 +124,7 @@ TestViews = Annotated[
         parser=lambda text: text if text == "all" else str(whole_number(text)),
     ),
 ]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print everything: tests, verdicts, advice in full.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 SmallNorb = Annotated[Path | None, typer.Option(help="Folder of smallNORB's files, instead of a rig.", metavar="DIR")]

@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 from functools import partial, reduce
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int
+from jaxtyping import Float, Float32, Int
 
 from acqplan.advice.advise import advise_history
 from acqplan.evaluate.design import Block, Design, seed_of, strategy_of
 from acqplan.evaluate.replay import Arm, Failure, Run, attempt, joined_history, replay
 from acqplan.evaluate.results import BlockResult, Results
 from acqplan.evaluate.task import TEST_VIEWS, Split, Task, check_disjoint
-from acqplan.evaluate.verdict import Validation
+from acqplan.evaluate.verdict import Predictions, Validation
 from acqplan.features.extractor import Extractor
 from acqplan.files import digest_bytes
 from acqplan.heads.exact import train_heads
@@ -83,7 +83,7 @@ def examine(
     device: str = "cpu",
     cores: int | None = None,
     progress: Progress = SILENT,
-) -> tuple[Int[np.ndarray, " arms"], tuple[str, ...], Bool[np.ndarray, "arms tests"]]:
+) -> tuple[Int[np.ndarray, " arms"], tuple[str, ...], Int[np.ndarray, "arms tests"]]:
     """Train a head on what each arm has seen, and let it classify the test shots.
 
     Args:
@@ -96,15 +96,15 @@ def examine(
 
     Returns:
         Of each arm, in order: the images it paid for, those of the starting history included, 0 if it failed; why it
-        failed, empty if it did not; and whether its head classified each test shot correctly, nowhere if it failed.
+        failed, empty if it did not; and the class row that its head gave each test shot, −1 if it failed.
     """
     histories = [joined_history(start, run) for run in ended if isinstance(run, Run)]
     heads = train_on(histories, device=device, cores=cores, progress=progress) if histories else []
-    correct = np.zeros((len(ended), len(test.shots)), dtype=np.bool_)
-    correct[[isinstance(run, Run) for run in ended]] = predict_all(heads, test.features) == test.shots.class_rows
+    predicted = np.full((len(ended), len(test.shots)), -1, dtype=np.int64)
+    predicted[[isinstance(run, Run) for run in ended]] = predict_all(heads, test.features)
     images = [len(start) + len(run.shots) if isinstance(run, Run) else 0 for run in ended]
     failures = tuple("" if isinstance(run, Run) else run.reason for run in ended)
-    return np.array(images, dtype=np.int64), failures, correct
+    return np.array(images, dtype=np.int64), failures, predicted
 
 
 def run_block(
@@ -134,7 +134,8 @@ def run_block(
     ended = attempt(arms, candidates, start, material, learn=learn)
     # 2. Heads are trained on them, all in one batch, and examined on the test objects.
     planned = time.perf_counter()
-    images, failures, correct = examine(ended, start, material.take(test_rows), device=device, cores=cores)
+    test = material.take(test_rows)
+    images, failures, predicted = examine(ended, start, test, device=device, cores=cores)
     done = time.perf_counter()
     # 3. A report shows which shots were taken under the primary budget, and one block's advice after each budget.
     finished = {cell: run for cell, run in zip(design.cells, ended, strict=True) if isinstance(run, Run)}
@@ -151,7 +152,7 @@ def run_block(
         block=block,
         images=images,
         failures=failures,
-        correct=correct,
+        correct=predicted == test.shots.class_rows,
         test_rows=test_rows,
         taken=dict(zip(last, np.split(rows, ends), strict=False)),
         seconds={"planning": planned - began, "heads": done - planned, "altogether": done - began},
@@ -257,7 +258,7 @@ def validate_run(
     # 2. One head per arm, all in one batch, examined on the same test shots.
     features = extractor(test, progress=Titled(progress=progress, title="test views"))
     material = Material(shots=test, features=features, view_weights=view_weights)
-    images, failures, correct = examine(ended, start, material, device=device, progress=progress)
+    images, failures, predicted = examine(ended, start, material, device=device, progress=progress)
     # 3. A block per seed makes them results as a benchmark has them.
     found = []
     for place, block in enumerate(blocks):
@@ -266,7 +267,7 @@ def validate_run(
             block=block,
             images=images[mine],
             failures=failures[mine],
-            correct=correct[mine],
+            correct=predicted[mine] == test.class_rows,
             test_rows=np.arange(len(test)),
         )
         found.append(result)
@@ -280,6 +281,7 @@ def validate_run(
         records=sorted(results.records(), key=lambda one: (one.strategy, one.budget, one.seed) != key),
         verdicts=results.verdicts([(design.primary, name) for name in others], own.budget),
         kept_aside=kept_aside | {"shots": len(test), "of_shots": len(task.test)},
+        predictions=Predictions(shots=test, predicted=predicted[is_main.index(True)], whose=split.tested),
     )
 
 

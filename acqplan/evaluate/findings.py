@@ -16,6 +16,7 @@ from acqplan.advice.answers import Advice
 from acqplan.advice.sentences import worded
 from acqplan.errors import AcqplanError
 from acqplan.evaluate.design import Design
+from acqplan.evaluate.headline import Headline, benchmark_headline
 from acqplan.evaluate.results import Accuracies, FailedCell, Results
 from acqplan.evaluate.verdict import Point, Validation, Verdict, curve_points, sentence
 from acqplan.files import replacing
@@ -148,6 +149,11 @@ class Findings:
         return f"Findings({', '.join(design.strategies)}; {len(design.seeds)} seeds, design {design.digest[:16]})"
 
     @property
+    def headline(self) -> Headline:
+        """The primary finding: one sentence and one number."""
+        return benchmark_headline(self)
+
+    @property
     def smallest_difference(self) -> float:
         """Smallest difference that the primary contrast could find with 80 % power; NaN if it is unknown."""
         return self.evidence.smallest_difference
@@ -176,6 +182,7 @@ class Findings:
     def to_dict(self) -> dict[str, object]:
         """validation.json: records and verdicts as in a recommendation, and the rest."""
         document = {
+            "headline": self.headline.sentence,
             "design": self.results.design.digest,
             **self.validation.to_dict(),
             "sentences": list(self.sentences),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from acqplan.errors import BudgetError, ManifestError, SplitError, UsageError
+from acqplan.evaluate.headline import Headline, headline
 from acqplan.evaluate.replay import Learn, Run, joined_history, replay
 from acqplan.evaluate.task import TEST_VIEWS, Task, check_budgets, images_in_time, opened, settings_of, task_of
-from acqplan.evaluate.verdict import Validation, sentence
+from acqplan.evaluate.verdict import Predictions, Validation, sentence
 from acqplan.features.extractor import Extractor
 from acqplan.features.registry import find_layers, full_name
 from acqplan.numbers import duration
 from acqplan.plan import find_strategy
-from acqplan.plan.base import History, Strategy
+from acqplan.plan.base import History, Strategy, learns
 from acqplan.plan.deployed import deployed
 from acqplan.plan.plan import Plan
+from acqplan.plan.poses import write_poses
 from acqplan.plan.route import Times, cheap_order, route_seconds, routed
 from acqplan.progress import SILENT, Progress, Titled
 from acqplan.rig.folder import FolderSource, read_captured
@@ -29,6 +31,7 @@ from acqplan.rig.source import Source
 from acqplan.rig.spec import Rig
 from acqplan.runtime import Runtime
 from acqplan.space import Shots
+from acqplan.space.sphere import Orbit
 
 if TYPE_CHECKING:
     from acqplan.advice.answers import Advice
@@ -46,6 +49,10 @@ class Recommendation:
         sentences: The verdicts in plain words.
         advice: Stop or go on, once these images are captured (on a live rig: those captured before); ``None`` where no
             image was seen.
+        camera: How the camera of the rig stands to the objects; ``None`` if that is not known.
+        captured: What was captured, before or for this plan, each part with the source of its images; empty if nothing.
+        left_out: What heads took captured shots for that never saw their objects; ``None`` where plans were compared
+            (`Validation.predictions` has new objects), or nothing can be said.
     """
 
     plan: Plan
@@ -53,6 +60,31 @@ class Recommendation:
     validation: Validation | None
     sentences: tuple[str, ...] = field(repr=False)
     advice: Advice | None = None
+    camera: Orbit | None = field(default=None, repr=False)
+    captured: tuple[tuple[Source, Shots], ...] = ()
+    left_out: Predictions | None = None
+
+    def __repr__(self) -> str:
+        return f"Recommendation({self.headline.sentence})"
+
+    def _repr_html_(self) -> str:
+        from acqplan.report.page import notebook_text
+
+        return notebook_text(self)
+
+    @property
+    def headline(self) -> Headline:
+        """What matters most: one sentence and one number."""
+        return headline(self)
+
+    @property
+    def predictions(self) -> Predictions | None:
+        """What a head took shots for that it had not seen: new objects if there was a test, else those left out."""
+        return self.left_out if self.validation is None else self.validation.predictions
+
+    def table(self) -> list[dict[str, object]]:
+        """The plan as rows, keys as the columns of plan.csv; ``pandas.DataFrame`` takes them."""
+        return self.plan.table()
 
     def save(self, folder: Path | str, *, progress: Progress = SILENT) -> list[Path]:
         """Write what ``acqplan recommend --out`` holds, all files or none; see `acqplan.report.result`."""
@@ -60,11 +92,20 @@ class Recommendation:
 
         return save(self, Path(folder), progress=progress)
 
+    def save_poses(self, path: Path | str) -> None:
+        """Write the camera's pose of each shot, ``acqplan recommend --poses``; see `acqplan.plan.poses.write_poses`.
+
+        Raises:
+            UsageError: If the rig does not say where its camera is.
+        """
+        write_poses(Path(path), self.plan, self.camera)
+
     def to_dict(self) -> dict[str, object]:
         """Plan, validation, verdicts in words and advice, as one JSON document."""
         from acqplan.advice.sentences import worded
 
         return {
+            "headline": self.headline.sentence,
             "plan": self.plan.to_dict(),
             "validation": None if self.validation is None else self.validation.to_dict(),
             "sentences": list(self.sentences),
@@ -85,6 +126,8 @@ def recommend(
     seed: int = 0,
     validate: bool = True,
     test_views: int | None = TEST_VIEWS,
+    dry_run: bool = False,
+    on_plan: Callable[[Recommendation], None] | None = None,
     runtime: Runtime | None = None,
     progress: Progress = SILENT,
 ) -> Recommendation:
@@ -108,6 +151,9 @@ def recommend(
         seed: Seed of all randomness.
         validate: Whether to compare with other strategies.
         test_views: Shots of each test object that it is judged by, spread over the views; ``None`` for all.
+        dry_run: Whether to plan only: no image is captured or looked at.
+        on_plan: Is told the plan, without validation and advice, as soon as it is there: before any image is captured,
+            unless the strategy learns from images.
         runtime: Where the backbone and the heads run; the fastest device by default.
         progress: Hears about long work.
 
@@ -115,7 +161,8 @@ def recommend(
         The plan and what it is worth.
 
     Raises:
-        UsageError: If neither budget is given, or nothing on the rig takes time.
+        UsageError: If neither budget is given, nothing on the rig takes time, or the plan of a dry run would be learned
+            from images.
         BudgetError: If the budget is below the number of objects or above that of candidates, or the time does not
             suffice for the fewest images that make a plan.
         BudgetSpent: If the captured images have used the budget up.
@@ -136,16 +183,30 @@ def recommend(
     rule = deployed(rule, task.view_weights)
     check_budgets(task, budget, time_budget)
     _check_backbone(backbone)  # a live rig may not need it yet, but a wrong name is reported now
+    if dry_run and learns(rule):
+        raise UsageError(
+            f"strategy {rule.name} learns from images: before they are captured it has no plan",
+            "choose a strategy that does not, e.g. auto, for a dry run",
+        )
     extractor = None
-    if not task.is_live or seen is not None:
+    if not dry_run and (not task.is_live or seen is not None):
         extractor = Extractor.open(rig.source, backbone=backbone, weights=weights, runtime=runtime, progress=progress)
-    if extractor and seen:
+    if extractor and seen and learns(rule):
         task = replace(task, start=_looked_at(seen, extractor, progress))
-    # 2. The plan; on a virtual rig its shots are taken on the way.
+    # 2. The plan, told at once; on a virtual rig its shots are taken, for a rule that learns on the way.
     run, plan = _carried_out(task, rule, budget, time_budget, seed, extractor, progress)
+    plan, advice = replace(plan, seconds=time.perf_counter() - began), None
+    result = Recommendation(plan=plan, candidates=task.candidates, validation=None, sentences=(), camera=rig.camera)
+    if on_plan is not None:
+        on_plan(result)
+    if dry_run:
+        return result
+    if extractor and seen and not learns(rule):
+        task = replace(task, start=_looked_at(seen, extractor, progress))
+    if extractor and not task.is_live:
+        run = _with_images(run, extractor, progress)
     known = task.start if task.is_live else joined_history(task.start, run)
     # 3. What the captured images say: accuracy, sensitivity, stop or go on.
-    plan, advice = replace(plan, seconds=time.perf_counter() - began), None
     if extractor and known.features is not None and known.features.size > 0:
         from acqplan.plan.surrogate import describe, fit_surrogate
 
@@ -163,9 +224,11 @@ def recommend(
         from acqplan.advice.foreseen import foresee
 
         advice = foresee(plan.shots, seed=seed)
-    result = Recommendation(plan=plan, candidates=task.candidates, validation=None, sentences=(), advice=advice)
+    before = () if seen is None else ((seen, seen.shots()),)
+    now = () if task.is_live else ((rig.source, run.shots),)
+    result = replace(result, plan=plan, advice=advice, captured=(*before, *now))
     if extractor is None or task.split is None or len(task.test) == 0:
-        return result
+        return replace(result, left_out=_left_out(known, extractor) if advice and advice.judged and extractor else None)
     # 4. What the plan is worth on new objects, beside other strategies.
     from acqplan.evaluate.experiment import validate_run
 
@@ -236,7 +299,7 @@ def advise(
         rule = deployed(find_strategy(strategy) if isinstance(strategy, str) else strategy, task.view_weights)
         extractor = opened_extractor()
         run, _ = _carried_out(task, rule, budget, None, seed, extractor, progress)
-        known = joined_history(task.start, run)
+        known = joined_history(task.start, _with_images(run, extractor, progress))
     return _advice(known, rig, asked, seed, extractor.runtime.device, progress)
 
 
@@ -281,6 +344,8 @@ def _check_captured(rig: Rig, captured: Path | str | None, budget: int | None) -
 
 def _captured(path: Path | str, rig: Rig, progress: Progress) -> FolderSource:
     """The captured images of a rig; objects that it has not may be those of a rig that was not named."""
+    if isinstance(rig.source, FolderSource) and rig.path == Path(path).absolute():
+        return rig.source  # photographs that are their own rig
     try:
         return read_captured(Path(path), rig.source, progress=progress)
     except ManifestError as error:
@@ -288,6 +353,26 @@ def _captured(path: Path | str, rig: Rig, progress: Progress) -> FolderSource:
         if rig.path is None and rig.source.name == "toys" and is_unknown:
             error.hint = "the rig is the embedded toys; give that of these images: --rig rig.toml, open_rig('rig.toml')"
         raise
+
+
+def _with_images(run: Run, extractor: Extractor, progress: Progress) -> Run:
+    """A run with features of its images; those of a rule that learns are there already."""
+    if len(run.features) == len(run.shots) and run.features.size:
+        return run
+    return replace(run, features=extractor(run.shots, progress=Titled(progress=progress, title="plan")))
+
+
+def _left_out(known: History, extractor: Extractor) -> Predictions:
+    """What heads take captured shots for that never saw their objects; the only object of a class is not judged."""
+    from acqplan.evaluate.experiment import with_beliefs
+
+    (judged,) = with_beliefs([known], device=extractor.runtime.device)
+    assert judged.beliefs is not None
+    objects = known.shots.objects
+    counts = np.bincount(objects.class_rows[np.unique(known.shots.object_rows)], minlength=len(objects.classes))
+    rows = np.flatnonzero(counts[known.shots.class_rows] > 1)
+    predicted = judged.beliefs[rows].argmax(axis=1)
+    return Predictions(shots=known.shots.take(rows), predicted=predicted, whose="objects left out")
 
 
 def _check_backbone(backbone: str | None) -> None:
@@ -336,7 +421,7 @@ def _carried_out(
             images = images_in_time(seconds_of, limit, least=least, most=most, step=len(task.objects))
             advance(1)
     while True:
-        capture = None if task.is_live else extractor
+        capture = extractor if learns(rule) and not task.is_live else None
         arm = task.arm(rule, images, seed)
         run = replay([arm], task.candidates, task.start, capture, learn=learn, progress=progress)[0]
         plan = Plan(

@@ -18,6 +18,7 @@ from acqplan.statistics.objects import two_way
 
 if TYPE_CHECKING:
     from acqplan.evaluate.compare import Comparison
+    from acqplan.space import Shots
 
 ALPHA = 0.05
 
@@ -116,6 +117,26 @@ class Point:
     high: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Predictions:
+    """What a head took shots for that it had not seen.
+
+    Attributes:
+        shots: The shots.
+        predicted: Class row of each, shape ``[shots]``.
+        whose: What they show: ``new objects``, ``new views``, or ``objects left out``.
+    """
+
+    shots: Shots
+    predicted: Int[np.ndarray, " shots"]
+    whose: str
+
+    @property
+    def is_right(self) -> Bool[np.ndarray, " shots"]:
+        """Whether each was classified correctly."""
+        return np.asarray(self.predicted == self.shots.class_rows)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Validation:
     """All records and verdicts of a validation.
@@ -125,11 +146,13 @@ class Validation:
         verdicts: One per opponent, at the full budget.
         kept_aside: Objects or views that the plan left to the test, and what accuracies are about, as
             `acqplan.evaluate.task.Split.to_dict` gives it; empty for a benchmark, whose design has its splits.
+        predictions: What the head of the plan's own images took the test shots for; not in validation.json.
     """
 
     records: Sequence[Record]
     verdicts: Sequence[Verdict]
     kept_aside: Mapping[str, Any] = field(default_factory=dict)
+    predictions: Predictions | None = None
 
     def __repr__(self) -> str:
         return f"Validation({len(self.records)} records, {len(self.verdicts)} verdicts)"

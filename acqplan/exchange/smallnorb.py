@@ -14,7 +14,7 @@ from jaxtyping import Int
 
 from acqplan.errors import SpaceError, SplitError, UsageError
 from acqplan.evaluate.task import Split, draw_split, split_objects
-from acqplan.files import folder_for_result, replacing, whole_folder
+from acqplan.files import replacing
 from acqplan.progress import SILENT, Progress, Titled
 from acqplan.rig.norb import CATEGORIES, INSTANCES, NorbSource, look_swapped, norb_space, object_name
 from acqplan.rig.norb_files import BYTES, INTEGER, INTEGERS, file_name, header
@@ -29,8 +29,8 @@ ORDER: Final = (*INSTANCES["training"], *reversed(INSTANCES["testing"]))
 NAMES: Final = {object_name(category, n): (category, n) for category in range(len(CATEGORIES)) for n in ORDER}
 
 
-def write_smallnorb(rig: Rig, out: Path, progress: Progress = SILENT) -> dict[str, Any]:
-    """Write a rig as the six files of smallNORB, image by image; all of them or none.
+def write_smallnorb(rig: Rig, place: Path, progress: Progress = SILENT) -> dict[str, Any]:
+    """Write a rig as the six files of smallNORB, image by image.
 
     Images of another size or in colour become grey, 96 x 96 pixels. The second camera shows what the first does, unless
     the rig has two: smallNORB itself, or toys and meshes whose ``eye`` is left or right.
@@ -40,33 +40,31 @@ def write_smallnorb(rig: Rig, out: Path, progress: Progress = SILENT) -> dict[st
             labels are of animal, human, airplane, truck and car, with at most 10 objects each: the format has numbers
             for these and for nothing else. Its split makes the parts; that of the authors if all objects have names
             such as ``car-03`` and the rig names no test objects. Other names become such names.
-        out: A folder that does not exist, or is empty.
+        place: A folder that exists.
         progress: Receives each image.
 
     Raises:
         SpaceError: If the format has no number for an axis or a view.
         UsageError: If it has none for a label or an object, or the rig is live.
         SplitError: If no objects are kept for the test.
-        OutputError: If the folder holds something, or cannot be written.
     """
     shots, shapes = rig.source.shots(), Counter[tuple[int, ...]]()
     views, (split, numbers) = _view_numbers(shots), _numbered(rig)
     facts = np.column_stack([[numbers[name] for name in shots.names], views])
-    with folder_for_result(out.parent), whole_folder(out) as place:
-        for part, names in (("training", split.train), ("testing", split.test)):
-            rows = np.flatnonzero(np.isin(shots.names, names))
-            for kind, columns in (("cat", facts[rows, 0]), ("info", facts[rows, 1:])):
-                with replacing(place / file_name(part, kind), "wb") as handle:
-                    handle.write(header(INTEGERS, columns.shape) + columns.astype(INTEGER).tobytes())
-            listener = Titled(progress=progress, title=f"{part} images")
-            shapes += _write_images(place / file_name(part, "dat"), rig.source, shots.take(rows), listener)
+    for part, names in (("training", split.train), ("testing", split.test)):
+        rows = np.flatnonzero(np.isin(shots.names, names))
+        for kind, columns in (("cat", facts[rows, 0]), ("info", facts[rows, 1:])):
+            with replacing(place / file_name(part, kind), "wb") as handle:
+                handle.write(header(INTEGERS, columns.shape) + columns.astype(INTEGER).tobytes())
+        listener = Titled(progress=progress, title=f"{part} images")
+        shapes += _write_images(place / file_name(part, "dat"), rig.source, shots.take(rows), listener)
     objects = {name: object_name(*numbers[name]) for name in shots.objects.names}
     sentences = [f"{len(shots):,} images of {len(objects)} objects, {len(split.test)} of them for testing"]
     if other := shapes.total() - shapes[SIDE, SIDE]:
         sentences.append(f"{other:,} images became {SIDE} x {SIDE} pixels of grey")
     if renamed := [name for name in objects if objects[name] != name]:
         sentences.append(f"objects have the names of smallNORB: '{renamed[0]}' is {objects[renamed[0]]}")
-    return {"files": [str(path) for path in sorted(out.iterdir())], "objects": objects, "sentences": sentences}
+    return {"objects": objects, "sentences": sentences}
 
 
 def _view_numbers(shots: Shots) -> Int[np.ndarray, "shots 3"]:

@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 
 from acqplan import __version__
 from acqplan.files import replacing
-from acqplan.numbers import short, shot_identifier
+from acqplan.numbers import ViewValue, short, shot_identifier
 from acqplan.space import Category, Shots
 
 Setting = float | int | str | bool | None
@@ -88,6 +88,10 @@ class Plan:
         writer.writerows(self._rows())
         return text.getvalue()
 
+    def table(self) -> list[dict[str, object]]:
+        """The shots in order, each with the columns of plan.csv."""
+        return [dict(zip(self._columns, row, strict=True)) for row in self._rows()]
+
     def write_csv(self, path: Path) -> None:
         """Write plan.csv; the same plan gives the same bytes."""
         with replacing(path) as handle:
@@ -116,7 +120,7 @@ class Plan:
             "backbone": self.backbone,
             "seconds": round(self.seconds, 3),
             "predicted_accuracy": predicted,
-            "shots": [dict(zip(self._columns, row, strict=True)) for row in self._rows()],
+            "shots": self.table(),
         }
 
     def write_json(self, path: Path) -> None:
@@ -131,7 +135,7 @@ class Plan:
 
     def _rows(self) -> list[list[object]]:
         identifiers = shot_identifiers(self.shots)
-        views = _written_views(self.shots)
+        views = [list(view.values()) for view in written_views(self.shots)]
         return [
             [identifiers[row], row, name, label, *views[row], int(self.rounds[row]), short(self.gain[row]), reason]
             for row, (name, label, reason) in enumerate(
@@ -142,11 +146,13 @@ class Plan:
 
 def shot_identifiers(shots: Shots) -> list[str]:
     """A name for each shot that is the same in every plan, e.g. ``car-03_40_55_L2``."""
-    views = _written_views(shots)
-    return [shot_identifier(name, view) for name, view in zip(shots.names, views, strict=True)]
+    views = written_views(shots)
+    return [shot_identifier(name, list(view.values())) for name, view in zip(shots.names, views, strict=True)]
 
 
-def _written_views(shots: Shots) -> list[list[float | int | str]]:
+def written_views(shots: Shots) -> list[dict[str, ViewValue]]:
+    """The view of each shot as files have it, fit for JSON."""
     return [
-        [short(value) if not isinstance(value, str) else value for value in view.values()] for view in shots.views()
+        {name: value if isinstance(value, str) else short(value) for name, value in view.items()}
+        for view in shots.views()
     ]

@@ -16,17 +16,19 @@ from markupsafe import Markup
 
 from acqplan import __version__
 from acqplan.advice.answers import Advice
-from acqplan.advice.sentences import advice_sentences
-from acqplan.evaluate.verdict import Validation
+from acqplan.advice.sentences import advice_headline, advice_sentences
+from acqplan.evaluate.headline import full_points
+from acqplan.evaluate.recommend import Recommendation
 from acqplan.files import replacing
 from acqplan.numbers import count_noun, count_range, duration, p_text, percent, points, printable, shortened
 from acqplan.plan.plan import Plan
 from acqplan.plan.route import change_words, route_words, saved_words
 from acqplan.report import tables
 from acqplan.report.compared import MOST_DRAWN, Compared
-from acqplan.report.counts import object_counts, picture_axes, positions
+from acqplan.report.counts import object_counts, positions
 from acqplan.report.plot import curves, differences, views
 from acqplan.report.plot.advice import design_surface, learning_curve
+from acqplan.report.plot.contact import Sheet
 from acqplan.report.plot.style import DARK, LIGHT, svg_element
 from acqplan.space import Shots
 
@@ -57,37 +59,35 @@ _LIGHT, _DARK = (";".join(f"--{name}:{colour}" for name, colour in palette.items
 STYLE = Markup(f":root{{color-scheme:light dark;{_LIGHT}}}\n@media (prefers-color-scheme: dark){{:root{{{_DARK}}}}}")
 
 
-def page_text(
-    plan: Plan,
-    validation: Validation | None = None,
-    sentences: Sequence[str] = (),
-    *,
-    advice: Advice | None = None,
-    facts: Mapping[str, str] | None = None,
-) -> str:
+def page_text(result: Recommendation, *, sheets: Sequence[Sheet] = (), facts: Mapping[str, str] | None = None) -> str:
     """The page as text; the same arguments give the same text.
 
     Args:
-        plan: What to photograph.
-        validation: What it gains; ``None`` on a live rig.
-        sentences: The verdicts in words.
-        advice: Stop or go on; ``None`` where no image was seen.
+        result: What was recommended.
+        sheets: Contact sheets, from `acqplan.report.contact`.
         facts: More lines for "How it was made", e.g. ``{"rig": "toys", "device": "cpu"}``.
     """
+    plan, advice, first = result.plan, result.advice, result.headline
     dial = _dial_words(plan.shots, "All objects")
     levels = f"Shots per level of {', '.join(plan.shots.space.names)}, against an even share of the allowed views."
     per_object = count_range(object_counts(plan))
     objects = f"{per_object} images of each of {len(plan.shots.objects)} objects."
     content: Content = {
-        "headline": plan_headline(plan),
+        "headline": first.task,
+        "first": first,
         "plan": plan,
         "per_object": per_object,
         "route": {"words": route_words(plan), "saved": saved_words(plan), "changes": change_words(plan)},
         "dial": svg_element(views.dial(plan.shots), name="dial", alt=dial),
         "dial_words": dial,
         **_plan_dials(plan),
+        "dome": _dome(result),
+        "sheets": sheets,
         "compared": None,
+        "cards": _cards(result),
+        "advised": None if advice is None else advice_headline(advice),
         "advice": None if advice is None else _advice_content(advice),
+        "accuracies": tables.accuracies_table(result),
         "coverage": svg_element(views.coverage(plan), name="coverage", alt=levels),
         "coverage_words": levels,
         "objects": svg_element(views.images_per_object(plan), name="objects", alt=objects),
@@ -95,22 +95,37 @@ def page_text(
         "first_shots": tables.first_shots_table(plan),
         "facts": {"acqplan": __version__, **(facts or {})},
     }
-    if validation is not None and validation.records:
-        content |= _gains(Compared.of_validation(validation, plan.strategy, sentences))
+    if result.validation is not None and result.validation.records:
+        content |= _gains(Compared.of_validation(result.validation, plan.strategy, result.sentences))
     return TEMPLATES.get_template("recommendation.html").render(content, colours=STYLE)
 
 
-def plan_headline(plan: Plan) -> str:
-    """What is recommended, in one sentence."""
-    (_, n_shots), objects, space = positions(plan.shots), plan.shots.objects, plan.shots.space
-    places = "views"
-    if len(space.axes) > 2:
-        places = "positions of " + " and ".join(space.names[row] for row in picture_axes(space) if row is not None)
-    sentence = (
-        f"Take {len(plan):,} images of {len(objects)} objects: {count_range(object_counts(plan))} of each, from "
-        f"{int((n_shots > 0).sum()):,} of {len(n_shots):,} {places}"
-    )
-    return f"{sentence}, beside the {plan.captured:,} captured before." if plan.captured else f"{sentence}."
+def notebook_text(result: Recommendation) -> str:
+    """The first words, the cards and the dial, for a cell of a notebook; its styles touch nothing else there."""
+    dial = svg_element(views.dial(result.plan.shots), name=f"dial{id(result)}", alt="The views of all objects.")
+    dial = Markup(dial.replace("*{", ".acqplan svg *{"))  # matplotlib's own style is for all elements
+    content = {"first": result.headline, "cards": _cards(result), "dial": dial, "light": Markup(_LIGHT)}
+    return TEMPLATES.get_template("notebook.html").render(content)
+
+
+def _cards(result: Recommendation) -> list[tuple[str, str, str]]:
+    """Numbers to see at once: of each the number, what it counts, and more about it."""
+    plan, validation, n_objects = result.plan, result.validation, len(result.plan.shots.objects)
+    cards = [
+        (f"{len(plan):,}", "images", f"budget {plan.budget:,}"),
+        (count_range(object_counts(plan)), "per object", count_noun(n_objects, "object")),
+    ]
+    if plan.route_seconds:
+        left_out = "changes of object not counted" if plan.seconds_per_object is None else saved_words(plan)
+        cards.append((duration(plan.route_seconds), "to take them", left_out))
+    if validation is not None and validation.records:
+        there = full_points(validation)
+        others = [name for name in there if name != plan.strategy]
+        for name in dict.fromkeys([*others[:1], *(name for name in others if name == "even")]):
+            found = [verdict for verdict in validation.verdicts if (verdict.a, verdict.b) == (plan.strategy, name)]
+            place = ", the strongest other way" if name == others[0] else ""
+            cards += [(points(one.difference), f"points against {name}{place}", one.verdict) for one in found]
+    return cards
 
 
 def benchmark_page_text(findings: Findings, *, facts: Mapping[str, str] | None = None) -> str:
@@ -124,6 +139,7 @@ def benchmark_page_text(findings: Findings, *, facts: Mapping[str, str] | None =
     there, least = compared.at(compared.budget), findings.smallest_difference
     reached = [standing.reach for standing in findings.standings if standing.strategy == design.primary]
     reach = {"text": reached[0].text, "interval": tables.reach_interval(reached[0])} if reached else None
+    strongest = [name for name in compared.by_accuracy(compared.strategies) if name != design.primary][:1]
     # Comparisons in which a test on images alone would have concluded something else.
     differ = [verdict for verdict in compared.verdicts if tables.image_answer(verdict) != verdict.verdict]
     answers: list[str] = [verdict.verdict for verdict in compared.verdicts]
@@ -134,14 +150,15 @@ def benchmark_page_text(findings: Findings, *, facts: Mapping[str, str] | None =
         group = failed.setdefault((f"{cell.strategy} at {cell.budget:,} images", cell.reason), [])
         group.append(f"{cell.seed}{' swapped' if cell.swapped else ''}")
     content: Content = {
-        "headline": benchmark_headline(findings),
+        "headline": findings.headline.sentence,
+        "first": findings.headline,
         "findings": findings,
         "design": design,
         "compared": compared,
         "claim": compared.verdicts[0],
         "counts": counts,
         "detectable": None if math.isnan(least) else least,
-        "main_points": [there[name] for name in (design.primary, design.baseline) if name in there],
+        "main_points": [there[name] for name in dict.fromkeys((*compared.order[:2], *strongest)) if name in there],
         "reach": reach if len(compared.budgets) > 1 else None,
         "n_cells": len(design.cells) * len(findings.results.blocks),
         "n_failed": len(findings.failed),
@@ -166,18 +183,6 @@ def benchmark_page_text(findings: Findings, *, facts: Mapping[str, str] | None =
         content["advice_table"] = tables.advice_table(findings.advice)
     content |= _pictures(findings, compared, counts) | _strategy_dials(findings, compared)
     return TEMPLATES.get_template("benchmark.html").render(content, colours=STYLE)
-
-
-def benchmark_headline(findings: Findings) -> str:
-    """The primary finding in one sentence."""
-    verdict = Compared.of_findings(findings).verdicts[0]
-    low, high = map(points, verdict.ci95)
-    at, interval = f"at {verdict.budget:,} images", f"(95 % interval {low} to {high})"
-    if verdict.verdict == "no difference found":
-        between = f"No difference found between {verdict.a} and {verdict.b} {at}"
-        return f"{between}: {points(verdict.difference)} points {interval}."
-    by = f"{percent(abs(verdict.difference))} points"
-    return f"{verdict.a} is {verdict.verdict} than {verdict.b} by {by} {at} {interval}."
 
 
 def write_page(path: Path, text: str) -> None:
@@ -221,7 +226,6 @@ def _gains(compared: Compared) -> Content:
     gains = svg_element(differences.object_differences(compared), name="gains", alt=alt) if gained else None
     return {
         "compared": compared,
-        "mine": compared.at(compared.budget).get(compared.primary),
         "curve": svg_element(curves.accuracy_curve(compared), name="curve", alt=curve),
         "gains": gains,
         "bars": svg_element(curves.accuracy_bars(compared), name="bars", alt=bars),
@@ -301,6 +305,15 @@ def _small_dials(kind: str, parts: Mapping[str, Shots], note: str) -> Content:
         figure = views.dial(part, title=shortened(name, 18), most=most, size=SMALL_DIAL)
         drawings.append(svg_element(figure, name=f"{kind}{number}", alt=_dial_words(part, name)))
     return {"drawings": drawings, "note": f"{note} Largest dot: {count_noun(most, 'shot')}."}
+
+
+def _dome(result: Recommendation) -> Markup | None:
+    """Where the camera stands, seen from the side; ``None`` unless axes turn and raise it."""
+    shots, camera = result.plan.shots, result.camera
+    if not views.has_dome(shots.space):
+        return None
+    figure = views.hemisphere(shots, turns=camera.turns if camera else "table")
+    return svg_element(figure, name="hemisphere", alt="Places of the camera about the object, seen from the side.")
 
 
 def _dial_words(shots: Shots, whose: str) -> str:

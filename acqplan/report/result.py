@@ -15,8 +15,9 @@ from acqplan.files import check_free, folder, replace_files, replacing, uninterr
 from acqplan.numbers import finite
 from acqplan.progress import SILENT, Progress
 from acqplan.report.compared import Compared
+from acqplan.report.contact import contact_sheets
 from acqplan.report.page import benchmark_page_text, page_text, write_page
-from acqplan.report.plot import Drawings, benchmark_drawings, plan_drawings
+from acqplan.report.plot import Drawings, benchmark_drawings, plan_drawings, sheet_drawings
 from acqplan.report.plot.style import save_png
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ Writers = dict[str, Callable[[Path], None]]
 # Every file that a recommendation may leave behind.
 FILES = (
     "plan.csv", "plan.json", "validation.json", "report.html", "dial.png", "classes.png", "coverage.png",
-    "objects.png", "overview.png", "accuracy.png", "bars.png", "gains.png", "advice.png", "surface.png",
+    "objects.png", "hemisphere.png", "overview.png", "accuracy.png", "bars.png", "gains.png", "advice.png",
+    "surface.png", "images.png", "next.png", "mistakes.png", "worst.png",
 )  # fmt: skip
 # The file by which a folder of them is known, and keys that it has.
 MARK = ("plan.json", ("acqplan", "strategy", "budget", "shots"))
@@ -51,14 +53,15 @@ def save(
         OutputError: If a file cannot be written, or would replace somebody else's; names it.
     """
     check_free(folder(out), FILES, *MARK)
-    plan, validation, advice, compared = result.plan, result.validation, result.advice, None
+    plan, validation, compared = result.plan, result.validation, None
     if validation is not None and validation.records:
         compared = Compared.of_validation(validation, plan.strategy, result.sentences)
     writers: Writers = {"plan.csv": plan.write_csv, "plan.json": plan.write_json}
     if validation is not None:
         writers["validation.json"] = validation.write_json
-    page = partial(page_text, plan, validation, result.sentences, advice=advice, facts=facts)
-    return write_result(out, FILES, writers, page, plan_drawings(plan, compared, advice), progress)
+    sheets = contact_sheets(result, progress)
+    drawings = plan_drawings(plan, compared, result.advice, result.camera) | sheet_drawings(sheets)
+    return write_result(out, FILES, writers, partial(page_text, result, sheets=sheets, facts=facts), drawings, progress)
 
 
 def save_benchmark(

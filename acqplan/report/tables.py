@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from acqplan.evaluate.headline import full_points
 from acqplan.evaluate.verdict import Answer, Verdict, answer
 from acqplan.numbers import count_noun, p_text, percent, points, shortened
 from acqplan.plan.plan import Plan
 from acqplan.report.compared import Compared
 from acqplan.report.counts import axis_title
+from acqplan.statistics.objects import Estimate
 
 if TYPE_CHECKING:
     from acqplan.advice.answers import Advice
     from acqplan.evaluate.findings import Findings
     from acqplan.evaluate.judging import PlannedTest
+    from acqplan.evaluate.recommend import Recommendation
     from acqplan.statistics.curves import ImagesToReach
-    from acqplan.statistics.objects import Estimate
 
 # A cell without a value.
 NONE = "–"
@@ -38,6 +40,7 @@ class Column:
         text: Whether it holds words, which a terminal aligns to the left.
         width: Letters that a terminal gives it at most; longer words are wrapped, or cut if there is one word only.
         below: Whether a terminal writes it below the column before it, to save width.
+        wraps: Whether a page breaks its lines.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Column:
     text: bool = False
     width: int | None = None
     below: bool = False
+    wraps: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,19 +77,13 @@ class Table:
 
 def comparison_table(compared: Compared) -> Table:
     """Every strategy at the budget of the verdicts: accuracy, difference from the primary one, tests and verdict."""
-    columns = [
-        Column(name="strategy", short="strategy", text=True, width=16),
-        Column(name="images taken", short="images"),
-        Column(name="accuracy, %", short="accuracy\n%"),
-        Column(name="difference, points", short="difference\npoints"),
-        Column(name="95 % interval", short="", below=True),
-        Column(name="p, objects and seeds (Holm; decides)", short="p"),
-        Column(name=f"p, equal within {compared.margin_words}"),
-        Column(name="p, objects alone (Holm; these seeds)"),
-        Column(name="p, McNemar (conditional on these objects)", short="p\nMcNemar"),
-        Column(name="images only the first / only the other got right"),
-        Column(name="verdict", short="verdict", text=True, width=13),
-    ]
+    names = (
+        "strategy", "images taken", "accuracy, %", "difference, points", "95 % interval",
+        "p, objects and seeds (Holm; decides)", f"p, equal within {compared.margin_words}",
+        "p, objects alone (Holm; these seeds)", "p, McNemar (conditional on these objects)",
+        "images only the first / only the other got right", "verdict",
+    )  # fmt: skip
+    columns = [Column(name=name) for name in names]
     there, verdicts = compared.at(compared.budget), {verdict.b: verdict for verdict in compared.verdicts}
     rows, kinds = [], []
     for name in sorted(compared.by_accuracy(list(there)), key=lambda name: name != compared.primary):
@@ -109,6 +107,55 @@ def comparison_table(compared: Compared) -> Table:
     )
     caption = f"Compared at {compared.budget:,} images over {compared.n_objects} objects"
     return Table(columns=columns, rows=rows, kinds=kinds, caption=caption, footnote=footnote, cards=True)
+
+
+def gains_table(compared: Compared) -> Table:
+    """Every strategy at the budget of the verdicts in few columns: accuracy, difference and verdict."""
+    there, verdicts = compared.at(compared.budget), {verdict.b: verdict for verdict in compared.verdicts}
+    rows, kinds = [], []
+    for name in sorted(compared.by_accuracy(list(there)), key=lambda name: name != compared.primary):
+        point, verdict = there[name], verdicts.get(name)
+        cells = ["", "", "the plan"]
+        if verdict is not None:
+            found = "none found" if verdict.verdict == "no difference found" else f"plan is {verdict.verdict}"
+            cells = [points(verdict.difference), " to ".join(map(points, verdict.ci95)), found]
+        rows.append([name, f"{point.images:,.0f}", percent(point.accuracy), *cells])
+        kinds.append("own" if name == compared.primary else _kind(verdict))
+    names = ("strategy", "images", "accuracy, %", "plan gains", "95 % interval", "difference")
+    columns = [Column(name=name, short=name, text=name in ("strategy", "difference")) for name in names]
+    note = (
+        f"Accuracy on {compared.tested_words}, mean of {count_noun(compared.n_seeds, 'seed')}; gains in points. "
+        "Intervals are of one comparison each; a difference is found if it holds after correction for all of them."
+    )
+    return Table(columns=columns, rows=rows, kinds=kinds, footnote=note)
+
+
+def accuracies_table(result: Recommendation) -> Table | None:
+    """Every accuracy that a report names, what it is of, and why it differs from the first; ``None`` for one."""
+    validation, advice, rows = result.validation, result.advice, list[list[str]]()
+
+    def add(accuracy: float, low: float, high: float, of: str, why: str, level: str = "") -> None:
+        interval = f"{percent(low)} to {percent(high)}{level}"
+        rows.append([f"{percent(accuracy)} %", interval, of, why if rows else ""])
+
+    if validation is not None and validation.records:
+        own, of = full_points(validation)[result.plan.strategy], validation.kept_aside.get("tested", "new objects")
+        seeds = count_noun(len({record.seed for record in validation.records}), "seed")
+        objects = count_noun(len(validation.records[0].per_object), "object")
+        add(own.accuracy, own.low, own.high, f"{of}, {objects}: heads of the plans of {seeds}", "")
+    if advice is not None and advice.points:
+        last, foreseen = advice.points[-1].accuracy, "foreseen from objects left out, not measured"
+        of = f"{count_noun(advice.judged, 'captured object')} left out in turn: heads of the images of the others"
+        why = "other objects than those kept aside, this plan alone, and heads that lack an object of each class"
+        add(last.estimate, last.low, last.high, of, why)
+        for name, end in (("all views of these objects", advice.saturation), ("the best use", advice.best)):
+            if end is not None:
+                share = end if isinstance(end, Estimate) else end.accuracy
+                add(share.estimate, share.low, share.high, f"new objects, after {name}", foreseen, " (80 %)")
+    names = ("accuracy", "95 % interval", "of what", "why it differs")
+    columns = [Column(name=name, wraps=place > 1) for place, name in enumerate(names)]
+    caption = "Which accuracy is which"
+    return Table(columns=columns, rows=rows, cards=True, caption=caption) if len(rows) > 1 else None
 
 
 def _kind(verdict: Verdict | None) -> str:

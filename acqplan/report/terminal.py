@@ -12,20 +12,21 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from acqplan.advice.answers import Advice
-from acqplan.advice.sentences import advice_in_short
-from acqplan.evaluate.verdict import Validation
-from acqplan.numbers import count_noun, count_range, p_text, percent, points, printable, shortened
+from acqplan.advice.sentences import advice_headline, advice_in_short, advice_sentences
+from acqplan.evaluate.headline import Headline, taking
+from acqplan.numbers import clock_words, count_noun, count_range, p_text, percent, points, printable, shortened
 from acqplan.plan.plan import Plan
 from acqplan.plan.route import change_words, route_words
 from acqplan.report.compared import Compared
 from acqplan.report.counts import axis_title, cut, object_counts, picture_axes
 from acqplan.report.plot.style import heat_step
-from acqplan.report.tables import Table, accuracy_table, comparison_table, learning_table
+from acqplan.report.tables import Table, accuracy_table, gains_table, learning_table
 from acqplan.space import Category, Shots
 
 if TYPE_CHECKING:
     from acqplan.evaluate.compare import Comparison
     from acqplan.evaluate.findings import Findings
+    from acqplan.evaluate.recommend import Recommendation
 
 ROW_STYLES = {"own": "bold", "end": "dim"}
 # Styles of rows, and of their last cells, by the kind of row.
@@ -41,7 +42,7 @@ HEAT_STYLES = (
 MOST_COLUMNS = 18
 MOST_ROWS = 12
 MOST_CLASSES = 12
-MOST_SENTENCES = 12
+MOST_LINES = 4
 EIGHTHS = " ▁▂▃▄▅▆▇█"
 
 # Letters of a benchmark's last column: a signed difference and one word.
@@ -92,30 +93,46 @@ def facts_table(facts: Mapping[str, str]) -> RenderableType:
     return table
 
 
-def validation_summary(
-    validation: Validation, sentences: Sequence[str] = (), *, emphasised: str = "auto"
-) -> RenderableType:
-    """Every strategy at the full budget, compared with the plan's own, and the verdicts in words.
+def headline_lines(first: Headline) -> RenderableType:
+    """The number that matters most, and what was found."""
+    return Group(
+        Text.assemble((f"{first.number} {first.about}.", "bold")), Text(printable(first.finding), style="bold")
+    )
+
+
+def result_summary(result: Recommendation, *, verbose: bool = False) -> RenderableType:
+    """What a plan gains, whether to stop, and every strategy beside it: half a screen, or everything.
 
     Args:
-        validation: What was found.
-        sentences: The verdicts in words, written below the table.
-        emphasised: The strategy of the plan.
+        result: What was recommended; its plan is printed before, by `plan_table`.
+        verbose: Whether to print tests, verdicts and advice in words as well.
     """
-    compared = Compared.of_validation(validation, emphasised, sentences)
-    return Group(drawn_table(comparison_table(compared)), Text(), bullets(compared.sentences))
+    first = result.headline
+    is_known = result.validation is not None or result.plan.predicted is not None  # else the plan has said the number
+    parts: list[RenderableType] = [headline_lines(first) if is_known else Text(first.finding, style="bold")]
+    if result.advice is not None and not verbose:
+        parts += [Text(printable(advice_headline(result.advice)))]
+    if result.validation is not None and result.validation.records:
+        compared = Compared.of_validation(result.validation, result.plan.strategy, result.sentences)
+        parts += [Text(), drawn_table(gains_table(compared))]
+        if verbose:
+            parts += [Text(), bullets(compared.sentences)]
+    if verbose and result.plan.sensitivity:
+        parts += [Text(), Text(f"Learned from the images: {result.plan.sensitivity}")]
+    if result.advice is not None and verbose:
+        parts += [Text(), Text("Stop, or go on?", style="bold"), bullets(advice_in_short(result.advice))]
+    return Group(*parts)
 
 
-def benchmark_summary(findings: Findings, *, width: int = 80) -> RenderableType:
-    """Accuracy of every strategy at every budget, the verdicts of the claim, and those in words.
+def benchmark_summary(findings: Findings, *, width: int = 80, verbose: bool = False) -> RenderableType:
+    """The claim in a sentence, accuracy of every strategy at every budget, and with ``verbose`` all verdicts in words.
 
     Args:
         findings: What the benchmark found.
         width: Columns of the terminal; budgets that do not fit are left out, the primary one never.
+        verbose: Whether to print the verdicts.
     """
-    design, compared = findings.results.design, Compared.of_findings(findings)
-    title = Text(f"{shortened(design.primary, 30)} against {len(design.strategies) - 1} others", style="bold")
-    title.append(f"; {count_noun(len(design.seeds), 'seed')}; design {design.digest[:12]}", style="not bold")
+    compared = Compared.of_findings(findings)
     # Budgets that fit, the primary one first.
     longest = max(len(shortened(name, 16)) for name in compared.strategies)
     left = width - max(longest, len("strategy")) - 1 - VERDICT_WIDTH
@@ -125,10 +142,9 @@ def benchmark_summary(findings: Findings, *, width: int = 80) -> RenderableType:
         if left >= 0 or not kept:
             kept.append(budget)
     table = drawn_table(accuracy_table(compared, sorted(kept)))
-    sentences = compared.sentences
-    parts: list[RenderableType] = [title, Text(), table, Text(), bullets(sentences[:MOST_SENTENCES])]
-    if len(sentences) > MOST_SENTENCES:
-        parts.append(Text(f"  {len(sentences) - MOST_SENTENCES} more in report.html", style="dim"))
+    parts: list[RenderableType] = [headline_lines(findings.headline), Text(), table]
+    if verbose:
+        parts += [Text(), bullets(compared.sentences)]
     if findings.failed:
         names = sorted({cell.strategy for cell in findings.failed})[:8]
         some = ", ".join(shortened(name, 16) for name in names)
@@ -168,56 +184,49 @@ def predictions_summary(comparison: Comparison) -> RenderableType:
     return facts_table(facts)
 
 
-def advice_report(advice: Advice, sentences: Sequence[str]) -> RenderableType:
-    """The learning curve on left-out objects, measured and fitted, above the advice in words.
-
-    Args:
-        advice: What was found.
-        sentences: The advice in words.
-    """
+def advice_report(advice: Advice, *, verbose: bool = False) -> RenderableType:
+    """The advice in two sentences, the learning curve on left-out objects, and the most important sentences, or all."""
     title = f"{advice.images:,} images of {advice.objects:,} objects, {advice.classes:,} classes"
-    parts: list[RenderableType] = [Text(title, style="bold"), Text()]
+    if advice.points:
+        title += f": {percent(advice.points[-1].accuracy.estimate)} % right on objects left out in turn"
+    parts: list[RenderableType] = [Text(f"{title}."), Text(printable(advice_headline(advice)), style="bold"), Text()]
     if advice.points:
         parts += [drawn_table(learning_table(advice)), Text()]
-    return Group(*parts, bullets(sentences))
+    short = advice_in_short(advice)  # of which the headline has said the first and the best use
+    some = short[1 : len(short) - (advice.best is not None)]
+    return Group(*parts, bullets(advice_sentences(advice) if verbose else some))
 
 
-def advice_summary(advice: Advice) -> RenderableType:
-    """The first sentences of the advice, where something else was asked for."""
-    return Group(Text("Stop, or go on?", style="bold"), bullets(advice_in_short(advice)))
-
-
-def plan_table(plan: Plan, *, width: int = 80) -> RenderableType:
-    """A plan as one picture: shots per view with totals, other axes, and images per object.
+def plan_table(plan: Plan, *, width: int = 80, verbose: bool = False, now: float | None = None) -> RenderableType:
+    """A plan as one picture: what to take and how long it lasts, shots per view with totals, other axes, and classes.
 
     Args:
         plan: The plan.
         width: Columns of the terminal; 80 hold 18 azimuths by 9 elevations.
+        verbose: Whether to say how it was made and what is kept aside.
+        now: When it is shown, in seconds since 1970, to say when the last image would be taken; no clock if ``None``.
     """
-    objects, shots = plan.shots.objects, plan.shots
-    title = Text(f"{len(plan):,} images", style="bold")
-    title.append(f" of {len(objects)} objects, {count_range(object_counts(plan))} each", style="not bold")
-    title.append(f"; strategy {printable(plan.strategy)}, seed {plan.seed}", style="not bold")
-    if plan.captured:
-        title.append(f"; {plan.captured:,} more captured before", style="not bold")
-    parts: list[RenderableType] = [title]
-    if plan.sensitivity:
-        parts.append(Text(f"Learned from the images: {plan.sensitivity}"))
+    shots, lasting = plan.shots, ""
     if plan.route_seconds:
-        parts.append(Text(f"Taking them lasts {route_words(plan)}"))
-    if changes := change_words(plan):
-        parts.append(Text(f"In this order: {printable(changes)}"))
-    for sentence in plan.kept_aside.get("words", ()):
-        parts.append(Text(printable(sentence[0].upper() + sentence[1:])))
-    parts += [Text(), *_grid_lines(shots, width), Text()]
+        ends = "" if now is None else f", until {clock_words(now + plan.route_seconds, now)} if begun now"
+        uncounted = ", changes of object not counted" if plan.seconds_per_object is None else ends
+        lasting = f" That takes {route_words(plan).partition(';')[0]}{uncounted}."
+    parts: list[RenderableType] = [Text(printable(taking(plan) + lasting), style="bold")]
+    if verbose:
+        parts.append(Text(f"Strategy {printable(plan.strategy)}, seed {plan.seed}"))
+        parts += [Text(f"Taking them lasts {route_words(plan)}")] if plan.route_seconds else []
+        parts += [Text(f"In this order: {printable(changes)}")] if (changes := change_words(plan)) else []
+    for said in plan.kept_aside.get("words", ()):  # names of objects only where all is asked for
+        parts.append(Text(printable(f"{said[0].upper()}{said[1:] if verbose else said[1:].partition(':')[0]}.")))
+    parts += [Text(), *views_picture(shots, width), Text()]
     others = [column for column in range(len(shots.space.axes)) if column not in picture_axes(shots.space)]
     if others:
-        parts += [_other_axes(shots, others), Text()]
+        parts.append(_other_axes(shots, others, verbose=verbose))
     return Group(*parts, _classes(plan))
 
 
-def _grid_lines(shots: Shots, width: int) -> Iterator[Text]:
-    """The picture: a caption, labels of columns, one line per row, and sums; a dot where no shot is taken."""
+def views_picture(shots: Shots, width: int = 80) -> Iterator[Text]:
+    """Shots per view: a caption, labels of columns, one line per row, and sums; a dot where no shot is taken."""
     space = shots.space
     across, down = picture_axes(space)
     both = np.concatenate([space.views(), shots.coordinates])
@@ -273,7 +282,7 @@ def _margin_lines(labels: Sequence[str], cell: int, ends: tuple[str, str], style
         yield Text(left, style="bold").append(line, style=style).append(right, style="bold")
 
 
-def _other_axes(shots: Shots, columns: Sequence[int]) -> RenderableType:
+def _other_axes(shots: Shots, columns: Sequence[int], *, verbose: bool) -> RenderableType:
     """Axes that the picture does not show: shares of their levels, and how many levels each pose gets."""
     table = rich_table.Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
@@ -286,11 +295,13 @@ def _other_axes(shots: Shots, columns: Sequence[int]) -> RenderableType:
             f"{shortened(label, 14)}: {100 * count / max(len(shots), 1):.0f} %".replace(" ", "\N{NO-BREAK SPACE}")
             for label, count in zip(bins.labels, counts, strict=True)
         )
+        table.add_row(Text(axis_title(axis)), Text(f"{sparkline(counts)}  {shares}"))
+        if not verbose:
+            continue
         # A pose: an object with all other axes.
         rest = np.delete(shots.coordinates, column, axis=1).round(6)
         n_poses = len(np.unique(np.column_stack([shots.object_rows, rest]), axis=0))
         levels = f"{len(shots) / max(n_poses, 1):.1f} of {len(axis.values)} levels"
-        table.add_row(Text(axis_title(axis)), Text(f"{sparkline(counts)}  {shares}"))
         table.add_row("", Text(f"an object is shot at {levels} from each of its poses", style="dim"))
     return table
 
@@ -302,18 +313,17 @@ def sparkline(counts: Int[np.ndarray, " levels"]) -> str:
 
 
 def _classes(plan: Plan) -> RenderableType:
-    """Images of each class as bars, and images per object."""
-    objects, counts = plan.shots.objects, object_counts(plan)
-    table = rich_table.Table.grid(padding=(0, 2))
-    for number in range(4):
-        table.add_column(justify="right" if number == 1 else "left", no_wrap=True)
-    sums = np.bincount(objects.class_rows, weights=counts).astype(np.int64)
-    for number, label in enumerate(objects.classes[:MOST_CLASSES]):
+    """Images of each class and of each object, a line for all classes that have as many."""
+    objects, counts, alike = plan.shots.objects, object_counts(plan), dict[str, list[str]]()
+    for number, label in enumerate(objects.classes):
         mine = counts[objects.class_rows == number]
-        bar = EIGHTHS[-1] * max(1, round(20 * sums[number] / max(sums.max(), 1)))
-        each = f"{count_noun(len(mine), 'object')}, {count_range(mine)} each"
-        table.add_row(Text(shortened(label, 18), style="bold"), f"{sums[number]:,}", Text(bar, style="blue"), each)
-    if len(objects.classes) > MOST_CLASSES:
-        rest = sums[MOST_CLASSES:]
-        table.add_row(f"{len(rest)} more classes", f"{rest.sum():,}", "", f"{count_range(rest)} per class")
-    return table
+        images = count_noun(int(mine.sum()), "image")
+        said = f"{images} of {count_noun(len(mine), 'object')}, {count_range(mine)} of each"
+        alike.setdefault(said, []).append(shortened(label, 18))
+    lines = []
+    for said, labels in alike.items():
+        rest = f" and {len(labels) - MOST_CLASSES} more" if len(labels) > MOST_CLASSES else ""
+        each = "each " if len(labels) > 1 else ""
+        lines.append(f"{', '.join(labels[:MOST_CLASSES])}{rest}: {each}{said}")
+    more = f"{len(lines) - MOST_LINES} other numbers of images: see plan.csv"
+    return Group(*map(Text, lines[:MOST_LINES]), *[Text(more)] * (len(lines) > MOST_LINES))

@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from acqplan.errors import ImageError, ImageWarning, nearest
 from acqplan.files import digest_content
-from acqplan.images import CONVERSIONS, ImageHeader, check_file, decode_pixels
+from acqplan.images import CONVERSIONS, Crop, ImageHeader, check_file, decode_pixels
 from acqplan.numbers import count_noun
 from acqplan.pool import in_threads
 from acqplan.progress import SILENT, Progress
@@ -84,6 +84,7 @@ class FolderSource:
         taken: The shot on each row of the manifest.
         rows: Row of the manifest of each shot.
         workers: Threads that decode.
+        crop: What is looked at of each image; all of it by default.
         side: Side of the square that a network takes, for which large images are decoded small; 0 for all pixels.
         digests: SHA-256 of each file that was read, by its row; what it tells of copies is said once.
     """
@@ -96,18 +97,26 @@ class FolderSource:
     taken: Shots
     rows: Known
     workers: int
+    crop: Crop | None = None
     side: int = 0
     digests: dict[int, bytes] = field(default_factory=dict, repr=False)
 
     @classmethod
     def open(
-        cls, path: Path, *, columns: Sequence[AxisColumn] = (), workers: int | None = None, progress: Progress = SILENT
+        cls,
+        manifest: Manifest | Path,
+        *,
+        columns: Sequence[AxisColumn] = (),
+        crop: Crop | None = None,
+        workers: int | None = None,
+        progress: Progress = SILENT,
     ) -> FolderSource:
         """Read a manifest and look at every image's header.
 
         Args:
-            path: The manifest, ``image,label,object,<axis>,…``.
-            columns: The columns that are axes; by default all numeric ones.
+            manifest: The manifest, ``image,label,object,<axis>,…``, or its path.
+            columns: The columns that are axes; by default those of known names.
+            crop: What is looked at of each image; all of it by default.
             workers: Threads; by default one per core.
             progress: Receives each image that is checked.
 
@@ -115,10 +124,11 @@ class FolderSource:
             ManifestError: If the manifest cannot be used; names file, line and remedy.
             ImageError: If an image cannot be used; names manifest, line, image and remedy.
         """
-        manifest = read_manifest(path, file_column="image")
+        if isinstance(manifest, Path):
+            manifest = read_manifest(manifest, file_column="image")
         space, coordinates = space_of(manifest, columns or default_columns(manifest))
-        objects = manifest.objects()
-        return cls.on(manifest, space, objects, coordinates, workers=workers or available_cores(), progress=progress)
+        objects, cores = manifest.objects(), workers or available_cores()
+        return cls.on(manifest, space, objects, coordinates, crop=crop, workers=cores, progress=progress)
 
     @classmethod
     def on(
@@ -129,6 +139,7 @@ class FolderSource:
         coordinates: Float[np.ndarray, "rows axes"],
         *,
         workers: int,
+        crop: Crop | None = None,
         progress: Progress = SILENT,
     ) -> FolderSource:
         """The images of a manifest as shots of a given space and objects.
@@ -148,7 +159,14 @@ class FolderSource:
             warnings.warn(said, ImageWarning, stacklevel=2)
         row_of = {key: row for row, key in enumerate(taken.pairs())}
         return cls(
-            space=space, objects=objects, manifest=manifest, images=images, taken=taken, rows=row_of, workers=workers
+            space=space,
+            objects=objects,
+            manifest=manifest,
+            images=images,
+            taken=taken,
+            rows=row_of,
+            workers=workers,
+            crop=crop,
         )
 
     def shots(self) -> Shots:
@@ -160,7 +178,7 @@ class FolderSource:
         return replace(self, side=side)
 
     def identities(self, shots: Shots) -> list[bytes]:
-        """SHA-256 of each shot's file, and what it is shrunk for; warns once of files that are copies of others.
+        """SHA-256 of each shot's file, what it is shrunk for, its crop; warns once of files that are copies of others.
 
         Raises:
             UsageError: If the manifest has no such shot.
@@ -173,13 +191,13 @@ class FolderSource:
         files, before = self._files(shots), self._copies()
         digests = list(in_threads(digest, files, workers=self.workers, name="reading images"))
         self.digests.update(zip((self.rows[key] for key in shots.pairs()), digests, strict=True))
-        copies, lines = self._copies(), self.manifest.lines
+        copies, line = self._copies(), self.manifest.line
         if copies and not before:
             (row, of), what = copies[0], f"{count_noun(len(copies), 'image')} of {len(self.digests):,} read"
-            said = f"{self.manifest.path}: {what} repeat others byte for byte, e.g. line {lines[row]} line {lines[of]}"
+            said = f"{self.manifest.path}: {what} repeat others byte for byte, e.g. {line(row)} {line(of)}"
             warnings.warn(f"{said}; did the camera hang?", ImageWarning, stacklevel=2)
         pairs = zip(files, digests, strict=True)
-        return [file.header.identity(one, self.side) if file.header else one for file, one in pairs]
+        return [file.header.identity(one, self.side, self.crop) if file.header else one for file, one in pairs]
 
     def capture(self, shots: Shots, *, progress: Progress = SILENT) -> Iterator[tuple[int, Image]]:
         """Decode the images of the shots, in order.
@@ -190,7 +208,7 @@ class FolderSource:
         """
 
         def read(file: ImageFile) -> Image:
-            return decode_pixels(file.content(), file.error, side=self.side)
+            return decode_pixels(file.content(), file.error, side=self.side, crop=self.crop)
 
         files = self._files(shots)
         return enumerate(in_threads(read, files, workers=self.workers, name="reading images", progress=progress))
@@ -234,8 +252,10 @@ def read_captured(
             said = f"object '{name}' is labelled '{label}' but '{labels[name]}' in the rig"
             raise manifest.error(row, said, "correct one of them", asked=label)
     coordinates = np.stack([axis_coordinates(manifest, axis) for axis in source.space.axes], axis=1)
-    cores = workers or available_cores()
-    return FolderSource.on(manifest, source.space, source.objects, coordinates, workers=cores, progress=progress)
+    cores, crop = workers or available_cores(), source.crop if isinstance(source, FolderSource) else None
+    return FolderSource.on(
+        manifest, source.space, source.objects, coordinates, crop=crop, workers=cores, progress=progress
+    )
 
 
 def check_image(file: ImageFile) -> ImageFile:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 from typing import Literal
@@ -52,6 +52,18 @@ class Manifest(CsvTable):
         names = tuple(sorted(labels))
         return Objects(names=names, labels=tuple(labels[name] for name in names))
 
+    def check(self) -> None:
+        """Refuse names that cannot be written, an object of two labels, and a file of two objects.
+
+        Raises:
+            ManifestError: Names both lines.
+        """
+        for row, pair in enumerate(zip(self.labels, self.names, strict=True)):
+            if fault := next(filter(None, map(name_fault, pair)), ""):
+                raise self.error(row, fault, "rename it")
+        _check_one_value(self, self.names, self.labels, "object '{}' is labelled '{}'", "labels differ")
+        _check_one_value(self, self.files, self.names, "file {} shows '{}'", "one file cannot show two objects")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AxisColumn:
@@ -76,8 +88,7 @@ class AxisColumn:
     @classmethod
     def known(cls, name: str) -> AxisColumn | None:
         """What a column is when rig.toml does not say; ``None`` if its name tells nothing."""
-        words = [word for word in re.split(r"[^a-z]+", name.casefold()) if word and word not in BESIDE]
-        key = "".join(words) or name.casefold()
+        key = axis_word(name)
         found = [cls(name=name, kind=kind, unit=unit) for kind, unit, names in KNOWN if key in names.split()]
         return found[0] if found else None
 
@@ -101,6 +112,54 @@ class AxisColumn:
         return Interval(name=self.name, values=numbers, unit=unit, seconds_per_unit=self.seconds)
 
 
+def axis_word(name: str) -> str:
+    """The word of an axis in the header of a column, ``azimuth`` in ``Camera azimuth (deg)``."""
+    words = [word for word in re.split(r"[^a-z]+", name.casefold()) if word and word not in BESIDE]
+    return "".join(words) or name.casefold()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageRows:
+    """What images show, read from anything but a manifest: names, cameras, notes beside them.
+
+    Attributes:
+        names: Paths of the images below a folder, with ``/``.
+        labels: Class label of each.
+        objects: Object of each.
+        axes: Cells of each axis, as a manifest has them.
+    """
+
+    names: tuple[str, ...]
+    labels: tuple[str, ...]
+    objects: tuple[str, ...]
+    axes: Mapping[str, tuple[str, ...]]
+
+    def columns(self) -> list[AxisColumn]:
+        """The axes: those of known names as these are, all others categories."""
+        return [AxisColumn.known(name) or AxisColumn(name=name, kind="category") for name in self.axes]
+
+    def manifest(self, folder: Path, *, roots: Sequence[Path] = ()) -> Manifest:
+        """The rows as a manifest of a folder, whose errors name images.
+
+        Raises:
+            ManifestError: As `read_manifest`, of what can be wrong with names.
+        """
+        lines = tuple(range(1, len(self.names) + 1))
+        table = CsvTable(path=folder, lines=lines, columns={}, origins=self.names)
+        files = _files(table, folder, self.names, roots)
+        manifest = Manifest(
+            path=folder,
+            lines=lines,
+            origins=self.names,
+            files=files,
+            labels=self.labels,
+            names=self.objects,
+            columns=self.axes,
+        )
+        manifest.check()
+        return manifest
+
+
 def may_be_radians(angles: Sequence[float] | Float[np.ndarray, " angles"]) -> bool:
     """Whether angles that are given as degrees span what radians do: up to a turn of 6.3, and not in half degrees."""
     halves = 2.0 * np.asarray(angles, dtype=np.float64)
@@ -112,38 +171,67 @@ def in_degrees(numbers: Sequence[float], unit: str) -> list[float]:
     return np.round(np.degrees(numbers), 9).tolist() if unit == "rad" else list(numbers)
 
 
-def read_manifest(path: Path, *, file_column: Literal["image", "mesh"]) -> Manifest:
+def read_manifest(
+    path: Path,
+    *,
+    file_column: Literal["image", "mesh"],
+    names: Mapping[str, str] | None = None,
+    roots: Sequence[Path] = (),
+) -> Manifest:
     """Read a manifest with the columns ``file_column``, label, object and any others.
 
+    Args:
+        path: The manifest.
+        file_column: The column of paths; they may be absolute, and have backslashes.
+        names: What the manifest calls columns that have another name here.
+        roots: Folders beside that of the manifest in which files may be.
+
     Raises:
-        ManifestError: If the file is no proper table (see `read_table`); a path leaves the folder; an object has
+        ManifestError: If the file is no proper table (see `read_table`); a path leaves the folders; an object has
             two labels; or one file shows two objects. Names the file, the line and what to do.
     """
     required = (file_column, "label", "object")
-    table = read_table(path, required=required, others=True, named_by="the path of the manifest")
+    table = read_table(path, required=required, others=True, names=names, named_by="the path of the manifest")
     if not len(table):
         raise ManifestError(f"{path}: line 1: the manifest is empty", "give a header and one row per file", path=path)
-    # absolute paths, links of folders resolved; each folder once, so that a hundred thousand rows take about a second
-    root, folders, files = str(path.parent.resolve()), dict[str, str](), list[Path]()
-    for row, cell in enumerate(table.column(file_column)):
-        folder, name = os.path.split(cell)
-        if folder not in folders:
-            folders[folder] = os.path.realpath(os.path.join(root, folder))  # noqa: PTH118 - pathlib is 10 times slower
-        place = os.path.normpath(os.path.join(folders[folder], name))  # noqa: PTH118
-        target = os.path.realpath(place) if os.path.islink(place) else place  # noqa: PTH114
-        absolute = os.path.isabs(cell) or PureWindowsPath(cell).drive  # noqa: PTH117
-        if absolute or not target.startswith(root.rstrip(os.sep) + os.sep):
-            said = f"path '{cell}' leaves the manifest's folder"
-            raise table.error(row, said, "put the file below that folder and give its path from there", asked=cell)
-        files.append(Path(place))
-    labels, names = table.column("label"), table.column("object")
-    for row, pair in enumerate(zip(labels, names, strict=True)):
-        if fault := next(filter(None, map(name_fault, pair)), ""):
-            raise table.error(row, fault, "rename it")
-    _check_one_value(table, names, labels, "object '{}' is labelled '{}'", "labels differ")
-    _check_one_value(table, files, names, "file {} shows '{}'", "one file cannot show two objects")
     others = {name: cells for name, cells in table.columns.items() if name not in required}
-    return Manifest(path=path, lines=table.lines, files=tuple(files), labels=labels, names=names, columns=others)
+    manifest = Manifest(
+        path=path,
+        lines=table.lines,
+        files=_files(table, path.parent, table.column(file_column), roots),
+        labels=table.column("label"),
+        names=table.column("object"),
+        columns=others,
+        dialect=table.dialect,
+    )
+    manifest.check()
+    return manifest
+
+
+def _files(table: CsvTable, folder: Path, cells: Sequence[str], roots: Sequence[Path]) -> tuple[Path, ...]:
+    """Absolute paths, links of folders resolved; each folder once, so that 100,000 rows take about a second.
+
+    Raises:
+        ManifestError: If one is neither below the folder nor below a root.
+    """
+    root, folders, files = str(folder.resolve()), dict[str, str](), list[Path]()
+    inside = tuple(str(place).rstrip(os.sep) + os.sep for place in (root, *(place.resolve() for place in roots)))
+    for row, given in enumerate(cells):
+        # Windows writes backslashes; elsewhere they are letters of a name, if there is such a file
+        is_windows = "\\" in given and not os.path.lexists(os.path.join(root, given))  # noqa: PTH118
+        cell = given.replace("\\", "/") if is_windows else given
+        above, name = os.path.split(cell)
+        if above not in folders:
+            folders[above] = os.path.realpath(os.path.join(root, above))  # noqa: PTH118 - pathlib is 10 times slower
+        place = os.path.normpath(os.path.join(folders[above], name))  # noqa: PTH118
+        target = os.path.realpath(place) if os.path.islink(place) else place  # noqa: PTH114
+        is_foreign = PureWindowsPath(cell).drive and not os.path.isabs(cell)  # noqa: PTH117
+        if is_foreign or not target.startswith(inside):
+            said = f"path '{given}' leaves the manifest's folder"
+            hint = "put the file below that folder and give its path from there"
+            raise table.error(row, said, f"{hint}, or add its folder to 'roots' in rig.toml", asked=given)
+        files.append(Path(place))
+    return tuple(files)
 
 
 def check_shots(manifest: Manifest, axes: Sequence[str], coordinates: Float[np.ndarray, "rows axes"]) -> None:
@@ -163,7 +251,7 @@ def check_shots(manifest: Manifest, axes: Sequence[str], coordinates: Float[np.n
         earlier = first.setdefault((name, *view), row)
         if earlier != row:
             place = ", ".join(f"{axis} {manifest.columns[axis][row]}" for axis in axes)
-            said = f"object '{name}'{f' at {place}' if place else ''} is already on line {manifest.lines[earlier]}"
+            said = f"object '{name}'{f' at {place}' if place else ''} is already on {manifest.line(earlier)}"
             others = [other for other in manifest.columns if other not in axes]
             hint = f"remove one, or make '{others[0]}' an [[axis]]" if others and place else "remove one"
             raise manifest.error(row, said, hint, asked=name)
@@ -286,5 +374,5 @@ def _check_one_value(
     for row, key in enumerate(keys):
         earlier = first.setdefault(key, row)
         if values[earlier] != values[row]:
-            said, before = sentence.format(key, values[row]), f"'{values[earlier]}' on line {table.lines[earlier]}"
+            said, before = sentence.format(key, values[row]), f"'{values[earlier]}' on {table.line(earlier)}"
             raise table.error(row, f"{said} but {before}", f"correct one: {reason}", asked=values[row])

@@ -32,6 +32,7 @@ from acqplan.rig.render import (
 from acqplan.rig.source import Image
 from acqplan.runtime import available_cores
 from acqplan.space import Category, Objects, Shots, Space, ViewValue
+from acqplan.space.sphere import Intrinsics, Orbit
 
 # The axes that can be set, and their values where a space does not name them.
 STANDARD_VIEW: dict[str, ViewValue] = {"azimuth": 0.0, "elevation": 45.0, "lighting": "L0"}
@@ -85,6 +86,17 @@ class RenderedSource:
             if unknown:
                 said = f"axis 'lighting': no lighting is called '{unknown[0]}'"
                 raise SpaceError(said, nearest(unknown[0], LIGHTINGS), asked=unknown[0])
+
+    @property
+    def orbit(self) -> Orbit | None:
+        """How the camera stands to the point that it looks at, half-way up an object; ``None`` for one of a pair."""
+        optics = self.settings.optics
+        if self.settings.eye != "mono":
+            return None
+        middle, focal = optics.size / 2, optics.size / 2 * optics.distance_cm / optics.half_width_cm
+        lens = Intrinsics(width=optics.size, height=optics.size, fx=focal, fy=focal, cx=middle, cy=middle)
+        elevation = float(STANDARD_VIEW["elevation"])
+        return Orbit(distance=optics.distance_cm, elevation=elevation, unit="cm", intrinsics=lens)
 
     def shots(self) -> Shots:
         """Every allowed view of every object."""

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from jaxtyping import Bool, Float
 
-from acqplan.errors import ManifestError, SpaceError, SpecError, nearest
+from acqplan.errors import ManifestError, SpaceError, SpecError, UnclearError, UsageError, nearest
 from acqplan.files import digest_bytes
 from acqplan.numbers import names_alike, shortened
 from acqplan.progress import SILENT, Progress
-from acqplan.rig.manifest import Manifest, axis_coordinates, read_manifest
+from acqplan.rig.manifest import AxisColumn, Manifest, axis_coordinates, read_manifest
 from acqplan.rig.source import LiveSource, Source
 from acqplan.rig.toml_file import CategoryTable, RigTable, TomlFile
 from acqplan.runtime import available_cores
 from acqplan.space import Axis, Category, Circle, Objects, Space
+from acqplan.space.sphere import Intrinsics, Orbit
 from acqplan.table import read_table
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 RESERVED = ("image", "mesh", "label", "object", "shot", "order", "round", "gain", "reason", "state")
 # Keys that mean something for some sources only.
 MEANING = {"path": ("folder", "meshes", "norb"), "stereo": ("norb",), "render": ("toys", "meshes")}
+MEANING |= dict.fromkeys(("pattern", "roots", "columns", "image"), ("folder",))
+# Tables of photographs; acqplan's own is a CSV.
+PHOTOGRAPHS = (".csv", ".tsv", ".jsonl")
 # Levels closer than this, in the unit of their axis, are the same.
 SAME = 1e-6
 EMBEDDED = TomlFile(
@@ -66,6 +70,7 @@ class Rig:
             object, before the exposure.
         view_weights: How often the finished classifier will meet each view, over the most frequent view, in the order
             of ``source.space.views()``, shape ``[views]``; ``None`` if all views count alike.
+        camera: How the camera stands to the objects, which makes poses of views; ``None`` if that is not known.
     """
 
     source: Source
@@ -77,6 +82,7 @@ class Rig:
     seconds_per_object: float | None = None
     settle_seconds: float = 0.0
     view_weights: Float[np.ndarray, " views"] | None = None
+    camera: Orbit | None = None
 
     def __repr__(self) -> str:
         return f"Rig({self.path or self.source.name!r}, {self.source.objects}, {self.source.space})"
@@ -96,7 +102,8 @@ class Rig:
             return ""
         names, others = self.source.space.names, {"image", "label", "object"}
         ignored = ", ".join(name for name in self.manifest.columns if name not in {*names, *others})
-        return f"axes: {', '.join(names)}" + (f"; ignored: {shortened(ignored, 200)}" if ignored else "")
+        said = f"axes: {', '.join(names)}" + (f"; ignored: {shortened(ignored, 200)}" if ignored else "")
+        return said + (f"; understood: {self.manifest.dialect}" if self.manifest.dialect else "")
 
     @property
     def digest(self) -> str:
@@ -112,18 +119,22 @@ def open_rig(path: Path | str | None = None, *, workers: int | None = None, prog
     """Open the rig that a file describes; everything that can be wrong with it is found here.
 
     Args:
-        path: A rig.toml; ``None`` for the embedded toys. Paths in it are relative to its folder.
+        path: A rig.toml; ``None`` for the embedded toys. Paths in it are relative to its folder. A folder of
+            photographs, or a table of them, is a rig as `acqplan.exchange.found.understand` understands it.
         workers: Threads or processes that decode or render; by default one per core.
         progress: Receives each file that is checked.
 
     Raises:
         SpecError: If rig.toml cannot be used; names file, line, and the nearest known key.
+        UnclearError: If something of photographs cannot be known; names ``acqplan init``, which asks.
         ManifestError: If the manifest cannot be used.
         ImageError: If an image cannot be used.
         MeshError: If a mesh cannot be rendered.
         MissingError: If a file of smallNORB is missing.
         InputError: If a file of smallNORB cannot be used.
     """
+    if path is not None and (Path(path).is_dir() or Path(path).suffix.lower() in PHOTOGRAPHS):
+        return _photographs(Path(path), workers, progress)
     # what the file says on its own
     file = EMBEDDED if path is None else TomlFile.read(Path(path))
     table = RigTable.of(file)
@@ -151,7 +162,26 @@ def open_rig(path: Path | str | None = None, *, workers: int | None = None, prog
         seconds_per_object=table.objects.seconds_per_change,
         settle_seconds=table.shot.settle_seconds,
         view_weights=_view_weights(file, table.deployment, source.space),
+        camera=_camera(file, table, source),
     )
+
+
+def _photographs(path: Path, workers: int | None, progress: Progress) -> Rig:
+    """The rig of a folder of photographs without a rig.toml, or of a table of them."""
+    from acqplan.exchange.found import understand
+    from acqplan.rig.folder import FolderSource
+
+    if (path / "rig.toml").is_file():
+        return open_rig(path / "rig.toml", workers=workers, progress=progress)
+    try:
+        found = understand(path, progress=progress)
+    except UnclearError as error:
+        error.hint += f"; acqplan init {path} asks, and writes rig.toml"
+        raise
+    dialect = found.manifest.dialect or ", ".join([found.reader, *found.said])
+    manifest = replace(found.manifest, dialect=dialect)
+    source = FolderSource.open(manifest, columns=found.columns, workers=workers, progress=progress)
+    return Rig(source=source, path=path.absolute(), manifest=manifest)
 
 
 def _check_keys(file: TomlFile, table: RigTable) -> None:
@@ -159,7 +189,12 @@ def _check_keys(file: TomlFile, table: RigTable) -> None:
     for key, sources in MEANING.items():
         if getattr(table, key) is not None and table.source not in sources:
             raise file.error((key,), f"'{key}' has no meaning for source '{table.source}'", "remove it")
-    if table.path is None and table.source in MEANING["path"]:
+    for key in ("step", "offset"):
+        if getattr(table, key) is not None and table.pattern is None:
+            raise file.error((key,), f"'{key}' is for frame numbers of a pattern", "add pattern, or remove it")
+    if table.pattern is not None and table.columns is not None:
+        raise file.error(("columns",), "both 'pattern' and [columns] are given", "a pattern has no columns: remove one")
+    if table.path is None and table.source in MEANING["path"] and table.pattern is None:
         raise file.error(("source",), f"source '{table.source}' needs a path", 'add e.g. path = "manifest.csv"')
     if table.objects.labels is not None and table.source != "live":
         hint = "remove it: path names the objects"
@@ -181,8 +216,10 @@ def _open_source(file: TomlFile, table: RigTable, workers: int, progress: Progre
         case "folder":
             from acqplan.rig.folder import FolderSource
 
+            manifest, columns = _manifest(file, table, path)
+            crop = table.image.crop if table.image else None
             with _axis_errors(file, table):
-                images = FolderSource.open(path, columns=table.columns(), workers=workers, progress=progress)
+                images = FolderSource.open(manifest, columns=columns, crop=crop, workers=workers, progress=progress)
             return images, images.manifest
         case "live":
             space, labels = _space(file, table), table.objects.labels
@@ -225,16 +262,52 @@ def _open_source(file: TomlFile, table: RigTable, workers: int, progress: Progre
                 return toy_rig(space=space, settings=settings, n_instances=instances, workers=workers), None
 
 
+def _manifest(file: TomlFile, table: RigTable, path: Path) -> tuple[Manifest, list[AxisColumn]]:
+    """The manifest of a folder of images, read or made of their names, and its axes; none for those of known names."""
+    from acqplan.rig.names import NamePattern, image_names
+
+    roots, columns = [file.path.parent / root for root in table.roots or ()], table.axis_columns()
+    if table.pattern is None:
+        return read_manifest(path, file_column="image", names=table.columns, roots=roots), columns
+    if not path.is_dir():
+        raise file.error(("path",), f"'{table.path}' is no folder", "with a pattern, path is the folder of the images")
+    with file.at("pattern"):
+        pattern = NamePattern(text=table.pattern, step=table.step, offset=table.offset or 0.0)
+        rows = pattern.read(image_names(path)[0])
+    declared = {column.name for column in columns}
+    columns += [column for column in rows.columns() if column.name not in declared]
+    return rows.manifest(path, roots=roots), columns
+
+
 def _space(file: TomlFile, table: RigTable) -> Space | None:
     """The design space of the axes in the file; ``None`` if there are none."""
     axes: list[Axis] = []
-    for number, column in enumerate(table.columns()):
+    for number, column in enumerate(table.axis_columns()):
         if column.values is None:
             raise file.error(("axis", number), f"axis '{column.name}' has no values", 'add e.g. values = "0:340:20"')
         with file.at("axis", number, "values"):
             axes.append(column.axis(column.values))
     with file.at("axis", len(axes) - 1, "name"):
         return Space(axes=tuple(axes)) if axes else None
+
+
+def _camera(file: TomlFile, table: RigTable, source: Source) -> Orbit | None:
+    """What [camera] says; what it leaves out, a rendered source knows. ``None`` if nobody says anything."""
+    known: Orbit | None = getattr(source, "orbit", None)
+    given = table.camera.model_dump(exclude_none=True)
+    if lens := given.pop("intrinsics", None):
+        width, height, fov = lens["width"], lens["height"], lens.pop("fov", None)
+        with file.at("camera", "intrinsics"):
+            if (fov is None) == ("fx" not in lens):
+                raise UsageError("give either fx or fov", "fx in pixels, or fov in degrees from left to right")
+            if fov is not None:
+                given["intrinsics"] = Intrinsics.from_fov(width, height, fov)
+            else:
+                usual = {"fy": lens["fx"], "cx": width / 2, "cy": height / 2}
+                given["intrinsics"] = Intrinsics(**usual | lens)
+    with file.at("camera"):
+        given |= {name: tuple(given[name]) for name in ("target", "up") if name in given}
+        return replace(known or Orbit(), **given) if given else known
 
 
 def _settings(file: TomlFile, table: RigTable) -> RenderSettings:

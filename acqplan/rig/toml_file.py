@@ -22,6 +22,8 @@ from acqplan.space import parse_values
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
+    from acqplan.images import Crop
+
 # No rig.toml is larger.
 MOST_BYTES = 16_000_000
 # Parts of a key at most: its reader takes the square of their number.
@@ -75,8 +77,6 @@ class TomlFile:
             line = int(found[1]) if found else len(text.splitlines())
             reason = re.sub(r"\s*\(at .*\)$", "", str(error))
             hint = 'write one `key = value` per line, text in quotes, e.g. source = "folder"'
-            if path.suffix.lower() == ".csv":
-                hint = f'a manifest is named by a rig.toml: source = "folder" and path = "{path.name}"'
             said = f"{path}: line {line}: this is not TOML: {reason}"
             raise SpecError(said, hint, path=path, line=line) from error
         # line of each key and table, as far as a glance at each line tells
@@ -124,8 +124,16 @@ def _named(name: str) -> str:
     return name
 
 
+def _cropped(crop: Crop) -> Crop:
+    left, top, right, bottom = (0.0, 0.0, 1.0, 1.0) if isinstance(crop, str) else crop
+    if not (0.0 <= left < right <= 1.0 and 0.0 <= top < bottom <= 1.0):
+        raise ValueError("left, top, right and bottom are shares of the image, e.g. [0.25, 0.1, 0.75, 0.9]")
+    return crop
+
+
 Seconds = Annotated[float, Field(ge=0)]
 Name = Annotated[str, Field(min_length=1), AfterValidator(_named)]
+Shares = Annotated[tuple[float, float, float, float], Field(strict=False)]
 Numbers = Annotated[list[float], Field(min_length=1), BeforeValidator(_expanded)]
 
 
@@ -197,16 +205,56 @@ class RenderTable(TomlTable):
     up: Literal["y", "z"] | None = None
 
 
+class ImageTable(TomlTable):
+    """``[image]``: what is looked at of each image, ``"square"`` or left, top, right and bottom as shares."""
+
+    crop: Annotated[Literal["square"] | Shares, AfterValidator(_cropped)] | None = None
+
+
+Vector = Annotated[list[float], Field(min_length=3, max_length=3)]
+
+
+class IntrinsicsTable(TomlTable):
+    """``[camera.intrinsics]``: lens and sensor, in pixels, or a field of view from left to right, in degrees."""
+
+    width: int
+    height: int
+    fx: float | None = None
+    fy: float | None = None
+    cx: float | None = None
+    cy: float | None = None
+    fov: float | None = None
+
+
+class CameraTable(TomlTable):
+    """``[camera]``: what of a pose the axes do not say; `acqplan.space.sphere` has the conventions and checks."""
+
+    distance: float | None = None
+    elevation: float | None = None
+    target: Vector | None = None
+    up: Vector | None = None
+    turns: Literal["table", "camera"] | None = None
+    unit: str | None = None
+    intrinsics: IntrinsicsTable | None = None
+
+
 class RigTable(TomlTable):
     """The whole of rig.toml."""
 
     source: Literal["toys", "meshes", "folder", "norb", "live"]
     path: Name | None = None
+    pattern: Name | None = None
+    step: float | None = None
+    offset: float | None = None
+    roots: list[Name] | None = None
+    columns: dict[Name, Name] | None = None
+    image: ImageTable | None = None
     stereo: Literal["left", "right", "both"] | None = None
     axis: list[Annotated[CircleTable | IntervalTable | CategoryTable, Field(discriminator="kind")]] = []
     shot: ShotTable = ShotTable()
     objects: ObjectsTable = ObjectsTable()
     render: RenderTable | None = None
+    camera: CameraTable = CameraTable()
     deployment: dict[str, object] = {}  # its keys are axes, see `acqplan.rig.spec`
 
     @classmethod
@@ -223,7 +271,7 @@ class RigTable(TomlTable):
             first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
             raise _explained(file, first) from error
 
-    def columns(self) -> list[AxisColumn]:
+    def axis_columns(self) -> list[AxisColumn]:
         """The axes, which may lack their levels."""
         columns = []
         for axis in self.axis:
@@ -248,6 +296,7 @@ class RigTable(TomlTable):
 
 AXIS_TABLES: dict[str, type[TomlTable]] = {"circle": CircleTable, "interval": IntervalTable, "category": CategoryTable}
 TABLES: dict[str, type[TomlTable]] = {"shot": ShotTable, "objects": ObjectsTable, "render": RenderTable}
+TABLES |= {"image": ImageTable, "camera": CameraTable, "intrinsics": IntrinsicsTable}
 
 
 def _explained(file: TomlFile, found: ErrorDetails) -> SpecError:
@@ -255,7 +304,7 @@ def _explained(file: TomlFile, found: ErrorDetails) -> SpecError:
     location, asked = found["loc"], found["input"]
     if location[0] == "axis" and len(location) > 2:
         location = (*location[:2], *location[3:])  # pydantic adds the kind of the axis
-    if location[:2] == ("objects", "test"):
+    if location[:2] in (("objects", "test"), ("image", "crop")):
         location = location[:2]  # pydantic adds which of the two kinds it tried
     key, within, here = str(location[-1]), _heading(location[:-1]), _heading(location)
     hint = found["msg"].removeprefix("Value error, ")
@@ -264,7 +313,7 @@ def _explained(file: TomlFile, found: ErrorDetails) -> SpecError:
         case "extra_forbidden":
             # an axis is known by its kind, which pydantic puts third
             path = found["loc"][:-1]
-            table = RigTable if not path else AXIS_TABLES[str(path[2])] if path[0] == "axis" else TABLES[str(path[0])]
+            table = RigTable if not path else AXIS_TABLES[str(path[2])] if path[0] == "axis" else TABLES[str(path[-1])]
             said, hint = f"unknown key '{key}' in {within}", nearest(key, table.model_fields)
         case "missing":
             said, hint = f"{within} lacks the key '{key}'", f'add e.g. {key} = "…"'
@@ -280,6 +329,8 @@ def _explained(file: TomlFile, found: ErrorDetails) -> SpecError:
                 hint = "write [[axis]] in double brackets, once for each axis"
             elif location == ("objects", "test"):
                 hint = 'give names, e.g. test = ["car-07"], or test = "views"'
+            elif location == ("image", "crop"):
+                hint = 'write crop = "square", or shares left, top, right, bottom, e.g. crop = [0.25, 0.1, 0.75, 0.9]'
             elif location == ("source",):
                 hint = nearest(str(asked), ["toys", "meshes", "folder", "norb", "live"])
     return file.error(location, said, hint, asked=asked)

@@ -5,22 +5,6 @@ const shots = new Map();
 const pictures = new Map(); // object URLs by digest
 let plan = null, dial = null, latest = [], status = null;
 
-const count = (number) => number.toLocaleString("en");
-const clock = (seconds) => new Date(1000 * seconds).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
-
-function duration(seconds) {
-  if (seconds < 60) return `${Math.round(seconds)} s`;
-  const minutes = Math.round(seconds / 60);
-  return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")} min`;
-}
-
-function element(name, kind = "", ...content) {
-  const made = document.createElement(name);
-  if (kind) made.className = kind;
-  made.append(...content); // strings become text, never markup
-  return made;
-}
-
 function button(words, deed) {
   const made = element("button", "small", words);
   made.onclick = () => act(deed);
@@ -157,7 +141,7 @@ function chosenShots() {
   return [...shots.values()].filter((shot) => wanted[shot.object]);
 }
 
-const redraw = throttled(0.2, async () => dial && dial.show(chosenShots()));
+const redraw = throttled(0.2, async () => dial && [dial.show(chosenShots()), showHemisphere(dial, chosenShots())]);
 
 async function showLatest() {
   const wanted = latest.slice(0, LATEST);
@@ -166,7 +150,9 @@ async function showLatest() {
     picture.alt = `${one.object}, ${viewWords(one.shot)}`;
     picture.title = picture.alt;
     picture.src = await pictureOf(one);
-    return element("figure", place === 0 ? "fresh-one" : "", picture, element("figcaption", "", one.object, document.createElement("br"), clock(one.at)));
+    const opening = element("button", "", picture);
+    opening.onclick = () => act(() => enlarge(one));
+    return element("figure", place === 0 ? "fresh-one" : "", opening, element("figcaption", "", one.object, document.createElement("br"), clock(one.at)));
   }));
   $("latest").replaceChildren(...(figures.length ? figures : [element("p", "soft", "None yet.")]));
   for (const [digest, place] of pictures) if (!wanted.some((one) => one.digest === digest)) { URL.revokeObjectURL(place); pictures.delete(digest); }
@@ -184,6 +170,16 @@ async function pictureOf(one) {
     }
   }
   return pictures.get(one.digest);
+}
+
+// The whole picture, as large as the screen allows.
+async function enlarge(one) {
+  const place = URL.createObjectURL(await (await request(picturePath(one.shot, "image"))).blob()), picture = $("enlarged");
+  picture.alt = $("enlarged-words").textContent = `${one.object}, ${viewWords(one.shot)}`;
+  picture.onerror = () => { $("enlarged-words").textContent += ": this browser does not show files of this kind"; };
+  picture.src = place;
+  $("enlarging").onclose = () => { picture.onerror = null; picture.removeAttribute("src"); URL.revokeObjectURL(place); };
+  $("enlarging").showModal();
 }
 
 function viewWords(id) {
@@ -282,6 +278,7 @@ async function follow() {
   }
 }
 
+$("enlarging").onclick = () => $("enlarging").close();
 $("pause").onclick = () => act(() => post("pause"));
 $("resume").onclick = () => act(() => post("resume"));
 $("whose").onchange = () => redraw();
@@ -289,13 +286,7 @@ $("forbid").onsubmit = (event) => {
   event.preventDefault();
   act(async () => { await post("forbid", { where: $("where").value }); $("where").value = ""; });
 };
-$("token").onsubmit = (event) => {
-  event.preventDefault();
-  sessionStorage.setItem(TOKEN, $("secret").value);
-  $("token").hidden = true;
-  complain(null);
-  follow();
-};
+whenShown(follow);
 setInterval(() => alive && refresh(), 5000); // rates and times change without events
 $("legend").append(...legend());
 follow();

@@ -51,7 +51,7 @@ FEWEST_TOKEN = 16  # characters of a token: fewer can be guessed
 TOKEN = re.compile(r"[!-~]*")
 
 BEHIND_PROXY = "behind a proxy, start it with --public-url"
-PUBLIC = ("/", "/docs", "/openapi.json")  # shown without a token: nothing in it is about the campaign
+PUBLIC = ("/", "/capture", "/docs", "/openapi.json")  # shown without a token: nothing in it is about the campaign
 SAFE = ("GET", "HEAD")
 # Headers of every answer that does not set them itself; an answer that is no page loads and runs nothing.
 ALWAYS = {

@@ -46,6 +46,7 @@ class Ask(RequestBody):
 
     n: int = Field(default=1, ge=1, le=MOST_LEASED, description="How many shots at most.")
     caller: Name | None = Field(default=None, description="Who asks, e.g. a name of the arm; by default the address.")
+    resume: bool = Field(default=False, description="Whether to begin with the shots that it holds already.")
 
 
 class Fail(RequestBody):
@@ -129,7 +130,7 @@ IMAGE_BODY: dict[str, Any] = {
 def ask(request: Request, body: Ask) -> dict[str, Any]:
     """Lease shots, in an order that is quick to drive; none while paused, and none once ``finished`` says why."""
     campaign = campaign_of(request, body.caller)
-    shots = campaign.ask(body.n)
+    shots = campaign.ask(body.n, resume=body.resume)
     return {"shots": [shot.to_dict() for shot in shots], "finished": "" if shots else campaign.finished}
 
 

@@ -8,8 +8,8 @@ import hashlib
 import json
 import re
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -26,7 +26,8 @@ from starlette.responses import HTMLResponse
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from acqplan import __version__
-from acqplan.campaign.campaign import Campaign
+from acqplan.campaign.campaign import SERVED, Campaign
+from acqplan.campaign.store import Store
 from acqplan.errors import AcqplanError, UsageError
 from acqplan.report.plot.style import DARK, LIGHT
 from acqplan.service.planner import Planner
@@ -48,7 +49,8 @@ Ask for shots, take them, and tell what happened. Errors are `{"error", "hint"}`
 """
 
 HERE = Path(__file__).parent
-SCRIPTS = ("talk.js", "picture.js", "curve.js", "page.js")
+SCRIPTS = ("talk.js", "words.js", "picture.js", "hemisphere.js", "curve.js", "page.js")
+CAPTURE_SCRIPTS = ("talk.js", "words.js", "picture.js", "view.js", "photograph.js", "capture.js")
 CODE = re.compile(r"(`+)(.+?)\1")
 
 
@@ -75,11 +77,13 @@ def serve(
     """
     with Campaign.open(place) as campaign, bound(settings.host, port) as listening:
         host, port = listening.getsockname()[:2]
+        host = own_address() if host in ("0.0.0.0", "::") else host
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         seen, through = settings.public_url.rstrip("/") or address, f", by {address}" if settings.public_url else ""
-        say(f"live page: {seen}/{through} (Ctrl-C ends it; leases and images stay)")
+        say(f"live page: {seen}/{through}, for telephones {seen}/capture (Ctrl-C ends it; leases and images stay)")
         app = make_app(campaign, settings, Planner(place) if plans else None)
-        Server(app, settings).run(sockets=[listening])
+        with noted_address(campaign.store, seen):
+            Server(app, settings).run(sockets=[listening])
 
 
 def make_app(campaign: Campaign, settings: ServiceSettings, planner: Planner | None = None) -> FastAPI:
@@ -127,6 +131,11 @@ def make_app(campaign: Campaign, settings: ServiceSettings, planner: Planner | N
     async def live_page() -> HTMLResponse:
         return _page(_part("page.html"), "\n".join(map(_part, SCRIPTS)))
 
+    @app.api_route("/capture", methods=["GET", "HEAD"], include_in_schema=False)
+    async def capture_page() -> HTMLResponse:
+        markup = _part("capture.html").replace("$most", str(settings.most_upload))
+        return _page(markup, "\n".join(map(_part, CAPTURE_SCRIPTS)), _part("capture.css"))
+
     @app.api_route("/docs", methods=["GET", "HEAD"], include_in_schema=False)
     async def reference_page() -> HTMLResponse:
         return _page(_reference(app.openapi()), "")
@@ -159,6 +168,28 @@ def bound(host: str, port: int) -> socket.socket:
             f"port {port} of {host} cannot be used ({error.strerror})", "choose another with --port, or 0 for any"
         ) from error
     return listening
+
+
+def own_address() -> str:
+    """An address by which others in the network may reach this machine."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as route:
+        try:
+            route.connect(("192.0.2.1", 9))  # an address that nobody has; nothing is sent
+            return str(route.getsockname()[0])
+        except OSError:
+            return socket.gethostname()
+
+
+@contextmanager
+def noted_address(store: Store, address: str) -> Iterator[None]:
+    """Note for printed sheets where a store is served, while it is."""
+    if not store.database.is_readonly:
+        store.note(SERVED, address)
+    try:
+        yield
+    finally:
+        if not store.database.is_readonly:
+            store.note(SERVED, "")
 
 
 class Server(uvicorn.Server):
@@ -262,11 +293,11 @@ class Connection(H11Protocol):
         self.transport.close()
 
 
-def _page(markup: str, script: str) -> HTMLResponse:
+def _page(markup: str, script: str, more_style: str = "") -> HTMLResponse:
     """A self-contained page, which may load only from here and run only its own script."""
     light, dark = (";".join(f"--{name}:{colour}" for name, colour in theme.items()) for theme in (LIGHT, DARK))
     colours = f":root{{color-scheme:light dark;{light}}}\n@media (prefers-color-scheme: dark){{:root{{{dark}}}}}"
-    style = f"{colours}\n{_part('page.css')}"
+    style = f"{colours}\n{_part('page.css')}{more_style}"
     # Hashes let a browser use this style and this script, and no other that may get into the page.
     policy = (
         "default-src 'none'; connect-src 'self'; img-src 'self' blob: data:; base-uri 'none'; form-action 'none'; "

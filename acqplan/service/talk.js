@@ -5,6 +5,12 @@ const $ = (name) => document.getElementById(name);
 const TOKEN = "acqplan-token";
 let alive = false;
 
+// A link may carry the token behind "#token=": browsers send that part to nobody, and it is not kept in the history.
+if (location.hash.startsWith("#token=")) {
+  sessionStorage.setItem(TOKEN, decodeURIComponent(location.hash.slice(7)));
+  history.replaceState(null, "", location.pathname);
+}
+
 class Refused extends Error {
   constructor(status, said) {
     super(said.hint ? `${said.error}; ${said.hint}` : said.error);
@@ -15,6 +21,17 @@ class Refused extends Error {
 function headers(more = {}) {
   const token = sessionStorage.getItem(TOKEN);
   return token ? { ...more, Authorization: `Bearer ${token}` } : more;
+}
+
+// Go on once somebody has typed the token.
+function whenShown(deed) {
+  $("token").onsubmit = (event) => {
+    event.preventDefault();
+    sessionStorage.setItem(TOKEN, $("secret").value);
+    $("token").hidden = true;
+    complain(null);
+    deed();
+  };
 }
 
 async function request(path, options = {}) {
@@ -34,8 +51,8 @@ async function post(path, body = {}) {
   return (await request(path, options)).json();
 }
 
-function picturePath(shot) {
-  return `shots/${encodeURIComponent(shot)}/thumbnail`;
+function picturePath(shot, kind = "thumbnail") {
+  return `shots/${encodeURIComponent(shot)}/${kind}`;
 }
 
 function complain(error) {

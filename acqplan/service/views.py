@@ -26,9 +26,10 @@ from acqplan.campaign.operators import event_document
 from acqplan.campaign.settings import WORDS, Region
 from acqplan.campaign.status import status_of
 from acqplan.campaign.store import Store, Transaction
+from acqplan.campaign.wording import setting_words
 from acqplan.errors import AcqplanError, ImageError, ShotError
 from acqplan.images import SUFFIXES, thumbnail_jpeg
-from acqplan.numbers import ViewValue
+from acqplan.numbers import ViewValue, shot_identifier
 from acqplan.service.refusals import Document, Refusal
 from acqplan.service.routes import MOST_NUMBER, ClientCampaign, ShotName, refusing
 from acqplan.space.axes import axis_to_dict
@@ -66,6 +67,12 @@ def status(request: Request, campaign: ClientCampaign) -> dict[str, Any]:
 async def plan(request: Request) -> Response:
     """The state of every shot: what the live page draws."""
     return Response(await request.app.state.drawing.content(), media_type="application/json")
+
+
+@observers.get("/rig", responses=refusing())
+def rig(campaign: ClientCampaign) -> dict[str, Any]:
+    """What the shots are made of: the axes, ``[{name, kind, unit, period, values}]``, and where the campaign is."""
+    return rig_document(campaign.store)
 
 
 @observers.get("/events", responses=refusing())
@@ -109,6 +116,30 @@ async def thumbnail(request: Request, campaign: ClientCampaign, shot: ShotName, 
     draw = partial(thumbnail_of, campaign.images, record.digest, record.image)
     async with request.app.state.decoding:
         return await run_in_threadpool(_picture, record, if_none_match, "image/jpeg", draw)
+
+
+@observers.get("/shots/{shot:shot}/nearest", responses=refusing(404))
+def nearest(campaign: ClientCampaign, shot: ShotName) -> dict[str, Any]:
+    """The captured shot of the same object whose view is nearest, ``{shot, say}``; nothing before there is one."""
+    with campaign.store.reading() as ledger:
+        record = known_shot(ledger, shot)
+        found = nearest_view(ledger, record)
+    if found is None:
+        return {"shot": None, "say": ""}
+    axes = campaign.settings.axes
+    words = ", ".join(setting_words(axis, value) for axis, value in zip(axes, found, strict=True))
+    return {"shot": shot_identifier(record.object, found), "say": words}
+
+
+def nearest_view(ledger: Transaction, record: ShotRecord) -> tuple[ViewValue, ...] | None:
+    """The view nearest to a shot's own from which its object is captured, by the scales of the axes."""
+    axes = ledger.settings.axes
+
+    def away(view: tuple[ViewValue, ...]) -> float:
+        return sum((axis.apart(a, b) / axis.scale) ** 2 for axis, a, b in zip(axes, record.view, view, strict=True))
+
+    views = (view for name, _, view in ledger.captured_shots() if name == record.object)
+    return min(views, key=away, default=None)
 
 
 def _captured(campaign: Campaign, shot: str) -> ShotRecord:
@@ -179,6 +210,13 @@ class Drawing:
             self._content, self._last = bytes(Document(document).body), document["last"]
 
 
+def rig_document(store: Store) -> dict[str, Any]:
+    """The kind of rig, the name of the campaign, and the axes, fit for JSON."""
+    keys = ("name", "kind", "unit", "period", "values")
+    axes = [{key: axis_to_dict(axis)[key] for key in keys} for axis in store.settings.axes]
+    return {"rig": store.settings.rig, "place": store.place.rpartition("/")[2], "axes": axes}
+
+
 def plan_document(store: Store) -> dict[str, Any]:
     """Describe the state of every shot, compactly.
 
@@ -190,7 +228,7 @@ def plan_document(store: Store) -> dict[str, Any]:
         first.
     """
     with store.reading() as ledger:
-        settings, labels = ledger.settings, {**ledger.settings.objects, **ledger.state.objects}
+        labels = {**ledger.settings.objects, **ledger.state.objects}
         # Shots that were withdrawn before any try show nothing.
         known = [record for record in ledger.every() if record.state != WITHDRAWN or record.tries]
         captured = [record for record in known if record.state == CAPTURED]
@@ -210,13 +248,8 @@ def plan_document(store: Store) -> dict[str, Any]:
         ]
         return {
             "last": ledger.state.last,
-            "rig": store.settings.rig,
-            "place": store.place.rpartition("/")[2],
+            **rig_document(store),
             "table": store.settings.table is not None,
-            "axes": [
-                {key: axis_to_dict(axis)[key] for key in ("name", "kind", "unit", "period", "values")}
-                for axis in settings.axes
-            ],
             "objects": [[name, labels.get(name, "")] for name in place_of],
             "shots": shots,
             "omitted": max(len(known) - MOST_LISTED, 0),

@@ -16,14 +16,13 @@ from acqplan.errors import ImageError, InputError
 from acqplan.evaluate.task import draw_split
 from acqplan.features.pixels import Preprocessing, resized, stack
 from acqplan.files import digest_bytes, open_file
-from acqplan.images import decode_pixels
+from acqplan.images import NAME_SUFFIXES, decode_pixels
 from acqplan.pool import in_threads
 from acqplan.progress import SILENT, Progress
 from acqplan.rig.spec import Rig
 from acqplan.rng import generator
 from acqplan.runtime import available_cores
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 # Share of each class that is tested on where a tree does not say which.
 TEST_SHARE = 0.25
 # Where the lists of MiniPlaces may lie: beside its images, or in its development kit.
@@ -192,4 +191,6 @@ def _images(at: Path) -> list[Path]:
     """Files of images of a folder, in the order of their names."""
     if not at.is_dir():
         return []
-    return sorted(path for path in at.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
+    return sorted(
+        path for path in at.iterdir() if path.suffix.lower() in NAME_SUFFIXES and not path.name.startswith(".")
+    )

@@ -30,6 +30,8 @@ def write(images: ImageFolder, shot: str, picture: Any) -> Written:
 
 def file_of(kind: str, number: int = 0) -> bytes:
     file = io.BytesIO()
+    if kind == "HEIF":
+        pytest.importorskip("pillow_heif", reason="the extra heic is not installed").register_heif_opener()
     Image.fromarray(picture(number)).save(file, format=kind)
     return file.getvalue()
 

@@ -74,11 +74,12 @@ def test_a_cluster_that_does_not_answer_is_missing(
 ) -> None:
     monkeypatch.setattr("acqplan.features.devices.PATIENCE_SECONDS", 0.5)
     uncached = (*QUICK, "--seed", 77)
-    with untouched(out):
-        done = acqplan(
-            "recommend", "--rig", toys, "--budget", 20, "--out", out, "--dask", "tcp://127.0.0.1:1", *QUICK, *uncached
-        )
+    done = acqplan(
+        "recommend", "--rig", toys, "--budget", 20, "--out", out, "--dask", "tcp://127.0.0.1:1", *QUICK, *uncached
+    )
     assert done.code == 4
+    assert f"the plan is kept in {out}, without what it gains" in done.err
+    assert len((out / "plan.csv").read_text().splitlines()) == 21
     assert "no dask scheduler answers at 'tcp://127.0.0.1:1'" in done.err
     assert "start one by `dask scheduler`, or correct it" in done.err
 

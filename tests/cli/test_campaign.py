@@ -88,6 +88,14 @@ def test_create_keeps_what_it_was_given(tmp_path: Path, live: Path, acqplan: Acq
     assert (settings.failure_limit, settings.stop_when_saturated, settings.backbone) == (0.25, False, "histogram")
 
 
+def test_what_to_do_is_said_and_printed(run: Run, tmp_path: Path) -> None:
+    (shot,) = run("ask")["shots"]
+    assert shot["say"] == f"Put {shot['object']} on the table, turn it to {shot['view']['azimuth']:g}°."
+    out = tmp_path / "sheet.html"
+    assert run("sheet", "--out", out) == {"file": str(out), "shots": 12, "objects": 4}
+    assert shot["id"] in out.read_text(encoding="utf-8")
+
+
 def test_reached_settings_and_replacement(run: Run, store: Path, image: Callable[[int], Path]) -> None:
     (shot,) = run("ask")["shots"]
     assert run("tell", "--shot", shot["id"], "--image", image(0), "--reached", "azimuth=40.3")["outcome"] == "captured"
@@ -184,7 +192,8 @@ def test_export_and_import_give_the_same_status(
     for number, shot in enumerate(run("ask", "-n", 5)["shots"][:4]):
         run("tell", "--shot", shot["id"], "--image", image(number))
     document = run("export", "--out", tmp_path / "export")
-    assert document["files"] == ["plan.csv", "manifest.csv", "rig.toml", "terms.json", "events.jsonl"]
+    assert document["files"] == ["plan.csv", "manifest.csv", "rig.toml", "terms.json", "events.jsonl", "contact.png"]
+    assert (tmp_path / "export" / "contact.png").read_bytes().startswith(b"\x89PNG")
     assert len(open_rig(tmp_path / "export" / "rig.toml").source.shots()) == 4
     again = acqplan("campaign", "import", "--from", tmp_path / "export", "--store", tmp_path / "again.db")
     assert json.loads(again.out)["captured"] == 4

@@ -14,7 +14,7 @@ from tests.full_disk import room_for
 
 def check_refused(acqplan: Acqplan, live: Path, out: Path, reason: str) -> None:
     with untouched(out):
-        done = acqplan("recommend", "--rig", live, "--budget", 12, "--out", out)
+        done = acqplan("recommend", "--rig", live, "--budget", 12, "--out", out, "--json")
     message = complaint(done, 2)
     assert str(out) in message
     assert f"cannot be written ({reason})" in message
@@ -57,8 +57,12 @@ def test_a_cache_that_is_full_is_told_and_keeps_what_it_had(
     monkeypatch.setenv("ACQPLAN_CACHE", str(cache))
     assert acqplan("recommend", "--rig", toys, "--budget", 10, "--out", tmp_path / "first", *QUICK).code == 0
     assert contents(cache)
-    with untouched(out), untouched(cache), room_for(1000):
-        done = acqplan("recommend", "--rig", toys, "--budget", 60, "--out", out, *QUICK)
+    monkeypatch.setenv("ACQPLAN_CACHE", str(tmp_path / "another cache"))
+    arguments = ("recommend", "--rig", toys, "--budget", 60, "--out", out, *QUICK, "--json")
+    assert acqplan(*arguments).code == 0
+    monkeypatch.setenv("ACQPLAN_CACHE", str(cache))
+    with untouched(out), untouched(cache), room_for(1000):  # the whole result of the same plan stays
+        done = acqplan(*arguments)
     message = complaint(done, 2)
     assert "cannot be written (File too large)" in message
     assert "make room, or set ACQPLAN_CACHE to another folder" in message
@@ -68,9 +72,11 @@ def test_a_cache_that_cannot_be_a_folder_is_told_before_any_rendering(
     acqplan: Acqplan, toys: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ACQPLAN_CACHE", str(toys))
-    with untouched(out):
-        done = acqplan("recommend", "--rig", toys, "--budget", 10, "--out", out, *QUICK)
-    assert "set ACQPLAN_CACHE to a folder that can be written" in complaint(done, 2)
+    done = acqplan("recommend", "--rig", toys, "--budget", 10, "--out", out, *QUICK)
+    assert done.code == 2
+    assert "set ACQPLAN_CACHE to a folder that can be written" in done.err
+    assert "rendering" not in done.err
+    assert len((out / "plan.csv").read_text().splitlines()) == 11, "the plan needs no image"
 
 
 def test_a_full_disk_behind_the_standard_output_is_told(tmp_path: Path) -> None:

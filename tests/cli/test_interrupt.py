@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from acqplan.features.cache import HEADER
+from acqplan.report.result import FILES
 from tests.cli.conftest import QUICK, TOYS, Acqplan, contents, untouched, written
 
 if not Path("/proc/self/stat").exists():
@@ -19,12 +21,13 @@ MANY = TOYS.replace("0:300:60", "0:350:10").replace("[30, 60]", '"30:70:10"').re
 """So many poses that several processes render them."""
 
 
-def interrupt(*arguments: object, at: str, after: float, out: Path) -> None:
-    """Press Ctrl-C, and look for harm."""
+def interrupt(*arguments: object, at: str, after: float, out: Path, keeps_plan: bool = False) -> None:
+    """Press Ctrl-C, and look for harm: an earlier result stays, or a plan that was there by then takes its place."""
     program = [sys.executable, "-c", "from acqplan.cli.app import main; main()", "recommend", "--out", str(out)]
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
-    with untouched(out):
+    with nullcontext() if keeps_plan else untouched(out):
         session = interrupted([*program, *map(str, arguments)], at=at, after=after, environment=environment)
+    assert ("the plan is kept in" in " ".join(session.text.split())) == keeps_plan
     assert session.code == 130, session.text
     assert session.text.rstrip().endswith("interrupted; what was computed so far is kept in the cache")
     assert "Traceback" not in session.text
@@ -69,8 +72,9 @@ def test_ctrl_c_while_heads_are_trained_leaves_all_features(
     cache = tmp_path / "cache"
     monkeypatch.setenv("ACQPLAN_CACHE", str(cache))
     arguments = ("--rig", toys, "--budget", 40, "--backbone", "histogram")
-    interrupt(*arguments, at="training heads", after=0.2, out=out)
-    before = contents(cache)
+    interrupt(*arguments, at="training heads", after=0.2, out=out, keeps_plan=True)
+    kept, before = contents(out), contents(cache)
+    assert sorted(kept) == sorted([*FILES[:2], *FILES[3:8], "notes.txt"]), "a whole result, of a plan not compared"
     assert acqplan("recommend", *arguments, "--out", tmp_path / "rerun").code == 0
     assert contents(cache) == before, "nothing was left to compute"
 
@@ -78,7 +82,7 @@ def test_ctrl_c_while_heads_are_trained_leaves_all_features(
     assert acqplan("recommend", *arguments, "--out", tmp_path / "undisturbed").code == 0
     rerun, undisturbed = contents(tmp_path / "rerun"), contents(tmp_path / "undisturbed")
     assert rerun["validation.json"] == undisturbed["validation.json"]
-    assert rerun["plan.csv"] == undisturbed["plan.csv"]
+    assert rerun["plan.csv"] == undisturbed["plan.csv"] == kept["plan.csv"]
 
 
 def test_ctrl_c_in_a_callback_of_the_garbage_collector_is_not_lost(tmp_path: Path) -> None:

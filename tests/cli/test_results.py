@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from acqplan.cli import console
 from acqplan.report.result import FILES
 from tests.cli.conftest import QUICK, Acqplan, Done, complaint, contents, untouched, written
+
+# Files of a plan that was taken and not compared.
+UNJUDGED = [*FILES[:2], *FILES[3:9], "advice.png", "surface.png", "images.png", "mistakes.png", "worst.png"]
 
 
 def recommended(acqplan: Acqplan, rig: Path, budget: int, out: Path, *more: str) -> Done:
@@ -22,11 +26,12 @@ def test_a_validated_plan_is_shown_written_and_repeated_byte_for_byte(
     acqplan: Acqplan, toys: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    made = FILES[:-2]  # one object a class is left to train on: no advice to draw
+    # one object a class is left to train on: no advice to draw; and all was taken, so that nothing comes next
+    made = [name for name in FILES if name not in ("advice.png", "surface.png", "next.png")]
     shown = recommended(acqplan, toys, 40, out)
-    assert "40 images of 5 objects" in shown.out
-    assert "no difference found between auto and even" in " ".join(shown.out.split())
-    assert "cannot tell: one object of each class is captured" in " ".join(shown.out.split())
+    assert shown.out.startswith("Take these 40 images: 8 of each of 5 objects.")
+    assert "difference found against " in " ".join(shown.out.split())
+    assert "Cannot tell: one object of each class is captured" in " ".join(shown.out.split())
     *slow, last = shown.err.splitlines()  # of steps that take longer than 2 s on a busy machine
     assert last == f"written to {out}: {', '.join(made)}"
     assert all(" in " in line and line.endswith(" s") for line in slow), shown.err
@@ -40,13 +45,11 @@ def test_a_validated_plan_is_shown_written_and_repeated_byte_for_byte(
     assert (document["validation"], document["plan"]["kept_aside"]) == (None, None)
     assert len({shot["object"] for shot in document["plan"]["shots"]}) == 10, "without a test every object is planned"
     assert len(document["plan"]["shots"]) == 40
-    assert [Path(path).name for path in document["files"]] == [*FILES[:2], *FILES[3:8], *FILES[-2:]]
+    assert [Path(path).name for path in document["files"]] == UNJUDGED
 
     other = recommended(acqplan, toys, 40, out, "--no-validate", "--seed", "1")
     assert (out / "plan.csv").read_bytes() != (tmp_path / "again" / "plan.csv").read_bytes()
-    assert sorted(contents(out)) == sorted([*FILES[:2], *FILES[3:8], *FILES[-2:]]), (
-        "the old validation speaks of another plan"
-    )
+    assert sorted(contents(out)) == sorted(UNJUDGED), "the old validation speaks of another plan"
     assert "validation.json" not in other.err
 
 
@@ -61,7 +64,7 @@ def test_the_advice_stands_in_the_terminal_in_the_report_and_in_the_document(
     page = html.unescape((out / "report.html").read_text())
     assert all(sentence in page for sentence in sentences)
     assert {"advice.png", "surface.png"} <= set(contents(out))
-    shown = " ".join(recommended(acqplan, many, 60, out, "--no-validate").out.split()).replace(" • ", " ")
+    shown = " ".join(recommended(acqplan, many, 60, out, "--no-validate", "-v").out.split()).replace(" • ", " ")
     assert f"Stop, or go on? • {' '.join(sentences[:4])}".replace("? • ", "? ") in shown
     assert sentences[4] not in shown, "all of it is in the report"
 
@@ -81,6 +84,18 @@ def test_one_label_alone_is_validated_with_numbers_that_json_knows(
     manifest.write_text(manifest.read_text().replace(",cow,", ",car,"))
     done = recommended(acqplan, photographs, 6, tmp_path / "out", "--json")
     assert json.loads(done.out)["plan"]["budget"] == 6
+
+
+def test_a_log_without_a_terminal_is_told_of_the_time_left(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "LOG_SECONDS", 0.0)
+    with console.ProgressBars().task("rendering", 1200) as advance:
+        advance(300)
+        advance(900)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("rendering: 300 of 1,200, about ")
+    assert line.endswith(" left")
 
 
 def test_a_live_rig_is_planned_without_a_validation(acqplan: Acqplan, live: Path, tmp_path: Path) -> None:

@@ -41,6 +41,9 @@ def test_a_campaign_of_the_environment_is_told_in_one_short_line(store: Path, pi
     assert json.loads(told.out) == {"shot": taken["id"], "outcome": "captured"}
     assert acqplan("campaign", "fail", failed["id"], "--reason", "too high").code == 0
     assert json.loads(acqplan("campaign", "release", kept["id"]).out)["released"] == 1
+    # what is held comes first, so that a lost answer costs no shot
+    first = json.loads(acqplan("campaign", "ask").out)["shots"]
+    assert json.loads(acqplan("campaign", "ask", "--resume").out)["shots"][0]["id"] == first[0]["id"]
     # the option wins over the environment
     assert acqplan("campaign", "status", "-s", store.with_name("other.db")).code != 0
 
@@ -109,3 +112,23 @@ def test_a_dry_run_of_a_campaign_plans_and_leaves_nothing(tmp_path: Path, live: 
     assert acqplan("campaign", "create", "-r", live, "-s", tmp_path / "robot.db", "-b", 3).code == 0
     again = acqplan("campaign", "create", "-r", live, "-s", tmp_path / "robot.db", "-b", 3, "--dry-run")
     assert "robot.db" in complaint(again, 2)
+
+
+def test_a_dry_run_plans_as_the_run_does_and_captures_and_writes_nothing(
+    tmp_path: Path, toys: Path, acqplan: Acqplan
+) -> None:
+    out, asked = tmp_path / "out", ("recommend", "-r", toys, "-b", 40, "--backbone", "histogram")
+    shown = acqplan(*asked, "--out", out, "--dry-run")
+    assert shown.code == 0
+    assert shown.out.startswith("Take these 40 images")
+    assert (
+        shown.err.strip() == f"a dry run: nothing is captured, looked at or written; otherwise the result goes to {out}"
+    )
+    document = json.loads(acqplan(*asked, "--out", out, "--dry-run", "--json").out)
+    assert (document["dry_run"], document["advice"], document["files"]) == (True, None, [])
+    assert not out.exists()
+    assert acqplan(*asked, "--out", out).code == 0
+    planned = json.loads((out / "plan.json").read_text())
+    assert document["plan"]["shots"] == planned["shots"]
+    refused = acqplan(*asked, "--out", tmp_path / "no", "--dry-run", "--strategy", "variance")
+    assert "learns from images" in complaint(refused, 2)

@@ -46,7 +46,7 @@ def planned(acqplan: Acqplan, rig: Path, out: Path, *options: object) -> Done:
 
 def test_as_many_images_as_fit_are_planned_and_the_time_is_shown(acqplan: Acqplan, stage: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    shown = planned(acqplan, stage, out, "--time-budget", "2min")
+    shown = planned(acqplan, stage, out, "--time-budget", "2min", "-v")
     plan = json.loads((out / "plan.json").read_text())
     rows = list(csv.DictReader(io.StringIO((out / "plan.csv").read_text())))
     assert 4 < len(rows) == plan["budget"] < 240
@@ -106,7 +106,8 @@ def test_no_budget_at_all_is_refused(acqplan: Acqplan, live: Path, out: Path) ->
 def test_a_rig_without_times_takes_the_shots_of_an_object_together_and_shows_no_time(
     acqplan: Acqplan, live: Path, tmp_path: Path
 ) -> None:
-    shown = planned(acqplan, live, tmp_path / "out", "--budget", 8)
+    shown = planned(acqplan, live, tmp_path / "out", "--budget", 8, "--verbose")
+    assert "That takes" not in shown.out
     assert "Taking them" not in shown.out
     assert "In this order: 3 changes of object" in shown.out
     plan = json.loads((tmp_path / "out" / "plan.json").read_text())

@@ -116,7 +116,7 @@ def test_bad_files_are_refused_by_name_and_line(tmp_path: Path, rows: list[str],
     assert caught.value.hint
 
 
-@pytest.mark.parametrize(("content", "message"), [(b"", "is empty"), (b"\xff\xfe\x00i", "not text in UTF-8")])
+@pytest.mark.parametrize(("content", "message"), [(b"", "is empty"), (b"\xff\xfei", "not text in UTF-16")])
 def test_files_that_are_no_table_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "b.csv").write_bytes(content)
     with pytest.raises(ManifestError, match=message):

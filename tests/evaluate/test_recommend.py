@@ -168,6 +168,29 @@ def test_each_step_of_the_work_is_heard_under_its_title(
     assert "sub-designs" in heard.titles
 
 
+@pytest.mark.parametrize(("strategy", "is_first"), [("auto", True), ("variance", False)])
+def test_the_plan_is_told_before_its_images_are_taken_unless_the_rule_learns_from_them(
+    strategy: str, is_first: bool, toys: RenderedSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACQPLAN_CACHE", str(tmp_path / "cache"))
+    heard, told = Heard(), []
+    result = recommend(
+        Rig(source=toys),
+        50,
+        strategy=strategy,
+        backbone="histogram",
+        on_plan=lambda early: told.append((early, list(heard.titles))),
+        progress=heard,
+    )
+    ((early, titles),) = told
+    assert ("plan" not in titles) == is_first
+    assert "other strategies" not in titles
+    assert (early.validation, early.advice, early.captured) == (None, None, ())
+    assert early.plan.to_csv() == result.plan.to_csv()
+    assert result.captured[0][1].pairs() != []
+    assert "other strategies" in heard.titles
+
+
 def test_captured_images_are_charged_and_the_object_of_a_test_is_refused(toys: RenderedSource, tmp_path: Path) -> None:
     split = split_objects(toys.objects)
     things = {name: [name] for name in (split.train[0], split.test[0])}
@@ -249,7 +272,8 @@ def test_a_live_rig_is_planned_and_drawn_without_torch(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", LIVE, tmp_path], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [
-        "classes.png", "coverage.png", "dial.png", "objects.png", "plan.csv", "plan.json", "report.html",
+        "classes.png", "coverage.png", "dial.png", "hemisphere.png", "objects.png", "plan.csv", "plan.json",
+        "report.html",
     ]  # fmt: skip
     assert len((tmp_path / "out" / "plan.csv").read_text().splitlines()) == 121
 

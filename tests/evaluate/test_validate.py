@@ -108,13 +108,13 @@ def test_an_arm_is_as_good_beside_others_as_alone() -> None:
     test = Material(shots=only("a-1", "b-1"), features=see(only("a-1", "b-1")))
     arms = [Arm(strategy=find_strategy(name), budget=12, seed=0) for name in ("lattice", "random-shots")]
     runs = replay(arms, train, start, see)
-    images, failures, correct = examine(runs, start, test)
+    images, failures, predicted = examine(runs, start, test)
     assert (images.tolist(), failures) == ([12, 12], ("", ""))
     for place, run in enumerate(runs):
         images, failures, alone = examine([run], start, test)
         assert (images.tolist(), failures) == ([12], ("",))
-        np.testing.assert_array_equal(alone[0], correct[place])
-    assert correct[0].all()
+        np.testing.assert_array_equal(alone[0], predicted[place])
+    np.testing.assert_array_equal(predicted[0], test.shots.class_rows)
 
 
 def test_histories_with_the_same_shots_share_a_head() -> None:

@@ -1,6 +1,7 @@
 """Made-up plans and validations of every kind of space, seeded."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from acqplan.advice.answers import QUARTER, Advice, CurvePoint, End, Factor, Next, Reach, SurfaceGrid
+from acqplan.evaluate.recommend import Recommendation
 from acqplan.evaluate.verdict import Answer, Record, Validation, Verdict
 from acqplan.plan.plan import Plan
 from acqplan.report.plot import Drawings
@@ -133,6 +135,15 @@ def _some_verdict(difference: np.ndarray, opponent: str) -> Verdict:
         n_seeds=5,
         verdict=answer,
         per_object={f"toy-{number:02d}": float(value) for number, value in enumerate(difference)},
+    )
+
+
+def recommended(
+    plan: Plan, validation: Validation | None = None, sentences: Sequence[str] = (), *, advice: Advice | None = None
+) -> Recommendation:
+    """A recommendation of these parts; no image of it is at hand."""
+    return Recommendation(
+        plan=plan, candidates=plan.shots, validation=validation, sentences=tuple(sentences), advice=advice
     )
 
 

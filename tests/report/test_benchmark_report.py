@@ -11,7 +11,7 @@ from acqplan.errors import OutputError
 from acqplan.evaluate.findings import Findings
 from acqplan.evaluate.results import BENCHMARK_FILES
 from acqplan.report.compared import Compared
-from acqplan.report.page import benchmark_headline, benchmark_page_text, write_page
+from acqplan.report.page import benchmark_page_text, write_page
 from acqplan.report.plot import benchmark_drawings
 from acqplan.report.result import save_benchmark
 from acqplan.report.terminal import benchmark_summary, budget_ranks
@@ -56,10 +56,10 @@ def made(kind: str) -> Findings:
     return MADE[kind]
 
 
-def shown(findings: Findings, width: int) -> str:
+def shown(findings: Findings, width: int, *, verbose: bool = False) -> str:
     console = Console(width=width, file=None, quiet=False, force_terminal=False, color_system=None)
     with console.capture() as capture:
-        console.print(benchmark_summary(findings, width=width))
+        console.print(benchmark_summary(findings, width=width, verbose=verbose))
     return capture.get()
 
 
@@ -132,10 +132,11 @@ def test_headline_says_who_is_better_by_how_much() -> None:
     losing = made("two strategies")
     verdict = Compared.of_findings(losing).verdicts[0]
     assert verdict.verdict == "worse"
-    sentence = benchmark_headline(losing)
-    assert sentence.startswith(f"even is worse than random by {-100 * verdict.difference:.1f} points at 48 images")
-    assert "95 % interval" in sentence
-    assert benchmark_headline(made("long names")).startswith(
+    assert (
+        losing.headline.sentence == f"even is worse than random by {-100 * verdict.difference:.1f} points at 48 images."
+    )
+    assert "95 % interval" in losing.headline.about
+    assert made("long names").headline.sentence.startswith(
         f"No difference found between {LONG[0]} and {LONG[1]} at 48 images"
     )
 

@@ -1,5 +1,6 @@
 import re
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,9 @@ from acqplan.evaluate.compare import compare
 from acqplan.evaluate.verdict import Validation
 from acqplan.plan.plan import Plan
 from acqplan.report.counts import object_counts
-from acqplan.report.terminal import facts_table, plan_table, predictions_summary, sparkline, validation_summary
+from acqplan.report.terminal import facts_table, plan_table, predictions_summary, result_summary, sparkline
 from acqplan.space import Objects, Shots
+from tests.report.conftest import recommended, some_advice
 
 
 def shown(table: RenderableType, width: int = 80) -> str:
@@ -70,39 +72,60 @@ def test_untouched_views_are_marked_and_missing_ones_are_blank(live_plan: Plan) 
 
 
 def test_table_says_shares_of_lights_and_images_of_classes(toy_plan: Plan) -> None:
-    text = shown(plan_table(toy_plan))
+    text = shown(plan_table(toy_plan, verbose=True))
     assert re.search(r"lighting\s+\S+\s+L0:.\d\d.%", text)
     for label in toy_plan.shots.objects.classes:
-        assert re.search(rf"{label}\s+486\s+█+\s+5 objects, 97 or 98 each", text)
+        assert label in text
+    assert "each 486 images of 5 objects, 97 or 98 of" in text
 
 
 def test_markup_and_escape_sequences_in_names_are_shown_not_obeyed(live_plan: Plan) -> None:
     objects = live_plan.shots.objects
     labels = tuple("[red]car\x1b[2J" if label == "car" else label for label in objects.labels)
     shots = replace(live_plan.shots, objects=Objects(names=objects.names, labels=labels))
-    text = shown(plan_table(replace(live_plan, shots=shots)))
-    assert "[red]car" in text
-    assert "\x1b" not in text
+    for verbose in (False, True):
+        text = shown(plan_table(replace(live_plan, shots=shots), verbose=verbose))
+        assert "[red]car" in text
+        assert "\x1b" not in text
 
 
-def test_comparison_has_every_strategy_and_every_sentence(validation: Validation, sentences: list[str]) -> None:
-    text = " ".join(shown(validation_summary(validation, sentences)).split())
+def test_everything_has_every_strategy_and_every_sentence(
+    toy_plan: Plan, validation: Validation, sentences: list[str]
+) -> None:
+    result = recommended(toy_plan, validation, sentences, advice=some_advice())
+    text = " ".join(shown(result_summary(result, verbose=True)).split())
     for name in ("auto", "even", "even-staggered", "random", "random-shots"):
         assert name in text
     assert all(" ".join(sentence.split()) in text for sentence in sentences)
-    assert "conditional on these objects" in text
     for verdict in validation.verdicts:
         assert f"{100 * verdict.difference:+.1f}" in text
 
 
-def test_comparison_fits_80_columns(validation: Validation) -> None:
-    text = shown(validation_summary(validation))
-    assert "…" not in text
+def test_a_recommendation_is_one_screen(toy_plan: Plan, validation: Validation, sentences: list[str]) -> None:
+    result = recommended(toy_plan, validation, sentences, advice=some_advice())
+    text = shown(plan_table(toy_plan)) + shown(result_summary(result))
+    assert len(text.splitlines()) <= 40
     assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text
+    assert text.startswith("Take these 2,430 images: 97 or 98 of each of 25 objects.")
+    assert result.headline.finding in " ".join(text.split())
+    assert result.headline.number in text
+    assert " p " not in text, "tests are left to those who ask for them"
 
 
-def test_a_validation_without_verdicts_is_still_a_table(validation: Validation) -> None:
-    assert "auto" in shown(validation_summary(Validation(records=validation.records, verdicts=[])))
+def test_a_validation_without_verdicts_is_still_a_table(toy_plan: Plan, validation: Validation) -> None:
+    result = recommended(toy_plan, Validation(records=validation.records, verdicts=[]))
+    for verbose in (False, True):
+        assert "auto" in shown(result_summary(result, verbose=verbose))
+
+
+def test_classes_with_as_many_images_share_a_line(any_plan: Plan) -> None:
+    lines = shown(plan_table(any_plan), width=400).splitlines()
+    for label in any_plan.shots.objects.classes[:4]:
+        assert any(line.startswith((f"{label}:", f"{label},")) or f" {label}," in line for line in lines[2:]) or any(
+            f"{label}:" in line for line in lines
+        )
+    assert len(lines) <= 28
 
 
 def test_sparkline_starts_at_zero(toy_plan: Plan) -> None:
@@ -125,3 +148,14 @@ def test_two_classifiers_are_compared_on_objects_first(tmp_path: Path) -> None:
     assert "mean of 4 objects" in text
     assert text.index("p, objects") < text.index("p, McNemar") < text.index("conditional on these objects")
     assert "first 9, second 0" in text
+
+
+def test_a_plan_says_when_its_last_image_would_be_taken(toy_plan: Plan) -> None:
+    plan, now = replace(toy_plan, route_seconds=1800.0, seconds_per_object=20.0), 1.7e9
+    assert "takes 30 min." in shown(plan_table(plan))
+    assert "begun now" not in shown(plan_table(plan))
+    ends = datetime.fromtimestamp(now + 1800).strftime("%H:%M")
+    assert f"until {ends} if begun now." in " ".join(shown(plan_table(plan, now=now)).replace("tomorrow ", "").split())
+    uncounted = shown(plan_table(replace(plan, seconds_per_object=None), now=now))
+    assert "changes of object not counted" in uncounted
+    assert "begun now" not in uncounted

@@ -20,7 +20,8 @@ from acqplan.report.plot import curves, differences, plan_drawings, views
 from acqplan.report.plot.advice import design_surface, learning_curve
 from acqplan.report.plot.style import save_png, svg_element
 from acqplan.report.plot.views import level_counts
-from acqplan.space import Objects
+from acqplan.space import Circle, Interval, Objects, Shots, Space
+from acqplan.space.sphere import Turns
 from acqplan.statistics.objects import Estimate
 from tests.report.conftest import drawn, some_advice
 
@@ -49,6 +50,37 @@ def svg(figure: Figure) -> str:
 @pytest.mark.parametrize("kind", PLAN_FIGURES)
 def test_every_kind_of_space_can_be_drawn(kind: str, any_plan: Plan) -> None:
     ElementTree.fromstring(svg(PLAN_FIGURES[kind](any_plan)))
+
+
+def test_a_dome_is_drawn_where_a_camera_turns_and_rises(any_plan: Plan) -> None:
+    names = any_plan.shots.space.names
+    assert ("hemisphere" in plan_drawings(any_plan)) == ({"azimuth", "elevation"} <= set(names)), names
+    if "hemisphere" in plan_drawings(any_plan):
+        ElementTree.fromstring(svg(plan_drawings(any_plan)["hemisphere"]()))
+
+
+def test_a_polar_angle_is_counted_from_the_top_of_a_dome() -> None:
+    turn, polar = Circle(name="azimuth", values=(0.0, 90.0)), Interval(name="polar", values=(0.0, 60.0), unit="deg")
+    shots = Shots.every(Space(axes=(turn, polar)), Objects(names=("cup-1",), labels=("cup",)))
+    (picture,) = views.hemisphere(shots).axes
+    (dots,) = (one for one in picture.collections if isinstance(one, PathCollection))
+    heights = np.asarray(dots.get_offsets())[:, 1].tolist()
+    # twice the top, and two places at 30 degrees, both below it
+    assert max(heights) == pytest.approx(np.cos(np.radians(25)))
+    assert len(heights) == 4
+    assert sum(height > 0.9 for height in heights) == 2
+    assert not views.has_dome(Space(axes=(turn, Circle(name="yaw", values=(0.0,)), polar)))
+
+
+def test_the_camera_of_a_dome_is_where_the_turned_table_puts_it(live_plan: Plan) -> None:
+    def dots(turns: Turns) -> dict[str, float]:
+        (axes,) = views.hemisphere(live_plan.shots.take([0]), turns=turns).axes
+        return {text.get_text(): text.get_position()[0] for text in axes.texts}
+
+    table, camera = dots("table"), dots("camera")
+    # who looks stands to the left of the front, and sees what is right of it, +y, on the right
+    assert table["90°"] == pytest.approx(camera["270°"])
+    assert table["90°"] < table["0°"] < table["270°"]
 
 
 @pytest.mark.parametrize("kind", VALIDATION_FIGURES)
@@ -105,13 +137,14 @@ def test_the_same_plan_gives_the_same_files(
     first = [(path.name, path.read_bytes()) for path in drawn(tmp_path, drawings)]
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     assert first == [(path.name, path.read_bytes()) for path in drawn(tmp_path, drawings)]
-    names = ["dial", "classes", "coverage", "objects", "overview", "accuracy", "bars", "gains", "advice", "surface"]
+    names = ["dial", "classes", "coverage", "objects", "hemisphere"]
+    names += ["overview", "accuracy", "bars", "gains", "advice", "surface"]
     assert [name for name, _ in first] == [f"{name}.png" for name in names]
     assert svg(views.dial(plan.shots)) == svg(views.dial(plan.shots))
 
 
 def test_without_validation_there_are_plots_of_the_plan_alone(tmp_path: Path, live_plan: Plan) -> None:
-    assert len(drawn(tmp_path, plan_drawings(live_plan))) == 4
+    assert len(drawn(tmp_path, plan_drawings(live_plan))) == 5
     with Image.open(tmp_path / "dial.png") as image:
         assert image.width == 720
         assert "Software" not in image.info

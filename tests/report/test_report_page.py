@@ -10,11 +10,12 @@ import pytest
 
 from acqplan.advice.sentences import advice_sentences
 from acqplan.errors import OutputError
+from acqplan.evaluate.headline import taking
 from acqplan.evaluate.verdict import Validation
 from acqplan.plan.plan import Plan
-from acqplan.report.page import page_text, plan_headline, write_page
+from acqplan.report.page import page_text, write_page
 from acqplan.space import Objects
-from tests.report.conftest import some_advice
+from tests.report.conftest import recommended, some_advice
 
 VOID = {"meta", "br", "img", "hr", "link", "input"}
 
@@ -60,12 +61,12 @@ def outline(page: str) -> Outline:
 def toy_page(validation: Validation, sentences: list[str], request: pytest.FixtureRequest) -> str:
     from tests.report.conftest import PLANS
 
-    return page_text(PLANS["toys"], validation, sentences, advice=some_advice(), facts={"rig": "toys"})
+    return page_text(recommended(PLANS["toys"], validation, sentences, advice=some_advice()), facts={"rig": "toys"})
 
 
 def test_page_says_the_recommendation_and_every_verdict_in_words(toy_page: str, sentences: list[str]) -> None:
     text = outline(toy_page).text
-    assert "Take 2,430 images of 25 objects: 97 or 98 of each" in text
+    assert "Take these 2,430 images: 97 or 98 of each of 25 objects." in text
     assert all(sentence in text for sentence in sentences)
     assert "conditional on these objects" in text
     assert "auto is better" in text
@@ -80,19 +81,19 @@ def test_page_says_how_it_was_made(toy_page: str, toy_plan: Plan) -> None:
 
 def test_page_advises_in_words_with_the_learning_curve(toy_plan: Plan) -> None:
     advice = some_advice()
-    page = page_text(toy_plan, advice=advice)
+    page = page_text(recommended(toy_plan, advice=advice))
     text = outline(page).text
     assert all(f"{sentence}." in text for sentence in advice_sentences(advice))
     assert 'id="advice-' in page
     assert 'id="factors-' in page
     assert "up to all 24,300 images" in text
     assert all(f"{point.images:,}" in text for point in advice.points)
-    assert "Stop, or go on?" not in outline(page_text(toy_plan)).text
+    assert "Stop, or go on?" not in outline(page_text(recommended(toy_plan))).text
 
 
 def test_advice_without_a_curve_is_words_alone(toy_plan: Plan) -> None:
     silent = some_advice(points=0)
-    page = page_text(toy_plan, advice=silent)
+    page = page_text(recommended(toy_plan, advice=silent))
     assert advice_sentences(silent)[0] in outline(page).text
     assert 'id="advice-' not in page
     assert 'id="factors-' not in page
@@ -110,7 +111,7 @@ def test_page_needs_no_network_and_no_script(toy_page: str) -> None:
 
 def test_every_picture_has_words(toy_page: str) -> None:
     pictures = [attributes for tag, attributes in outline(toy_page).tags if tag == "svg"]
-    assert len(pictures) == 1 + 5 + 3 + 3 + 3 + 2  # of views, classes, accuracy, advice, coverage, objects
+    assert len(pictures) == 2 + 5 + 3 + 3 + 3 + 2  # of views, classes, accuracy, advice, coverage, objects
     assert all(picture["role"] == "img" and picture["aria-label"] for picture in pictures)
 
 
@@ -125,10 +126,10 @@ def test_every_variable_of_the_style_is_defined_for_light_and_dark(toy_page: str
 
 
 def test_every_kind_of_space_has_a_page(any_plan: Plan) -> None:
-    parsed = outline(page_text(any_plan))
-    assert plan_headline(any_plan) in parsed.text
+    parsed = outline(page_text(recommended(any_plan)))
+    assert taking(any_plan) in parsed.text
     assert "What it gains" not in parsed.text
-    assert "Not validated" in parsed.text
+    assert "is not measured" in parsed.text
 
 
 def test_names_are_shown_not_obeyed(live_plan: Plan) -> None:
@@ -136,7 +137,7 @@ def test_names_are_shown_not_obeyed(live_plan: Plan) -> None:
     bad = "<script>alert('&')</script>\x00"
     named = Objects(names=(bad, *objects.names[1:]), labels=('a"b<i>$', *objects.labels[1:]))
     plan = replace(live_plan, shots=replace(live_plan.shots, objects=named), strategy="<b>", reason=(bad,) * 240)
-    page = page_text(plan, None, [], facts={"<u>": "$title"})
+    page = page_text(recommended(plan), facts={"<u>": "$title"})
     assert "<script" not in page
     assert "\x00" not in page
     text = outline(page).text
@@ -145,7 +146,7 @@ def test_names_are_shown_not_obeyed(live_plan: Plan) -> None:
 
 
 def test_sentences_are_escaped(live_plan: Plan, validation: Validation) -> None:
-    page = page_text(live_plan, validation, ["5 < 6 & <b>'so'</b>"])
+    page = page_text(recommended(replace(live_plan, strategy="auto"), validation, ["5 < 6 & <b>'so'</b>"]))
     assert "5 &lt; 6 &amp; &lt;b&gt;" in page
     assert "5 < 6 & <b>'so'</b>" in outline(page).text
 
@@ -153,24 +154,24 @@ def test_sentences_are_escaped(live_plan: Plan, validation: Validation) -> None:
 def test_strategy_that_lost_is_said_to_be_worse(live_plan: Plan, validation: Validation) -> None:
     plan = replace(live_plan, strategy="auto")
     lost = replace(validation.verdicts[0], difference=-0.04, ci95=(-0.06, -0.02), verdict="worse")
-    parsed = outline(page_text(plan, Validation(records=validation.records, verdicts=[lost])))
+    parsed = outline(page_text(recommended(plan, Validation(records=validation.records, verdicts=[lost]))))
     assert "auto is worse" in parsed.text
     assert "−4.0" in parsed.text
 
 
 def test_captured_images_are_told_apart(live_plan: Plan) -> None:
-    assert "beside the 30 captured before" in plan_headline(replace(live_plan, captured=30))
+    assert "beside the 30 captured before" in taking(replace(live_plan, captured=30))
 
 
 def test_same_arguments_same_page(live_plan: Plan, validation: Validation, tmp_path: Path) -> None:
     plan = replace(live_plan, strategy="auto")
-    write_page(tmp_path / "report.html", page_text(plan, validation))
-    assert (tmp_path / "report.html").read_text(encoding="utf-8") == page_text(plan, validation)
+    write_page(tmp_path / "report.html", page_text(recommended(plan, validation)))
+    assert (tmp_path / "report.html").read_text(encoding="utf-8") == page_text(recommended(plan, validation))
 
 
 def test_a_page_that_cannot_be_written_is_an_output_error(live_plan: Plan, tmp_path: Path) -> None:
     with pytest.raises(OutputError):
-        write_page(tmp_path / "nowhere" / "report.html", page_text(live_plan))
+        write_page(tmp_path / "nowhere" / "report.html", page_text(recommended(live_plan)))
 
 
 @pytest.mark.parametrize("width", [400, 1200])

@@ -157,7 +157,7 @@ BAD_TABLES: dict[str, tuple[str | bytes, int, str]] = {
     "view twice": (HEADER + "0,30,L0,1\n360,30,L0,1\n", 3, "this view is already on line 2; remove one"),
     "angle in words": (HEADER + "north,30,L0,1\n", 2, "azimuth 'north' is not a number; give degrees"),
     "short row": (HEADER + "0,30,L0\n", 2, "'weight' is empty; fill it in"),
-    "not UTF-8": ((HEADER + "0,30,L0,1\nvélo,1,1,1\n").encode("latin-1"), 3, "is not text in UTF-8"),
+    "not UTF-8": ((HEADER + "0,30,L0,1\n杯子,1,1,1\n").encode("gb18030"), 3, "is not text in UTF-8"),
     "open quote": (HEADER + '0,30,"L0,1\n', 2, "unexpected end of data"),
 }
 

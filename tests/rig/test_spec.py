@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from acqplan.errors import ManifestError, SpecError
+from acqplan.errors import InputError, ManifestError, SpecError
 from acqplan.rig.spec import Rig, open_rig
 from acqplan.space import Category, Circle, Interval
 
@@ -167,19 +167,20 @@ def test_a_mistake_is_told_with_line_and_remedy(tmp_path: Path, content: str | b
 def test_a_missing_file_a_folder_and_an_empty_file_are_told(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"none\.toml: cannot be read \(No such file or directory\); check the path"):
         open_rig(tmp_path / "none.toml")
-    with pytest.raises(SpecError, match="Is a directory"):
+    with pytest.raises(InputError, match="holds no image that can be read; give a folder of images"):
         open_rig(tmp_path)
     with pytest.raises(SpecError, match=r"rig\.toml lacks the key 'source'; add"):
         open_rig(write(tmp_path, ""))
 
 
-def test_a_manifest_given_as_rig_is_told_apart(tmp_path: Path) -> None:
+def test_a_manifest_is_a_rig_of_its_own(tmp_path: Path) -> None:
     path = tmp_path / "manifest.csv"
     path.write_text("image,label,object,azimuth\n")
-    with pytest.raises(
-        SpecError, match=r'a manifest is named by a rig\.toml: source = "folder" and path = "manifest\.csv"'
-    ):
+    with pytest.raises(ManifestError, match="the manifest is empty"):
         open_rig(path)
+    Image.new("L", (4, 4)).save(tmp_path / "0.png")
+    path.write_text("image,label,object,azimuth\n0.png,car,car-00,40\n")
+    assert open_rig(path).source.shots().views() == [{"azimuth": 40.0}]
 
 
 def folder(root: Path, toml: str) -> Path:

@@ -55,10 +55,21 @@ class Page:
         )
         features = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self.call("Emulation.setEmulatedMedia", features=features)
+        self._load("Page.navigate", url=url)
+
+    def reload(self) -> None:
+        self._load("Page.reload")
+
+    def _load(self, method: str, **parameters: Any) -> None:
         before = len(self._heard)
-        self.call("Page.navigate", url=url)
+        self.call(method, **parameters)
         while all(one["method"] != "Page.loadEventFired" for one in self._heard[before:]):
             self._heard.append(json.loads(self._receive()))
+
+    def choose(self, name: str, file: Path) -> None:
+        """Choose a file in an input, as a person does in the dialog of the browser or by the camera."""
+        found = self.call("Runtime.evaluate", expression=f"document.getElementById({json.dumps(name)})")
+        self.call("DOM.setFileInputFiles", files=[str(file)], objectId=found["result"]["objectId"])
 
     def screenshot(self, path: Path) -> None:
         found = self.call("Page.captureScreenshot", captureBeyondViewport=True)
@@ -95,6 +106,8 @@ def chromium(folder: Path) -> Iterator[Page]:
     """A browser with one empty page."""
     assert CHROMIUM is not None
     options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"]
+    # it asks nobody but the page's own server
+    options += ["--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
     command = [CHROMIUM, *options, "--remote-debugging-port=0", f"--user-data-dir={folder / 'browser'}", "about:blank"]
     with (folder / "browser.log").open("wb") as log:
         browser = subprocess.Popen(command, stdout=log, stderr=log)

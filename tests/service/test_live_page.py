@@ -49,6 +49,23 @@ def test_a_shot_told_over_http_appears_within_two_seconds(page: Page, tmp_path: 
         assert page.complaints() == []
 
 
+def test_a_click_shows_the_whole_picture(page: Page, tmp_path: Path) -> None:
+    with serving(made(tmp_path)) as served:
+        (shot,) = served.ask()
+        served.tell(shot, png(1, size=700))
+        shown(page, served, width=400)
+        until(lambda: page.evaluate(N_PICTURES) == 1)
+        assert page.evaluate("document.querySelector('#latest img').naturalWidth") == 200
+        page.evaluate("document.querySelector('#latest button').click()")
+        until(lambda: page.evaluate("document.getElementById('enlarged').naturalWidth") == 700)
+        assert page.evaluate("document.getElementById('enlarging').open")
+        assert "azimuth" in words(page, "enlarged-words")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 400
+        page.evaluate("document.querySelector('#enlarging button').click()")
+        until(lambda: not page.evaluate("document.getElementById('enlarging').open"))
+        assert page.complaints() == []
+
+
 def test_an_operator_pauses_forbids_and_sees_it_finish(page: Page, tmp_path: Path) -> None:
     with serving(made(tmp_path, budget=8)) as served:
         shown(page, served)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from acqplan import Campaign
+from acqplan.campaign.campaign import SERVED
 from acqplan.service.server import CONNECTIONS
 from tests.service.serving import Served, made, png, until
 
@@ -49,6 +50,7 @@ def test_it_serves_until_it_is_told_to_end(tmp_path: Path, ending: signal.Signal
     with process(tmp_path, *options) as (one, served):
         (shot,) = served.ask()
         assert served.tell(shot, png(1)).document == {"outcome": "captured"}
+        assert served.campaign.store.noted(SERVED) == f"http://127.0.0.1:{served.port}"
         with socket.create_connection(("127.0.0.1", served.port), timeout=20) as listener:
             listener.sendall(b"GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert b"200 OK" in listener.recv(4096)
@@ -58,6 +60,7 @@ def test_it_serves_until_it_is_told_to_end(tmp_path: Path, ending: signal.Signal
             assert time.monotonic() - told < 5.0
         assert one.stderr is not None
         assert one.stderr.read() == ""
+        assert served.campaign.store.noted(SERVED) == ""
         assert [event.kind for event in served.campaign.events()] == ["created", "replanned", "asked", "leased", "told"]
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -62,12 +63,52 @@ def test_a_rig_spends_exactly_the_budget(served: Served) -> None:
 
 def test_a_shot_says_what_to_do_and_is_leased_to_who_asked(served: Served) -> None:
     (shot,) = served.request("POST", "/ask", {"n": 1, "caller": "arm-1"}).document["shots"]
-    assert set(shot) == {"id", "object", "label", "view", "expires", "expires_at", "round", "reason"}
+    times, words = {"expires", "expires_at", "round"}, {"reason", "say", "steps"}
+    assert set(shot) == {"id", "object", "label", "view", *times, *words}
     assert set(shot["view"]) == {"azimuth", "elevation", "lighting"}
+    assert shot["say"].startswith(
+        f"Put {shot['object']} on the table, turn it to {shot['view']['azimuth']:g}°, camera at "
+    )
+    assert [step["of"] for step in shot["steps"]] == ["object", *shot["view"]]
     path = f"/shots/{quote(shot['id'])}/release"
     assert served.request("POST", path, {}).document == {"outcome": "unchanged"}
     assert served.request("POST", path).document == {"outcome": "unchanged"}
     assert served.request("POST", path, {"caller": "arm-1"}).document == {"outcome": "released"}
+
+
+def test_a_caller_that_resumes_gets_what_it_holds(served: Served) -> None:
+    def held(caller: str, n: int) -> list[str]:
+        body = {"n": n, "caller": caller, "resume": True}
+        return [shot["id"] for shot in served.request("POST", "/ask", body).document["shots"]]
+
+    first = held("telephone-1", 2)
+    assert held("telephone-1", 2) == first  # an answer was lost, or a page loaded again
+    assert held("telephone-1", 1) == first[:1]
+    assert len(held("telephone-1", 3)) == 3
+    assert not {*held("telephone-2", 2)} & {*held("telephone-1", 3)}
+    served.tell(first[0], png(1))
+    assert held("telephone-1", 1) == first[1:]
+
+
+def test_the_nearest_capture_of_an_object_is_known(served: Served) -> None:
+    shots = served.request("POST", "/ask", {"n": 20}).document["shots"]
+    same = [shot for shot in shots if shot["object"] == shots[0]["object"]]
+    path = f"/shots/{quote(same[0]['id'])}/nearest"
+    assert served.request("GET", path).document == {"shot": None, "say": ""}
+    for number, shot in enumerate(same[1:]):
+        served.tell(shot["id"], png(number))
+    found = served.request("GET", path).document["shot"]
+
+    def away(shot: dict[str, Any]) -> float:
+        a, b = shot["view"], same[0]["view"]
+        turn = abs(a["azimuth"] - b["azimuth"])
+        tilt = (a["elevation"] - b["elevation"]) / 30
+        return float((min(turn, 360 - turn) / 30) ** 2 + tilt**2 + (a["lighting"] != b["lighting"]))
+
+    (chosen,) = (shot for shot in same if shot["id"] == found)
+    assert away(chosen) == min(map(away, same[1:]))
+    axes = served.request("GET", "/rig").document["axes"]
+    assert [axis["kind"] for axis in axes] == ["circle", "interval", "category"]
 
 
 def test_where_the_rig_went_is_kept(served: Served) -> None:
@@ -143,8 +184,9 @@ def test_answers_carry_what_keeps_browsers_safe(served: Served) -> None:
     policy = page.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
-    assert b"http" not in page.body.replace(b"http://www.w3.org/2000/svg", b"")
-    for path in ("/", "/docs", "/status", "/nowhere"):
+    for own in (page, served.request("GET", "/capture")):
+        assert b"http" not in own.body.replace(b"http://www.w3.org/2000/svg", b"")
+    for path in ("/", "/capture", "/docs", "/status", "/nowhere"):
         answer = served.request("GET", path)
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["x-frame-options"] == "DENY"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
@@ -11,7 +12,9 @@ from acqplan.plan.plan import Plan
 from acqplan.report.compared import Compared
 from acqplan.report.plot import curves, differences, views
 from acqplan.report.plot.advice import design_surface, learning_curve
+from acqplan.report.plot.contact import Sheet, contact_sheet
 from acqplan.report.plot.style import new_figure
+from acqplan.space.sphere import Orbit
 
 if TYPE_CHECKING:
     from acqplan.advice.answers import Advice
@@ -30,12 +33,14 @@ def overview(plan: Plan, compared: Compared) -> Figure:
     return figure
 
 
-def plan_drawings(plan: Plan, compared: Compared | None = None, advice: Advice | None = None) -> Drawings:
+def plan_drawings(
+    plan: Plan, compared: Compared | None = None, advice: Advice | None = None, camera: Orbit | None = None
+) -> Drawings:
     """Every figure of a plan that there is material for.
 
     Returns:
-        dial, classes, coverage, objects; with a validation also overview, accuracy, bars, gains; with a measured
-        learning curve advice and surface.
+        dial, classes, coverage, objects, and of a space with a dome hemisphere; with a validation also overview,
+        accuracy, bars, gains; with a measured learning curve advice and surface.
     """
     drawings: Drawings = {
         "dial": lambda: views.dial(plan.shots),
@@ -43,6 +48,8 @@ def plan_drawings(plan: Plan, compared: Compared | None = None, advice: Advice |
         "coverage": lambda: views.coverage(plan),
         "objects": lambda: views.images_per_object(plan),
     }
+    if views.has_dome(plan.shots.space):
+        drawings["hemisphere"] = lambda: views.hemisphere(plan.shots, turns=camera.turns if camera else "table")
     if compared is not None:
         drawings["overview"] = lambda: overview(plan, compared)
         drawings["accuracy"] = lambda: curves.accuracy_curve(compared)
@@ -55,6 +62,11 @@ def plan_drawings(plan: Plan, compared: Compared | None = None, advice: Advice |
         surface = advice.surface
         drawings["surface"] = lambda: design_surface(advice, surface)
     return drawings
+
+
+def sheet_drawings(sheets: Sequence[Sheet]) -> Drawings:
+    """Every contact sheet, by its name."""
+    return {sheet.name: partial(contact_sheet, sheet) for sheet in sheets}
 
 
 def benchmark_drawings(findings: Findings) -> Drawings:

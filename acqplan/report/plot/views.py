@@ -12,12 +12,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
-from acqplan.numbers import printable, shortened
+from acqplan.errors import SpaceError
+from acqplan.numbers import count_noun, printable, shortened
 from acqplan.plan.plan import Plan
 from acqplan.report.compared import Compared
 from acqplan.report.counts import Bins, axis_title, cut, object_counts, picture_axes, positions
 from acqplan.report.plot.style import HEAT, LIGHT, bare, heat_step, new_figure
 from acqplan.space import Axis, Category, Circle, Shots, Space
+from acqplan.space.sphere import Turns, Views, pose_of
 
 if TYPE_CHECKING:
     from acqplan.evaluate.findings import Findings
@@ -28,6 +30,8 @@ HOLE, ALONE = 0.34, 0.85
 SMALL = 3.0
 # Dots that an SVG holds one by one, small dials in a group, and objects with a bar each instead of one per class.
 MOST_DOTS, MOST_DIALS, MOST_OBJECTS = 400, 12, 40
+# Degrees from the front of the object to who looks at its dome.
+FACING = 35.0
 # Inches of the title above a group of dials.
 HEADING = 0.3
 
@@ -46,6 +50,69 @@ def dial(shots: Shots, *, title: str = "", most: int | None = None, size: float 
     with new_figure(size, _height(shots.space, size), laid_out=size >= SMALL) as figure:
         draw_dial(figure, shots, small=size < SMALL, title=title, most=most)
     return figure
+
+
+def has_dome(space: Space) -> bool:
+    """Whether axes turn and raise the camera."""
+    try:
+        return {"azimuth", "elevation"} <= pose_of(space, np.empty((0, len(space.axes)))).keys()
+    except SpaceError:  # two axes turn it
+        return False
+
+
+def hemisphere(shots: Shots, *, turns: Turns = "table", size: float = 4.8) -> Figure:
+    """Places of the camera about the object, seen from the side; of spaces that have a dome.
+
+    Args:
+        shots: The shots of a plan, or some of them.
+        turns: What azimuth turns, see `acqplan.space.sphere`.
+        size: Width in inches.
+    """
+    # allowed views first, then shots: what both have in common is one place
+    allowed = shots.space.views()
+    angles = pose_of(shots.space, np.concatenate([allowed, shots.coordinates]))
+    pairs = np.round(np.stack([angles["azimuth"], angles["elevation"]], axis=1), 6)
+    places, where = np.unique(pairs, axis=0, return_inverse=True)
+    n_shots = np.bincount(where.ravel()[len(allowed) :], minlength=len(places))
+    with new_figure(size, 0.72 * size + 0.65) as figure:
+        axes = figure.add_subplot()
+        bare(axes)
+        axes.set(xlim=(-1.2, 1.2), ylim=(-0.62, 1.02), xticks=[], yticks=[], aspect="equal")
+        around, up = np.linspace(0, 360, 121), np.linspace(0, 90, 31)
+        lines = [_seen(around, height) for height in (0, 30, 60)] + [_seen(turn, up) for turn in range(0, 360, 30)]
+        for line in lines:
+            for is_near, weight in ((False, 0.4), (True, 0.9)):
+                right, above = np.where((line[:, 2] > 0) == is_near, line[:, :2].T, np.nan)
+                axes.plot(right, above, color=LIGHT["faint"], alpha=weight, linewidth=0.7, zorder=1)
+        for turn, height in ((0, 0), (90, 0), (180, 0), (270, 0), (-90 - FACING, 30), (-90 - FACING, 60)):
+            right, above, _ = 1.11 * _seen(turn if turns == "table" or height else -turn, height)[0]
+            axes.text(right, above, f"{height or turn}°", ha="center", va="center", color=LIGHT["soft"], fontsize=9.5)
+        # the object on its table, and which way its front looks where azimuth is 0
+        table, front = 0.35 * _seen(around, 0), 0.55 * _seen(0, 0)[0]
+        axes.fill(table[:, 0], table[:, 1], color=LIGHT["panel"], zorder=0)
+        axes.annotate("", front[:2], (0, 0), arrowprops={"arrowstyle": "-|>", "color": LIGHT["rust"], "lw": 1.6})
+        axes.text(front[0], front[1] - 0.08, "front", color=LIGHT["rust"], fontsize=9.5, ha="center")
+        dots, most = _seen(places[:, 0] * (1 if turns == "table" else -1), places[:, 1]), max(int(n_shots.max()), 1)
+        order = np.argsort(dots[:, 2])  # those behind first
+        marks = [_dot(int(count), 9.0 if len(dots) <= 200 else 6.0, most) for count in n_shots[order]]
+        style: Any = {"linewidths": 0, "zorder": 3, "rasterized": len(dots) > MOST_DOTS}
+        style |= {
+            "alpha": np.where(dots[order, 2] > 0, 1.0, 0.45),
+            "s": [width**2 for width, _ in marks],
+            "c": [colour for _, colour in marks],
+        }
+        axes.scatter(*dots[order, :2].T, **style)
+        axes.set_title(f"Where the camera is for {count_noun(len(shots), 'shot')}", loc="center", pad=4)
+        axes.set_xlabel("azimuth around, elevation up; pale: behind the object", fontsize=9.5)
+    return figure
+
+
+def _seen(azimuth: Any, elevation: Any) -> Float[np.ndarray, "points 3"]:
+    """Points of a dome: right, up and towards who looks at it."""
+    turn, height = np.broadcast_arrays(*np.atleast_1d(azimuth, elevation))
+    outward = Views(azimuth=turn, elevation=height, distance=np.ones(len(turn)), roll=0.0 * turn).camera_to_world()
+    eye = Views(azimuth=np.array([-FACING]), elevation=np.array([25.0]), distance=np.ones(1), roll=np.zeros(1))
+    return outward[:, :3, 3] @ eye.camera_to_world()[0, :3, :3]
 
 
 def class_dials(shots: Shots) -> Figure:
