@@ -82,7 +82,7 @@ class RenderSettings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shape:
-    """The surface of an object on the table, cm.
+    """The surface of an object on the table, cm; surfaces are equal where their vertices and faces are.
 
     Args:
         vertices: Front +x, up +z, on z = 0 around the origin, shape ``[vertices, 3]``.
@@ -91,6 +91,12 @@ class Shape:
 
     vertices: Float32[np.ndarray, "vertices 3"]
     faces: Int32[np.ndarray, "faces 3"]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Shape) and self.digest() == other.digest()
+
+    def __hash__(self) -> int:
+        return hash(self.digest())
 
     @classmethod
     def standing(cls, vertices: Float[np.ndarray, "vertices 3"], faces: Int[np.ndarray, "faces 3"]) -> Shape:
@@ -145,14 +151,15 @@ def photograph(sitting: Sitting) -> list[UInt8[np.ndarray, "lightings size size"
             reach, angle = settings.jitter_cm * np.sqrt(draw.random()), 2.0 * np.pi * draw.random()
             offset = (float(reach * np.cos(angle)), float(reach * np.sin(angle)))
         pose = Pose(azimuth=lit.azimuth, elevation=lit.elevation, offset_cm=offset, eye=settings.eye)
-        levels = trace(_scene(sitting.shape), pose, settings.optics)
+        lights = np.array([LIGHTINGS[name] for name in lit.lightings])
+        levels = trace(_scene(sitting.shape), pose, settings.optics, lit=np.asarray(lights.any(axis=0)))
         # The noise of the sensor is drawn anew for each image.
         noise: Float32[np.ndarray, "lightings size size"] | None = None
         if settings.noise:
             keys = [("noise", sitting.name, settings.eye, *view, lighting) for lighting in lit.lightings]
             draws = [generator(settings.seed, *key).standard_normal((size, size), dtype=np.float32) for key in keys]
             noise = np.stack(draws) * np.float32(settings.noise)
-        stacks.append(expose(levels, np.array([LIGHTINGS[name] for name in lit.lightings]), noise))
+        stacks.append(expose(levels, lights, noise))
     return stacks
 
 
@@ -176,9 +183,9 @@ class Scene:
     hull: Float64[np.ndarray, "hull 3"]
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=32)
 def _scene(shape: Shape) -> Scene:
-    """The scene of a shape. Shapes compare by identity: a source that captures again need not build it again."""
+    """The scene of a shape; built once for all its sittings in this process."""
     return build_scene(shape.vertices, shape.faces)
 
 
@@ -215,16 +222,25 @@ def visible_share(shape: Shape) -> float:
     return max(shares)
 
 
-def trace(scene: Scene, pose: Pose, optics: Optics) -> Float32[np.ndarray, "5 size size"]:
+def trace(
+    scene: Scene, pose: Pose, optics: Optics, *, lit: Bool[np.ndarray, "4"] | None = None
+) -> Float32[np.ndarray, "5 size size"]:
     """Trace what each lamp alone would show; the geometry is hit once for all lamps.
 
+    Args:
+        scene: The object.
+        pose: How it stands to the camera.
+        optics: Lens, sensor and stand.
+        lit: Lamps that are on in any image; no rays are spent on the others. All by default.
+
     Returns:
-        Grey levels under ambient light and each lamp at full strength, shape ``[5, size, size]``.
+        Grey levels under ambient light and each lamp at full strength, 0 if it is not lit, shape ``[5, size, size]``.
     """
+    on = np.ones(len(LAMPS), dtype=bool) if lit is None else lit
     # the camera looks at the axis of the table at half the height of the object
     aim = np.array([0.0, 0.0, (scene.hull[:, 2].min() + scene.hull[:, 2].max()) / 2])
     camera = place_camera(pose, aim, optics)
-    lamps = LAMPS @ camera.turn.T
+    lamps = (LAMPS @ camera.turn.T)[on]
     # every ray sees a lit table, until it is found to meet the object or a shadow
     rays = ray_directions(camera, optics)
     levels = np.empty((1 + len(lamps), *rays.shape[:3]), dtype=np.float32)
@@ -243,7 +259,9 @@ def trace(scene: Scene, pose: Pose, optics: Optics) -> Float32[np.ndarray, "5 si
         points[:, 2] = 0.0
         dark = _occluded(scene, points, lamp.astype(np.float32))
         level[window][tuple(axis[dark] for axis in place)] = 0.0
-    return np.asarray(levels.mean(axis=1) * np.float32(_EXPOSURE))
+    every = np.zeros((1 + len(LAMPS), *levels.shape[2:]), dtype=np.float32)
+    every[np.insert(on, 0, True)] = levels.mean(axis=1) * np.float32(_EXPOSURE)
+    return every
 
 
 def expose(
@@ -308,11 +326,11 @@ def corner_normals(
 
 
 def _paint_object(
-    levels: Float32[np.ndarray, "5 samples size size"],
+    levels: Float32[np.ndarray, "levels samples size size"],
     scene: Scene,
     camera: Camera,
     rays: Float32[np.ndarray, "samples size size 3"],
-    lamps: Float64[np.ndarray, "4 3"],
+    lamps: Float64[np.ndarray, "lamps 3"],
     window: Window,
 ) -> Bool[np.ndarray, "samples size size"]:
     """Write the levels of rays that meet the object; returns which rays pass it by."""
