@@ -1,6 +1,6 @@
 """One experiment: arms take their shots, heads are trained on what each took, and all are examined on new objects.
 
-A benchmark runs it block by block (`run_block`), a recommendation once for all its seeds (`validate_run`).
+A benchmark runs it block by block (`run_block`), a recommendation once for all its seeds (`Contest`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from acqplan.heads.exact import train_heads
 from acqplan.heads.linear import Head, predict_all
 from acqplan.numbers import count_range
 from acqplan.plan import find_strategy
-from acqplan.plan.base import History, Strategy
+from acqplan.plan.base import History, Strategy, learns
 from acqplan.plan.deployed import deployed
 from acqplan.plan.rounds import stops_of
 from acqplan.progress import SILENT, Progress, Titled
@@ -191,29 +191,99 @@ def arms_of(
     ]
 
 
-def validate_run(
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Contest:
+    """A run of a strategy and runs of its opponents, and what all of them are judged by; see `set_up_contest`.
+
+    Attributes:
+        task: What every arm might take, and what had been captured before.
+        split: What was kept aside.
+        design: Arms of all seeds.
+        runs: What each arm took, a block of arms per seed; without features where a strategy does not learn.
+        main: Row of the run that is judged.
+        test: What all are tested on.
+    """
+
+    task: Task
+    split: Split
+    design: Design
+    runs: tuple[Run, ...]
+    main: int
+    test: Shots
+
+    @property
+    def shots(self) -> Shots:
+        """Shots whose images are still needed, once each; taken together, lightings of a pose share its geometry."""
+        joined = reduce(Shots.join, (run.shots for run in self.runs if not run.has_features), self.test)
+        return joined.take(distinct(joined)[0])
+
+    def judged(
+        self,
+        material: Material,
+        *,
+        device: str = "cpu",
+        progress: Progress = SILENT,
+    ) -> Validation:
+        """Train a head on what each arm took, and let all classify the test shots.
+
+        Args:
+            material: All `shots` with their features.
+            device: Where to train.
+            progress: Hears about the training.
+
+        Returns:
+            A record of every arm, and a verdict against each opponent at the full budget.
+        """
+        # 1. One head per arm, all in one batch, examined on the same test shots.
+        design, test, own = self.design, self.test, self.runs[self.main].arm
+        seen = [run if run.has_features else replace(run, features=material(run.shots)) for run in self.runs]
+        tested = Material(shots=test, features=material(test), view_weights=material.view_weights)
+        images, failures, predicted = examine(seen, self.task.start, tested, device=device, progress=progress)
+        # 2. A block per seed makes them results as a benchmark has them.
+        found = []
+        for place, block in enumerate(design.blocks()):
+            mine = slice(place * len(design.cells), (place + 1) * len(design.cells))
+            result = BlockResult(
+                block=block,
+                images=images[mine],
+                failures=failures[mine],
+                correct=predicted[mine] == test.class_rows,
+                test_rows=np.arange(len(test)),
+            )
+            found.append(result)
+        results = Results(design=design, shots=test, blocks=found, view_weights=material.view_weights)
+        kept_aside = self.split.to_dict()
+        if len(test) < len(self.task.test):
+            of_each = count_range(np.bincount(test.object_rows)[np.unique(test.object_rows)])
+            said = f"each is judged by {of_each} of its shots, spread over the views (--test-views all: by all of them)"
+            kept_aside["words"].append(said)
+        key = (own.strategy.name, own.budget, own.seed)
+        return Validation(
+            records=sorted(results.records(), key=lambda one: (one.strategy, one.budget, one.seed) != key),
+            verdicts=results.verdicts([(design.primary, name) for name in design.strategies[1:]], own.budget),
+            kept_aside=kept_aside | {"shots": len(test), "of_shots": len(self.task.test)},
+            predictions=Predictions(shots=test, predicted=predicted[self.main], whose=self.split.tested),
+        )
+
+
+def set_up_contest(
     main: Run,
     task: Task,
     split: Split,
     extractor: Extractor,
     *,
     test_views: int | None = TEST_VIEWS,
-    view_weights: Float[np.ndarray, " views"] | None = None,
     progress: Progress = SILENT,
-) -> Validation:
-    """Compare a run's strategy with its opponents at growing budgets, on objects or views kept aside.
+) -> Contest:
+    """Let a strategy and its opponents choose shots at growing budgets, to be judged on objects or views kept aside.
 
     Args:
-        main: What the strategy took under the full budget; not taken again.
+        main: What the strategy takes under the full budget; not chosen again.
         task: What every arm may take, what had been captured before (charged to every arm), and the test.
         split: What is kept aside.
-        extractor: Takes shots and says what the backbone sees in them.
+        extractor: Takes shots and says what the backbone sees in them; asked only for strategies that learn.
         test_views: Shots of each test object that are tested on at most (`judging_shots`); ``None`` for all.
-        view_weights: How often the classifier will meet each view, in the order of ``space.views()``; all alike.
         progress: Hears about long work.
-
-    Returns:
-        A record of every arm, and a verdict against each opponent at the full budget.
 
     Raises:
         SplitError: If what is tested on may be taken or was captured. What a strategy raises is not caught.
@@ -239,50 +309,24 @@ def validate_run(
         baseline=next(iter(others)),
         primary_budget=own.budget,
     )
-    # 1. All arms of all seeds take their shots together; the main one has its shots already.
-    blocks, device = design.blocks(), extractor.runtime.device
-    arms = [arm for one in blocks for arm in arms_of(design, one, n_objects=n_objects, known=len(start), rules=rules)]
-    key = (own.strategy.name, own.budget, own.seed)
-    is_main = [(arm.strategy.name, arm.budget, arm.seed) == key for arm in arms]
-    runs = iter(
-        replay(
-            [arm for arm, known in zip(arms, is_main, strict=True) if not known],
-            candidates,
-            start,
-            extractor,
-            learn=partial(with_beliefs, device=device),
-            progress=Titled(progress=progress, title="other strategies"),
-        )
-    )
-    ended = [main if known else next(runs) for known in is_main]
-    # 2. One head per arm, all in one batch, examined on the same test shots.
-    features = extractor(test, progress=Titled(progress=progress, title="test views"))
-    material = Material(shots=test, features=features, view_weights=view_weights)
-    images, failures, predicted = examine(ended, start, material, device=device, progress=progress)
-    # 3. A block per seed makes them results as a benchmark has them.
-    found = []
-    for place, block in enumerate(blocks):
-        mine = slice(place * len(design.cells), (place + 1) * len(design.cells))
-        result = BlockResult(
-            block=block,
-            images=images[mine],
-            failures=failures[mine],
-            correct=predicted[mine] == test.class_rows,
-            test_rows=np.arange(len(test)),
-        )
-        found.append(result)
-    results = Results(design=design, shots=test, blocks=found, view_weights=view_weights)
-    kept_aside = split.to_dict()
-    if len(test) < len(task.test):
-        of_each = count_range(np.bincount(test.object_rows)[np.unique(test.object_rows)])
-        said = f"each is judged by {of_each} of its shots, spread over the views (--test-views all: by all of them)"
-        kept_aside["words"].append(said)
-    return Validation(
-        records=sorted(results.records(), key=lambda one: (one.strategy, one.budget, one.seed) != key),
-        verdicts=results.verdicts([(design.primary, name) for name in others], own.budget),
-        kept_aside=kept_aside | {"shots": len(test), "of_shots": len(task.test)},
-        predictions=Predictions(shots=test, predicted=predicted[is_main.index(True)], whose=split.tested),
-    )
+    arms = [
+        arm
+        for block in design.blocks()
+        for arm in arms_of(design, block, n_objects=n_objects, known=len(start), rules=rules)
+    ]
+    key, runs = (own.strategy.name, own.budget, own.seed), dict[int, Run]()
+    keys = [(arm.strategy.name, arm.budget, arm.seed) for arm in arms]
+    runs[keys.index(key)] = main
+    # Rules that learn take their shots in rounds and see them; of the others the shots are captured later, together.
+    learn = partial(with_beliefs, device=extractor.runtime.device)
+    titled = Titled(progress=progress, title="other strategies")
+    for is_eager in (False, True):
+        rows = [row for row, arm in enumerate(arms) if row not in runs and learns(arm.strategy) == is_eager]
+        capture, chosen = extractor if is_eager else None, [arms[row] for row in rows]
+        found = replay(chosen, candidates, start, capture, learn=learn, progress=titled) if rows else []
+        runs |= dict(zip(rows, found, strict=True))
+    in_order = tuple(runs[row] for row in range(len(arms)))
+    return Contest(task=task, split=split, design=design, runs=in_order, main=keys.index(key), test=test)
 
 
 def judging_shots(test: Shots, most: int, seed: int) -> Shots:

@@ -188,11 +188,14 @@ def recommend(
             f"strategy {rule.name} learns from images: before they are captured it has no plan",
             "choose a strategy that does not, e.g. auto, for a dry run",
         )
-    extractor = None
-    if not dry_run and (not task.is_live or seen is not None):
-        extractor = Extractor.open(rig.source, backbone=backbone, weights=weights, runtime=runtime, progress=progress)
-    if extractor and seen and learns(rule):
-        task = replace(task, start=_looked_at(seen, extractor, progress))
+    extractor, is_blind = None, task.is_live and seen is None
+    open_extractor = partial(
+        Extractor.open, rig.source, backbone=backbone, weights=weights, runtime=runtime, progress=progress
+    )
+    if learns(rule) and not is_blind:
+        extractor = open_extractor()
+        if seen:
+            task = replace(task, start=_looked_at(seen, extractor, progress))
     # 2. The plan, told at once; on a virtual rig its shots are taken, for a rule that learns on the way.
     run, plan = _carried_out(task, rule, budget, time_budget, seed, extractor, progress)
     plan, advice = replace(plan, seconds=time.perf_counter() - began), None
@@ -201,12 +204,25 @@ def recommend(
         on_plan(result)
     if dry_run:
         return result
-    if extractor and seen and not learns(rule):
-        task = replace(task, start=_looked_at(seen, extractor, progress))
+    # 3. All images that are needed, taken together: of the plan, of other strategies, and of the test.
+    contest = material = None
+    if extractor is None and not is_blind:
+        extractor = open_extractor()
+        plan = replace(plan, backbone=extractor.backbone.fingerprint)
+        if seen:
+            task = replace(task, start=_looked_at(seen, extractor, progress))
     if extractor and not task.is_live:
-        run = _with_images(run, extractor, progress)
+        from acqplan.evaluate.experiment import Material, set_up_contest
+
+        if task.split is not None and len(task.test):
+            contest = set_up_contest(run, task, task.split, extractor, test_views=test_views, progress=progress)
+        wanted = run.shots if contest is None else contest.shots
+        features = extractor(wanted, progress=Titled(progress=progress, title="images"))
+        material = Material(shots=wanted, features=features, view_weights=rig.view_weights)
+        if not run.has_features:
+            run = replace(run, features=material(run.shots))
     known = task.start if task.is_live else joined_history(task.start, run)
-    # 3. What the captured images say: accuracy, sensitivity, stop or go on.
+    # 4. What the captured images say: accuracy, sensitivity, stop or go on.
     if extractor and known.features is not None and known.features.size > 0:
         from acqplan.plan.surrogate import describe, fit_surrogate
 
@@ -227,14 +243,10 @@ def recommend(
     before = () if seen is None else ((seen, seen.shots()),)
     now = () if task.is_live else ((rig.source, run.shots),)
     result = replace(result, plan=plan, advice=advice, captured=(*before, *now))
-    if extractor is None or task.split is None or len(task.test) == 0:
+    if contest is None or material is None or extractor is None:
         return replace(result, left_out=_left_out(known, extractor) if advice and advice.judged and extractor else None)
-    # 4. What the plan is worth on new objects, beside other strategies.
-    from acqplan.evaluate.experiment import validate_run
-
-    validation = validate_run(
-        run, task, task.split, extractor, test_views=test_views, view_weights=rig.view_weights, progress=progress
-    )
+    # 5. What the plan is worth on new objects, beside other strategies.
+    validation = contest.judged(material, device=extractor.runtime.device, progress=progress)
     return replace(result, validation=validation, sentences=tuple(map(sentence, validation.verdicts)))
 
 

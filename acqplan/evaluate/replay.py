@@ -81,6 +81,11 @@ class Run:
     reason: tuple[str, ...]
     features: Float32[np.ndarray, "shots features"]
 
+    @property
+    def has_features(self) -> bool:
+        """Whether its images were looked at."""
+        return self.features.size > 0
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Failure:
