@@ -14,7 +14,7 @@ FOLDER = Path(__file__).parent.parent / "benchmarks"
 ALWAYS = ("campaign", "heads", "levels", "route")
 ASKED_FOR = (
     "crash", "extraction", "factors", "finetuning", "judging", "judging_views", "null", "planning", "planning_speed",
-    "same_views", "stopping", "strategies", "successor", "surface", "thesis_grid", "transfer",
+    "same_views", "scale", "stopping", "strategies", "successor", "surface", "thesis_grid", "transfer",
 )  # fmt: skip
 unasked = pytest.mark.skipif("ACQPLAN_BENCHMARKS" not in os.environ, reason="ACQPLAN_BENCHMARKS unset: takes minutes")
 QUICK = [*ALWAYS, *(pytest.param(name, marks=unasked) for name in ASKED_FOR)]
