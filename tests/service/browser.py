@@ -55,6 +55,9 @@ class Page:
         )
         features = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self.call("Emulation.setEmulatedMedia", features=features)
+        # the page of another server, which may be gone, is left first: what it complains of is not about this one
+        self._load("Page.navigate", url="about:blank")
+        self._heard.clear()
         self._load("Page.navigate", url=url)
 
     def reload(self) -> None:
