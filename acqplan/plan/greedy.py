@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
@@ -361,35 +362,42 @@ class Gap(NamedTuple):
 
 def gaps(situation: Situation, number: int, views: Int[np.ndarray, " chosen"]) -> list[Gap]:
     """The gap that each view of one object fills, given its captures and the views before; at first the diameter."""
-    before = np.concatenate([situation.taken[number], views])
+    space, before = situation.space, np.concatenate([situation.taken[number], views])
+    kinds = tuple((axis.name, None if isinstance(axis, Category) else axis.unit) for axis in space.axes)
     found: list[Gap] = []
-    for start in range(0, len(views), BLOCK):
+    if len(before) == len(views) > 0:
+        found.append(Gap(diameter(space), f"first view of {situation.names[number]}"))
+    for start in range(len(found), len(views), BLOCK):
         block = views[start : start + BLOCK]
         n_before = len(situation.taken[number]) + start + np.arange(len(block))
         earlier = before[: n_before[-1]]
-        apart = distances(situation.space, situation.views[block], situation.views[earlier])
+        apart = distances(space, situation.views[block], situation.views[earlier])
         apart[np.arange(len(earlier))[None] >= n_before[:, None]] = np.inf
-        for row, view in enumerate(block):
-            if n_before[row] == 0:
-                found.append(Gap(diameter(situation.space), f"first view of {situation.names[number]}"))
-                continue
-            nearest = np.round(apart[row], 9).argmin()
-            found.append(Gap(float(apart[row, nearest]), _gap_words(situation, view, earlier[nearest])))
+        nearest = np.round(apart, 9).argmin(axis=1)
+        here, there = situation.views[block], situation.views[earlier[nearest]]
+        by_axis = [axis.difference(here[:, column], there[:, column]) for column, axis in enumerate(space.axes)]
+        gap = apart[np.arange(len(block)), nearest]
+        words = (_gap_words(kinds, way) for way in zip(*(own.tolist() for own in by_axis), strict=True))
+        found += map(Gap, gap.tolist(), words)
     return found
 
 
-def _gap_words(situation: Situation, view: int, other: int) -> str:
-    """How far two views are apart: all angles together, other units by axis, categories as changes."""
-    here, there = situation.views[view], situation.views[other]
+@lru_cache(maxsize=10_000)
+def _gap_words(kinds: tuple[tuple[str, str | None], ...], ways: tuple[float, ...]) -> str:
+    """How far two views are apart: all angles together, other units by axis, categories as changes.
+
+    Args:
+        kinds: Name and unit of each axis, ``None`` for a category.
+        ways: How far they are apart along each.
+    """
     angles, lengths, changes = [0.0], [], []
-    for column, axis in enumerate(situation.space.axes):
-        apart = float(axis.difference(here[column], there[column]))
-        if apart and isinstance(axis, Category):
-            changes.append(f"another {axis.name}")
-        elif apart and axis.unit == "deg":
+    for (name, unit), apart in zip(kinds, ways, strict=True):
+        if apart and unit is None:
+            changes.append(f"another {name}")
+        elif apart and unit == "deg":
             angles.append(apart)
         elif apart:
-            lengths.append(f"{apart:.4g} {axis.unit} of {axis.name}".replace("  ", " "))
+            lengths.append(f"{apart:.4g} {unit} of {name}".replace("  ", " "))
     degrees = float(np.hypot.reduce(angles))
     widths = [f"{degrees:.0f} degrees"] * (degrees > 0.0) + lengths
     return ", ".join([f"fills a gap of {' and '.join(widths)}"] * bool(widths) + changes) or "the same view again"
