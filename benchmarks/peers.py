@@ -1,8 +1,8 @@
 """What other tools take for the same end; run by ``benchmarks/scale.py --peers`` in an environment that has them.
 
-``python benchmarks/peers.py NAME SIZE`` prints seconds: a tenth of so many candidates (azimuth on the circle as sine
-and cosine, and height) chosen to cover them, or for optuna an ask and tell after so many in its SQLite storage. ``ours``
-chooses by ``maximin``, the same greedy rule.
+``python benchmarks/peers.py NAME SIZE`` prints seconds: a tenth of so many candidates (azimuth on the circle, height)
+chosen to cover them, or for optuna an ask and a tell after so many in its SQLite storage. ``ours`` is ``maximin``,
+the same greedy rule.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ def recommend(
             if opened.source.name != "live" and not (
                 written.exists() and written.read_bytes() == early.plan.to_csv().encode()
             ):
-                save(early, place, facts=facts, progress=progress)
+                save(early, place, facts=facts, pictures=False, progress=progress)
                 kept.append(f"the plan is kept in {out}, without what it gains")
 
         try:

@@ -36,7 +36,12 @@ MARK = ("plan.json", ("acqplan", "strategy", "budget", "shots"))
 
 
 def save(
-    result: Recommendation, out: Path, *, facts: Mapping[str, str] | None = None, progress: Progress = SILENT
+    result: Recommendation,
+    out: Path,
+    *,
+    facts: Mapping[str, str] | None = None,
+    pictures: bool = True,
+    progress: Progress = SILENT,
 ) -> list[Path]:
     """Write all files of a recommendation: tables, report.html and the plots as PNG; see `write_result`.
 
@@ -44,6 +49,7 @@ def save(
         result: What was recommended.
         out: Folder to write into; made if it is not there.
         facts: More lines for the report's "How it was made".
+        pictures: Whether to write the plots as PNG too, most of the time that it takes; the report has its own.
         progress: Hears about the writing.
 
     Returns:
@@ -60,7 +66,7 @@ def save(
     if validation is not None:
         writers["validation.json"] = validation.write_json
     sheets = contact_sheets(result, progress)
-    drawings = plan_drawings(plan, compared, result.advice, result.camera) | sheet_drawings(sheets)
+    drawings = plan_drawings(plan, compared, result.advice, result.camera) | sheet_drawings(sheets) if pictures else {}
     return write_result(out, FILES, writers, partial(page_text, result, sheets=sheets, facts=facts), drawings, progress)
 
 
