@@ -1,5 +1,7 @@
 """Half precision: used where it gives the same features, refused or left aside where it does not."""
 
+import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -27,15 +29,18 @@ IMAGES = [np.random.default_rng(row).integers(0, 256, (16, 16), dtype=np.uint8) 
 
 
 class Off(nn.Module):
-    """Errs by some share in half precision."""
+    """Errs by some share in half precision, and takes 20 ms more in one of the two."""
 
-    def __init__(self, inner: nn.Module, share: float) -> None:
+    def __init__(self, inner: nn.Module, share: float, slow: Precision | None = None) -> None:
         super().__init__()
-        self.inner, self.share = inner, share
+        self.inner, self.share, self.slow = inner, share, slow
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.inner(x)
-        return out * (1 + self.share) if torch.is_autocast_enabled("cpu") else out
+        is_half = torch.is_autocast_enabled("cpu")
+        if self.slow is not None and is_half == (self.slow == "bfloat16"):
+            time.sleep(0.02)
+        return out * (1 + self.share) if is_half else out
 
 
 def in_(precision: Precision, backbone: Backbone) -> Backbone:
@@ -52,10 +57,19 @@ def test_the_error_found_is_the_relative_one(share: float, quarters: nn.Module, 
 def test_the_first_precision_that_will_do_is_taken_and_the_error_told(
     share: float, chosen: str, quarters: nn.Module, tiny: Tiny
 ) -> None:
-    backbone = tiny(Off(quarters, share))
+    backbone = tiny(Off(quarters, share, slow="float32"))
     settled, finding = settle([in_("bfloat16", backbone), in_("float32", backbone)], IMAGES)
     assert settled.runtime.precision == chosen
     assert finding == f"bfloat16 is off by {share:.2g}"
+
+
+def test_half_precision_that_is_no_faster_is_left_aside_unless_asked_for(quarters: nn.Module, tiny: Tiny) -> None:
+    backbone = tiny(Off(quarters, 0.003, slow="bfloat16"))
+    settled, finding = settle([in_("bfloat16", backbone), in_("float32", backbone)], IMAGES)
+    assert settled.runtime.precision == "float32"
+    assert re.fullmatch(r"bfloat16 is off by 0.003, and 0.\d+ times as fast", finding)
+    alone, _ = settle([in_("bfloat16", backbone)], IMAGES)
+    assert alone.runtime.precision == "bfloat16"
 
 
 def test_half_precision_that_gives_other_features_is_refused_and_nothing_kept(
