@@ -32,7 +32,7 @@ def held(pool: MadePool) -> Pool:
 def problems(held: Pool) -> Callable[..., Problems]:
     def stacked(*sizes: int) -> Problems:
         random = np.random.default_rng(1)
-        return stack(held, [prepared(held, random.choice(360, size, False)) for size in sizes])
+        return stack(held, [prepared(held, random.choice(360, size, False)) for size in sizes])[0]
 
     return stacked
 
@@ -83,7 +83,7 @@ def test_each_problem_has_its_own_strength(problems: Callable[..., Problems]) ->
 
 def test_padding_whose_class_is_absent_does_no_harm(held: Pool) -> None:
     without_first = np.flatnonzero(held.targets > 0)[::3]
-    padded = stack(held, [prepared(held, np.arange(0, 360, 4)), prepared(held, without_first)])
+    padded, _ = stack(held, [prepared(held, np.arange(0, 360, 4)), prepared(held, without_first)])
     assert (padded.weights == 0).any()
     start = padded.inputs.new_zeros(2, 3, padded.inputs.shape[2])
     found = solve(padded, torch.full((2,), 1e-3), start, tolerance=1e-4)
