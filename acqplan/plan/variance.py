@@ -23,7 +23,7 @@ LARGEST_RANK = 300
 # Share of the variance at target views that coordinates may leave out, if there are more views than `LARGEST_RANK`.
 # What is left out counts as an object's own, so that the variance of each shot stays exact.
 TRUNCATED = 1e-4
-# Of loads and joints of objects that are kept from turn to turn, for each class.
+# Of loads and joints of objects that are kept from turn to turn, over all classes; without it takes a third longer.
 KEPT_BYTES = 1_000_000_000
 # Moves from which it is quicker to work an object out from its own shots: 4 for each of them, and so many more.
 MANY_MOVES = 16
@@ -119,7 +119,9 @@ def _picked(
     ends = [np.cumsum(own) for own in left]
     # captures count as taken, in the classes that take anything
     taking = {situation.labels[number] for number in order}
-    states = {label: ClassVariance(kernel, basis, len(members[label])) for label in taking}
+    n_objects = sum(len(members[label]) for label in taking)
+    keeps = 2 * n_objects * basis.functions.nbytes <= KEPT_BYTES
+    states = {label: ClassVariance(kernel, basis, len(members[label]), keeps=keeps) for label in taking}
     for number, view in situation.captures():
         if situation.labels[number] in taking:
             states[situation.labels[number]].add(place[number], int(groups.of_view[view]))
@@ -237,8 +239,7 @@ class ClassVariance:
     ``P - u uᵀ``. Given the coordinates, a view of an object has a mean that is ``load`` times these and a variance of
     its own; ``joint`` is ``P @ load``. An object without shots has the load of the class, and each of its shots
     changes it by a product of two vectors. So the load and the joint of an object follow from its own shots, or from
-    what they were at its last turn and the moves since; whichever is less is computed, and what they were is kept for
-    `KEPT_BYTES` of objects.
+    what they were at its last turn and the moves since; whichever is less is computed.
 
     Attributes:
         unknown: Integral of the variance of the shared part over the target views.
@@ -247,16 +248,17 @@ class ClassVariance:
         kernel: The hyper-parameters; ``common`` is taken as known.
         basis: Coordinates of the views.
         n_objects: Objects of the class.
+        keeps: Whether loads and joints are kept from turn to turn, twice the bytes of ``basis.functions`` an object.
     """
 
-    def __init__(self, kernel: ShotKernel, basis: Basis, n_objects: int) -> None:
+    def __init__(self, kernel: ShotKernel, basis: Basis, n_objects: int, *, keeps: bool = True) -> None:
         self._functions = np.sqrt(kernel.shared) * basis.functions
         self._prior = (kernel.deviation + kernel.shared) * basis.alike + kernel.offset
         self._prior -= self._functions.T @ self._functions
         self._noise, self._weights = kernel.noise, kernel.shared * basis.weights
         self._covariance, self._joint, self._n_joint = np.eye(len(self._functions)), self._functions.copy(), 0
         self._objects = [_ObjectVariance(variance=self._prior.diagonal().copy()) for _ in range(n_objects)]
-        self._keeps = 2 * n_objects * self._functions.nbytes <= KEPT_BYTES
+        self._keeps = keeps
         self._moves: list[Float[np.ndarray, " rank"]] = []
         self.unknown = float(self._weights.sum())
 

@@ -54,6 +54,18 @@ def test_leaves_less_unknown_than_lots(norb: Space, objects_of: MakeObjects) -> 
     assert ours < 0.95 * lots
 
 
+def test_plans_do_not_depend_on_the_memory_that_objects_may_take(
+    small: Space, objects_of: MakeObjects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shots = Shots.every(small, objects_of(2, 2))
+    plans = []
+    for most in (1e9, 0.0):
+        monkeypatch.setattr("acqplan.plan.variance.KEPT_BYTES", most)
+        plans.append(Variance().propose(shots, History.empty(shots), len(shots) // 2, 0))
+    np.testing.assert_array_equal(plans[0].rows, plans[1].rows)
+    np.testing.assert_allclose(plans[0].gain, plans[1].gain, rtol=1e-9)
+
+
 @pytest.mark.parametrize("n", [40, 200])
 def test_neighbours_are_told_apart_by_lot(norb: Space, objects_of: MakeObjects, n: int) -> None:
     shots, strategy = Shots.every(norb, objects_of(3)), Variance(largest=120)
