@@ -143,8 +143,9 @@ def _newton_step(problems: Problems, penalty: Tensor, bound: Tensor, chances: Te
         if not bool(active.any()):
             break
         # 3. The Hessian times the direction, and how far to go along it.
-        weighted = chances * (towards @ problems.inputs.mT)
-        spread = (weighted - chances * weighted.sum(dim=1, keepdim=True)) * problems.weights[:, None]
+        weighted = (towards @ problems.inputs.mT).mul_(chances)
+        spread = weighted.addcmul_(chances, weighted.sum(dim=1, keepdim=True), value=-1.0)
+        spread.mul_(problems.weights[:, None])
         turned = spread @ problems.inputs + penalty[:, None] * towards
         length = torch.where(active, weight / _dot(towards, turned), 0.0)[:, None, None]
         step, residual = step + length * towards, residual - length * turned
@@ -208,29 +209,32 @@ def _advance(
     turned = direction @ problems.inputs.mT
     # 2. Newton's length: slope over second derivative of the loss along the direction.
     slope = _dot(state.gradient, direction)
+    # Memory of many classes times rows is not asked for again: new pages would cost as much as the arithmetic.
     weighted = state.chances * turned
-    spread = (weighted * turned).sum(dim=1) - weighted.sum(dim=1).square()
+    middle = weighted.sum(dim=1).square()
+    spread = weighted.mul_(turned).sum(dim=1) - middle
     length = -slope / ((problems.weights * spread).sum(dim=1) + _dot(penalty[:, None] * direction, direction))
     # 3. Böhning's length: the loss lies below its parabola with this bend, so that it never increases the loss.
     safe = -slope / _dot(bound[:, None] * direction, direction).clamp_min(torch.finfo(slope.dtype).tiny)
     length = torch.where(torch.isfinite(length) & (length > 0), length, safe)
     # 4. Try Newton's length; where the loss rises, take Böhning's.
     for attempt in range(2):
-        step, added = length[:, None, None] * direction, length[:, None, None] * turned
-        loss, chances = _loss(problems, penalty, state.coefficients + step, state.logits + added)
+        step = length[:, None, None] * direction
+        logits = torch.mul(turned, length[:, None, None], out=weighted).add_(state.logits)
+        loss, chances = _loss(problems, penalty, state.coefficients + step, logits)
         worse = ~(loss <= state.loss + 1e-6 * state.loss.abs())
         if attempt == 1 or not bool(worse.any()):
             break
         length = torch.where(worse, safe, length)
     # 5. Remember the step and the change of the gradient, the newest first.
     coefficients = state.coefficients + step
-    gradient = _gradient(problems, penalty, coefficients, chances)
+    gradient = _gradient(problems, penalty, coefficients, chances, room=turned)
     change = gradient - state.gradient
     product = _dot(step, change)
     inverse = torch.where(product > 0, 1.0 / product, 0.0)
     return _State(
         coefficients=coefficients,
-        logits=state.logits + added,
+        logits=logits,
         chances=chances,
         loss=loss,
         gradient=gradient,
@@ -288,11 +292,13 @@ def _loss(
     logarithms = torch.log_softmax(logits, dim=1)
     hit = logarithms.gather(1, problems.targets[:, None])[:, 0]
     ridge = 0.5 * (penalty[:, None] * coefficients.square()).sum(dim=(1, 2))
-    return ridge - (problems.weights * hit).sum(dim=1), logarithms.exp()
+    return ridge - (problems.weights * hit).sum(dim=1), logarithms.exp_()
 
 
-def _gradient(problems: Problems, penalty: Tensor, coefficients: Tensor, chances: Tensor) -> Tensor:
-    surplus = chances * problems.weights[:, None]
+def _gradient(
+    problems: Problems, penalty: Tensor, coefficients: Tensor, chances: Tensor, *, room: Tensor | None = None
+) -> Tensor:
+    surplus = torch.mul(chances, problems.weights[:, None], out=room)
     surplus.scatter_add_(1, problems.targets[:, None], -problems.weights[:, None])
     return surplus @ problems.inputs + penalty[:, None] * coefficients
 
