@@ -31,10 +31,10 @@ PEERS = ("baybe", "scikit-activeml", "apricot-select", "optuna", "setuptools<81"
 SIZES: Mapping[str, tuple[int, ...]] = {
     "lattice in candidates": (10_000, 30_000, 100_000, 300_000, 1_000_000),
     "herding in candidates": (10_000, 30_000, 100_000, 300_000, 1_000_000),
-    "variance in candidates": (10_000, 30_000, 100_000, 300_000, 1_000_000),
+    "variance in candidates": (3_000, 10_000, 30_000, 100_000, 300_000),
     "lattice in budget": (1_000, 3_000, 10_000, 30_000, 100_000),
     "herding in budget": (1_000, 3_000, 10_000, 30_000, 100_000),
-    "variance in budget": (1_000, 3_000, 10_000, 30_000, 100_000),
+    "variance in budget": (300, 1_000, 3_000, 10_000, 30_000),
     "heads in images": (300, 1_000, 3_000, 10_000, 30_000),
     "heads in classes": (10, 30, 100, 300, 1_000),
     "advice in objects": (50, 150, 500, 1_500, 5_000),
