@@ -31,11 +31,15 @@ class Watched:
 
     Attributes:
         seconds: Wall-clock time.
+        first_seconds: When its first words on standard output were there.
+        cpu_seconds: Processor time of its whole tree of processes, as last seen.
         peak_gb: Peak memory of its whole tree of processes (proportional set size: shared pages count once).
         shown: What it printed.
     """
 
     seconds: float
+    first_seconds: float
+    cpu_seconds: float
     peak_gb: float
     shown: str
 
@@ -141,21 +145,38 @@ def median_ratio(above: Sequence[float], below: Sequence[float]) -> float:
 
 def watch_acqplan(arguments: Sequence[str], *, cache: Path) -> Watched:
     """Run ``acqplan`` as a user does, in a process of its own, and watch time and memory."""
-    command = [sys.executable, "-c", PROGRAM, *arguments]
-    began, peak = time.perf_counter(), 0.0
-    with tempfile.TemporaryFile("w+") as log:
-        program = subprocess.Popen(
-            command, env={**os.environ, "ACQPLAN_CACHE": str(cache)}, stdout=log, stderr=subprocess.STDOUT
-        )
+    return watch([sys.executable, "-c", PROGRAM, *arguments], cache=cache)
+
+
+def watch(command: Sequence[str], *, cache: Path) -> Watched:
+    """Run any command that uses this cache, and watch time and memory."""
+    began, peak, first, cpu = time.perf_counter(), 0.0, 0.0, dict[int, float]()
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as log:
+        program = subprocess.Popen(command, env={**os.environ, "ACQPLAN_CACHE": str(cache)}, stdout=out, stderr=log)
         while program.poll() is None:
-            peak = max(peak, sum(map(_bytes, _tree(program.pid))))
+            tree = _tree(program.pid)
+            peak = max(peak, sum(map(_bytes, tree)))
+            cpu |= {process: _cpu_seconds(process, cpu.get(process, 0.0)) for process in tree}
+            if not first and os.fstat(out.fileno()).st_size:
+                first = time.perf_counter() - began
             _pause(program)
         took = time.perf_counter() - began
+        out.seek(0)
         log.seek(0)
-        shown = log.read()
+        shown = out.read() + log.read()
     if program.returncode:
-        raise SystemExit(f"acqplan ended with code {program.returncode}:\n{shown}")
-    return Watched(seconds=took, peak_gb=peak / 1e9, shown=shown)
+        raise SystemExit(f"{command[-1]} ended with code {program.returncode}:\n{shown}")
+    spent = sum(cpu.values())
+    return Watched(seconds=took, first_seconds=first or took, cpu_seconds=spent, peak_gb=peak / 1e9, shown=shown)
+
+
+def _cpu_seconds(process: int, before: float) -> float:
+    """Processor time of a process so far; what it was before once it is gone."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return before
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _pause(program: subprocess.Popen[bytes]) -> None:

@@ -1,39 +1,68 @@
-"""``acqplan recommend --budget 2430`` on the embedded toy rig, from a cold cache: ``python benchmarks/recommend.py``.
+"""``acqplan recommend --budget 2430`` on the embedded toy rig, cold and warm: ``python benchmarks/recommend.py``.
 
-Runs the program as a user does, in a process of its own with an empty cache, and watches the memory of the whole tree
-of processes (proportional set size: shared pages count once).
+Runs the program as a user does, in a process of its own: from an empty cache, again with the cache that this left, and
+from Python. Says when the plan was on the screen, and watches processor time and memory of the whole tree of processes
+(proportional set size: shared pages count once). What ends within a quarter of a second is seen late by as much.
 """
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from pathlib import Path
 
-from common import machine, options, say, watch_acqplan, write
+from common import Watched, machine, options, say, watch, watch_acqplan, write
 
 BUDGET = 2430
+# The same as the command does, by the library.
+FROM_PYTHON = """
+import sys
+from acqplan import open_rig, recommend
+if __name__ == "__main__":
+    told = lambda early: print(early.plan, flush=True)
+    result = recommend(open_rig(), budget=int(sys.argv[1]), on_plan=told)
+    result.save(sys.argv[2])
+"""
 
 
 def main() -> None:
-    """Measure, print, write JSON."""
+    """Measure in turn, print, write JSON."""
     asked = options(
         __doc__,
         ("--runs", {"type": int, "default": 1}),
-        ("--arguments", {"default": "", "help": "more of acqplan: --arguments='--strategy lattice'"}),
+        ("--arguments", {"default": "", "help": "more of acqplan: --arguments='--precision auto'"}),
     )
     about = machine(asked.device)
     say(about)
-    runs = [_run(asked.device, 90 if asked.quick else BUDGET, asked.arguments.split()) for _ in range(asked.runs)]
-    for run in runs:
-        print(f"{run['seconds']:.1f} s, peak memory of all processes {run['peak_gb']:.2f} GB")
+    budget = 90 if asked.quick else BUDGET
+    runs = [_run(asked.device, budget, asked.arguments.split()) for _ in range(asked.runs)]
     write("recommend", asked, about, runs)
 
 
-def _run(device: str, budget: int, extra: list[str]) -> dict[str, float]:
+def _run(device: str, budget: int, extra: list[str]) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as folder:
-        arguments = ["recommend", "--budget", str(budget), "--device", device, "--out", f"{folder}/out", *extra]
-        watched = watch_acqplan(arguments, cache=Path(folder) / "cache")
-    return {"budget": budget, "seconds": watched.seconds, "peak_gb": watched.peak_gb}
+        arguments = ["recommend", "--budget", str(budget), "--device", device, *extra, "--out"]
+        cache, script = Path(folder) / "cache", Path(folder) / "script.py"
+        script.write_text(FROM_PYTHON, encoding="utf-8")
+        found = {
+            "cold": watch_acqplan([*arguments, f"{folder}/cold"], cache=cache),
+            "warm": watch_acqplan([*arguments, f"{folder}/warm"], cache=cache),
+        }
+        if device == "cpu":
+            command = [sys.executable, str(script), str(budget), f"{folder}/python"]
+            found["from Python, cold"] = watch(command, cache=Path(folder) / "another cache")
+            found["from Python, warm"] = watch(command, cache=cache)
+    for name, one in found.items():
+        print(
+            f"{name:18s} plan after {one.first_seconds:5.1f} s, all after {one.seconds:6.1f} s, "
+            f"processors {one.cpu_seconds:6.1f} s, memory {one.peak_gb:.2f} GB",
+            flush=True,
+        )
+    return {"budget": budget, **{name: _numbers(one) for name, one in found.items()}}
+
+
+def _numbers(one: Watched) -> dict[str, float]:
+    return {name: getattr(one, name) for name in ("seconds", "first_seconds", "cpu_seconds", "peak_gb")}
 
 
 if __name__ == "__main__":

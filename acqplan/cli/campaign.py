@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from acqplan.campaign.settings import CampaignSettings
 
 BAR = 20
+# Classes of each end, of which least and most is captured, where there are more than twice as many.
+MOST_CLASSES = 10
 MOST_OBJECTS = 60
 
 app = typer.Typer(
@@ -416,9 +418,19 @@ def status_table(status: Mapping[str, Any], settings: CampaignSettings) -> Rende
 
     counts = ("captured", "leased", "to come", "given up")
     classes = plain_table("class", "", *counts, right=counts)
-    for name, group in status["by_class"].items():
-        planned = group["captured"] + group["leased"] + group["queued"]
-        full = round(BAR * group["captured"] / planned) if planned else 0
+    shares = {
+        name: group["captured"] / max(group["captured"] + group["leased"] + group["queued"], 1)
+        for name, group in status["by_class"].items()
+    }
+    shown, n_between = list(shares), len(shares) - 2 * MOST_CLASSES
+    if n_between > 0:  # the extremes: those of which least is captured, and most
+        shown = sorted(shown, key=lambda name: shares[name])
+    for place, name in enumerate(shown):
+        if n_between > 0 and MOST_CLASSES <= place < MOST_CLASSES + n_between:
+            if place == MOST_CLASSES:
+                classes.add_row(Text(f"… {n_between} more"), "", *("" for _ in counts))
+            continue
+        group, full = status["by_class"][name], round(BAR * shares[name])
         numbers = [f"{group[word]:,}" for word in ("captured", "leased", "queued", "rejected")]
         classes.add_row(Text(name), "█" * full + "░" * (BAR - full), *numbers)
     parts: list[RenderableType] = [Text("\n".join(status_sentences(status))), Text(), classes]

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from acqplan import Campaign, open_rig
-from tests.cli.conftest import Acqplan, Done, complaint, untouched
+from tests.cli.conftest import LIVE, Acqplan, Done, complaint, untouched, written
 
 Run = Callable[..., Any]
 
@@ -325,3 +325,19 @@ def test_an_operator_hears_what_ends_the_campaign_and_how_it_goes_on(store: Path
     run("resume")
     run("undo", "--event", number)
     assert run("ask")["shots"]
+
+
+def test_of_many_classes_status_shows_those_least_and_most_captured(tmp_path: Path, acqplan: Acqplan) -> None:
+    labels = "\n".join(f'class-{number:02d} = ["object-{number:02d}"]' for number in range(30))
+    rig = written(tmp_path / "rig.toml", LIVE.partition("[objects.labels]")[0] + "[objects.labels]\n" + labels + "\n")
+    store = tmp_path / "many.db"
+    assert acqplan("campaign", "create", "-r", rig, "-s", store, "-b", 30).code == 0
+    (shot,) = json.loads(acqplan("campaign", "ask", "-s", store, "-n", 1, "--json").out)["shots"]
+    image = tmp_path / "image.png"
+    Image.new("L", (8, 8), 90).save(image)
+    assert acqplan("campaign", "tell", shot["id"], image, "-s", store).code == 0
+    lines = [line.split()[0] for line in acqplan("campaign", "status", "-s", store).out.splitlines() if line.strip()]
+    shown = [word for word in lines if word.startswith(("class-", "…"))]
+    assert len(shown) == 21
+    assert shown[10] == "…"
+    assert shown[-1] == shot["label"]
