@@ -23,8 +23,9 @@ LARGEST_RANK = 300
 # Share of the variance at target views that coordinates may leave out, if there are more views than `LARGEST_RANK`.
 # What is left out counts as an object's own, so that the variance of each shot stays exact.
 TRUNCATED = 1e-4
-# Of loads and joints of objects that are kept from turn to turn, over all classes; without it takes a third longer.
-KEPT_BYTES = 1_000_000_000
+# Of loads and joints of objects that are kept from turn to turn, over all classes; an object of fewer shots than `FEW`
+# is as soon worked out from these.
+KEPT_BYTES, FEW = 1_000_000_000, 16
 # Moves from which it is quicker to work an object out from its own shots: 4 for each of them, and so many more.
 MANY_MOVES = 16
 # Gains closer than this share of the largest are equal.
@@ -120,8 +121,8 @@ def _picked(
     # captures count as taken, in the classes that take anything
     taking = {situation.labels[number] for number in order}
     n_objects = sum(len(members[label]) for label in taking)
-    keeps = 2 * n_objects * basis.functions.nbytes <= KEPT_BYTES
-    states = {label: ClassVariance(kernel, basis, len(members[label]), keeps=keeps) for label in taking}
+    kept = min(KEPT_BYTES / (2 * n_objects * basis.functions.nbytes), 1.0)  # share of the objects of each class
+    states = {label: ClassVariance(kernel, basis, len(members[label]), kept=kept) for label in taking}
     for number, view in situation.captures():
         if situation.labels[number] in taking:
             states[situation.labels[number]].add(place[number], int(groups.of_view[view]))
@@ -248,17 +249,18 @@ class ClassVariance:
         kernel: The hyper-parameters; ``common`` is taken as known.
         basis: Coordinates of the views.
         n_objects: Objects of the class.
-        keeps: Whether loads and joints are kept from turn to turn, twice the bytes of ``basis.functions`` an object.
+        kept: Share of the objects whose loads and joints are kept from turn to turn, twice the bytes of
+            ``basis.functions`` for each.
     """
 
-    def __init__(self, kernel: ShotKernel, basis: Basis, n_objects: int, *, keeps: bool = True) -> None:
+    def __init__(self, kernel: ShotKernel, basis: Basis, n_objects: int, *, kept: float = 1.0) -> None:
         self._functions = np.sqrt(kernel.shared) * basis.functions
         self._prior = (kernel.deviation + kernel.shared) * basis.alike + kernel.offset
         self._prior -= self._functions.T @ self._functions
         self._noise, self._weights = kernel.noise, kernel.shared * basis.weights
         self._covariance, self._joint, self._n_joint = np.eye(len(self._functions)), self._functions.copy(), 0
         self._objects = [_ObjectVariance(variance=self._prior.diagonal().copy()) for _ in range(n_objects)]
-        self._keeps = keeps
+        self._n_kept = round(kept * n_objects)
         self._moves: list[Float[np.ndarray, " rank"]] = []
         self.unknown = float(self._weights.sum())
 
@@ -283,7 +285,7 @@ class ClassVariance:
         move = crossed / np.sqrt(kept @ crossed + alone)
         # condition the object on the shot, then the class
         one.append(kept, slope, column / np.sqrt(alone))
-        if self._keeps:
+        if self._keeps(number):
             if load is self._functions:
                 load, joint = load.copy(), joint.copy()
             load -= np.outer(kept, slope)
@@ -313,9 +315,12 @@ class ClassVariance:
         loads, slopes = one.loads[: one.n_past], one.slopes[: one.n_past]
         load = self._functions - loads.T @ slopes
         joint = self._joint - (self._covariance @ loads.T) @ slopes
-        if self._keeps:
+        if self._keeps(number):
             one.last = load, joint, len(self._moves)
         return load, joint
+
+    def _keeps(self, number: int) -> bool:
+        return number < self._n_kept and self._objects[number].n_past >= FEW
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

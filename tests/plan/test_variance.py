@@ -61,6 +61,7 @@ def test_plans_do_not_depend_on_the_memory_that_objects_may_take(
     plans = []
     for most in (1e9, 0.0):
         monkeypatch.setattr("acqplan.plan.variance.KEPT_BYTES", most)
+        monkeypatch.setattr("acqplan.plan.variance.FEW", 2)
         plans.append(Variance().propose(shots, History.empty(shots), len(shots) // 2, 0))
     np.testing.assert_array_equal(plans[0].rows, plans[1].rows)
     np.testing.assert_allclose(plans[0].gain, plans[1].gain, rtol=1e-9)
