@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from threading import Thread
 
 import torch
 
@@ -150,24 +151,31 @@ def watch_acqplan(arguments: Sequence[str], *, cache: Path) -> Watched:
 
 def watch(command: Sequence[str], *, cache: Path) -> Watched:
     """Run any command that uses this cache, and watch time and memory."""
-    began, peak, first, cpu = time.perf_counter(), 0.0, 0.0, dict[int, float]()
+    began, peak, first, cpu = time.perf_counter(), 0.0, list[float](), dict[int, float]()
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as log:
         program = subprocess.Popen(command, env={**os.environ, "ACQPLAN_CACHE": str(cache)}, stdout=out, stderr=log)
+
+        def look() -> None:  # in a thread of its own: what a process that maps files has in memory is told late
+            while program.poll() is None and not os.fstat(out.fileno()).st_size:
+                time.sleep(0.02)
+            first.append(time.perf_counter() - began)
+
+        looking = Thread(target=look)
+        looking.start()
         while program.poll() is None:
             tree = _tree(program.pid)
             peak = max(peak, sum(map(_bytes, tree)))
             cpu |= {process: _cpu_seconds(process, cpu.get(process, 0.0)) for process in tree}
-            if not first and os.fstat(out.fileno()).st_size:
-                first = time.perf_counter() - began
             _pause(program)
         took = time.perf_counter() - began
+        looking.join()
         out.seek(0)
         log.seek(0)
         shown = out.read() + log.read()
     if program.returncode:
         raise SystemExit(f"{command[-1]} ended with code {program.returncode}:\n{shown}")
     spent = sum(cpu.values())
-    return Watched(seconds=took, first_seconds=first or took, cpu_seconds=spent, peak_gb=peak / 1e9, shown=shown)
+    return Watched(seconds=took, first_seconds=first[0], cpu_seconds=spent, peak_gb=peak / 1e9, shown=shown)
 
 
 def _cpu_seconds(process: int, before: float) -> float:
