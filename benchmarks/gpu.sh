@@ -26,8 +26,8 @@ if [ "$device" = cpu ]; then
   measure 60 extraction --networks toynet --seconds 0.3 --rounds 1
   measure 60 heads --subsets 2 --rounds 1 --components 128
   measure 60 thesis_grid --images 405
-  measure 60 recommend --quick
-  measure 60 planning_speed --sizes 1,458 --strategies lattice herding
+  measure 200 recommend --quick
+  measure 60 planning_speed --sizes 1,458 5,400 --strategies lattice herding
 else
   measure 150 extraction --networks toynet resnet50 vgg16 --rounds 2
   measure 60 extraction --networks resnet50 --precision bfloat16 --rounds 2 --out "$out/bfloat16"
