@@ -35,6 +35,7 @@ class Compared:
         n_objects: Test objects.
         n_seeds: Seeds.
         tested: What accuracies are about: new objects, or new views of the objects that were trained on.
+        shots: Test shots, and those that there might have been; ``None`` if that was not chosen.
     """
 
     primary: str
@@ -50,6 +51,7 @@ class Compared:
     n_objects: int
     n_seeds: int
     tested: str = "new objects"
+    shots: tuple[int, int] | None = None
 
     @classmethod
     def of_validation(cls, validation: Validation, primary: str, sentences: Sequence[str] = ()) -> Compared:
@@ -69,6 +71,7 @@ class Compared:
             n_objects=len({name for record in records for name in record.per_object}),
             n_seeds=len({record.seed for record in records}),
             tested=validation.kept_aside.get("tested", "new objects"),
+            shots=(aside["shots"], aside["of_shots"]) if "shots" in (aside := validation.kept_aside) else None,
         )
 
     @classmethod
@@ -101,10 +104,13 @@ class Compared:
 
     @property
     def tested_words(self) -> str:
-        """What accuracies are about, with a number: ``25 new objects``, ``new views of 20 objects``."""
+        """What accuracies are about: ``25 new objects (108 of 972 shots each)``, ``new views of 20 objects``."""
+        some = ""
+        if self.shots and self.shots[0] < self.shots[1]:
+            some = " ({:,.0f} of {:,.0f} shots each)".format(*(number / self.n_objects for number in self.shots))
         if self.tested == "new objects":
-            return f"{self.n_objects} new objects"
-        return f"{self.tested} of {count_noun(self.n_objects, 'object')}"
+            return f"{self.n_objects} new objects{some}"
+        return f"{self.tested} of {count_noun(self.n_objects, 'object')}{some}"
 
     @property
     def order(self) -> list[str]:
