@@ -16,8 +16,8 @@ from acqplan.evaluate.headline import Headline, headline
 from acqplan.evaluate.replay import Learn, Run, joined_history, replay
 from acqplan.evaluate.task import TEST_VIEWS, Task, check_budgets, images_in_time, opened, settings_of, task_of
 from acqplan.evaluate.verdict import Predictions, Validation, sentence
-from acqplan.features.extractor import Extractor
-from acqplan.features.registry import find_layers, full_name
+from acqplan.features.extractor import Extractor, default_backbone
+from acqplan.features.registry import find_layers, full_name, needs_file
 from acqplan.numbers import duration
 from acqplan.plan import find_strategy
 from acqplan.plan.base import History, Strategy, learns
@@ -192,9 +192,11 @@ def recommend(
     open_extractor = partial(
         Extractor.open, rig.source, backbone=backbone, weights=weights, runtime=runtime, progress=progress
     )
-    if learns(rule) and not is_blind:
+    # What may be missing or wrong is opened before anything is told; networks that are embedded can wait.
+    can_wait = weights is None and not needs_file(backbone or default_backbone(rig.source))
+    if not (is_blind or dry_run or (can_wait and not learns(rule))):
         extractor = open_extractor()
-        if seen:
+        if seen and learns(rule):
             task = replace(task, start=_looked_at(seen, extractor, progress))
     # 2. The plan, told at once; on a virtual rig its shots are taken, for a rule that learns on the way.
     run, plan = _carried_out(task, rule, budget, time_budget, seed, extractor, progress)
@@ -206,10 +208,10 @@ def recommend(
         return result
     # 3. All images that are needed, taken together: of the plan, of other strategies, and of the test.
     contest = material = None
-    if extractor is None and not is_blind:
-        extractor = open_extractor()
+    if not is_blind:
+        extractor = extractor or open_extractor()
         plan = replace(plan, backbone=extractor.backbone.fingerprint)
-        if seen:
+        if seen and not learns(rule):
             task = replace(task, start=_looked_at(seen, extractor, progress))
     if extractor and not task.is_live:
         from acqplan.evaluate.experiment import Material, set_up_contest

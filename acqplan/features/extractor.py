@@ -23,6 +23,11 @@ DEFAULT_BACKBONES = {"toys": "toynet"}
 IMAGENET_BACKBONE = "mobilenet_v2"
 
 
+def default_backbone(source: Source) -> str:
+    """The backbone of a source unless another is asked for."""
+    return DEFAULT_BACKBONES.get(source.name, IMAGENET_BACKBONE)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Extractor:
     """Takes shots of a source and gives the features that a frozen backbone finds in them.
@@ -70,7 +75,7 @@ class Extractor:
 
             advance(1)
         runtime = runtime or Runtime.detect()
-        spec = backbone or DEFAULT_BACKBONES.get(source.name, IMAGENET_BACKBONE)
+        spec = backbone or default_backbone(source)
         loaded = load_backbone(spec, weights=Path(weights) if weights else None, runtime=runtime)
         return cls(source=source, backbone=loaded, runtime=runtime, cache=FeatureCache.open())
 

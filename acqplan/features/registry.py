@@ -174,6 +174,12 @@ def full_name(spec: str) -> str:
     return ALIASES.get(name, name) + mark + layer
 
 
+def needs_file(spec: str) -> bool:
+    """Whether the weights of a backbone come from outside, so that they may be missing or wrong."""
+    network = NETWORKS.get(full_name(spec).partition(":")[0])
+    return network is None or network.weights not in ("embedded", "none")
+
+
 def find_layers(spec: str) -> tuple[str, tuple[str, ...]]:
     """Read ``name``, ``name:layer`` or ``name:layer+layer``.
 
