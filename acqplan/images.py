@@ -223,20 +223,17 @@ def thumbnail(pixels: Pixels, *, edge: int) -> Pixels:
 
 def jpeg_of(pixels: Pixels) -> bytes:
     """Pixels, as `png_of` takes them, as a JPEG file of a thumbnail's quality."""
-    file = io.BytesIO()
-    PIL.Image.fromarray(pixels).save(file, format="JPEG", quality=QUALITY)
-    return file.getvalue()
+    return _jpeg(PIL.Image.fromarray(pixels))
 
 
 def thumbnail_jpeg(content: bytes, refuse: Refuse, *, edge: int) -> bytes:
     """An image as `decode_pixels` gives it, with a longer side of at most ``edge`` pixels, as a JPEG file."""
     with _opened(io.BytesIO(content), refuse) as (image, header):
-        shrinking, file = max(1, max(image.size) // (2 * edge)), io.BytesIO()
+        shrinking = max(1, max(image.size) // (2 * edge))
         with _room(_cost(image, shrinking)):
             small = _upright(image, header, refuse, shrinking)
             small.thumbnail((edge, edge))
-            small.save(file, format="JPEG", quality=QUALITY)
-        return file.getvalue()
+            return _jpeg(small)
 
 
 @contextmanager
@@ -443,6 +440,12 @@ def _upright(image: PIL.Image.Image, header: ImageHeader, refuse: Refuse, shrink
 def _png(image: PIL.Image.Image) -> bytes:
     file = io.BytesIO()
     image.save(file, format="PNG", compress_level=1)
+    return file.getvalue()
+
+
+def _jpeg(image: PIL.Image.Image) -> bytes:
+    file = io.BytesIO()
+    image.save(file, format="JPEG", quality=QUALITY)
     return file.getvalue()
 
 

@@ -422,13 +422,13 @@ def status_table(status: Mapping[str, Any], settings: CampaignSettings) -> Rende
         name: group["captured"] / max(group["captured"] + group["leased"] + group["queued"], 1)
         for name, group in status["by_class"].items()
     }
-    shown, n_between = list(shares), len(shares) - 2 * MOST_CLASSES
-    if n_between > 0:  # the extremes: those of which least is captured, and most
-        shown = sorted(shown, key=lambda name: shares[name])
-    for place, name in enumerate(shown):
-        if n_between > 0 and MOST_CLASSES <= place < MOST_CLASSES + n_between:
-            if place == MOST_CLASSES:
-                classes.add_row(Text(f"… {n_between} more"), "", *("" for _ in counts))
+    shown: list[str | None] = [*shares]
+    if len(shares) > 2 * MOST_CLASSES:  # the extremes: those of which least is captured, and most
+        ascending = sorted(shares, key=lambda name: shares[name])
+        shown = [*ascending[:MOST_CLASSES], None, *ascending[-MOST_CLASSES:]]
+    for name in shown:
+        if name is None:
+            classes.add_row(Text(f"… {len(shares) - 2 * MOST_CLASSES} more"), "", *("" for _ in counts))
             continue
         group, full = status["by_class"][name], round(BAR * shares[name])
         numbers = [f"{group[word]:,}" for word in ("captured", "leased", "queued", "rejected")]

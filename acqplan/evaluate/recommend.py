@@ -371,7 +371,7 @@ def _captured(path: Path | str, rig: Rig, progress: Progress) -> FolderSource:
 
 def _with_images(run: Run, extractor: Extractor, progress: Progress) -> Run:
     """A run with features of its images; those of a rule that learns are there already."""
-    if len(run.features) == len(run.shots) and run.features.size:
+    if run.has_features:
         return run
     return replace(run, features=extractor(run.shots, progress=Titled(progress=progress, title="plan")))
 

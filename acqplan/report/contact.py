@@ -38,7 +38,7 @@ def contact_sheets(result: Recommendation, progress: Progress = SILENT) -> list[
     if not result.captured:
         return []
     sheets, predictions = [captured_sheet(result.captured, progress)], result.predictions
-    if result.plan.captured and not result.plan.captured < sum(len(shots) for _, shots in result.captured):
+    if 0 < sum(len(shots) for _, shots in result.captured) <= result.plan.captured:
         sheets.append(_next(result, progress))  # nothing of the plan was taken
     if predictions is not None and len(predictions.shots):
         sheets += [_mistakes(result, predictions, progress), _objects(result, predictions, progress)]

@@ -143,7 +143,7 @@ class Sitting:
 def photograph(sitting: Sitting) -> list[UInt8[np.ndarray, "lightings size size"]]:
     """Images of a sitting, one stack per pose, in order; the same in any process and any order of sittings."""
     settings, stacks = sitting.settings, []
-    size = settings.optics.size
+    size, scene = settings.optics.size, _scene(sitting.shape)  # found by its content, which is to be read once
     for lit in sitting.poses:
         view, offset = shot_names(lit.azimuth, lit.elevation), (0.0, 0.0)
         if settings.jitter_cm:
@@ -152,7 +152,7 @@ def photograph(sitting: Sitting) -> list[UInt8[np.ndarray, "lightings size size"
             offset = (float(reach * np.cos(angle)), float(reach * np.sin(angle)))
         pose = Pose(azimuth=lit.azimuth, elevation=lit.elevation, offset_cm=offset, eye=settings.eye)
         lights = np.array([LIGHTINGS[name] for name in lit.lightings])
-        levels = trace(_scene(sitting.shape), pose, settings.optics, lit=np.asarray(lights.any(axis=0)))
+        levels = trace(scene, pose, settings.optics, lit=np.asarray(lights.any(axis=0)))
         # The noise of the sensor is drawn anew for each image.
         noise: Float32[np.ndarray, "lightings size size"] | None = None
         if settings.noise:
