@@ -169,7 +169,8 @@ class Situation:
     @classmethod
     def of(cls, candidates: Shots, history: History) -> Situation:
         """Sort out candidates and captures."""
-        names = tuple(sorted({*candidates.names, *history.shots.names}))
+        every = (candidates, history.shots)
+        names = tuple(sorted({s.objects.names[row] for s in every for row in np.unique(s.object_rows).tolist()}))
         label = dict(zip(candidates.objects.names, candidates.objects.labels, strict=True))
         space = from_first_levels(candidates.space)
         views = space.views()

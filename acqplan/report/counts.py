@@ -10,7 +10,6 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from acqplan.numbers import printable
-from acqplan.plan.plan import Plan
 from acqplan.space import Axis, Category, Circle, Shots, Space
 
 
@@ -111,9 +110,9 @@ def positions(shots: Shots) -> tuple[Float[np.ndarray, "places 2"], Int[np.ndarr
     return places, np.bincount(where.ravel()[len(allowed) :], minlength=len(places))
 
 
-def object_counts(plan: Plan) -> Int[np.ndarray, " objects"]:
-    """Shots of each object of the plan's table."""
-    return np.bincount(plan.shots.object_rows, minlength=len(plan.shots.objects))
+def object_counts(shots: Shots) -> Int[np.ndarray, " objects"]:
+    """Shots of each object of their table."""
+    return np.bincount(shots.object_rows, minlength=len(shots.objects))
 
 
 def axis_title(axis: Axis) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,6 @@ from acqplan.evaluate.headline import full_points
 from acqplan.evaluate.recommend import Recommendation
 from acqplan.files import replacing
 from acqplan.numbers import count_noun, count_range, duration, p_text, percent, points, printable, shortened
-from acqplan.plan.plan import Plan
 from acqplan.plan.route import change_words, route_words, saved_words
 from acqplan.report import tables
 from acqplan.report.compared import MOST_DRAWN, Compared
@@ -31,6 +31,7 @@ from acqplan.report.plot.advice import design_surface, learning_curve
 from acqplan.report.plot.contact import Sheet
 from acqplan.report.plot.style import DARK, LIGHT, svg_element
 from acqplan.space import Shots
+from acqplan.space.sphere import Turns
 
 if TYPE_CHECKING:
     from acqplan.evaluate.findings import Findings
@@ -68,30 +69,19 @@ def page_text(result: Recommendation, *, sheets: Sequence[Sheet] = (), facts: Ma
         facts: More lines for "How it was made", e.g. ``{"rig": "toys", "device": "cpu"}``.
     """
     plan, advice, first = result.plan, result.advice, result.headline
-    dial = _dial_words(plan.shots, "All objects")
-    levels = f"Shots per level of {', '.join(plan.shots.space.names)}, against an even share of the allowed views."
-    per_object = count_range(object_counts(plan))
-    objects = f"{per_object} images of each of {len(plan.shots.objects)} objects."
     content: Content = {
         "headline": first.task,
         "first": first,
         "plan": plan,
-        "per_object": per_object,
+        "per_object": count_range(object_counts(plan.shots)),
         "route": {"words": route_words(plan), "saved": saved_words(plan), "changes": change_words(plan)},
-        "dial": svg_element(views.dial(plan.shots), name="dial", alt=dial),
-        "dial_words": dial,
-        **_plan_dials(plan),
-        "dome": _dome(result),
+        **_plan_pictures(plan.shots, result.camera.turns if result.camera else "table"),
         "sheets": sheets,
         "compared": None,
         "cards": _cards(result),
         "advised": None if advice is None else advice_headline(advice),
         "advice": None if advice is None else _advice_content(advice),
         "accuracies": tables.accuracies_table(result),
-        "coverage": svg_element(views.coverage(plan), name="coverage", alt=levels),
-        "coverage_words": levels,
-        "objects": svg_element(views.images_per_object(plan), name="objects", alt=objects),
-        "objects_words": objects,
         "first_shots": tables.first_shots_table(plan),
         "facts": {"acqplan": __version__, **(facts or {})},
     }
@@ -113,7 +103,7 @@ def _cards(result: Recommendation) -> list[tuple[str, str, str]]:
     plan, validation, n_objects = result.plan, result.validation, len(result.plan.shots.objects)
     cards = [
         (f"{len(plan):,}", "images", f"budget {plan.budget:,}"),
-        (count_range(object_counts(plan)), "per object", count_noun(n_objects, "object")),
+        (count_range(object_counts(plan.shots)), "per object", count_noun(n_objects, "object")),
     ]
     if plan.route_seconds:
         left_out = "changes of object not counted" if plan.seconds_per_object is None else saved_words(plan)
@@ -195,9 +185,16 @@ def write_page(path: Path, text: str) -> None:
         handle.write(text)
 
 
-def _plan_dials(plan: Plan) -> Content:
-    """Small dials of classes, and of single objects of the first class; ``None`` where there is nothing to compare."""
-    shots, objects = plan.shots, plan.shots.objects
+@lru_cache(maxsize=1)
+def _plan_pictures(shots: Shots, turns: Turns) -> Content:
+    """Pictures of the views and objects of a plan; a page that is written with and without a validation has the same.
+
+    The dial of all objects, small ones of classes and of single objects of the first class, where the camera stands
+    (``None`` where there is nothing to show), shots of each level, and of each object.
+    """
+    objects = shots.objects
+    # 1. All objects; classes, and objects of the first class, where there are several.
+    dial = _dial_words(shots, "All objects")
     classes, by_class, by_object = objects.classes, None, None
     if 2 <= len(classes) < len(objects):
         parts = {label: views.of_class(shots, label) for label in classes[:MOST_CLASSES]}
@@ -208,7 +205,25 @@ def _plan_dials(plan: Plan) -> Content:
     parts = {name: part for name, part in parts.items() if len(part)}
     if parts:
         by_object = _small_dials("object", parts, "Single objects: one of them is on the turntable at a time.")
-    return {"class_dials": by_class, "object_dials": by_object}
+    # 2. Seen from the side, if axes turn and raise the camera.
+    dome = None
+    if views.has_dome(shots.space):
+        figure = views.hemisphere(shots, turns=turns)
+        dome = svg_element(figure, name="hemisphere", alt="Places of the camera about the object, seen from the side.")
+    # 3. Counts.
+    levels = f"Shots per level of {', '.join(shots.space.names)}, against an even share of the allowed views."
+    each = f"{count_range(object_counts(shots))} images of each of {len(objects)} objects."
+    return {
+        "dial": svg_element(views.dial(shots), name="dial", alt=dial),
+        "dial_words": dial,
+        "class_dials": by_class,
+        "object_dials": by_object,
+        "dome": dome,
+        "coverage": svg_element(views.coverage(shots), name="coverage", alt=levels),
+        "coverage_words": levels,
+        "objects": svg_element(views.images_per_object(shots), name="objects", alt=each),
+        "objects_words": each,
+    }
 
 
 def _gains(compared: Compared) -> Content:
@@ -305,15 +320,6 @@ def _small_dials(kind: str, parts: Mapping[str, Shots], note: str) -> Content:
         figure = views.dial(part, title=shortened(name, 18), most=most, size=SMALL_DIAL)
         drawings.append(svg_element(figure, name=f"{kind}{number}", alt=_dial_words(part, name)))
     return {"drawings": drawings, "note": f"{note} Largest dot: {count_noun(most, 'shot')}."}
-
-
-def _dome(result: Recommendation) -> Markup | None:
-    """Where the camera stands, seen from the side; ``None`` unless axes turn and raise it."""
-    shots, camera = result.plan.shots, result.camera
-    if not views.has_dome(shots.space):
-        return None
-    figure = views.hemisphere(shots, turns=camera.turns if camera else "table")
-    return svg_element(figure, name="hemisphere", alt="Places of the camera about the object, seen from the side.")
 
 
 def _dial_words(shots: Shots, whose: str) -> str:

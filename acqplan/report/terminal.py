@@ -314,7 +314,7 @@ def sparkline(counts: Int[np.ndarray, " levels"]) -> str:
 
 def _classes(plan: Plan) -> RenderableType:
     """Images of each class and of each object, a line for all classes that have as many."""
-    objects, counts, alike = plan.shots.objects, object_counts(plan), dict[str, list[str]]()
+    objects, counts, alike = plan.shots.objects, object_counts(plan.shots), dict[str, list[str]]()
     for number, label in enumerate(objects.classes):
         mine = counts[objects.class_rows == number]
         images = count_noun(int(mine.sum()), "image")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy import stats
+from scipy import special
 
 from acqplan.errors import UsageError
 from acqplan.rng import generator
@@ -257,14 +257,15 @@ def mcnemar_counts(*, n01: int, n10: int) -> McNemar:
         return McNemar(n01=0, n10=0, chi2=0.0, p_exact=1.0, p_asymptotic=1.0, p_mid=1.0)
     # With equal counts the correction would make a difference out of none: R, like us, leaves it out then.
     chi2 = max(abs(n01 - n10) - 1, 0) ** 2 / discordant
-    at_most, exactly = stats.binom.cdf(fewer, discordant, 0.5), stats.binom.pmf(fewer, discordant, 0.5)
+    at_most = float(special.bdtr(fewer, discordant, 0.5))
+    below = float(special.bdtr(fewer - 1, discordant, 0.5)) if fewer else 0.0
     return McNemar(
         n01=n01,
         n10=n10,
         chi2=chi2,
-        p_exact=min(1.0, 2.0 * float(at_most)),
-        p_asymptotic=float(stats.chi2.sf(chi2, 1)),
-        p_mid=float(1.0 - 0.5 * exactly if n01 == n10 else 2.0 * at_most - exactly),
+        p_exact=min(1.0, 2.0 * at_most),
+        p_asymptotic=float(special.chdtrc(1, chi2)),
+        p_mid=1.0 - 0.5 * (at_most - below) if n01 == n10 else at_most + below,
     )
 
 
@@ -278,7 +279,7 @@ def _signed_sums(numbers: Float[np.ndarray, " numbers"]) -> Float[np.ndarray, " 
 def _chi_square(shift: Float[np.ndarray, " objects"], factor: float) -> ChiSquare:
     squares = float((shift**2).sum())
     statistic = factor * float(shift.sum()) ** 2 / squares if squares else 0.0
-    return ChiSquare(statistic=statistic, p=float(stats.chi2.sf(statistic, 1)))
+    return ChiSquare(statistic=statistic, p=float(special.chdtrc(1, statistic)))
 
 
 def _one_sided(distance: float, error: float, n_objects: int) -> float:
@@ -287,4 +288,4 @@ def _one_sided(distance: float, error: float, n_objects: int) -> float:
         return 1.0
     if error <= 1e-12 * abs(distance) or error == 0.0:
         return 0.0 if distance > 0.0 else 1.0
-    return float(stats.t.sf(distance / error, n_objects - 1))
+    return float(special.stdtr(n_objects - 1, -distance / error))

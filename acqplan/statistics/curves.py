@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from scipy import stats
 
 from acqplan.errors import UsageError
 from acqplan.statistics.objects import check_resampling, outward, two_way_draws, two_way_mean
@@ -69,9 +68,11 @@ def mean_ranks(accuracy: Float[np.ndarray, "arms budgets blocks"]) -> Float[np.n
     """
     if accuracy.ndim != 3 or accuracy.shape[0] < 2 or accuracy.size == 0 or np.isinf(accuracy).any():
         raise UsageError(f"accuracies of shape {accuracy.shape}", "give [arms, budgets, blocks], two arms at least")
+    from scipy.stats import rankdata  # takes long to import
+
     complete = np.isfinite(accuracy).all(axis=0)
     # Means over seeds in another order differ in the last digits: those are ties.
-    ranks = stats.rankdata(-np.round(np.where(complete, accuracy, 0.0), 12), axis=0)
+    ranks = rankdata(-np.round(np.where(complete, accuracy, 0.0), 12), axis=0)
     n_blocks = complete.sum(axis=1)
     return np.where(n_blocks > 0, (ranks * complete).sum(axis=2) / np.maximum(n_blocks, 1), np.nan)
 

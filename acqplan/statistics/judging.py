@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
-from scipy import stats
+from scipy import special
 
 from acqplan.statistics.objects import NOISE, check_values
 
@@ -48,14 +48,14 @@ def class_interval(
         labels = np.zeros(n, dtype=np.int64)  # one object of each class: compared with all others
     apart = accuracies - (np.bincount(labels, weights=accuracies) / np.bincount(labels))[labels]
     freedom = n - int(labels.max()) - 1
-    middle, reach = _wilson(mean, float((apart**2).sum()) / freedom / n, n, freedom)
+    variance, spread = float((apart**2).sum()) / freedom / n, mean * (1.0 - mean)
+    middle, reach = _wilson(mean, spread / variance if min(spread, variance) > NOISE else float(n), freedom)
     return mean, min(middle - reach, mean), max(middle + reach, mean)
 
 
-def _wilson(mean: float, variance: float, n_objects: int, freedom: int) -> tuple[float, float]:
-    """Middle and half-width of the interval of a mean share of this variance."""
-    spread, square = mean * (1.0 - mean), float(stats.t.ppf(0.975, freedom)) ** 2
-    trials = spread / variance if min(spread, variance) > NOISE else float(n_objects)
+def _wilson(mean: float, trials: float, freedom: int) -> tuple[float, float]:
+    """Middle and half-width of the interval of a mean share of so many trials."""
+    spread, square = mean * (1.0 - mean), float(special.stdtrit(freedom, 0.975)) ** 2
     reach = math.sqrt(square * (spread * trials + square / 4.0)) / (trials + square)
     return (trials * mean + square / 2.0) / (trials + square), reach
 
@@ -135,4 +135,5 @@ class Components:
             n_views: Views of each that there are: if all are taken, only objects vary.
         """
         variance = (self.between + self.within * (1.0 / views - 1.0 / n_views)) / n_objects
-        return _wilson(self.accuracy, variance, n_objects, n_objects - n_classes)[1]
+        trials = self.accuracy * (1.0 - self.accuracy) / max(variance, NOISE**2)
+        return _wilson(self.accuracy, trials, n_objects - n_classes)[1]

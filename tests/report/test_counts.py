@@ -11,7 +11,7 @@ from acqplan.space import Category, Circle, Interval, Space
 
 def test_every_shot_is_counted_once(any_plan: Plan) -> None:
     assert positions(any_plan.shots)[1].sum() == len(any_plan)
-    assert object_counts(any_plan).sum() == len(any_plan)
+    assert object_counts(any_plan.shots).sum() == len(any_plan)
     for column, axis in enumerate(any_plan.shots.space.axes):
         assert cut(axis, any_plan.shots.coordinates[:, column], most=18).count().sum() == len(any_plan)
 

@@ -129,8 +129,8 @@ def test_classes_with_as_many_images_share_a_line(any_plan: Plan) -> None:
 
 
 def test_sparkline_starts_at_zero(toy_plan: Plan) -> None:
-    assert sparkline(object_counts(toy_plan) * 0 + 3) == "█" * 25
-    assert sparkline(object_counts(toy_plan)[:2] * [0, 1]) == " █"
+    assert sparkline(object_counts(toy_plan.shots) * 0 + 3) == "█" * 25
+    assert sparkline(object_counts(toy_plan.shots)[:2] * [0, 1]) == " █"
 
 
 def test_facts_are_lines_of_key_and_value() -> None:

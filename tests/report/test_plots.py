@@ -25,10 +25,10 @@ from acqplan.space.sphere import Turns
 from acqplan.statistics.objects import Estimate
 from tests.report.conftest import drawn, some_advice
 
-PLAN_FIGURES: dict[str, Callable[[Plan], Figure]] = {
-    "dial": lambda plan: views.dial(plan.shots),
-    "small dial": lambda plan: views.dial(plan.shots, size=1.7, title="one"),
-    "classes": lambda plan: views.class_dials(plan.shots),
+PLAN_FIGURES: dict[str, Callable[[Shots], Figure]] = {
+    "dial": views.dial,
+    "small dial": lambda shots: views.dial(shots, size=1.7, title="one"),
+    "classes": views.class_dials,
     "coverage": views.coverage,
     "objects": views.images_per_object,
 }
@@ -49,7 +49,7 @@ def svg(figure: Figure) -> str:
 
 @pytest.mark.parametrize("kind", PLAN_FIGURES)
 def test_every_kind_of_space_can_be_drawn(kind: str, any_plan: Plan) -> None:
-    ElementTree.fromstring(svg(PLAN_FIGURES[kind](any_plan)))
+    ElementTree.fromstring(svg(PLAN_FIGURES[kind](any_plan.shots)))
 
 
 def test_a_dome_is_drawn_where_a_camera_turns_and_rises(any_plan: Plan) -> None:
@@ -175,7 +175,7 @@ def test_an_svg_says_what_it_shows_and_takes_the_pages_colours(live_plan: Plan) 
 
 
 def test_identifiers_of_an_svg_are_its_own_and_lead_somewhere(toy_plan: Plan) -> None:
-    text = svg_element(views.coverage(toy_plan), name="coverage", alt="")
+    text = svg_element(views.coverage(toy_plan.shots), name="coverage", alt="")
     identifiers = re.findall(r'\bid="([^"]+)"', text)
     assert all(name.startswith("coverage-") for name in identifiers)
     assert set(re.findall(r'(?:url\(#|href="#)([^")]+)', text)) <= set(identifiers)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -85,6 +85,7 @@ def test_one_object_of_each_class_leaves_the_prior() -> None:
     assert Components.of(np.array([1.0, 0.0, 1.0, 1.0]), np.array([0, 0, 1, 1]), np.array([0, 0, 1, 1])) == Components()
 
 
+@example(n_objects=4, views=7, between=0.0, within=5e-11, accuracy=0.5)
 @given(
     n_objects=st.integers(3, 40),
     views=st.integers(1, 20),

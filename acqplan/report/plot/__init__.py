@@ -45,8 +45,8 @@ def plan_drawings(
     drawings: Drawings = {
         "dial": lambda: views.dial(plan.shots),
         "classes": lambda: views.class_dials(plan.shots),
-        "coverage": lambda: views.coverage(plan),
-        "objects": lambda: views.images_per_object(plan),
+        "coverage": lambda: views.coverage(plan.shots),
+        "objects": lambda: views.images_per_object(plan.shots),
     }
     if views.has_dome(plan.shots.space):
         drawings["hemisphere"] = lambda: views.hemisphere(plan.shots, turns=camera.turns if camera else "table")

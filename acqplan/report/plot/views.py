@@ -14,7 +14,6 @@ from matplotlib.lines import Line2D
 
 from acqplan.errors import SpaceError
 from acqplan.numbers import count_noun, printable, shortened
-from acqplan.plan.plan import Plan
 from acqplan.report.compared import Compared
 from acqplan.report.counts import Bins, axis_title, cut, object_counts, picture_axes, positions
 from acqplan.report.plot.style import HEAT, LIGHT, bare, heat_step, new_figure
@@ -305,13 +304,13 @@ def _dot(count: int, diameter: float, most: int) -> tuple[float, str]:
     return diameter * (0.25 + 0.75 * count / most) ** 0.5, LIGHT[HEAT[heat_step(count, most)]]
 
 
-def coverage(plan: Plan, *, width: float = 4.8) -> Figure:
+def coverage(shots: Shots, *, width: float = 4.8) -> Figure:
     """Shots per level of each axis, against the share that even sampling of the allowed views would give."""
-    n_axes = len(plan.shots.space.axes)
+    n_axes = len(shots.space.axes)
     with new_figure(width, 1.75 * n_axes + 0.3) as figure:
         panels = figure.subplots(n_axes, 1, squeeze=False)[:, 0]
         for column, axes in enumerate(panels):
-            bins, counts, even = level_counts(plan.shots, column)
+            bins, counts, even = level_counts(shots, column)
             places = np.arange(len(bins))
             axes.bar(places, counts, width=0.72, color=LIGHT["heat3"])
             axes.hlines(even, places - 0.42, places + 0.42, color=LIGHT["soft"], linewidth=1.6)
@@ -339,9 +338,9 @@ def level_counts(shots: Shots, column: int) -> tuple[Bins, Int[np.ndarray, " bin
     return bins, bins.count(slice(len(allowed), None)), views * len(shots) / max(len(allowed), 1)
 
 
-def images_per_object(plan: Plan, *, width: float = 4.8) -> Figure:
+def images_per_object(shots: Shots, *, width: float = 4.8) -> Figure:
     """Images of each object, grouped by class; many objects are summed by class."""
-    objects, counts = plan.shots.objects, object_counts(plan)
+    objects, counts = shots.objects, object_counts(shots)
     each = len(objects) <= MOST_OBJECTS
     # One bar per object, or per class where there are too many objects.
     names = list(objects.names) if each else list(objects.classes)
