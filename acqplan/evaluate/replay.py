@@ -154,10 +154,10 @@ def attempt(
     """
     none = np.empty(0, dtype=np.int64)
     empty = Choice(rows=none, gain=np.empty(0), reason=())
+    nothing = candidates.take([])
     blank = np.empty((0, 0 if start.features is None else start.features.shape[1]), dtype=np.float32)
     ended: list[Run | Failure] = [
-        Run(arm=arm, shots=candidates.take([]), rounds=none, gain=np.empty(0), reason=(), features=blank)
-        for arm in arms
+        Run(arm=arm, shots=nothing, rounds=none, gain=np.empty(0), reason=(), features=blank) for arm in arms
     ]
     last = max((len(arm.stops) for arm in arms), default=0)
     for number in range(1 + last):
@@ -170,7 +170,7 @@ def attempt(
                     if history is not None and (n := arm.ends[number] - len(history)) > 0:
                         # The strategy chooses among what is left; its rows become those of all candidates.
                         left = np.flatnonzero(~is_among(candidates, history.shots))
-                        remaining = candidates.take(left)
+                        remaining = candidates if len(left) == len(candidates) else candidates.take(left)
                         choice = arm.strategy.propose(remaining, history, n, arm.seed)
                         check_choice(choice, remaining, n, strategy=arm.strategy)
                         choices[place] = replace(choice, rows=left[choice.rows])

@@ -32,6 +32,8 @@ ROUGH = 1e-4
 FINE = 1e-8
 # Prepared features that are trained on at once; on a processor, by each core.
 BATCH_BYTES = {"cpu": 32 << 20, "mps": 1 << 30, "cuda": 4 << 30}
+# Of less than this, padding costs less than another batch.
+SMALL_BYTES = 4 << 20
 Beliefs = Float32[np.ndarray, "rows classes"]
 
 
@@ -103,13 +105,13 @@ def train_heads(
 
 
 def _batches(pool: Pool, subsets: list[Rows], folds: int) -> Iterator[list[int]]:
-    """Numbers of subsets of similar length that fit in memory together, the longest first."""
+    """Numbers of subsets of similar length, or small, that fit in memory together, the longest first."""
     limit, width = BATCH_BYTES[pool.features.device.type], min(pool.components, pool.features.shape[1]) + 1
     batch: list[int] = []
     for number in sorted(range(len(subsets)), key=lambda number: -len(subsets[number])):
         longest = len(subsets[batch[0]]) if batch else 0
-        full = (len(batch) + 1) * longest * width * folds * pool.features.element_size() > limit
-        if batch and (full or 2 * len(subsets[number]) < longest):
+        padded = (len(batch) + 1) * longest * width * folds * pool.features.element_size()
+        if batch and (padded > limit or (padded > SMALL_BYTES and 2 * len(subsets[number]) < longest)):
             yield batch
             batch = []
         batch.append(number)

@@ -57,11 +57,10 @@ def nearest_views(space: Space, coordinates: Float[np.ndarray, "views axes"]) ->
 
 def diameter(space: Space) -> float:
     """Upper bound of the distance between two views, in scales, positive."""
-    views = space.views()
     if space.table is None:
         spans = [axis.difference(axis.codes()[:, None], axis.codes()[None]).max() for axis in space.axes]
     else:  # the views of a table need not lie on the levels
-        columns = [views[:, column] for column in range(len(space.axes))]
+        columns = space.table.T
         spans = [2 * axis.difference(own, own.min()).max() for axis, own in zip(space.axes, columns, strict=True)]
     return float(np.sqrt(np.sum((np.array(spans) / space.scales) ** 2))) or 1.0
 
