@@ -258,10 +258,15 @@ def _accuracies(
 ) -> Float[np.ndarray, " heads"]:
     """Accuracies of heads on other objects, all of the strength that the first one chooses."""
     train = partial(
-        train_heads, pool.features, pool.shots.class_rows, n_classes=len(pool.shots.objects.classes), device=device
+        train_heads,
+        pool.features,
+        pool.shots.class_rows,
+        pool.shots.object_rows,
+        n_classes=len(pool.shots.objects.classes),
+        device=device,
     )
-    strength = train(pool.shots.object_rows, [subsets[0]], strengths=STRENGTHS)[0].strength
-    heads = train(pool.shots.class_rows, subsets, strengths=(strength,))
+    strength = train([subsets[0]], strengths=STRENGTHS)[0].strength
+    heads = train(subsets, known=[strength] * len(subsets))
     return (predict_all(heads, judge.features) == judge.shots.class_rows).mean(axis=1)
 
 

@@ -107,7 +107,7 @@ def _design(material: Material, members: list[Rows], n_objects: int, n_shots: in
 def _truth(material: Material, designs: Designs, device: str) -> Float[np.ndarray, " designs"]:
     """Accuracy of each design on new objects, mean of draws; each design's strength is chosen in the first of them."""
     shots, n_classes = material.shots, len(material.shots.objects.classes)
-    found, strengths = np.zeros((TRUTHS, len(designs))), np.zeros(len(designs))
+    found, strengths = np.zeros((TRUTHS, len(designs))), None
     for number in range(TRUTHS):
         draw = generator(number, "surface", "truth")
         split = [draw.permutation(mine) for mine in _members(material)]
@@ -121,21 +121,18 @@ def _truth(material: Material, designs: Designs, device: str) -> Float[np.ndarra
                 place[:, own] = np.full(len(own), number_of), draw.permutation(len(own))
         teaches = np.isin(shots.object_rows, np.concatenate(teachers))
         rows = [np.flatnonzero(teaches & (place[0] < k) & (place[1] < m)) for k, m in designs]
-        for strength in np.unique(strengths):
-            mine = np.flatnonzero(strengths == strength)
-            heads = train_heads(
-                material.features,
-                shots.class_rows,
-                shots.class_rows if strength else shots.object_rows,
-                [rows[one] for one in mine],
-                n_classes=n_classes,
-                strengths=(strength,) if strength else STRENGTHS,
-                device=device,
-            )
-            right = [(head.predict(material.features[tests]) == shots.class_rows[tests]).mean() for head in heads]
-            found[number, mine] = right
-            if not strength:
-                strengths = np.array([head.strength for head in heads])
+        heads = train_heads(
+            material.features,
+            shots.class_rows,
+            shots.object_rows,
+            rows,
+            n_classes=n_classes,
+            strengths=STRENGTHS,
+            known=strengths,
+            device=device,
+        )
+        found[number] = [(head.predict(material.features[tests]) == shots.class_rows[tests]).mean() for head in heads]
+        strengths = strengths or [head.strength for head in heads]
     return found.mean(axis=0)
 
 

@@ -133,7 +133,9 @@ def _errors(rig: Seen, number: int) -> Float[np.ndarray, "draws designs"]:
                 place[own], shot[own] = position - TESTS, draw.permutation(len(own))
         tests = np.flatnonzero(place < 0)
         rows = [np.flatnonzero((place >= 0) & (place < k) & (shot < m)) for k, m in DESIGNS]
-        heads = train_heads(rig.features, rig.targets, rig.targets, rows, n_classes=len(members), strengths=(STRENGTH,))
+        heads = train_heads(
+            rig.features, rig.targets, rig.targets, rows, n_classes=len(members), known=[STRENGTH] * len(rows)
+        )
         found[repeat] = [(head.predict(rig.features[tests]) != rig.targets[tests]).mean() for head in heads]
     return found
 

@@ -166,21 +166,20 @@ def _judged(
     assert history.features is not None
     features, targets, objects = history.features, history.shots.class_rows, history.shots.object_rows
     n_classes = len(history.shots.objects.classes)
-    train = partial(train_heads, features, targets, n_classes=n_classes, device=device, progress=progress)
+    train = partial(train_heads, features, targets, objects, n_classes=n_classes, device=device, progress=progress)
     usual = [np.flatnonzero(masks[SPREAD, number, 0]) for number in range(len(SHARES))]
-    strengths = [head.strength for head in train(objects, usual, strengths=STRENGTHS)]
+    strengths = [head.strength for head in train(usual, strengths=STRENGTHS)]
     folds = object_folds(targets, objects, FOLDS)
     judged, found = np.unique(objects[folds != NEVER]), dict[tuple[str, int], Scores]()
-    for number, strength in enumerate(strengths):
-        keys = [(key, fold) for key in masks for fold in np.unique(folds[folds != NEVER]) if key[1] == number]
-        subsets = [np.flatnonzero(masks[key] & (folds != fold)) for key, fold in keys]
-        # Each class as one object: the strength is known, and no fold is trained to choose it.
-        for ((name, _, repeat), fold), head in zip(keys, train(targets, subsets, strengths=(strength,)), strict=True):
-            rows = np.flatnonzero(folds == fold)
-            right = head.predict(features[rows]) == targets[rows]
-            names, places, counts = np.unique(objects[rows], return_inverse=True, return_counts=True)
-            scores = found.setdefault((name, number), np.zeros((len(judged), REPEATS[number])))
-            scores[np.searchsorted(judged, names), repeat] = np.bincount(places, weights=right) / counts
+    keys = [(key, fold) for key in masks for fold in np.unique(folds[folds != NEVER])]
+    subsets = [np.flatnonzero(masks[key] & (folds != fold)) for key, fold in keys]
+    heads = train(subsets, known=[strengths[number] for (_, number, _), _ in keys])
+    for ((name, number, repeat), fold), head in zip(keys, heads, strict=True):
+        rows = np.flatnonzero(folds == fold)
+        right = head.predict(features[rows]) == targets[rows]
+        names, places, counts = np.unique(objects[rows], return_inverse=True, return_counts=True)
+        scores = found.setdefault((name, number), np.zeros((len(judged), REPEATS[number])))
+        scores[np.searchsorted(judged, names), repeat] = np.bincount(places, weights=right) / counts
     return history.shots.objects.class_rows[judged], found
 
 

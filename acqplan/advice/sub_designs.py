@@ -100,31 +100,30 @@ def measure_designs(
                 subsets[number, fold, repeat] = taken
                 n_seen = len(np.unique(objects[taken]))
                 used[number] += n_seen / len(np.unique(targets[taken])), taken.sum() / n_seen
-    # 3. Heads, those of one strength as one batch; equal subsets share a head.
+    # 3. Heads; equal subsets of one design share one.
     strengths = _strengths(history, subsets, device, progress)
+    rows_for = {key: np.flatnonzero(taken) for key, taken in subsets.items()}
+    unique = {(strengths[key[0]], held.tobytes()): held for key, held in rows_for.items()}
+    heads = train_heads(
+        features,
+        targets,
+        objects,
+        list(unique.values()),
+        known=[strength for strength, _ in unique],
+        n_classes=len(shots.objects.classes),
+        device=device,
+        progress=progress,
+    )
+    head_of = dict(zip(unique, heads, strict=True))
     judged = np.unique(objects[folds != NEVER])
     errors = np.full((len(pairs), len(judged), repeats), np.nan)
     predicted = np.full((len(pairs), repeats, len(objects)), -1)
-    for strength in sorted(set(strengths.values())):
-        mine = {key: np.flatnonzero(taken) for key, taken in subsets.items() if strengths[key[0]] == strength}
-        unique = {rows.tobytes(): rows for rows in mine.values()}
-        heads = train_heads(
-            features,
-            targets,
-            targets,  # each class as one object: the strength is known, and no fold is trained to choose it
-            list(unique.values()),
-            n_classes=len(shots.objects.classes),
-            strengths=(strength,),
-            device=device,
-            progress=progress,
-        )
-        found = dict(zip(unique, heads, strict=True))
-        for (number, fold, repeat), rows in mine.items():
-            tests = np.flatnonzero(folds == fold)
-            predicted[number, repeat, tests] = found[rows.tobytes()].predict(features[tests])
-            wrong = predicted[number, repeat, tests] != targets[tests]
-            names, places, counts = np.unique(objects[tests], return_inverse=True, return_counts=True)
-            errors[number, np.searchsorted(judged, names), repeat] = np.bincount(places, weights=wrong) / counts
+    for (number, fold, repeat), held in rows_for.items():
+        tests = np.flatnonzero(folds == fold)
+        predicted[number, repeat, tests] = head_of[strengths[number], held.tobytes()].predict(features[tests])
+        wrong = predicted[number, repeat, tests] != targets[tests]
+        names, places, counts = np.unique(objects[tests], return_inverse=True, return_counts=True)
+        errors[number, np.searchsorted(judged, names), repeat] = np.bincount(places, weights=wrong) / counts
     seen = folds != NEVER
     agreement = np.full(repeats, np.nan)
     if fullest > 1:

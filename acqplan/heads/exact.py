@@ -45,6 +45,7 @@ def train_heads(
     *,
     n_classes: int,
     strengths: Sequence[float] = STRENGTHS,
+    known: Sequence[float] | None = None,
     components: int = COMPONENTS,
     folds: int = FOLDS,
     device: str = "cpu",
@@ -68,6 +69,7 @@ def train_heads(
         n_classes: Classes there are; classes absent from a subset get probability 0 from its head.
         strengths: Strengths to choose from, positive. If no class of a subset has two objects, there is
             nothing to choose by, and the middle one is taken (of an even number the stronger of the two).
+        known: Instead of them the strength of each subset, where nothing is to be chosen: no object is left out.
         components: Principal components kept at most.
         folds: Folds at most; with more objects per class, several are left out at once.
         device: Where to train, as torch names it.
@@ -82,8 +84,8 @@ def train_heads(
         AcqplanError: If a feature of a subset is not finite, or a head does not converge.
     """
     ordered = tuple(sorted({float(strength) for strength in strengths}, reverse=True))
-    if not ordered or not all(0.0 < strength < float("inf") for strength in ordered):
-        raise UsageError(f"strengths {ordered}", "give at least one, all of them positive")
+    if not ordered or not all(0.0 < strength < float("inf") for strength in (*ordered, *(known or ()))):
+        raise UsageError(f"strengths {ordered if known is None else known}", "give at least one, all of them positive")
     if folds < 2:
         raise UsageError(f"{folds} folds", "leaving objects out takes at least 2")
     rows = [as_rows(subset) for subset in subsets]
@@ -96,7 +98,9 @@ def train_heads(
     pool = Pool(features=held, targets=targets, groups=groups, n_classes=n_classes, components=components)
     heads: dict[int, Head] = {}
     with progress.task("training heads", len(rows)) as advance:
-        train = partial(_train_batch, pool, rows, ordered, folds)
+        # of each subset: taken where there is nothing to choose by
+        usual = [ordered[(len(ordered) - 1) // 2]] * len(rows) if known is None else known
+        train = partial(_train_batch, pool, rows, usual, ordered, folds if known is None else 0)
         batches = list(_batches(pool, rows, folds))
         for batch, trained in side_by_side(train, batches, device=held.device.type, cores=cores):
             heads.update(zip(batch, trained, strict=True))
@@ -120,14 +124,23 @@ def _batches(pool: Pool, subsets: list[Rows], folds: int) -> Iterator[list[int]]
 
 
 def _train_batch(
-    pool: Pool, rows_of: list[Rows], strengths: tuple[float, ...], n_folds: int, batch: list[int]
+    pool: Pool,
+    rows_of: list[Rows],
+    usual: Sequence[float],
+    strengths: tuple[float, ...],
+    n_folds: int,
+    batch: list[int],
 ) -> list[Head]:
     # 1. Folds, each without one object per class; all rows, and the rows of each fold, are prepared.
     subsets = [rows_of[number] for number in batch]
-    numbers = [object_folds(pool.targets[rows], pool.groups[rows], n_folds) for rows in subsets]
+    numbers = [
+        object_folds(pool.targets[rows], pool.groups[rows], n_folds) if n_folds else np.full(len(rows), NEVER)
+        for rows in subsets
+    ]
     prepared = [prepare_folds(pool, rows, fold) for rows, fold in zip(subsets, numbers, strict=True)]
     # 2. The strength of the least loss on left-out objects, and beliefs of heads that never saw them.
-    picks = _picked(pool, subsets, numbers, [folds for _, folds in prepared], strengths)
+    default = [usual[number] for number in batch]
+    picks = _picked(pool, subsets, numbers, [folds for _, folds in prepared], default, strengths)
     # 3. Heads of all rows with these strengths.
     parts = [whole for whole, _ in prepared]
     problems, seen = stack(pool, parts)
@@ -152,6 +165,7 @@ def _picked(
     subsets: list[Rows],
     numbers: list[Rows],
     folds: list[list[tuple[PreparedRows, Tensor]]],
+    default: list[float],
     strengths: tuple[float, ...],
 ) -> list[tuple[float, Beliefs]]:
     """For each subset the strength of the least loss on left-out objects, and its rows' probabilities with it.
@@ -159,11 +173,10 @@ def _picked(
     Probabilities are equal for rows that are never left out. Strengths are tried from the strongest on; a subset
     whose loss has risen is done.
     """
-    # Where there is nothing to choose by, the middle one.
-    middle, picks = strengths[(len(strengths) - 1) // 2], []
-    for rows in subsets:
+    picks = []
+    for rows, strength in zip(subsets, default, strict=True):
         present = pool.present(rows)
-        picks.append((middle, np.tile((present / present.sum()).astype(np.float32), (len(rows), 1))))
+        picks.append((strength, np.tile((present / present.sum()).astype(np.float32), (len(rows), 1))))
     equal, lowest = [chances for _, chances in picks], [np.inf] * len(subsets)
     every = [
         (subset, np.flatnonzero(numbers[subset] == number), part, outside)

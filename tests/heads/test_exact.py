@@ -95,6 +95,19 @@ def test_strength_chosen_has_the_least_loss_on_left_out_objects(pool: Pool) -> N
     assert losses[chosen] <= min(losses.values()) + 0.005
 
 
+def test_known_strengths_are_taken_and_no_object_is_left_out(pool: Pool) -> None:
+    rows = [some(pool, 200), some(pool, 60, 1)]
+    heads = train(pool, *rows, known=(1e-3, 1e-5))
+    assert [head.strength for head in heads] == [1e-3, 1e-5]
+    for head, mine in zip(heads, rows, strict=True):
+        alone = train(pool, mine, strengths=(head.strength,))[0]
+        np.testing.assert_allclose(head.probabilities(pool.features), alone.probabilities(pool.features), atol=1e-4)
+        np.testing.assert_array_equal(head.beliefs, np.float32(1 / 3))
+    for known in ((1e-3, 0.0), (np.inf, 1e-3)):
+        with pytest.raises(UsageError, match="positive"):
+            train(pool, *rows, known=known)
+
+
 def test_random_labels_call_for_the_strongest_strength(make_pool: Callable[..., Pool]) -> None:
     made = make_pool(n_classes=2, n_objects=10, n_views=8)
     features = np.random.default_rng(0).normal(size=made.features.shape).astype(np.float32)
