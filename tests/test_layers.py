@@ -40,6 +40,7 @@ HOMES = {
     "gpytorch": ("plan/bayes.py", "plan/surrogate.py"),
     "torchvision": ("features/",),
     "timm": ("features/",),
+    "openvino": ("features/compiled.py",),
     "google": ("features/caffemodel.py",),
     "PIL": ("images.py", "exchange/"),
     "pillow_heif": ("images.py",),

@@ -14,6 +14,7 @@ from jaxtyping import Float32, UInt8
 from torch import Tensor, nn
 
 from acqplan.errors import AcqplanError, WeightsError
+from acqplan.features.compiled import compiled
 from acqplan.features.networks import build, digest
 from acqplan.features.pixels import Normalised, Preprocessing, resized, stack
 from acqplan.features.registry import full_name
@@ -107,13 +108,23 @@ class Backbone:
             out: Tensor = self.module(ready.contiguous(memory_format=torch.channels_last))
         return out.float()
 
-    def passes(self) -> Forward:
+    def _by_torch(self, images: Tensor) -> np.ndarray:
+        return self.forward(images).cpu().numpy()
+
+    def passes(self, threads: int = 1) -> Forward:
         """One pass after the other, for images of one shape; remembers how many images fit in memory.
+
+        Args:
+            threads: Threads that will call it side by side.
 
         Raises:
             AcqplanError: When called, if not even one image fits.
         """
         limit = self.limit
+        if self.runtime.engine == "openvino":
+            one_pass = compiled(self.module, self.preprocessing, self.runtime.precision, threads=threads)
+        else:
+            one_pass = self._by_torch
 
         def forward(images: Tensor) -> np.ndarray:
             nonlocal limit
@@ -122,7 +133,7 @@ class Backbone:
             while row < len(images):
                 batch = images[row : row + limit]
                 try:
-                    done.append(self.forward(batch).cpu().numpy())
+                    done.append(one_pass(batch))
                     row += len(batch)
                 except RuntimeError as error:
                     if not out_of_memory(error):

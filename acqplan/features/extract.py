@@ -3,36 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Final, Self
 
 import numpy as np
-import torch
 from jaxtyping import Bool
 
 from acqplan.errors import AcqplanError, UsageError
 from acqplan.features.backbone import Backbone
 from acqplan.features.cache import FeatureCache, Keys, image_keys
 from acqplan.features.devices import Features, Rows, stream
+from acqplan.features.ways import PROBE_IMAGES, choices, settle, ways
 from acqplan.progress import SILENT, Progress
 from acqplan.rig.source import Image, Shrinkable, Source
-from acqplan.runtime import Precision, Runtime
+from acqplan.runtime import Runtime
 from acqplan.space import Shots
 
 FLUSH_IMAGES: Final = 2048
 # Features are saved as soon as so many are new, or the last save is so long ago: a kill loses no more.
 FLUSH_SECONDS: Final = 20.0
-# Largest distance from features in float32: Frobenius norm of the difference over that of the features.
-TOLERANCE: Final = 1e-2
-# Images by which a precision is judged.
-PROBE_IMAGES: Final = 32
-# Half precision that is not so many times as fast as float32 is not worth its error.
-WORTH_IT: Final = 1.2
-# Processors without these emulate bfloat16, slower than they compute in float32.
-CPU_FLAGS: Final = ("amx_bf16", "avx512_bf16")
 
 
 def extract(
@@ -54,9 +45,9 @@ def extract(
         source: What takes the shots.
         shots: What is wanted.
         backbone: What turns images into features.
-        runtime: Precision, largest batch, and devices; its device must be that of the backbone.
+        runtime: Precision, engine, largest batch, and devices; its device must be that of the backbone.
         cache: Where features are kept; ``None`` to keep none.
-        progress: Hears of each image that is computed, and what was found of half precision.
+        progress: Hears of each image that is computed, and what was found of half precision and of OpenVINO.
         clock: Seconds that only grow.
 
     Returns:
@@ -100,15 +91,18 @@ def _settled(
     source: Source, shots: Shots, distinct: Rows, tables: list[FeatureTable]
 ) -> tuple[FeatureTable, Mapping[int, Image], str]:
     """The table of the precision to use, the images taken to choose it, and what was found of half precision."""
-    if len(tables) == 1 and tables[0].backbone.runtime.precision == "float32":
-        return tables[0], {}, ""
-    # the first images that have to be taken in any case
+    # the images that have to be taken in any case
     nowhere = ~np.any([table.complete for table in tables], axis=0)
     wanted = nowhere if nowhere.any() else ~tables[0].complete
-    images = dict(_captures(source, shots, distinct[wanted[distinct]][:PROBE_IMAGES], {}))
-    backbone, finding = settle([table.backbone for table in tables], list(images.values()))
-    chosen = next(table for table in tables if table.backbone is backbone)
-    return chosen, images, f" ({finding})" if finding else ""
+    rows = distinct[wanted[distinct]]
+    every = [(table, way) for table in tables for way in ways(table.backbone, len(rows))]
+    if len(every) == 1 and every[0][1].runtime.precision == "float32":
+        return tables[0], {}, ""
+    images = dict(_captures(source, shots, rows[:PROBE_IMAGES], {}))
+    backbone, finding = settle([way for _, way in every], list(images.values()))
+    table = next(table for table, way in every if way is backbone)
+    table.backbone = backbone
+    return table, images, f" ({finding})" if finding else ""
 
 
 def _captures(
@@ -204,79 +198,3 @@ class FeatureTable:
         suffix = "" if precision == "float32" else f"-{precision}"
         names = [layer.fingerprint + suffix for layer in self.backbone.layers]
         return list(zip(names, self.backbone.columns(), strict=True))
-
-
-def choices(runtime: Runtime) -> tuple[Precision, ...]:
-    """Number formats that may be used, the fastest first; ``"auto"`` ends with float32."""
-    return (*half_precisions(runtime.device), "float32") if runtime.precision == "auto" else (runtime.precision,)
-
-
-def half_precisions(device: str) -> tuple[Precision, ...]:
-    """Number formats in which a device is faster than in float32; of two as fast, the one with more range first."""
-    kind = torch.device(device).type
-    if kind == "cuda":
-        return ("bfloat16", "float16") if torch.cuda.get_device_capability(device) >= (8, 0) else ("float16",)
-    if kind == "cpu":
-        known = Path("/proc/cpuinfo")
-        flags = known.read_text().split() if known.exists() else []
-        return ("bfloat16",) if set(CPU_FLAGS) & set(flags) else ()
-    return ("float16",)
-
-
-def settle(backbones: Sequence[Backbone], images: Sequence[Image]) -> tuple[Backbone, str]:
-    """The first backbone whose features of these images agree with float32, and come sooner where there is a choice.
-
-    Half precision on processors is not always faster: toynet takes half the time by AMX, and 1.4 times the time by
-    AVX512-BF16 alone. GPUs are taken at their word.
-
-    Args:
-        backbones: One backbone in several precisions.
-        images: The images to judge by.
-
-    Returns:
-        The backbone, and what was found of half precision, for people; empty if nothing was looked at.
-
-    Raises:
-        UsageError: If there is none; says how far off each is.
-    """
-    findings, last = list[str](), backbones[-1]
-    for backbone in backbones:
-        precision = backbone.runtime.precision
-        if precision == "float32":
-            return backbone, ", ".join(findings)
-        error = relative_error(backbone, images)
-        findings.append(f"{precision} is off by {error:.2g}")
-        if error > TOLERANCE:
-            continue
-        gain = speed_up(backbone, images) if backbone is not last and backbone.runtime.device == "cpu" else np.inf
-        if gain >= WORTH_IT:
-            return backbone, ", ".join(findings)
-        findings.append(f"and {gain:.2g} times as fast")
-    raise UsageError(
-        f"{backbone.spec}: {', '.join(findings)} from its features in float32, more than {TOLERANCE:g}",
-        "use precision 'float32' or 'auto'",
-    )
-
-
-def relative_error(backbone: Backbone, images: Sequence[Image]) -> float:
-    """Relative distance of the features of these images from float32; infinite if they are not finite."""
-    exact = in_float32(backbone)
-    wanted, got = exact.features(images).astype(np.float64), backbone.features(images).astype(np.float64)
-    if not np.isfinite(got).all():
-        return float("inf")
-    return float(np.linalg.norm(got - wanted) / max(np.linalg.norm(wanted), np.finfo(np.float32).tiny))
-
-
-def speed_up(backbone: Backbone, images: Sequence[Image]) -> float:
-    """How many times as fast these images are looked at as in float32; the best of three rounds, in turn."""
-    rounds: dict[bool, list[float]] = {False: [], True: []}
-    for number in range(6):
-        began = time.perf_counter()
-        (backbone if number % 2 else in_float32(backbone)).features(images)
-        rounds[number % 2 == 1].append(time.perf_counter() - began)
-    return min(rounds[False]) / min(rounds[True])
-
-
-def in_float32(backbone: Backbone) -> Backbone:
-    """The same network, computing in single precision."""
-    return replace(backbone, runtime=replace(backbone.runtime, precision="float32"))
