@@ -25,6 +25,7 @@ from jaxtyping import UInt8
 
 from acqplan.features.backbone import Backbone, load_backbone
 from acqplan.features.cache import FeatureCache
+from acqplan.features.compiled import compiled
 from acqplan.features.extract import extract
 from acqplan.features.pixels import resized
 from acqplan.progress import SILENT, Progress
@@ -77,6 +78,7 @@ def main() -> None:
         __doc__,
         ("--networks", {"nargs": "+", "help": "names of backbones; by default those of the table"}),
         ("--precision", {"default": "float32", "choices": ["float32", "bfloat16", "float16"]}),
+        ("--engine", {"default": "torch", "choices": ["torch", "openvino"], "help": "what computes on a processor"}),
         ("--seconds", {"type": float, "default": 3.0, "help": "of a bare pass over all images, about"}),
         ("--rounds", {"type": int, "default": 3}),
     )
@@ -90,7 +92,7 @@ def main() -> None:
 
 def _measure(name: str, folder: Path, asked: argparse.Namespace) -> dict[str, float]:
     folder.mkdir()
-    runtime = Runtime(device=asked.device, precision=asked.precision)
+    runtime = Runtime(device=asked.device, precision=asked.precision, engine=asked.engine)
     backbone = load_backbone(name, weights=_weights(name, folder), runtime=runtime)
     n_images = 64 if asked.quick else _how_many(backbone, asked.seconds)
     files = _written(folder, n_images)
@@ -111,7 +113,7 @@ def _measure(name: str, folder: Path, asked: argparse.Namespace) -> dict[str, fl
         "files_to_bare": median_ratio(times["bare"], times["files"]),
         **_warm(files, backbone, FeatureCache.open(folder / "cache"), asked),
     }
-    print(f"{name} ({asked.precision}, {asked.device})")
+    print(f"{name} ({asked.precision}, {asked.device}, {asked.engine})")
     print("\n".join(f"  {key:28s} {value:10.3f}" for key, value in found.items()), flush=True)
     return found
 
@@ -166,15 +168,18 @@ def _bare(backbone: Backbone, images: tuple[np.ndarray, ...]) -> Callable[[], ob
         if len(ready) == 4:
             break
     sizes = [len(images) // limit, len(images) % limit]
+    network: Callable[[torch.Tensor], object] = backbone.module
+    if backbone.runtime.engine == "openvino":
+        network = compiled(backbone.module, backbone.preprocessing, precision, threads=1)
 
     def work() -> None:
         lower = precision != "float32"
         dtype = getattr(torch, precision)
         with torch.inference_mode(), torch.autocast(device.type, dtype=dtype if lower else None, enabled=lower):
             for number in range(sizes[0]):
-                backbone.module(ready[number % len(ready)] if len(ready[number % len(ready)]) == limit else ready[0])
+                network(ready[number % len(ready)] if len(ready[number % len(ready)]) == limit else ready[0])
             if sizes[1]:
-                backbone.module(ready[0][: sizes[1]])
+                network(ready[0][: sizes[1]])
 
     return work
 

@@ -22,6 +22,9 @@ from acqplan.features.pixels import Preprocessing, resized
 if TYPE_CHECKING:
     from acqplan.runtime import Precision
 
+# Pixels that one core is given at a time. On two cores, three images of 224 x 224 at a time, MobileNetV2 sees 333 a
+# second (298 by six), ResNet-18 100 (105); toynet, 16 of 96 x 96 at a time, 3,270 (1,700 one by one).
+PIXELS = 160_000
 # Number formats as OpenVINO calls them.
 HINTS = {"float32": "f32", "bfloat16": "bf16"}
 Pass = Callable[[UInt8[Tensor, "images channels height width"]], Float32[np.ndarray, "images features"]]
@@ -47,6 +50,7 @@ def compiled(module: nn.Module, preprocessing: Preprocessing, precision: Precisi
     Raises:
         AcqplanError: If the network has an operation that OpenVINO does not know.
     """
+    at_once = max(1, PIXELS // preprocessing.size**2)
     model = _model(module, preprocessing.channels, preprocessing.size, HINTS[precision], threads)
     mine = local()
 
@@ -56,7 +60,7 @@ def compiled(module: nn.Module, preprocessing: Preprocessing, precision: Precisi
         with torch.inference_mode():
             pixels = resized(images, preprocessing).float().expand(-1, preprocessing.channels, -1, -1).contiguous()
             # copied to and fro: with memory of ours (share_inputs) 2026.4 wrote beyond its end
-            return mine.request.infer({0: pixels.numpy()})[0]
+            return np.concatenate([mine.request.infer({0: some.numpy()})[0] for some in pixels.split(at_once)])
 
     return one_pass
 
