@@ -60,7 +60,7 @@ def compiled(module: nn.Module, preprocessing: Preprocessing, precision: Precisi
         with torch.inference_mode():
             pixels = resized(images, preprocessing).float().expand(-1, preprocessing.channels, -1, -1).contiguous()
             # copied to and fro: with memory of ours (share_inputs) 2026.4 wrote beyond its end
-            return np.concatenate([mine.request.infer({0: some.numpy()})[0] for some in pixels.split(at_once)])
+            return np.concatenate([mine.request.infer({0: some.numpy()})[0] for some in torch.split(pixels, at_once)])
 
     return one_pass
 

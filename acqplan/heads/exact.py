@@ -14,7 +14,7 @@ from torch import Tensor
 from acqplan.errors import UsageError
 from acqplan.heads.linear import NEVER, Head, Rows, as_rows, check_subsets, object_folds, out_of_object_loss
 from acqplan.heads.prepare import Preparation, fit_preparation, moments, moments_pay, pooled, preparation_of
-from acqplan.heads.solver import Problems, refine, solve
+from acqplan.heads.solver import Problems, solve
 from acqplan.pool import side_by_side
 from acqplan.progress import SILENT, Progress
 
@@ -149,7 +149,7 @@ def _train_batch(
     found = solve(problems, chosen, start, tolerance=ROUGH)
     # MPS has no double precision; its heads are good to about .01.
     if pool.features.device.type != "mps":
-        found = refine(problems, chosen, found, tolerance=FINE)
+        found = solve(problems, chosen, found.double(), tolerance=FINE)
     # 4. In the space of the original features.
     heads = []
     for part, solved, (strength, beliefs) in zip(parts, _of_all(found, seen), picks, strict=True):
