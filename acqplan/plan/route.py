@@ -249,9 +249,14 @@ class Actuator:
         levels = np.unique(self.codes)
         return float(self.axis.difference(levels[1:], levels[:-1]).mean()) * self.seconds if len(levels) > 1 else 0.0
 
-    def keys(self) -> Int[np.ndarray, " stops"]:
-        """Numbers of its levels in the order of a sweep; a circle is cut where its gap is widest."""
+    def keys(self, start: int | None) -> Int[np.ndarray, " stops"]:
+        """Numbers of its levels in the order of a sweep.
+
+        A circle is cut where its gap is widest, a category begins with its level at ``start``, if that is somewhere.
+        """
         levels, numbers = np.unique(np.round(self.codes, 6), return_inverse=True)
+        if isinstance(self.axis, Category) and start is not None:
+            return (numbers - numbers[start]) % len(levels)
         if not isinstance(self.axis, Circle) or len(levels) < 3:
             return numbers
         gaps = np.round(np.diff(np.append(levels, levels[0] + self.axis.period)), 6)
@@ -310,7 +315,7 @@ def short_tour(stops: Stops) -> Int[np.ndarray, " stops"]:
     slowest = sorted(range(len(stops.actuators)), key=lambda number: -stops.actuators[number].sweep)
     nestings = list(itertools.islice(itertools.permutations(slowest), MOST_NESTINGS))
     # the quickest loop, forwards or backwards
-    keys = [actuator.keys()[:n] for actuator in stops.actuators]
+    keys = [actuator.keys(n if stops.is_place[n] else None)[:n] for actuator in stops.actuators]
     loops = [_back_and_forth([keys[number] for number in nesting]) for nesting in nestings]
     paths = [np.concatenate([[n], order, [n + 1]]) for loop in loops for order in (loop, loop[::-1])]
     lengths = [float(stops.seconds(path[:-1], path[1:]).sum()) for path in paths]
