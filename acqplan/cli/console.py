@@ -74,10 +74,11 @@ def print_json(document: object) -> None:
 
 
 def print_result(*renderables: RenderableType) -> None:
-    """Print what a person asked for to stdout."""
+    """Print what a person asked for to stdout, at once even where that is a pipe."""
     with _standard_output():
         for renderable in renderables:
             results.print(renderable)
+        results.file.flush()
 
 
 def print_plan_only(work: Mapping[str, str], as_json: bool) -> None:
