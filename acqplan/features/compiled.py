@@ -51,7 +51,8 @@ def compiled(module: nn.Module, preprocessing: Preprocessing, precision: Precisi
         AcqplanError: If the network has an operation that OpenVINO does not know.
     """
     at_once = max(1, PIXELS // preprocessing.size**2)
-    model = _model(module, preprocessing.channels, preprocessing.size, HINTS[precision], threads)
+    cores = threads if threads > 1 else torch.get_num_threads()
+    model = _model(module, preprocessing.channels, preprocessing.size, HINTS[precision], threads, cores)
     mine = local()
 
     def one_pass(images: Tensor) -> np.ndarray:
@@ -66,10 +67,10 @@ def compiled(module: nn.Module, preprocessing: Preprocessing, precision: Precisi
 
 
 @lru_cache(maxsize=2)  # two number formats are compared
-def _model(module: nn.Module, channels: int, size: int, hint: str, threads: int) -> Any:
+def _model(module: nn.Module, channels: int, size: int, hint: str, threads: int, cores: int) -> Any:
     settings = {
         "INFERENCE_PRECISION_HINT": hint,
-        "INFERENCE_NUM_THREADS": threads if threads > 1 else torch.get_num_threads(),
+        "INFERENCE_NUM_THREADS": cores,
         "NUM_STREAMS": threads,
         "ENABLE_CPU_PINNING": False,
     }

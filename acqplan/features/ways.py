@@ -14,6 +14,7 @@ import torch
 from acqplan.errors import AcqplanError, MissingError, UsageError
 from acqplan.features.backbone import Backbone
 from acqplan.features.compiled import HINTS, is_installed
+from acqplan.pool import one_core_each
 from acqplan.rig.source import Image
 from acqplan.runtime import Precision, Runtime
 
@@ -23,8 +24,9 @@ TOLERANCE: Final = 1e-2
 SAME: Final = 1e-4
 # Images by which a way is judged.
 PROBE_IMAGES: Final = 32
-# Half precision that is not so many times as fast as float32 is not worth its error.
+# Half precision that is not so many times as fast as float32 is not worth its error; nor OpenVINO its memory (.13 GB).
 WORTH_IT: Final = 1.2
+WORTH_MEMORY: Final = 1.3
 # Processors without these emulate bfloat16, slower than they compute in float32.
 CPU_FLAGS: Final = ("amx_bf16", "avx512_bf16")
 # For fewer pixels, 800 images of 224 x 224, torch is done before OpenVINO has compiled the network and shown its worth.
@@ -103,10 +105,13 @@ def settle(backbones: Sequence[Backbone], images: Sequence[Image]) -> tuple[Back
         )
     if len(right) == 1 or exact.runtime.device != "cpu":
         return right[0], ", ".join(findings)
-    # 2. How long each takes for a batch; half precision has to be worth its error.
-    seconds = _seconds(right, images[: exact.limit])
+    # 2. How long each takes on one core for half a batch, as two lanes have it (`devices`), and what it costs.
+    with one_core_each():
+        seconds = _seconds(right, images[: -(-exact.limit // 2)])
     prices = [
-        taken if backbone.runtime.precision == "float32" else WORTH_IT * taken
+        taken
+        * (1.0 if backbone.runtime.precision == "float32" else WORTH_IT)
+        * (1.0 if backbone.runtime.engine == "torch" else WORTH_MEMORY)
         for backbone, taken in zip(right, seconds, strict=True)
     ]
     chosen = int(np.argmin(prices))
@@ -136,9 +141,9 @@ def _way(backbone: Backbone) -> str:
 
 
 def _seconds(backbones: Sequence[Backbone], images: Sequence[Image]) -> list[float]:
-    """Seconds in which each looks at images; the best of three rounds, in turn."""
+    """Seconds in which each looks at images; the best of some rounds, in turn."""
     rounds: list[list[float]] = [[] for _ in backbones]
-    for _ in range(3):
+    for _ in range(3):  # the first round compiles
         for backbone, mine in zip(backbones, rounds, strict=True):
             began = time.perf_counter()
             backbone.features(images)
