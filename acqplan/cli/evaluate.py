@@ -94,7 +94,7 @@ def recommend(
                 captured=captured,
                 seed=seed,
                 validate=not no_validate,
-                test_views=None if test_views == "all" else options.whole_number(test_views),
+                test_views=None if test_views == "all" else int(test_views),
                 dry_run=dry_run,
                 on_plan=show,
                 runtime=options.chosen_runtime(device, precision, dask),

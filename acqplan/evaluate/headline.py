@@ -117,7 +117,7 @@ def few_would_do(advice: Advice) -> str:
     if advice.points[enough].images > LARGEST_PART * last.images:
         return ""
     reached = "as much as all" if shares[enough] >= 1.0 else f"{int(100 * shares[enough])} % of what all do"
-    return f"{advice.points[enough].images:,} of them already reach {reached}, on objects left out."
+    return f"{advice.points[enough].images:,} images already reach {reached}, on objects left out."
 
 
 def full_points(validation: Validation) -> dict[str, Point]:

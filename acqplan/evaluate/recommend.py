@@ -161,8 +161,8 @@ def recommend(
         The plan and what it is worth.
 
     Raises:
-        UsageError: If neither budget is given, nothing on the rig takes time, or the plan of a dry run would be learned
-            from images.
+        UsageError: If neither budget is given, nothing on the rig takes time, ``test_views`` is below 2, or the plan of
+            a dry run would be learned from images.
         BudgetError: If the budget is below the number of objects or above that of candidates, or the time does not
             suffice for the fewest images that make a plan.
         BudgetSpent: If the captured images have used the budget up.
@@ -182,6 +182,8 @@ def recommend(
         raise
     rule = deployed(rule, task.view_weights)
     check_budgets(task, budget, time_budget)
+    if test_views is not None and test_views < 2:
+        raise UsageError(f"{test_views} shots to judge each test object by", "give at least 2")
     _check_backbone(backbone)  # a live rig may not need it yet, but a wrong name is reported now
     if dry_run and learns(rule):
         raise UsageError(

@@ -1,9 +1,12 @@
 """Options that cannot be: each told in one message, before any work, and nothing is written."""
 
+from inspect import signature
 from pathlib import Path
 
 import pytest
 
+from acqplan.cli.evaluate import recommend
+from acqplan.evaluate.task import TEST_VIEWS
 from tests.cli.conftest import QUICK, Acqplan, complaint, contents, untouched, written
 
 BUDGETS = {
@@ -33,6 +36,17 @@ def test_a_budget_beyond_what_a_validation_leaves_is_told_of_the_plan_without(
     message = " ".join(complaint(done, 2).split())
     assert message.startswith(said)
     assert "(--no-validate), which keeps nothing aside" in message
+
+
+@pytest.mark.parametrize("views", [1, 0, -4])
+def test_too_few_test_views_are_refused(views: int, acqplan: Acqplan, toys: Path, out: Path) -> None:
+    with untouched(out):
+        done = acqplan("recommend", "--rig", toys, "--budget", 20, "--out", out, "--test-views", views)
+    assert complaint(done, 2).strip() == f"{views} shots to judge each test object by\n  give at least 2"
+
+
+def test_the_command_judges_by_as_many_shots_as_the_library() -> None:
+    assert signature(recommend).parameters["test_views"].default == str(TEST_VIEWS)
 
 
 @pytest.mark.parametrize("budget", ["ten", "2.5", "1e3", ""])

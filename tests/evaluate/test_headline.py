@@ -84,7 +84,7 @@ def test_images_captured_before_are_not_taken_for_those_of_the_plan() -> None:
     first = recommended(plan, advice=some_advice(images=60, capacity=600)).headline
     assert first.task.endswith("beside the 60 captured before.")
     assert "with the 60 images captured so far" in first.about
-    assert "of them already reach" not in first.finding
+    assert "images already reach" not in first.finding
 
 
 @pytest.mark.parametrize(("seconds", "number"), [(905.0, "15 min 05 s"), (None, "240")])
@@ -103,11 +103,11 @@ def test_few_images_would_do_only_where_larger_parts_agree_and_it_is_few() -> No
         ]
         return few_would_do(replace(advice, points=tuple(points), end=replace(advice.end, answer=answer)))
 
-    assert said(0.7, 0.8, 0.87, 0.89, 0.9) == "800 of them already reach 98 % of what all do, on objects left out."
-    assert said(0.7, 0.895, 0.85, 0.895, 0.9).startswith("800 of them"), "200 were luck: 400 did worse"
+    assert said(0.7, 0.8, 0.87, 0.89, 0.9) == "800 images already reach 98 % of what all do, on objects left out."
+    assert said(0.7, 0.895, 0.85, 0.895, 0.9).startswith("800 images"), "200 were luck: 400 did worse"
     assert said(0.5, 0.6, 0.7, 0.8, 0.9) == ""
-    assert said(0.9, 0.9, 0.9, 0.9, 0.9).startswith("100 of them already reach as much as all")
-    assert said(0.9, 0.9, 0.9, 0.9, 0.9, answer="cannot tell").startswith("100 of them")
+    assert said(0.9, 0.9, 0.9, 0.9, 0.9).startswith("100 images already reach as much as all")
+    assert said(0.9, 0.9, 0.9, 0.9, 0.9, answer="cannot tell").startswith("100 images")
     assert said(0.9, 0.9, 0.9, 0.9, 0.9, answer="go on") == ""
     assert few_would_do(some_advice(points=0)) == ""
 
