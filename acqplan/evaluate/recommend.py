@@ -18,7 +18,7 @@ from acqplan.evaluate.task import TEST_VIEWS, Task, check_budgets, images_in_tim
 from acqplan.evaluate.verdict import Predictions, Validation, sentence
 from acqplan.features.extractor import Extractor, default_backbone
 from acqplan.features.registry import find_layers, full_name, needs_file
-from acqplan.numbers import duration
+from acqplan.numbers import count_noun, duration
 from acqplan.plan import find_strategy
 from acqplan.plan.base import History, Strategy, learns
 from acqplan.plan.deployed import deployed
@@ -183,7 +183,7 @@ def recommend(
     rule = deployed(rule, task.view_weights)
     check_budgets(task, budget, time_budget)
     if test_views is not None and test_views < 2:
-        raise UsageError(f"{test_views} shots to judge each test object by", "give at least 2")
+        raise UsageError(f"{count_noun(test_views, 'shot')} to judge each test object by", "give at least 2")
     _check_backbone(backbone)  # a live rig may not need it yet, but a wrong name is reported now
     if dry_run and learns(rule):
         raise UsageError(

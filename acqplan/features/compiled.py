@@ -6,20 +6,19 @@ import importlib
 import importlib.util
 import sys
 import warnings
-from collections.abc import Callable
 from functools import lru_cache
 from threading import local
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from jaxtyping import Float32, UInt8
 from torch import Tensor, nn
 
 from acqplan.errors import AcqplanError
 from acqplan.features.pixels import Preprocessing, resized
 
 if TYPE_CHECKING:
+    from acqplan.features.backbone import Forward
     from acqplan.runtime import Precision
 
 # Pixels that one core is given at a time. On two cores, three images of 224 x 224 at a time, MobileNetV2 sees 333 a
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 PIXELS = 160_000
 # Number formats as OpenVINO calls them.
 HINTS = {"float32": "f32", "bfloat16": "bf16"}
-Pass = Callable[[UInt8[Tensor, "images channels height width"]], Float32[np.ndarray, "images features"]]
 
 
 def is_installed() -> bool:
@@ -35,7 +33,7 @@ def is_installed() -> bool:
     return importlib.util.find_spec("openvino") is not None
 
 
-def compiled(module: nn.Module, preprocessing: Preprocessing, precision: Precision, *, threads: int) -> Pass:
+def compiled(module: nn.Module, preprocessing: Preprocessing, precision: Precision, *, threads: int) -> Forward:
     """Compile a network for this processor.
 
     Args:

@@ -62,7 +62,9 @@ def ways(backbone: Backbone, n_images: int) -> list[Backbone]:
         raise MissingError("OpenVINO is not installed", "pip install 'acqplan[openvino]', or use engine 'auto'")
     able = runtime.device == "cpu" and not runtime.cluster and runtime.precision in HINTS and is_installed()
     worth = runtime.engine == "openvino" or (runtime.engine == "auto" and n_images * size**2 >= MANY_PIXELS)
-    return [replace(backbone, runtime=replace(runtime, engine="openvino"))] * (able and worth) + [torch_alone]
+    if able and worth:
+        return [replace(backbone, runtime=replace(runtime, engine="openvino")), torch_alone]
+    return [torch_alone]
 
 
 def settle(backbones: Sequence[Backbone], images: Sequence[Image]) -> tuple[Backbone, str]:

@@ -42,7 +42,10 @@ def test_a_budget_beyond_what_a_validation_leaves_is_told_of_the_plan_without(
 def test_too_few_test_views_are_refused(views: int, acqplan: Acqplan, toys: Path, out: Path) -> None:
     with untouched(out):
         done = acqplan("recommend", "--rig", toys, "--budget", 20, "--out", out, "--test-views", views)
-    assert complaint(done, 2).strip() == f"{views} shots to judge each test object by\n  give at least 2"
+    assert (
+        complaint(done, 2).strip()
+        == f"{views} {'shot' if views == 1 else 'shots'} to judge each test object by\n  give at least 2"
+    )
 
 
 def test_the_command_judges_by_as_many_shots_as_the_library() -> None:
